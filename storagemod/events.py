@@ -1,0 +1,117 @@
+"""What execution tells its observers, in the order in which it happens.
+
+An observer is any callable that takes an event. Events are facts: an observer cannot change what happens, and one
+that raises aborts the transaction with its own exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from attrs import field, frozen
+
+from storagemod.errors import StorageModError
+from storagemod.types import Address, CallKind, Outcome, Value
+
+
+@frozen
+class CallStarted:
+    """A call begins; its callee is not yet instantiated.
+
+    ``call_id`` counts from 0, the top-level call, in the order of starting. ``address`` owns the storage and
+    ``code_address`` the code; they differ in a delegate call. Exactly one of ``method`` and ``data`` is meaningful:
+    with ``method`` the callee's export of that name is invoked with ``args``, else its ``main`` reads ``data``.
+    ``reentry`` counts the calls of ``address`` that are already active.
+    """
+
+    call_id: int
+    parent_id: int | None
+    depth: int
+    kind: CallKind
+    address: Address
+    code_address: Address
+    caller: Address
+    method: str | None
+    args: tuple[Value, ...]
+    data: bytes
+    value: int
+    gas: int
+    static: bool
+    reentry: int
+
+
+@frozen
+class CallEnded:
+    """A call is over, and all that it and its callees changed is kept (``OK``) or undone."""
+
+    call_id: int
+    outcome: Outcome
+    values: tuple[Value, ...]
+    output: bytes
+    gas_used: int
+    error: StorageModError | None
+
+
+@frozen
+class StorageModuleInstantiated:
+    """A contract's storage was used for the first time in this transaction."""
+
+    call_id: int
+    address: Address
+    regions: tuple[str, ...]
+
+
+@frozen
+class StorageChange:
+    """One run of bytes of one region that differs: aligned to 8 bytes at both ends, and neighbours are merged.
+
+    ``offset`` is in bytes; ``old`` and ``new`` have the same length. A region that grew reads as zeros where it was
+    not yet there.
+    """
+
+    region: str
+    offset: int
+    old: bytes = field(repr=lambda data: data.hex())
+    new: bytes = field(repr=lambda data: data.hex())
+
+
+@frozen
+class StorageWritten:
+    """What the running call itself changed since its start, or since the last call that it made ended."""
+
+    call_id: int
+    address: Address
+    changes: tuple[StorageChange, ...]
+
+
+@frozen
+class StorageGrown:
+    """A region became longer, in Wasm pages."""
+
+    call_id: int
+    address: Address
+    region: str
+    pages_old: int
+    pages_new: int
+
+
+@frozen
+class Log:
+    """One record that a contract emitted; ``topics`` are up to four times 32 bytes."""
+
+    address: Address
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
+@frozen
+class LogEmitted:
+    """The running call emitted a log; it is gone again if the call is undone."""
+
+    call_id: int
+    log: Log
+
+
+Event: TypeAlias = CallStarted | CallEnded | StorageModuleInstantiated | StorageWritten | StorageGrown | LogEmitted
+Observer: TypeAlias = Callable[[Event], None]

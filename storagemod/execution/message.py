@@ -1,0 +1,39 @@
+"""What a call is asked to do, and what it answers."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from storagemod.errors import StorageModError
+from storagemod.types import Address, CallKind, Outcome, Value
+
+
+@frozen
+class Message:
+    """One call as its caller asks for it.
+
+    ``address`` owns the storage and balance and ``code_address`` the code. With ``method`` its export of that name is
+    invoked with ``args``; without, its ``main``, which reads ``data``. ``gas`` is what the caller wants to give.
+    """
+
+    kind: CallKind
+    address: Address
+    code_address: Address
+    caller: Address
+    value: int
+    gas: int
+    static: bool
+    method: str | None = None
+    args: tuple[Value, ...] = ()
+    data: bytes = b""
+
+
+@frozen
+class Answer:
+    """How a call ended: the results of a method, or the output of ``main``, and the error if it was undone."""
+
+    outcome: Outcome
+    values: tuple[Value, ...] = ()
+    output: bytes = b""
+    error: StorageModError | None = None
+    gas_used: int = 0

@@ -1,0 +1,93 @@
+"""The storage modules of one transaction: opened at first use, asked at each boundary of a call what was written."""
+
+from __future__ import annotations
+
+import functools
+
+from attrs import frozen
+
+from storagemod.errors import TrapError
+from storagemod.events import StorageChange
+from storagemod.linking import Layout, LiveStorage, open_storage, outside_region, static_growth, static_write
+from storagemod.pages import Journal, WriteSet
+from storagemod.state import PageStore
+from storagemod.types import Address
+from storagemod.wasm import Store
+
+
+@frozen
+class Growth:
+    """A region became longer, in Wasm pages."""
+
+    region: str
+    pages_old: int
+    pages_new: int
+
+
+@frozen
+class Collected:
+    """What one call changed between two boundaries, and the rule that it broke by that, if any."""
+
+    changes: tuple[StorageChange, ...] = ()
+    growths: tuple[Growth, ...] = ()
+    broken: TrapError | None = None
+
+
+_NOTHING = Collected()
+
+
+class Storages:
+    """Live storage by address, over one journal."""
+
+    def __init__(self, state: PageStore, store: Store, journal: Journal) -> None:
+        self._state = state
+        self._store = store
+        self._journal = journal
+        self._live: dict[Address, LiveStorage] = {}
+
+    def get(self, address: Address) -> LiveStorage | None:
+        """The storage of an address if it is open."""
+        return self._live.get(address)
+
+    def open(self, address: Address, layout: Layout) -> LiveStorage:
+        """Instantiate the storage module of an address.
+
+        Raises:
+            LimitError: The transaction can hold no more of them.
+        """
+        storage = open_storage(layout, self._store, self._journal, functools.partial(self._state.image, address))
+        self._live[address] = storage
+        return storage
+
+    def collect(self, storage: LiveStorage | None, *, static: bool) -> Collected:
+        """Take in what the call that ran on a storage wrote since the last boundary.
+
+        The rules that only a look at the whole memory can keep are checked here: a static call changes nothing
+        (rule 6), and nothing is written beyond a region's length (rule 5).
+        """
+        if storage is None:
+            return _NOTHING
+        changes: list[StorageChange] = []
+        growths: list[Growth] = []
+        broken: TrapError | None = None
+        for name, region in storage.regions.items():
+            written = self._journal.collect(region)
+            if not written:
+                continue
+            changes += [StorageChange(name, run.offset, run.old, run.new) for run in written.runs]
+            if written.pages_old != written.pages_new:
+                growths.append(Growth(name, written.pages_old, written.pages_new))
+            if broken is None and written.outside is not None:
+                broken = outside_region(name, written.outside)
+            elif broken is None and static:
+                broken = static_write(name, written.runs[0].offset) if written.runs else static_growth(name)
+        return Collected(tuple(changes), tuple(growths), broken)
+
+    def write_sets(self) -> dict[tuple[Address, str], WriteSet]:
+        """What differs from the committed images, by address and region."""
+        return {
+            (address, name): written
+            for address, storage in self._live.items()
+            for name, region in storage.regions.items()
+            if (written := self._journal.write_set(region))
+        }

@@ -1,0 +1,329 @@
+"""One transaction: a top-level call, every call inside it, and its end in a change set or in nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from storagemod.errors import BalanceError, LimitError, LinkError, RevertError, StorageModError, TrapError
+from storagemod.events import (
+    CallEnded,
+    CallStarted,
+    Event,
+    Log,
+    LogEmitted,
+    Observer,
+    StorageGrown,
+    StorageModuleInstantiated,
+    StorageWritten,
+)
+from storagemod.execution.call import Call
+from storagemod.execution.message import Answer, Message
+from storagemod.execution.policy import check_reentry
+from storagemod.execution.storages import Storages
+from storagemod.host import Finished
+from storagemod.limits import Limits
+from storagemod.linking import MAIN, Contract, LiveStorage, load_binary, prepare
+from storagemod.pages import Checkpoint, Journal
+from storagemod.state import BALANCE_MAX, AccountJournal, ChangeSet, PageStore
+from storagemod.types import Address, CallKind, FunctionType, Outcome
+from storagemod.wasm import Prepared, Store, check_headroom, room_for_calls, run_with_deep_stack
+
+_MAIN_TYPE = FunctionType()
+
+_GAS_KEPT_DIVISOR = 64
+"""A caller keeps one 64th of its gas whatever its callee does with the rest (EIP-150)."""
+
+
+class Transaction:
+    """Runs one top-level call on committed state that it does not change.
+
+    Use it once: :meth:`run`, then :meth:`changes` for what is to be committed.
+
+    Attributes:
+        store: The wasmtime store that lives as long as the transaction.
+        accounts: Accounts as the running call sees them.
+        logs: The logs of calls that were not undone.
+    """
+
+    def __init__(
+        self, state: PageStore, *, limits: Limits, label: Callable[[Address], str], observers: Sequence[Observer] = ()
+    ) -> None:
+        self._limits = limits
+        self._label = label
+        self._observers = tuple(observers)
+        self.store = Store(limits)
+        self.accounts = AccountJournal(state.accounts)
+        self.logs: list[Log] = []
+        self._journal = Journal()
+        self._storages = Storages(state, self.store, self._journal)
+        self._prepared: dict[tuple[Address, Address], Prepared] = {}
+        self._marks: list[tuple[Checkpoint, int]] = []
+        self._active: Counter[Address] = Counter()
+        self._current: Call | None = None
+        self._calls = 0
+
+    def run(self, message: Message) -> Answer:
+        """Run the top-level call on a stack that is deep enough, with all the gas that the message gives.
+
+        Raises:
+            DeadlineError: It took too long; nothing is to be committed.
+            StackError: The process cannot nest the calls; nothing is to be committed.
+            BaseException: What an observer raised, or the interruption of the waiting thread.
+        """
+
+        def work() -> Answer:
+            with self.store.running(self._limits.deadline_seconds), room_for_calls(self._limits.call_depth_max):
+                self.store.fuel = message.gas
+                return self.call(message)
+
+        return run_with_deep_stack(work, self.store.interrupt)
+
+    def changes(self) -> ChangeSet:
+        """What the transaction changed, all undone calls left out."""
+        return ChangeSet(self.accounts.changes(), self._storages.write_sets())
+
+    def call(self, message: Message, expected: FunctionType | None = None) -> Answer:
+        """Make a call, nested in the running one if there is one. Its failure is an answer.
+
+        ``expected`` is the type that a typed import has for the callee's method.
+
+        Raises:
+            TrapError: The caller itself broke a rule of storage before it called.
+            StorageModError: The whole transaction is over; ``aborts`` is set.
+            BaseException: What an observer raised.
+        """
+        parent = self._current
+        if parent is not None:
+            self._collect(parent)
+        call = Call(self, message, self._calls, parent)
+        self._calls += 1
+        gas_before = self.store.fuel
+        call.gas = gas_before if parent is None else min(message.gas, gas_before - gas_before // _GAS_KEPT_DIVISOR)
+        if self._observers:
+            self._emit(self._started(call))
+        self._marks.append((self._journal.checkpoint(), len(self.logs)))
+        self.accounts.checkpoint()
+        self.store.fuel = call.gas
+        try:
+            answer = self._answer(call, expected)
+        finally:
+            self._current = self.store.current = parent
+        used = call.gas - self.store.fuel
+        if answer.outcome is Outcome.FAILED and call.entered:
+            used = call.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
+        self.store.fuel = gas_before - used
+        answer = attrs.evolve(answer, gas_used=used)
+        if self._observers:
+            self._emit(CallEnded(call.call_id, answer.outcome, answer.values, answer.output, used, answer.error))
+        return answer
+
+    def _answer(self, call: Call, expected: FunctionType | None) -> Answer:
+        """Run a call behind the checkpoint just set, and commit or discard that."""
+        message = call.message
+        try:
+            self._check_may_start(call)
+            self._current = self.store.current = call
+            self._transfer(message)
+            self._active[message.address] += 1
+            try:
+                answer = self._execute(call, expected)
+            finally:
+                self._active[message.address] -= 1
+            self._collect(call)
+        except StorageModError as error:
+            error.at(self._label(message.code_address), call.depth)
+            if error.aborts:
+                raise
+            self._discard(call)
+            if isinstance(error, RevertError):
+                return Answer(Outcome.REVERTED, output=error.output, error=error)
+            return Answer(Outcome.FAILED, error=error)
+        checkpoint, _ = self._marks.pop()
+        self._journal.commit(checkpoint)
+        self.accounts.commit()
+        return answer
+
+    def _check_may_start(self, call: Call) -> None:
+        message, limits = call.message, self._limits
+        if call.depth > limits.call_depth_max:
+            raise LimitError(f"calls are nested deeper than {limits.call_depth_max:,} (call_depth_max)")
+        if call.call_id >= limits.calls_max:
+            raise LimitError(f"the transaction makes more than {limits.calls_max:,} calls (calls_max)")
+        if len(message.data) > limits.data_bytes_max:
+            raise LimitError(
+                f"{len(message.data):,} bytes of call data, and {limits.data_bytes_max:,} are allowed (data_bytes_max)"
+            )
+        if self._active[message.address] and message.kind is not CallKind.DELEGATE:
+            check_reentry(
+                self.accounts[message.address].policy,
+                from_itself=call.parent is not None and call.parent.address == message.address,
+                static=message.static,
+            )
+        check_headroom(call.depth)
+
+    def _transfer(self, message: Message) -> None:
+        """Move the value that a call carries."""
+        if not message.value or message.kind is CallKind.DELEGATE:
+            return
+        payer = self.accounts[message.caller]
+        if payer.balance < message.value:
+            raise BalanceError(
+                f"{self._label(message.caller)} has a balance of {payer.balance:,} and cannot pay {message.value:,}"
+            )
+        self.accounts[message.caller] = attrs.evolve(payer, balance=payer.balance - message.value)
+        payee = self.accounts[message.address]
+        if payee.balance + message.value > BALANCE_MAX:
+            raise BalanceError(f"{self._label(message.address)} would hold more than a balance can be")
+        self.accounts[message.address] = attrs.evolve(payee, balance=payee.balance + message.value)
+
+    def _execute(self, call: Call, expected: FunctionType | None) -> Answer:
+        """Instantiate the callee, which can write storage already, and run its entry point."""
+        message = call.message
+        account = self.accounts[message.code_address]
+        if not account.code:
+            if message.method is not None:
+                raise LinkError(f"there is no contract to call {message.method!r} of")
+            return Answer(Outcome.OK)  # an account without code takes a value, and that is all
+        contract = self._contract(message.code_address)
+        method, function_type = _entry_point(contract, message, expected)
+        call.storage = self._storage(call)
+        prepared = self._prepare(call, contract, call.storage)
+        call.entered = True
+        call.instance = self.store.instantiate(prepared)
+        try:
+            values = call.instance.invoke(method, function_type, message.args)
+        except Finished as finished:
+            if function_type.results:
+                raise TrapError(
+                    f"`ethereum.finish` ended {method!r}, which has results to give", code="finish_in_method"
+                ) from None
+            return Answer(Outcome.OK, output=self._check_output(finished.output))
+        except RevertError as error:
+            self._check_output(error.output)
+            raise
+        return Answer(Outcome.OK, values)
+
+    def _contract(self, address: Address) -> Contract:
+        label = self._label(address)
+        return load_binary(self.accounts[address].code, label, label, self._limits)
+
+    def _storage(self, call: Call) -> LiveStorage:
+        """The storage that a call runs on: that of its address, opened at its first use in the transaction."""
+        address = call.message.address
+        storage = self._storages.get(address)
+        if storage is None:
+            storage = self._storages.open(address, self._contract(address).layout)
+            if storage.regions and self._observers:
+                self._emit(StorageModuleInstantiated(call.call_id, address, tuple(storage.regions)))
+        return storage
+
+    def _prepare(self, call: Call, contract: Contract, storage: LiveStorage) -> Prepared:
+        message = call.message
+        if message.kind is CallKind.DELEGATE:  # whether it fits depends on how long the caller's regions are now
+            return prepare(contract, storage, self.store)
+        key = (message.address, message.code_address)
+        if key not in self._prepared:
+            self._prepared[key] = prepare(contract, storage, self.store)
+        return self._prepared[key]
+
+    def _collect(self, call: Call) -> None:
+        """Take in what a call wrote since it last was asked.
+
+        Raises:
+            TrapError: It wrote in a static call, or beyond a region's length.
+        """
+        collected = self._storages.collect(call.storage, static=call.static)
+        if self._observers:
+            for growth in collected.growths:
+                self._emit(StorageGrown(call.call_id, call.address, growth.region, growth.pages_old, growth.pages_new))
+            if collected.changes:
+                self._emit(StorageWritten(call.call_id, call.address, collected.changes))
+        if collected.broken is not None:
+            raise collected.broken
+
+    def _discard(self, call: Call) -> None:
+        """Undo all that a call and its callees changed (rule 4)."""
+        try:
+            self._collect(call)
+        except TrapError as error:
+            error.at(self._label(call.message.code_address))  # it fails anyway, for the reason found first
+        checkpoint, log_count = self._marks.pop()
+        self._journal.discard(checkpoint)
+        self.accounts.discard()
+        del self.logs[log_count:]
+
+    def emit_log(self, call: Call, topics: tuple[bytes, ...], data: bytes) -> None:
+        """Take a log of the running call.
+
+        Raises:
+            TrapError: The call is static.
+            LimitError: The log is too long, or one too many.
+        """
+        if call.static:
+            raise TrapError("a static call emitted a log", code="static_write")
+        if len(self.logs) >= self._limits.logs_max:
+            raise LimitError(f"the transaction emits more than {self._limits.logs_max:,} logs (logs_max)")
+        if len(data) > self._limits.log_bytes_max:
+            raise LimitError(
+                f"a log of {len(data):,} bytes, and {self._limits.log_bytes_max:,} are allowed (log_bytes_max)"
+            )
+        log = Log(call.address, topics, data)
+        self.logs.append(log)
+        if self._observers:
+            self._emit(LogEmitted(call.call_id, log))
+
+    def _check_output(self, output: bytes) -> bytes:
+        """The output of a call, if it is not too long.
+
+        Raises:
+            LimitError: It is.
+        """
+        if len(output) > self._limits.data_bytes_max:
+            raise LimitError(
+                f"{len(output):,} bytes of output, and {self._limits.data_bytes_max:,} are allowed (data_bytes_max)"
+            )
+        return output
+
+    def _started(self, call: Call) -> CallStarted:
+        message = call.message
+        return CallStarted(
+            call_id=call.call_id,
+            parent_id=None if call.parent is None else call.parent.call_id,
+            depth=call.depth,
+            kind=message.kind,
+            address=message.address,
+            code_address=message.code_address,
+            caller=message.caller,
+            method=message.method,
+            args=message.args,
+            data=message.data,
+            value=message.value,
+            gas=call.gas,
+            static=message.static,
+            reentry=self._active[message.address],
+        )
+
+    def _emit(self, event: Event) -> None:
+        """Tell the observers. Callers make an event only where there are any."""
+        for observer in self._observers:
+            observer(event)
+
+
+def _entry_point(contract: Contract, message: Message, expected: FunctionType | None) -> tuple[str, FunctionType]:
+    """The export that a call enters, and its type.
+
+    Raises:
+        LinkError: There is none, or it is not of the type that the caller imports.
+    """
+    method = MAIN if message.method is None else message.method
+    found = contract.entry_points.get(method)
+    wanted = _MAIN_TYPE if message.method is None else expected
+    if found is None or (wanted is not None and found != wanted):
+        raise LinkError(
+            f"{method!r} cannot be called: wanted {wanted or 'a function'}, "
+            f"offered {found or 'no function of that name'}"
+        )
+    return method, found

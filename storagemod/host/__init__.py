@@ -1,0 +1,6 @@
+"""What contracts may call of the host."""
+
+from storagemod.host.context import CallMemory, HostContext
+from storagemod.host.ethereum import FUNCTIONS, NAMESPACE, EthereumFunction, Finished
+
+__all__ = ["FUNCTIONS", "NAMESPACE", "CallMemory", "EthereumFunction", "Finished", "HostContext"]

@@ -1,0 +1,62 @@
+"""A limit on everything that a contract could grow without end."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+_at_least_one = validators.and_(validators.instance_of(int), validators.ge(1))
+
+
+def _limit(default: int) -> int:
+    value: int = field(default=default, validator=_at_least_one, kw_only=True)
+    return value
+
+
+@frozen
+class Limits:
+    """The limits of one world. Reaching one fails the call or the transaction with a ``LimitError``, never the process.
+
+    All are counts unless the name says otherwise. Limits that are checked when a contract is deployed come first.
+    """
+
+    source_bytes_max: int = _limit(8 << 20)
+    """Length of a contract in the text format."""
+    code_bytes_max: int = _limit(1 << 20)
+    """Length of a contract in the binary format."""
+    imports_max: int = _limit(1_000)
+    """Imports of one contract."""
+    exports_max: int = _limit(1_000)
+    """Exports of one contract."""
+    regions_max: int = _limit(16)
+    """Regions of one contract's storage."""
+    storage_pages_max: int = _limit(1_024)
+    """Length of one region of storage, in Wasm pages (64 MiB by default)."""
+    memories_max: int = _limit(16)
+    """Working memories of one contract."""
+    memory_pages_max: int = _limit(1_024)
+    """Length of one working memory, in Wasm pages (64 MiB by default)."""
+    table_elements_max: int = _limit(100_000)
+    """Elements of one table of functions."""
+    call_depth_max: int = _limit(1_024)
+    """Calls inside one another, the top-level call counted."""
+    calls_max: int = _limit(8_000)
+    """Calls in one transaction. Each has a fresh instance, and its address space is given back at the end only."""
+    memories_per_transaction_max: int = _limit(20_000)
+    """Linear memories in one transaction; the address space of a process ends at about 32,000."""
+    data_bytes_max: int = _limit(1 << 20)
+    """Call data or output of one call, in bytes."""
+    logs_max: int = _limit(10_000)
+    """Logs of one transaction."""
+    log_bytes_max: int = _limit(1 << 16)
+    """Data of one log, in bytes."""
+    trace_events_max: int = _limit(100_000)
+    """Events that a recorder keeps; later ones are counted and dropped."""
+    deadline_seconds: float = field(default=10.0, validator=validators.gt(0), kw_only=True)
+    """Wall-clock time of one transaction."""
+
+
+GAS_MAX = 2**63 - 1
+"""The most gas that a transaction can be given: gas is an i64 in the Ethereum Environment Interface."""
+
+DEFAULT_GAS = 100_000_000
+"""The gas of a transaction for which none is named: about a second of wasm on one core."""

@@ -1,0 +1,46 @@
+"""How a contract reaches its storage, one file for each linking option, and how it reaches other contracts."""
+
+from storagemod.linking.binding import check_callee, check_links
+from storagemod.linking.contract import MAIN, MEMORY_EXPORT, Contract, load_binary
+from storagemod.linking.contract_calls import PREFIX, ContractImport
+from storagemod.linking.layout import Access, Layout, Region
+from storagemod.linking.option import LinkingOption
+from storagemod.linking.options import OPTIONS, check_option_name, option_for, option_names
+from storagemod.linking.storage import (
+    GuardedMemory,
+    LiveStorage,
+    open_storage,
+    outside_region,
+    prepare,
+    static_growth,
+    static_write,
+)
+from storagemod.linking.storage_module import storage_module, storage_module_wat
+
+__all__ = [
+    "MAIN",
+    "MEMORY_EXPORT",
+    "OPTIONS",
+    "PREFIX",
+    "Access",
+    "Contract",
+    "ContractImport",
+    "GuardedMemory",
+    "Layout",
+    "LinkingOption",
+    "LiveStorage",
+    "Region",
+    "check_callee",
+    "check_links",
+    "check_option_name",
+    "load_binary",
+    "open_storage",
+    "option_for",
+    "option_names",
+    "outside_region",
+    "prepare",
+    "static_growth",
+    "static_write",
+    "storage_module",
+    "storage_module_wat",
+]

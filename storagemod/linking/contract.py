@@ -1,0 +1,239 @@
+"""A contract: validated code, the layout of its storage, and a linker that offers it what it may import."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+
+from attrs import field, frozen
+
+from storagemod import host
+from storagemod.errors import LinkError, ValidationError
+from storagemod.limits import Limits
+from storagemod.linking import layout as layouts
+from storagemod.linking.contract_calls import PREFIX, ContractImport, contract_import, linked_function
+from storagemod.linking.layout import Layout, Region
+from storagemod.linking.methods import accessor_types
+from storagemod.linking.options import OPTIONS, option_for
+from storagemod.types import FunctionType, MemoryType
+from storagemod.wasm import HostFunction, Import, Linker, Module, compile_module, read_source, to_wasm
+
+MEMORY_EXPORT = "memory"
+"""The export through which host functions read and write a contract's memory."""
+
+MAIN = "main"
+"""The entry point of a call with call data."""
+
+
+@frozen(eq=False)
+class Contract:
+    """Code that passed as a contract. It is bound to no address and no world.
+
+    Attributes:
+        name: What to call it in messages.
+        module: The compiled module.
+        layout: The regions of storage that its imports ask for.
+        options: The names of the linking options that it uses.
+        entry_points: The exported functions that can be called, by name.
+        contract_imports: What it imports from other contracts.
+        linker: Offers everything but storage memories and accessors, which belong to one transaction.
+    """
+
+    name: str
+    module: Module = field(repr=False)
+    layout: Layout
+    options: frozenset[str]
+    entry_points: Mapping[str, FunctionType] = field(repr=False)
+    contract_imports: tuple[ContractImport, ...] = field(repr=False)
+    linker: Linker = field(repr=False)
+
+    @property
+    def code(self) -> bytes:
+        """The Wasm binary."""
+        return self.module.wasm
+
+    @property
+    def imports(self) -> tuple[Import, ...]:
+        """All of its imports, in order."""
+        return self.module.imports
+
+    @property
+    def storage_imports(self) -> tuple[Import, ...]:
+        """Its imports of storage memories and functions."""
+        return tuple(item for item in self.imports if item.module == layouts.NAMESPACE)
+
+    @classmethod
+    def load(cls, source: str | bytes | Path, *, name: str | None = None, limits: Limits | None = None) -> Contract:
+        """Compile and validate a contract: WAT text, a Wasm binary, or the path of a file of either.
+
+        Text without a parenthesis is taken for a path.
+
+        Raises:
+            ValidationError: It is no module, or breaks a rule for contracts.
+            LinkError: It imports something that is not offered, or not as it wants it.
+        """
+        limits = limits or Limits()
+        if isinstance(source, str) and source.strip() and "(" not in source:
+            source = Path(source)  # WAT without a parenthesis holds no module
+        if isinstance(source, Path):
+            name = name or source.stem
+            label = str(source)
+            source = read_source(source, limits)
+        elif isinstance(source, str | bytes):
+            name = name or "contract"
+            label = name
+        else:  # a caller without a type checker
+            raise ValidationError(f"a contract is WAT text, wasm bytes or a pathlib.Path, not {source!r}")
+        wasm = to_wasm(source, name=label, limits=limits)
+        try:
+            return load_binary(wasm, name, label, limits)
+        except (ValidationError, LinkError) as error:
+            error.at(label)
+            raise
+
+    def entry_point(self, method: str) -> FunctionType:
+        """The type of an entry point.
+
+        Raises:
+            ValidationError: There is none of that name that can be called.
+        """
+        found = self.entry_points.get(method)
+        if found is None:
+            exported = self.module.exports.get(method)
+            if exported is not None:
+                raise ValidationError(f"the export {method!r} is not a function of numbers: {exported}")
+            close = get_close_matches(method, self.entry_points, n=1)
+            known = ", ".join(sorted(self.entry_points)) or "none"
+            hint = f"did you mean {close[0]!r}?" if close else f"its methods: {known}"
+            raise ValidationError(f"no method {method!r}", hint=hint)
+        return found
+
+
+@functools.lru_cache(maxsize=512)
+def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
+    """Validate a binary as a contract; the same arguments give the same object.
+
+    Raises:
+        ValidationError: It is no module, or breaks a rule for contracts.
+        LinkError: It imports something that is not offered, or not as it wants it.
+    """
+    module = compile_module(wasm, name=label)
+    _check_shape(module, limits)
+    storage, contracts, functions = [], [], []
+    for item in module.imports:
+        if item.module == layouts.NAMESPACE:
+            storage.append(item)
+        elif item.module == host.NAMESPACE:
+            functions.append(_host_function(item, module))
+        elif item.module.startswith(PREFIX):
+            callee = contract_import(item)
+            contracts.append(callee)
+            functions.append(linked_function(item, callee))
+        else:
+            raise _unknown_namespace(item)
+    layout = _layout(storage, limits)
+    for option in OPTIONS:
+        functions += option.host_functions([item for item in storage if option.claims(item)], layout)
+        if any(option.claims(item) and item.name in ("copy_in", "copy_out") for item in storage):
+            _require_memory(module, "storage.copy_in and storage.copy_out")
+    return Contract(
+        name=name,
+        module=module,
+        layout=layout,
+        options=frozenset(option_for(item).name for item in storage),
+        entry_points=MappingProxyType(
+            {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
+        ),
+        contract_imports=tuple(contracts),
+        linker=Linker({(each.module, each.name): each for each in functions}.values()),
+    )
+
+
+def _check_shape(module: Module, limits: Limits) -> None:
+    if module.facts.has_start:
+        raise ValidationError(
+            "a contract has no start function: it would run before the call's entry point",
+            hint="export it under a name and call that",
+        )
+    for what, count, limit, limit_name in (
+        ("imports", len(module.imports), limits.imports_max, "imports_max"),
+        ("exports", len(module.exports), limits.exports_max, "exports_max"),
+        ("memories", len(module.facts.memory_pages_min), limits.memories_max, "memories_max"),
+    ):
+        if count > limit:
+            raise ValidationError(f"{count:,} {what}, and {limit:,} are allowed ({limit_name})")
+    for pages in module.facts.memory_pages_min:
+        if pages > limits.memory_pages_max:
+            raise ValidationError(
+                f"a memory of {pages:,} Wasm pages, and {limits.memory_pages_max:,} are allowed (memory_pages_max)"
+            )
+
+
+def _host_function(item: Import, module: Module) -> HostFunction:
+    known = host.FUNCTIONS.get(item.name)
+    if known is None:
+        close = get_close_matches(item.name, host.FUNCTIONS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"offered: {', '.join(sorted(host.FUNCTIONS))}"
+        raise LinkError(f'"{host.NAMESPACE}" offers no "{item.name}"', hint=hint)
+    if item.type != known.host.type:
+        raise LinkError(
+            f'import "{item.module}" "{item.name}" does not match: wanted {item.type}, offered {known.host.type}'
+        )
+    if known.needs_memory:
+        _require_memory(module, f"{item.module}.{item.name}")
+    return known.host
+
+
+def _require_memory(module: Module, who: str) -> None:
+    exported = module.exports.get(MEMORY_EXPORT)
+    if not isinstance(exported, MemoryType):
+        raise ValidationError(
+            f'{who} reads or writes the contract\'s memory, so a memory has to be exported as "{MEMORY_EXPORT}"',
+            hint=f'(memory (export "{MEMORY_EXPORT}") 1)',
+        )
+
+
+def _unknown_namespace(item: Import) -> LinkError:
+    close = get_close_matches(item.module, (layouts.NAMESPACE, host.NAMESPACE), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else 'offered: "storage", "ethereum" and "contract:NAME"'
+    return LinkError(f"{item}: nothing is offered under {item.module!r}", hint=hint)
+
+
+def _layout(items: list[Import], limits: Limits) -> Layout:
+    """The layout that the storage imports ask for together."""
+    for item in items:
+        _check_name(item)
+    regions: list[Region] = []
+    for option in OPTIONS:
+        claimed = [item for item in items if option.claims(item)]
+        if claimed:
+            regions += option.regions(claimed, limits)
+    names = [region.name for region in regions]
+    for name in names:
+        if names.count(name) > 1:
+            raise LinkError(
+                f'the region "{name}" is wanted as a memory and through functions: '
+                "the memory behind the functions is private to the storage module",
+                hint=f'import the memory or the functions, or give the memory another name than "{name}"',
+            )
+    if len(regions) > limits.regions_max:
+        raise ValidationError(f"{len(regions)} regions of storage, and {limits.regions_max} are allowed (regions_max)")
+    return Layout(tuple(sorted(regions, key=lambda region: region.name)))
+
+
+_FUNCTION_NAMES = tuple(accessor_types(is_64=False))
+
+
+def _check_name(item: Import) -> None:
+    """Refuse, with what is meant, an import under ``storage`` that no option can serve."""
+    if isinstance(item.type, MemoryType):
+        if item.name in _FUNCTION_NAMES:
+            raise LinkError(f"{item}: {item.name!r} is the name of a function, not of a region of storage")
+        return
+    if item.name not in _FUNCTION_NAMES:
+        close = get_close_matches(item.name, _FUNCTION_NAMES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"offered: memories, and {', '.join(_FUNCTION_NAMES)}"
+        raise LinkError(f'"{layouts.NAMESPACE}" offers no {item.type} {item.name!r}', hint=hint)

@@ -1,0 +1,93 @@
+"""The layout of a contract's storage: which regions it has, how long they may be, and how they are reached."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from storagemod.errors import LinkError, ValidationError
+from storagemod.limits import Limits
+from storagemod.types import MemoryType
+from storagemod.wasm import Import
+
+NAMESPACE = "storage"
+
+_PAGES_MAX_32 = 65_536
+"""The most that 32-bit addresses reach: 4 GiB."""
+
+DEFAULT_REGION = "memory"
+"""The one region of ``single``, and the private one of ``methods``."""
+
+
+class Access(enum.StrEnum):
+    """How a contract reaches a region."""
+
+    MEMORY = "memory"
+    """It imports the memory."""
+    METHODS = "methods"
+    """It imports functions of the storage module; the memory is private to that."""
+
+
+@frozen
+class Region:
+    """One linear memory of storage.
+
+    ``type`` is what the storage module declares: the contract's own minimum, and its maximum or that of the limits,
+    whichever is less.
+    """
+
+    name: str
+    type: MemoryType
+    access: Access
+
+
+@frozen
+class Layout:
+    """The regions of a contract's storage, ordered by name."""
+
+    regions: tuple[Region, ...] = ()
+
+    def region(self, name: str) -> Region | None:
+        """The region of that name, or ``None``."""
+        return next((region for region in self.regions if region.name == name), None)
+
+
+def shared_regions(items: Sequence[Import], limits: Limits) -> list[Region]:
+    """The regions that memory imports ask for, one for each name. For the options that share memories.
+
+    Raises:
+        LinkError: Two imports of one region cannot both be served.
+        ValidationError: A region is to be longer than the limits allow.
+    """
+    regions: dict[str, Region] = {}
+    for item in items:
+        wanted = item.type
+        assert isinstance(wanted, MemoryType)  # noqa: S101 - what these options claim
+        region = bounded_region(item.name, wanted, Access.MEMORY, limits)
+        known = regions.setdefault(item.name, region)
+        if known.type != region.type:
+            raise LinkError(
+                f'storage region "{item.name}" is imported twice with different limits: '
+                f"wanted {wanted}, offered {known.type}",
+                hint="declare both imports alike",
+            )
+    return list(regions.values())
+
+
+def bounded_region(name: str, wanted: MemoryType, access: Access, limits: Limits) -> Region:
+    """A region whose maximum is set by the limits where the contract's own is higher or absent.
+
+    Raises:
+        ValidationError: Its minimum is above the limits.
+    """
+    if wanted.pages_min > limits.storage_pages_max:
+        raise ValidationError(
+            f'storage region "{name}" is too long: wanted {wanted.pages_min:,} Wasm pages at least, '
+            f"offered {limits.storage_pages_max:,} at most (storage_pages_max)"
+        )
+    pages_max = limits.storage_pages_max if wanted.is_64 else min(limits.storage_pages_max, _PAGES_MAX_32)
+    if wanted.pages_max is not None:
+        pages_max = min(pages_max, wanted.pages_max)
+    return Region(name, MemoryType(wanted.pages_min, pages_max, wanted.is_64), access)

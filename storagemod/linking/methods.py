@@ -1,0 +1,156 @@
+"""The option ``methods``: the memory is private to the storage module, which exports functions to use it.
+
+The functions are wasm, in the storage module itself, but for ``copy_in`` and ``copy_out``: they move bytes between two
+memories of which one belongs to an instance that is younger than the storage module, so the host moves them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from storagemod.errors import LinkError
+from storagemod.host import CallMemory
+from storagemod.limits import Limits
+from storagemod.linking.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
+from storagemod.types import FunctionType, MemoryType, ValueType
+from storagemod.wasm import HostFunction, Import, Instance
+
+_PAGES_MIN = 1
+
+_VALUE_TYPES: tuple[ValueType, ...] = ("i32", "i64", "f32", "f64")
+
+_NARROW_LOADS = tuple(
+    f"load_{value}_{bits}_{sign}"
+    for value, widths in (("i32", (8, 16)), ("i64", (8, 16, 32)))
+    for bits in widths
+    for sign in "su"
+)
+_NARROW_STORES = tuple(
+    f"store_{value}_{bits}" for value, widths in (("i32", (8, 16)), ("i64", (8, 16, 32))) for bits in widths
+)
+_LOADS = (*(f"load_{value}" for value in _VALUE_TYPES), *_NARROW_LOADS)
+_STORES = (*(f"store_{value}" for value in _VALUE_TYPES), *_NARROW_STORES)
+
+_U32 = 0xFFFF_FFFF
+
+
+class StorageContext(Protocol):
+    """What ``copy_in`` and ``copy_out`` need of the running call."""
+
+    @property
+    def memory(self) -> CallMemory:
+        """The contract's exported memory."""
+
+    def storage_memory(self, region: str) -> CallMemory:
+        """A region of the storage that the call runs on; writing it in a static call traps."""
+
+
+def accessor_types(is_64: bool) -> dict[str, FunctionType]:
+    """Every function that the option offers, by name, for a memory of 32-bit or of 64-bit addresses."""
+    at: ValueType = "i64" if is_64 else "i32"
+    types = {name: FunctionType((at,), (_value_type(name),)) for name in _LOADS}
+    types |= {name: FunctionType((at, _value_type(name))) for name in _STORES}
+    copy = FunctionType(("i32", at, "i32"))
+    return types | {
+        "copy_in": copy,
+        "copy_out": copy,
+        "size": FunctionType((), (at,)),
+        "grow": FunctionType((at,), (at,)),
+    }
+
+
+COPIES = ("copy_in", "copy_out")
+
+
+def _value_type(name: str) -> ValueType:
+    found: Any = re.match(r"(?:load|store)_(i32|i64|f32|f64)", name)
+    value_type: ValueType = found[1]
+    return value_type
+
+
+_TYPES = {is_64: accessor_types(is_64) for is_64 in (False, True)}
+
+
+class Methods:
+    """Storage module with I/O methods that trap on invalid access (the seed's last option of "storage modules")."""
+
+    name = "methods"
+    summary = "the storage module keeps its memory private and exports functions that load, store, copy, size and grow"
+
+    def claims(self, item: Import) -> bool:
+        """Function imports."""
+        return not isinstance(item.type, MemoryType)
+
+    def regions(self, items: Sequence[Import], limits: Limits) -> list[Region]:
+        """The one private region; its address width is that of the first import that shows one."""
+        widths = [is_64 for item in items for is_64 in (False, True) if item.type == _TYPES[is_64].get(item.name)]
+        is_64 = bool(widths) and widths[0]
+        for item in items:
+            if item.type != _TYPES[is_64].get(item.name):
+                raise LinkError(
+                    f'import "{NAMESPACE}" "{item.name}" does not match: wanted {item.type}, '
+                    f"offered {_TYPES[is_64].get(item.name, 'nothing of that name')}"
+                )
+        return [bounded_region(DEFAULT_REGION, MemoryType(_PAGES_MIN, None, is_64), Access.METHODS, limits)]
+
+    def module_fields(self, region: Region, memory: str) -> list[str]:
+        """The accessor functions."""
+        if region.access is not Access.METHODS:
+            return []
+        types = _TYPES[region.type.is_64]
+        fields = [_accessor(name, types[name], _instruction(name), memory) for name in (*_LOADS, *_STORES)]
+        fields.append(_accessor("size", types["size"], "memory.size", memory))
+        fields.append(_accessor("grow", types["grow"], "memory.grow", memory))
+        return fields
+
+    def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:
+        """``copy_in`` and ``copy_out``, as far as they are imported."""
+        region = layout.region(DEFAULT_REGION)
+        names = {item.name for item in items if item.name in COPIES}
+        if region is None or not names:
+            return []
+        address_mask = 2**64 - 1 if region.type.is_64 else _U32
+        types = _TYPES[region.type.is_64]
+
+        def copy_in(context: StorageContext, memory_offset: int, storage_offset: int, length: int) -> None:
+            data = context.memory.read(memory_offset & _U32, length & _U32)
+            context.storage_memory(DEFAULT_REGION).write(storage_offset & address_mask, data)
+
+        def copy_out(context: StorageContext, memory_offset: int, storage_offset: int, length: int) -> None:
+            data = context.storage_memory(DEFAULT_REGION).read(storage_offset & address_mask, length & _U32)
+            context.memory.write(memory_offset & _U32, data)
+
+        bodies = {"copy_in": copy_in, "copy_out": copy_out}
+        return [HostFunction(NAMESPACE, name, types[name], bodies[name]) for name in sorted(names)]
+
+    def offered(self, item: Import, layout: Layout) -> object | None:
+        """The function's type."""
+        region = layout.region(DEFAULT_REGION)
+        if region is None or region.access is not Access.METHODS:
+            return None
+        return _TYPES[region.type.is_64].get(item.name)
+
+    def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:  # noqa: ARG002 - any length will do
+        """Whether the function's type is the one wanted."""
+        return item.type == self.offered(item, layout)
+
+    def link(self, item: Import, instance: Instance) -> Any | None:
+        """The function, unless the host serves it."""
+        return None if item.name in COPIES else instance.export(item.name)
+
+
+def _instruction(accessor: str) -> str:
+    """The instruction of an accessor: ``load_i64_32_u`` is ``i64.load32_u``."""
+    verb, value, *narrow = accessor.split("_")
+    return f"{value}.{verb}{'_'.join(narrow)}"
+
+
+def _accessor(name: str, function_type: FunctionType, instruction: str, memory: str) -> str:
+    names = ("at", "value") if name not in ("size", "grow") else ("pages",)
+    pairs = list(zip(names, function_type.params, strict=False))
+    head = "".join(f" (param ${name} {value_type})" for name, value_type in pairs)
+    head += "".join(f" (result {value_type})" for value_type in function_type.results)
+    gets = "".join(f" (local.get ${name})" for name, _ in pairs)
+    return f'(func (export "{name}"){head} ({instruction} {memory}{gets}))'

@@ -1,0 +1,38 @@
+"""The linking options that exist, and which of them serves an import."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from storagemod.errors import ValidationError
+from storagemod.linking.methods import Methods
+from storagemod.linking.option import LinkingOption
+from storagemod.linking.regions import Regions
+from storagemod.linking.single import Single
+from storagemod.wasm import Import
+
+OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods())
+"""In the order in which they are shown."""
+
+
+def option_names() -> tuple[str, ...]:
+    """The names of all options."""
+    return tuple(option.name for option in OPTIONS)
+
+
+def option_for(item: Import) -> LinkingOption:
+    """The option that serves an import from ``storage``; each import is claimed by exactly one."""
+    return next(option for option in OPTIONS if option.claims(item))
+
+
+def check_option_name(name: str) -> str:
+    """The name itself.
+
+    Raises:
+        ValidationError: No option has that name.
+    """
+    if name not in option_names():
+        close = get_close_matches(name, option_names(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the options are {', '.join(option_names())}"
+        raise ValidationError(f"there is no linking option {name!r}", hint=hint)
+    return name

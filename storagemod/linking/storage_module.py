@@ -1,0 +1,40 @@
+"""Generating the storage module of a layout, as WAT."""
+
+from __future__ import annotations
+
+import functools
+
+from storagemod.limits import Limits
+from storagemod.linking.layout import Layout
+from storagemod.linking.options import OPTIONS
+from storagemod.wasm import Module, compile_module, to_wasm
+
+
+def storage_module_wat(layout: Layout) -> str:
+    """The storage module of a layout. Memories are exported under the names of their regions.
+
+    The host needs every memory, to map images under it; a contract gets only what the linker offers to it, and the
+    memory of a ``methods`` region is never offered.
+    """
+    lines = ["(module $storage"]
+    for index, region in enumerate(layout.regions):
+        memory = f"$region{index}"
+        limits = " ".join(str(each) for each in (region.type.pages_min, region.type.pages_max) if each is not None)
+        width = "i64 " if region.type.is_64 else ""
+        lines.append(f"  ;; region {wat_string(region.name)}, reached by {region.access}")
+        lines.append(f"  (memory {memory} (export {wat_string(region.name)}) {width}{limits})")
+        lines += [f"  {field}" for option in OPTIONS for field in option.module_fields(region, memory)]
+    lines.append(")")
+    return "\n".join(lines) + "\n"
+
+
+@functools.lru_cache(maxsize=256)
+def storage_module(layout: Layout) -> Module:
+    """The compiled storage module of a layout."""
+    return compile_module(to_wasm(storage_module_wat(layout), name="storage module", limits=Limits()), name="storage")
+
+
+def wat_string(text: str) -> str:
+    r"""A string as WAT writes it: anything but plain printable ASCII is escaped as ``\hh``."""
+    plain = (chr(byte) if 0x20 <= byte < 0x7F and byte not in b'"\\' else f"\\{byte:02x}" for byte in text.encode())  # noqa: PLR2004
+    return f'"{"".join(plain)}"'

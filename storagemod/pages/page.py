@@ -1,0 +1,65 @@
+"""Pages of storage: 4 KiB of bytes, the grain in which storage is tracked, undone, committed and hashed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from attrs import field, frozen
+
+PAGE_BYTES = 4_096
+"""Length of a page. Wasm pages are sixteen times as long."""
+
+WORD_BYTES = 8
+"""Changes are told in whole words: storage integers are words, and no page border cuts one."""
+
+ZERO_PAGE = bytes(PAGE_BYTES)
+
+
+@frozen
+class Run:
+    """Bytes of a page that differ: whole words, as many as lie side by side."""
+
+    offset: int
+    old: bytes = field(repr=lambda data: data.hex())
+    new: bytes = field(repr=lambda data: data.hex())
+
+
+def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
+    """The runs of words in which two pages differ, in order."""
+    start = None
+    old_words, new_words = memoryview(old).cast("Q"), memoryview(new).cast("Q")
+    for index in range(len(old_words)):
+        if old_words[index] != new_words[index]:
+            if start is None:
+                start = index * WORD_BYTES
+        elif start is not None:
+            yield Run(start, old[start : index * WORD_BYTES], new[start : index * WORD_BYTES])
+            start = None
+    if start is not None:
+        yield Run(start, old[start:], new[start:])
+
+
+def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
+    """The differing runs of many pages (number: old and new bytes), joined across page borders; offsets in bytes."""
+    last: Run | None = None
+    for number in sorted(pages):
+        for run in differing_runs(*pages[number]):
+            offset = number * PAGE_BYTES + run.offset
+            if last is not None and last.offset + len(last.old) == offset:
+                last = Run(last.offset, last.old + run.old, last.new + run.new)
+            else:
+                if last is not None:
+                    yield last
+                last = Run(offset, run.old, run.new)
+    if last is not None:
+        yield last
+
+
+def intern_zero(page: bytes) -> bytes:
+    """The page itself, or the one shared page of zeros."""
+    return ZERO_PAGE if page == ZERO_PAGE else page
+
+
+if sys.byteorder != "little":  # pragma: no cover - wasmtime itself runs on little-endian machines only
+    raise ImportError("storagemod needs a little-endian machine: linear memory is little-endian")

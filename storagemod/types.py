@@ -1,0 +1,118 @@
+"""Words of the field that every floor uses: addresses, value types, function and memory types, kinds of call."""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal, Self, TypeAlias
+
+from attrs import frozen
+
+from storagemod.errors import ValidationError
+
+WASM_PAGE_BYTES = 65_536
+"""The unit of the length of a linear memory (WebAssembly core specification, 4.2.8)."""
+
+ADDRESS_BYTES = 20
+
+ValueType: TypeAlias = Literal["i32", "i64", "f32", "f64"]
+"""The value types that cross a contract's border; v128 and references do not."""
+
+Value: TypeAlias = int | float
+"""A WebAssembly number. Integers that come out of a contract are signed, as wasmtime gives them."""
+
+
+class Address(bytes):
+    """The 20-byte name of an account. Made from 20 bytes, an integer, or hexadecimal text with or without ``0x``.
+
+    Raises:
+        ValidationError: The value is none of these, or does not fit 20 bytes.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: bytes | int | str) -> Self:
+        """Make an address; short hexadecimal text and integers are filled up with zeros on the left."""
+        if isinstance(value, Address):
+            return super().__new__(cls, value)
+        if isinstance(value, bool) or not isinstance(value, bytes | bytearray | int | str):
+            raise ValidationError(f"an address is 20 bytes, an integer or hexadecimal text, not {value!r}")
+        try:
+            if isinstance(value, int):
+                raw = value.to_bytes(ADDRESS_BYTES, "big")
+            elif isinstance(value, str):
+                digits = value.removeprefix("0x")
+                raw = int(digits, 16).to_bytes(ADDRESS_BYTES, "big") if "_" not in digits else b""
+            else:
+                raw = bytes(value)
+        except (ValueError, OverflowError):
+            raw = b""
+        if len(raw) != ADDRESS_BYTES:
+            raise ValidationError(f"{value!r} is not an address: an address is {ADDRESS_BYTES} bytes")
+        return super().__new__(cls, raw)
+
+    def __str__(self) -> str:
+        return "0x" + self.hex()
+
+    def __repr__(self) -> str:
+        return f"Address('{self}')"
+
+
+ZERO_ADDRESS = Address(0)
+
+
+@frozen
+class FunctionType:
+    """The parameters and results of a function, written as WAT writes them."""
+
+    params: tuple[ValueType, ...] = ()
+    results: tuple[ValueType, ...] = ()
+
+    def __str__(self) -> str:
+        parts = ["func"]
+        if self.params:
+            parts.append(f"(param {' '.join(self.params)})")
+        if self.results:
+            parts.append(f"(result {' '.join(self.results)})")
+        return f"({' '.join(parts)})"
+
+
+@frozen
+class MemoryType:
+    """The limits of a linear memory, in Wasm pages of 64 KiB, and the width of its addresses."""
+
+    pages_min: int
+    pages_max: int | None = None
+    is_64: bool = False
+
+    def __str__(self) -> str:
+        limits = str(self.pages_min) if self.pages_max is None else f"{self.pages_min} {self.pages_max}"
+        return f"(memory {'i64 ' if self.is_64 else ''}{limits})"
+
+
+class CallKind(enum.StrEnum):
+    """How a call was made. The names are those of the Ethereum Environment Interface."""
+
+    CALL = "call"
+    STATIC = "callStatic"
+    DELEGATE = "callDelegate"
+
+
+class ReentryPolicy(enum.StrEnum):
+    """Who may call a contract that is already active in the running transaction."""
+
+    ALLOW = "allow"
+    """Anyone."""
+    DENY = "deny"
+    """No one."""
+    SELF_ONLY = "self-only"
+    """The contract itself, directly."""
+    STATIC_ONLY = "static-only"
+    """Anyone, in a static call."""
+
+
+class Outcome(enum.IntEnum):
+    """How a call ended; the numbers are those that ``ethereum.call`` and ``method?`` imports give their caller."""
+
+    OK = 0
+    FAILED = 1
+    REVERTED = 2

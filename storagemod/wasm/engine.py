@@ -1,0 +1,83 @@
+"""The one engine of the process, set up so that the same code gives the same result on every machine."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import wasmtime
+
+from storagemod.wasm._bindings import raw
+
+WASM_STACK_BYTES = 64 << 20
+"""Stack that the wasm and host frames of one transaction may use together."""
+
+EPOCH_SECONDS = 0.01
+"""Length of an epoch: how exactly a deadline is kept."""
+
+
+@functools.cache
+def shared_engine() -> wasmtime.Engine:
+    """The engine that compiles and runs everything; modules can be shared by all worlds of the process.
+
+    Off are threads and shared memories, garbage-collected types and exceptions: they are not deterministic, or no
+    contract needs them. NaNs are canonical and relaxed SIMD is deterministic (rule 8 of the semantics).
+    """
+    config = wasmtime.Config()
+    config.wasm_multi_memory = True
+    config.wasm_memory64 = True
+    config.wasm_threads = False
+    config.wasm_exceptions = False
+    config.wasm_gc = False
+    config.gc_support = False
+    config.wasm_function_references = False
+    config.cranelift_nan_canonicalization = True
+    config.wasm_relaxed_simd_deterministic = True
+    config.consume_fuel = True
+    config.epoch_interruption = True
+    # The limit of the wasm stack must not exceed the size set here, or wasmtime aborts the process.
+    raw._wasmtime_config_async_stack_size_set(config.ptr(), WASM_STACK_BYTES)
+    config.max_wasm_stack = WASM_STACK_BYTES
+    return wasmtime.Engine(config)
+
+
+class _EpochClock:
+    """Advances the engine's epoch while anything runs; asleep otherwise."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def _tick(self) -> None:
+        engine = shared_engine()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._running > 0)
+                self._changed.wait(EPOCH_SECONDS)  # nobody needs to notify: a tick too many does no harm
+            engine.increment_epoch()
+
+    @contextmanager
+    def ticking(self) -> Iterator[None]:
+        with self._changed:
+            self._running += 1
+            if self._thread is None or not self._thread.is_alive():  # not alive: after a fork
+                self._thread = threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True)
+                self._thread.start()
+            elif self._running == 1:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._running -= 1
+
+
+_clock = _EpochClock()
+
+
+def epochs_ticking() -> AbstractContextManager[None]:
+    """Keep the epochs of :func:`shared_engine` advancing for the length of a ``with`` block."""
+    return _clock.ticking()

@@ -1,0 +1,84 @@
+"""From what a user hands over (WAT text, wasm bytes, a path) to the bytes of a Wasm binary."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import wasmtime
+
+from storagemod.errors import ValidationError
+from storagemod.limits import Limits
+
+WASM_MAGIC = b"\0asm"
+
+_POSITION = re.compile(r"\A(?P<message>.*?)\n\s*--> <anon>:(?P<line>\d+):(?P<column>\d+)\n(?P<excerpt>.*)\Z", re.DOTALL)
+
+
+def read_source(path: Path, limits: Limits) -> bytes:
+    """The bytes of a contract file.
+
+    Raises:
+        ValidationError: It cannot be read, or is longer than the limits allow.
+    """
+    try:
+        with path.open("rb") as file:
+            source = file.read(limits.source_bytes_max + 1)
+    except IsADirectoryError as error:
+        raise ValidationError(f"{path} is a directory, not a contract", cause=error, hint="name a file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ValidationError(f"{path} cannot be read: {reason}", cause=error) from error
+    if len(source) > limits.source_bytes_max:
+        raise ValidationError(f"{path} is longer than {limits.source_bytes_max:,} bytes (source_bytes_max)")
+    return source
+
+
+def to_wasm(source: str | bytes, *, name: str, limits: Limits) -> bytes:
+    """Translate WAT to the binary format; bytes that are binary already pass through.
+
+    Raises:
+        ValidationError: Neither WAT nor a Wasm binary, with the line and column that wasmtime gives, or too long.
+    """
+    if isinstance(source, bytes) and source.startswith(WASM_MAGIC):
+        wasm = source
+    else:
+        wasm = _translate(_decode(source, name) if isinstance(source, bytes) else source, name, limits)
+    if len(wasm) > limits.code_bytes_max:
+        raise ValidationError(
+            f"{name}: the code is {len(wasm):,} bytes long, and {limits.code_bytes_max:,} are allowed (code_bytes_max)"
+        )
+    return wasm
+
+
+def _decode(source: bytes, name: str) -> str:
+    try:
+        return source.decode()
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        column = error.start - source.rfind(b"\n", 0, error.start)
+        raise ValidationError(
+            f"{name}:{line}:{column}: neither a Wasm binary nor WAT text in UTF-8", cause=error
+        ) from error
+
+
+def _translate(text: str, name: str, limits: Limits) -> bytes:
+    if len(text) > limits.source_bytes_max:
+        raise ValidationError(
+            f"{name}: the text is {len(text):,} characters long, and {limits.source_bytes_max:,} are allowed "
+            "(source_bytes_max)"
+        )
+    if not text.strip():
+        raise ValidationError(f"{name}: there is no module in it, it is empty")
+    try:
+        return bytes(wasmtime.wat2wasm(text))
+    except UnicodeEncodeError as error:
+        raise ValidationError(f"{name}: holds a character that UTF-8 cannot write", cause=error) from error
+    except wasmtime.WasmtimeError as error:
+        found = _POSITION.match(str(error))
+        if found is None:
+            raise ValidationError(f"{name}: {error}", cause=error) from error
+        excerpt = "\n".join(line for line in found["excerpt"].splitlines() if line.strip(" |"))
+        raise ValidationError(
+            f"{name}:{found['line']}:{found['column']}: {found['message']}\n{excerpt}", cause=error
+        ) from error

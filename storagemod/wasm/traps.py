@@ -1,0 +1,38 @@
+"""From wasmtime's traps to our errors."""
+
+from __future__ import annotations
+
+import wasmtime
+
+from storagemod.errors import DeadlineError, LimitError, OutOfGasError, StorageModError, TrapError
+
+_TEXT = {
+    wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS: "out of bounds memory access",
+    wasmtime.TrapCode.TABLE_OUT_OF_BOUNDS: "out of bounds table access",
+    wasmtime.TrapCode.INDIRECT_CALL_TO_NULL: "indirect call of an empty table element",
+    wasmtime.TrapCode.BAD_SIGNATURE: "indirect call of a function of another type",
+    wasmtime.TrapCode.INTEGER_OVERFLOW: "integer overflow",
+    wasmtime.TrapCode.INTEGER_DIVISION_BY_ZERO: "integer division by zero",
+    wasmtime.TrapCode.BAD_CONVERSION_TO_INTEGER: "a float that fits no integer was converted",
+    wasmtime.TrapCode.UNREACHABLE: "`unreachable` was executed",
+}
+
+
+def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
+    """The error that a trap of wasmtime's own stands for; not for traps that a host function made."""
+    frames = trap.frames
+    function = None
+    if frames:
+        function = frames[0].func_name or f"function {frames[0].func_index}"
+    where = f" in {function}" if function else ""
+    code = trap.trap_code
+    if code is wasmtime.TrapCode.OUT_OF_FUEL:
+        return OutOfGasError(f"out of gas{where}")
+    if code is wasmtime.TrapCode.INTERRUPT:
+        return DeadlineError(f"stopped at the deadline{where}")
+    if code is wasmtime.TrapCode.STACK_OVERFLOW:
+        return LimitError(f"the call stack is exhausted{where}", hint="is a recursion without end?")
+    if code is None:
+        return TrapError(f"{trap.message.strip().splitlines()[-1].strip()}{where}", code="host", function=function)
+    text = _TEXT.get(code) or code.name.lower().replace("_", " ")
+    return TrapError(f"{text}{where}", code=code.name.lower(), function=function)

@@ -1,0 +1,41 @@
+"""Numbers from Python, as a contract's parameters take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from storagemod.errors import ValidationError
+from storagemod.types import FunctionType, Value, ValueType
+
+_BITS = {"i32": 32, "i64": 64}
+
+
+def to_values(method: str, function_type: FunctionType, args: Sequence[object]) -> tuple[Value, ...]:
+    """Check arguments against a method's parameters; integers may be signed or unsigned and become signed.
+
+    Raises:
+        ValidationError: Too few, too many, of a wrong type, or out of range.
+    """
+    params = function_type.params
+    if len(args) != len(params):
+        takes = f"{len(params)} argument{'' if len(params) == 1 else 's'}"
+        raise ValidationError(f"{method!r} takes {takes} {function_type}, not {len(args)}")
+    return tuple(
+        _to_value(f"argument {number} of {method!r}", value_type, arg)
+        for number, (value_type, arg) in enumerate(zip(params, args, strict=True), 1)
+    )
+
+
+def _to_value(what: str, value_type: ValueType, arg: object) -> Value:
+    bits = _BITS.get(value_type)
+    if isinstance(arg, bool) or not isinstance(arg, int | float) or (bits is not None and not isinstance(arg, int)):
+        wanted = "an integer" if bits is not None else "a number"
+        raise ValidationError(f"{what} is {value_type}: {wanted} is needed, not {arg!r}")
+    if bits is None:
+        try:
+            return float(arg)
+        except OverflowError as error:
+            raise ValidationError(f"{what} is {value_type}, and {arg} is too large for it", cause=error) from error
+    if not -(2 ** (bits - 1)) <= arg < 2**bits:
+        raise ValidationError(f"{what} is {value_type}, and {arg} does not fit {bits} bits")
+    return int(arg) - 2**bits if arg >= 2 ** (bits - 1) else int(arg)

@@ -1,0 +1,52 @@
+"""What came of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import field, frozen
+
+from storagemod.errors import StorageModError
+from storagemod.events import Log, StorageChange
+from storagemod.trace import Trace
+from storagemod.types import Address, Outcome, Value
+
+
+@frozen
+class Receipt:
+    """What came of one transaction, or of a call that was never to be committed.
+
+    Attributes:
+        outcome: How the top-level call ended.
+        value: What the method gave: a number, a tuple of them, or ``None`` where it has no results or failed.
+        output: What ``main`` handed to ``ethereum.finish`` or ``ethereum.revert``.
+        error: Why it failed, with contract, depth and cause; ``None`` if it did not.
+        gas_used: Gas of the top-level call and all inside it.
+        logs: In the order in which they were emitted, those of undone calls left out.
+        changes: By contract, the runs of bytes of storage that differ from before: first old, last new.
+        trace: The tree of calls, or ``None`` where the world keeps none.
+    """
+
+    outcome: Outcome
+    value: Value | tuple[Value, ...] | None
+    output: bytes = field(repr=lambda output: output.hex())
+    error: StorageModError | None
+    gas_used: int
+    logs: tuple[Log, ...] = field(repr=lambda logs: f"<{len(logs)} logs>")
+    changes: Mapping[Address, tuple[StorageChange, ...]] = field(repr=False, hash=False)
+    trace: Trace | None = field(repr=False, hash=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded, and so was committed if it was to be."""
+        return self.outcome is Outcome.OK
+
+    def raise_for_error(self) -> Receipt:
+        """Raise the error of a transaction that did not succeed; give a receipt that did back.
+
+        Raises:
+            StorageModError: The transaction failed or reverted.
+        """
+        if self.error is not None:
+            raise self.error
+        return self

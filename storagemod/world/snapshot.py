@@ -1,0 +1,41 @@
+"""A place in history to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from storagemod.errors import StateError
+from storagemod.state import Mark, WorldState
+
+
+class Snapshot:
+    """A context manager: what happened to the world inside is undone at its end, unless :meth:`keep` was called.
+
+    Snapshots nest. An exception that leaves the block undoes it too, unless it was kept.
+    """
+
+    def __init__(self, state: WorldState, exclusively: Callable[[], None]) -> None:
+        self._state = state
+        self._exclusively = exclusively
+        self._mark: Mark | None = None
+        self._kept = False
+
+    def __enter__(self) -> Self:
+        if self._mark is not None:
+            raise StateError("a snapshot is entered once; take another with world.snapshot()")
+        self._exclusively()
+        self._mark = self._state.mark()
+        return self
+
+    def keep(self) -> None:
+        """Let what happened stay when the block ends."""
+        self._kept = True
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._mark is not None  # noqa: S101 - __enter__ set it
+        self._exclusively()
+        (self._state.keep if self._kept else self._state.undo)(self._mark)

@@ -1,0 +1,59 @@
+"""Reading committed storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import overload
+
+from storagemod.errors import ValidationError
+from storagemod.pages import Image, read_image
+from storagemod.types import WASM_PAGE_BYTES
+
+
+class StorageView:
+    """The committed bytes of one region, indexed like ``bytes``. Always shows what is committed now."""
+
+    def __init__(self, region: str, image: Callable[[], Image]) -> None:
+        self._region = region
+        self._image = image
+
+    @property
+    def pages(self) -> int:
+        """Length in Wasm pages of 64 KiB."""
+        return self._image().wasm_pages
+
+    def __len__(self) -> int:
+        return self.pages * WASM_PAGE_BYTES
+
+    @overload
+    def __getitem__(self, key: int) -> int: ...
+    @overload
+    def __getitem__(self, key: slice) -> bytes: ...
+    def __getitem__(self, key: int | slice) -> int | bytes:
+        """One byte as an integer, or a range of bytes; ranges are cut at the end as those of ``bytes`` are.
+
+        Raises:
+            IndexError: A single index is outside.
+        """
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step == 1:
+                return read_image(self._image(), start, stop)
+            return bytes(self[index] for index in range(start, stop, step))
+        index = key + len(self) if key < 0 else key
+        if not 0 <= index < len(self):
+            raise IndexError(f"byte {key} is outside region {self._region!r} of {len(self)} bytes")
+        return read_image(self._image(), index, index + 1)[0]
+
+    def read_int(self, offset: int, size: int = 8, *, signed: bool = False) -> int:
+        """The little-endian integer of ``size`` bytes at an offset.
+
+        Raises:
+            ValidationError: It lies outside the region.
+        """
+        if offset < 0 or size < 1 or offset + size > len(self):
+            raise ValidationError(f"bytes [{offset}, {offset + size}) are outside {self!r}")
+        return int.from_bytes(self[offset : offset + size], "little", signed=signed)
+
+    def __repr__(self) -> str:
+        return f"<region {self._region!r} of {self.pages} Wasm pages>"
