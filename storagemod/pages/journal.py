@@ -15,6 +15,7 @@ from storagemod.pages.image import Image
 from storagemod.pages.mapping import LiveMemory, Mapping
 from storagemod.pages.page import PAGE_BYTES, Run, intern_zero, merged_runs
 from storagemod.pages.tracker import WriteTracker
+from storagemod.pages.write_set import WriteSet
 from storagemod.types import WASM_PAGE_BYTES
 
 Checkpoint = NewType("Checkpoint", int)
@@ -71,18 +72,6 @@ class _Undo:
 
     pages: dict[int, bytes] = field(factory=dict)
     wasm_pages: int | None = None
-
-
-@frozen
-class WriteSet:
-    """What differs from the image at the end: its new length in Wasm pages, and pages with their old and new bytes."""
-
-    pages_old: int
-    pages_new: int
-    pages: dict[int, tuple[bytes, bytes]]
-
-    def __bool__(self) -> bool:
-        return bool(self.pages) or self.pages_old != self.pages_new
 
 
 class Journal:

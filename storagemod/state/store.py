@@ -25,14 +25,7 @@ class ChangeSet:
         """The change that takes this one back."""
         return ChangeSet(
             {address: (new, old) for address, (old, new) in self.accounts.items()},
-            {
-                key: WriteSet(
-                    written.pages_new,
-                    written.pages_old,
-                    {number: (new, old) for number, (old, new) in written.pages.items()},
-                )
-                for key, written in self.regions.items()
-            },
+            {key: written.inverted() for key, written in self.regions.items()},
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,16 +10,17 @@ from types import MappingProxyType
 
 import attrs
 
-from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
+from storagemod.errors import StateError, StorageModError, ValidationError
 from storagemod.events import Observer, StorageChange
 from storagemod.execution import Answer, Message, Transaction
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
-from storagemod.linking import MAIN, Contract, check_callee, check_links, load_binary
-from storagemod.pages import PAGE_BYTES, WriteSet, merged_runs
+from storagemod.linking import MAIN, Contract
+from storagemod.pages import merged_runs, overwrite
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, WorldState
 from storagemod.trace import Recorder
-from storagemod.types import ADDRESS_BYTES, WASM_PAGE_BYTES, Address, CallKind, Outcome, ReentryPolicy, Value
+from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome, ReentryPolicy, Value
 from storagemod.world.arguments import to_values
+from storagemod.world.deployment import Deployment, contract_of, deployed_address
 from storagemod.world.receipt import Receipt
 from storagemod.world.snapshot import Snapshot
 from storagemod.world.storage_view import StorageView
@@ -133,7 +133,8 @@ class World:
                 f"which holds {pages_max:,} Wasm pages at most"
             )
         with self._exclusive():
-            self._state.commit(ChangeSet(regions={(address, region): self._overwrite(address, region, offset, data)}))
+            written = overwrite(self._state.store.image(address, region), offset, bytes(data))
+            self._state.commit(ChangeSet(regions={(address, region): written}))
 
     def snapshot(self) -> Snapshot:
         """A context manager that undoes at its end what happened to the world inside, unless it is kept."""
@@ -182,18 +183,13 @@ class World:
         if args and init is None:
             raise ValidationError("args are given, but no init method to call with them")
         with self._exclusive():
-            target = self._new_address() if address is None else Address(address)
-            account = Account(
-                balance=balance,
-                code=contract.code,
-                name=self._unused_name(contract.name),
-                links=MappingProxyType(bound),
-                policy=_policy(policy),
-            )
-            self._check_deployment(target, contract, bound)
+            deployer = self.account(DEFAULT_SENDER)
+            target = deployed_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
+            deployment = Deployment(self._state.store.accounts, self._limits, target, contract, bound)
+            deployment.check()
             mark = self._state.mark()
             try:
-                self._commit_deployment(target, account, contract)
+                self._state.commit(deployment.changes(DEFAULT_SENDER, balance=balance, policy=_policy(policy)))
                 if init is not None:
                     self._run(self._message(target, init, args), commit=True).raise_for_error()
             except BaseException:
@@ -353,11 +349,7 @@ class World:
             self._busy.release()
 
     def _contract_at(self, address: Address) -> Contract | None:
-        account = self.account(address)
-        if not account.code:
-            return None
-        label = self.label(address)
-        return load_binary(account.code, label, label, self._limits)
+        return contract_of(self.account(address), self._limits)
 
     def _view(self, address: Address, region: str) -> StorageView:
         return StorageView(region, lambda: self._state.store.image(address, region))
@@ -366,64 +358,8 @@ class World:
         named = self._state.store.accounts.items()
         return {address: account.name for address, account in named if account.name is not None}
 
-    def _unused_name(self, name: str) -> str:
-        taken = set(self._labels().values())
-        candidates = (name if number == 1 else f"{name}-{number}" for number in range(1, len(taken) + 2))
-        return next(candidate for candidate in candidates if candidate not in taken)
-
-    def _new_address(self) -> Address:
-        """The next address that the default sender deploys to."""
-        nonce = self.account(DEFAULT_SENDER).nonce
-        digest = hashlib.blake2b(
-            DEFAULT_SENDER + nonce.to_bytes(8, "little"), digest_size=ADDRESS_BYTES, person=b"storagemod addr"
-        )
-        return Address(digest.digest())
-
-    def _check_deployment(self, address: Address, contract: Contract, links: Mapping[str, Address]) -> None:
-        if self.account(address).code:
-            raise ValidationError(f"there is a contract at {self.label(address)} already")
-        try:
-            check_links(contract, links, lambda target: contract if target == address else self._contract_at(target))
-        except (LinkError, ValidationError) as error:
-            error.at(contract.name)
-            raise
-        for other, account in self._state.store.accounts.items():
-            if address in account.links.values():
-                importer = self.contract(other)
-                for callee in importer.contract_imports:
-                    if account.links[callee.link] == address:
-                        try:
-                            check_callee(callee, contract)
-                        except LinkError as error:
-                            error.at(self.label(other))
-                            raise
-
-    def _commit_deployment(self, address: Address, account: Account, contract: Contract) -> None:
-        sender, before = self.account(DEFAULT_SENDER), self.account(address)
-        account = attrs.evolve(account, nonce=before.nonce, balance=before.balance + account.balance)
-        self._state.commit(
-            ChangeSet(
-                {
-                    DEFAULT_SENDER: (sender, attrs.evolve(sender, nonce=sender.nonce + 1)),
-                    address: (before, account),
-                },
-                {(address, region.name): WriteSet(0, region.type.pages_min, {}) for region in contract.layout.regions},
-            )
-        )
-
     def _commit_account(self, address: Address, account: Account) -> None:
         self._state.commit(ChangeSet({address: (self.account(address), account)}))
-
-    def _overwrite(self, address: Address, region: str, offset: int, data: bytes) -> WriteSet:
-        image = self._state.store.image(address, region)
-        end = offset + len(data)
-        pages: dict[int, tuple[bytes, bytes]] = {}
-        for number in range(offset // PAGE_BYTES, -(-end // PAGE_BYTES)):
-            old = image.page(number)
-            start = number * PAGE_BYTES
-            low, high = max(offset - start, 0), min(end - start, PAGE_BYTES)
-            pages[number] = (old, old[:low] + data[start + low - offset : start + high - offset] + old[high:])
-        return WriteSet(image.wasm_pages, max(image.wasm_pages, -(-end // WASM_PAGE_BYTES)), pages)
 
 
 def _value(answer: Answer) -> Value | tuple[Value, ...] | None:

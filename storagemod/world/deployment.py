@@ -1,0 +1,110 @@
+"""Putting a contract at an address: what is checked, and what is committed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import attrs
+from attrs import frozen
+
+from storagemod.errors import LinkError, ValidationError
+from storagemod.limits import Limits
+from storagemod.linking import Contract, check_callee, check_links, load_binary
+from storagemod.pages import WriteSet
+from storagemod.state import NO_ACCOUNT, Account, ChangeSet
+from storagemod.types import ADDRESS_BYTES, Address, ReentryPolicy
+
+
+def contract_of(account: Account, limits: Limits) -> Contract | None:
+    """The contract that an account holds, or ``None``."""
+    if not account.code:
+        return None
+    name = account.name or "contract"
+    return load_binary(account.code, name, name, limits)
+
+
+def deployed_address(deployer: Address, nonce: int) -> Address:
+    """Where a deployer's next contract goes: a digest of its address and nonce, so the same under every option."""
+    digest = hashlib.blake2b(
+        deployer + nonce.to_bytes(8, "little"), digest_size=ADDRESS_BYTES, person=b"storagemod addr"
+    )
+    return Address(digest.digest())
+
+
+@frozen
+class Deployment:
+    """A contract that is to stand at an address.
+
+    Attributes:
+        accounts: The accounts that there are.
+        links: The address for each ``contract:NAME`` that it imports from.
+    """
+
+    accounts: Mapping[Address, Account]
+    limits: Limits
+    address: Address
+    contract: Contract
+    links: Mapping[str, Address]
+
+    def check(self) -> None:
+        """Compare what is imported with what is offered, in both directions.
+
+        Raises:
+            ValidationError: The address is taken, or a link is given that is not imported.
+            LinkError: An import of the contract, or of another one from this address, does not match.
+        """
+        standing = self.accounts.get(self.address, NO_ACCOUNT)
+        if standing.code:
+            raise ValidationError(f"there is a contract at {standing.name or self.address} already")
+        try:
+            check_links(self.contract, self.links, self._contract_at)
+        except (LinkError, ValidationError) as error:
+            error.at(self.contract.name)
+            raise
+        for name, importer in self._importers():
+            for callee in importer.contract_imports:
+                try:
+                    check_callee(callee, self.contract)
+                except LinkError as error:
+                    error.at(name)
+                    raise
+
+    def changes(self, deployer: Address, *, balance: int, policy: ReentryPolicy) -> ChangeSet:
+        """What is committed: the account, its regions at their least lengths, and the deployer's nonce."""
+        sender, before = (self.accounts.get(each, NO_ACCOUNT) for each in (deployer, self.address))
+        account = attrs.evolve(
+            before,
+            balance=before.balance + balance,
+            code=self.contract.code,
+            name=self._unused_name(),
+            links=MappingProxyType(dict(self.links)),
+            policy=policy,
+        )
+        return ChangeSet(
+            {deployer: (sender, attrs.evolve(sender, nonce=sender.nonce + 1)), self.address: (before, account)},
+            {
+                (self.address, region.name): WriteSet(0, region.type.pages_min, {})
+                for region in self.contract.layout.regions
+            },
+        )
+
+    def _contract_at(self, address: Address) -> Contract | None:
+        if address == self.address:
+            return self.contract
+        return contract_of(self.accounts.get(address, NO_ACCOUNT), self.limits)
+
+    def _importers(self) -> Iterator[tuple[str, Contract]]:
+        """The contracts that are linked to this address already, each with only the imports that are."""
+        for address, account in self.accounts.items():
+            contract = contract_of(account, self.limits) if self.address in account.links.values() else None
+            if contract is not None:
+                here = [each for each in contract.contract_imports if account.links[each.link] == self.address]
+                yield account.name or str(address), attrs.evolve(contract, contract_imports=tuple(here))
+
+    def _unused_name(self) -> str:
+        """The contract's name, with a number if another account has it."""
+        taken = {account.name for account in self.accounts.values()}
+        candidates = [f"{self.contract.name}-{number}" for number in range(2, len(taken) + 3)]
+        return next(name for name in (self.contract.name, *candidates) if name not in taken)
