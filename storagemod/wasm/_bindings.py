@@ -23,6 +23,7 @@ _MISSING = [
         "_wasmtime_config_async_stack_size_set",
         "_wasmtime_context_get_fuel",
         "_wasmtime_context_set_fuel",
+        "_wasmtime_error_new",
         "_wasmtime_func_call_unchecked",
         "_wasmtime_instance_export_get",
         "_wasmtime_instance_pre_instantiate",
@@ -33,6 +34,7 @@ _MISSING = [
         "_wasmtime_memory_data_size",
         "_wasmtime_memory_grow",
         "_wasmtime_memory_size",
+        "_wasmtime_store_epoch_deadline_callback",
         "_wasmtime_trap_new",
         "wasm_trap_t",
         "wasmtime_extern_t",
@@ -60,7 +62,19 @@ NO_FINALIZER: Final[Any] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(0)
 
 TrapPointer: Final[Any] = ctypes.POINTER(_raw.wasm_trap_t)
 
+
+def _address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+# A callback that fails must not need another Python frame to say so: these make what wasmtime wants in one C call.
+
 new_trap: Final[Any] = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)(
-    ctypes.cast(_raw._wasmtime_trap_new, ctypes.c_void_p).value or 0
+    _address(_raw._wasmtime_trap_new)
 )
-"""Make a trap and give its address, in one C call: a callback that fails must not need another Python frame."""
+"""Make a trap from a message and its length, and give the trap's address."""
+
+new_error: Final[Any] = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_char_p)(_address(_raw._wasmtime_error_new))
+"""Make an error from a message, and give the error's address."""
+
+DeadlineCallback: Final[Any] = _raw._wasmtime_store_epoch_deadline_callback.argtypes[1]

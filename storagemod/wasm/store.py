@@ -5,17 +5,26 @@ from __future__ import annotations
 import ctypes
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import wasmtime
 
-from storagemod.errors import LimitError
+from storagemod.errors import DeadlineError, LimitError
 from storagemod.limits import Limits
 from storagemod.types import WASM_PAGE_BYTES, FunctionType, Value
-from storagemod.wasm._bindings import EXTERN_FUNC, EXTERN_MEMORY, TrapPointer, raw
-from storagemod.wasm.engine import EPOCH_SECONDS, epochs_ticking, shared_engine
+from storagemod.wasm._bindings import (
+    EXTERN_FUNC,
+    EXTERN_MEMORY,
+    NO_FINALIZER,
+    DeadlineCallback,
+    TrapPointer,
+    new_error,
+    raw,
+)
+from storagemod.wasm.engine import epochs_ticking, shared_engine
 from storagemod.wasm.memory import LinearMemory
 from storagemod.wasm.traps import error_from_trap
 
@@ -51,6 +60,8 @@ class Store:
         self._context = store._context()
         self.current: Any = None
         self.pending: BaseException | None = None
+        self._deadline = 0.0
+        self._interrupted = False
 
     @property
     def handle(self) -> wasmtime.Store:
@@ -76,7 +87,9 @@ class Store:
     @contextmanager
     def running(self, deadline_seconds: float) -> Iterator[None]:
         """Bind the store to this thread and start its deadline; close it at the end: nothing of it can be used then."""
-        self._store.set_epoch_deadline(int(deadline_seconds / EPOCH_SECONDS) + 1)
+        self._deadline = time.monotonic() + deadline_seconds
+        raw._wasmtime_store_epoch_deadline_callback(self._store.ptr(), _at_epoch, None, NO_FINALIZER)
+        self._store.set_epoch_deadline(1)
         _bound.store = self
         try:
             with epochs_ticking():
@@ -87,8 +100,19 @@ class Store:
             self._store.close()
 
     def interrupt(self) -> None:
-        """Make running wasm stop at its next loop or call, as at its deadline. Safe from another thread."""
-        self._store.set_epoch_deadline(0)
+        """Make running wasm stop within an epoch, as at its deadline. Safe from another thread."""
+        self._interrupted = True
+
+    def check_time(self) -> None:
+        """Called once an epoch while wasm runs.
+
+        Raises:
+            DeadlineError: The time is over.
+        """
+        if self._interrupted:
+            raise DeadlineError("interrupted")
+        if time.monotonic() > self._deadline:
+            raise DeadlineError("stopped at the deadline (deadline_seconds)", hint="is a loop without end?")
 
     def instantiate(self, prepared: wasmtime.InstancePre) -> Instance:
         """Make an instance; its active segments are written.
@@ -110,15 +134,15 @@ class Store:
             StorageModError: The trap, in our terms.
             BaseException: Whatever a host function raised.
         """
-        if trap:
-            pending, self.pending = self.pending, None
-            ended_by = wasmtime.Trap._from_ptr(trap)
-            if pending is not None:
-                raise pending
+        if not trap and not error:
+            return
+        pending, self.pending = self.pending, None
+        ended_by = wasmtime.Trap._from_ptr(trap) if trap else wasmtime.WasmtimeError._from_ptr(error)  # now owned
+        if pending is not None:
+            raise pending
+        if isinstance(ended_by, wasmtime.Trap):
             raise error_from_trap(ended_by)
-        if error:
-            failure = wasmtime.WasmtimeError._from_ptr(error)
-            raise LimitError(f"no instance could be made: {str(failure).strip()}", cause=failure)
+        raise LimitError(f"wasmtime cannot go on: {str(ended_by).strip()}", cause=ended_by)
 
 
 class _Bound(threading.local):
@@ -136,6 +160,26 @@ def running_store() -> Store:
     if store is None:
         raise RuntimeError("wasm called the host, and no store runs on this thread")
     return store
+
+
+_TIME_IS_OVER = b"the time is over"
+
+
+def _check_time(_context: Any, _data: Any, epochs: Any, _kind: Any) -> int:
+    """Let wasm go on for another epoch, or stop it. As in host functions, nothing may escape."""
+    store = _bound.store
+    try:
+        running_store().check_time()
+        epochs[0] = 1
+    except BaseException as error:  # noqa: BLE001 - raised again when wasm has been left
+        if store is not None:
+            store.pending = error
+        stop: int = new_error(_TIME_IS_OVER)
+        return stop
+    return 0
+
+
+_at_epoch = DeadlineCallback(_check_time)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import wasmtime
 
-from storagemod.errors import DeadlineError, LimitError, OutOfGasError, StorageModError, TrapError
+from storagemod.errors import LimitError, OutOfGasError, StorageModError, TrapError
 
 _TEXT = {
     wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS: "out of bounds memory access",
@@ -28,8 +28,6 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
     code = trap.trap_code
     if code is wasmtime.TrapCode.OUT_OF_FUEL:
         return OutOfGasError(f"out of gas{where}")
-    if code is wasmtime.TrapCode.INTERRUPT:
-        return DeadlineError(f"stopped at the deadline{where}")
     if code is wasmtime.TrapCode.STACK_OVERFLOW:
         return LimitError(f"the call stack is exhausted{where}", hint="is a recursion without end?")
     if code is None:

@@ -1,0 +1,38 @@
+"""Puppets to test semantics with: contracts that do what their call data says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storagemod import Address, Receipt, World
+from storagemod.scenario import puppet
+from storagemod.scenario.fixtures import fixture
+
+
+def deploy_puppet(world: World, option: str, **arguments: Any) -> Address:
+    return world.deploy(fixture("puppet/puppet", option), **{"name": "puppet"} | arguments)
+
+
+def play(world: World, to: Address, *operations: puppet.Operation, **arguments: Any) -> Receipt:
+    """Have a puppet carry out a script, and commit what it did."""
+    return world.transact(to, data=bytes(puppet.Script(*operations)), **arguments)
+
+
+def results(receipt: Receipt, *operations: puppet.Operation) -> list[Any]:
+    """What the operations that a receipt came of appended."""
+    return puppet.decode_output(puppet.Script(*operations), receipt.output)
+
+
+def play_ok(world: World, to: Address, *operations: puppet.Operation, **arguments: Any) -> list[Any]:
+    """Have a puppet carry out a script that succeeds, and give the results."""
+    receipt = play(world, to, *operations, **arguments)
+    assert receipt.ok, receipt.error
+    return results(receipt, *operations)
+
+
+def script(*operations: puppet.Operation) -> puppet.Script:
+    return puppet.Script(*operations)
+
+
+def integer_at(world: World, address: Address, offset: int, region: str = "memory") -> int:
+    return world.storage(address)[region].read_int(offset, signed=True)
