@@ -153,7 +153,7 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
 
 
 def _check_shape(module: Module, limits: Limits) -> None:
-    if module.facts.has_start:
+    if module.declarations.has_start:
         raise ValidationError(
             "a contract has no start function: it would run before the call's entry point",
             hint="export it under a name and call that",
@@ -161,14 +161,15 @@ def _check_shape(module: Module, limits: Limits) -> None:
     for what, count, limit, limit_name in (
         ("imports", len(module.imports), limits.imports_max, "imports_max"),
         ("exports", len(module.exports), limits.exports_max, "exports_max"),
-        ("memories", len(module.facts.memory_pages_min), limits.memories_max, "memories_max"),
+        ("memories", len(module.declarations.memories), limits.memories_max, "memories_max"),
     ):
         if count > limit:
             raise ValidationError(f"{count:,} {what}, and {limit:,} are allowed ({limit_name})")
-    for pages in module.facts.memory_pages_min:
-        if pages > limits.memory_pages_max:
+    for memory in module.declarations.memories:
+        if memory.pages_min > limits.memory_pages_max:
             raise ValidationError(
-                f"a memory of {pages:,} Wasm pages, and {limits.memory_pages_max:,} are allowed (memory_pages_max)"
+                f"a memory of {memory.pages_min:,} Wasm pages, and {limits.memory_pages_max:,} are allowed "
+                "(memory_pages_max)"
             )
 
 

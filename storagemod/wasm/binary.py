@@ -1,61 +1,176 @@
-"""Reading the few facts of a Wasm binary that wasmtime's interface does not tell.
+"""Reading what a module imports, exports and declares off its binary.
 
-Only for binaries that wasmtime has validated: nothing here defends itself against malformed input.
-Source: WebAssembly core specification 5.5, "Modules".
+wasmtime's C interface aborts the process where a module's types have vectors in them, and does not tell of start
+functions at all. So this room reads the sections itself. Only for binaries that wasmtime has validated, and with the
+features that the engine has switched on: nothing here defends itself against malformed input.
+Source: WebAssembly core specification 5.3, "Types", and 5.5, "Modules".
 """
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import TypeAlias
 
-_MEMORY_SECTION = 5
-_START_SECTION = 8
+from attrs import define, field, frozen
+
+from storagemod.types import FunctionType, MemoryType, ValueType
+
 _PREAMBLE_BYTES = 8
+
+_TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(1, 9)
+
+_FUNC, _TABLE, _MEMORY, _GLOBAL = range(4)
+
+_HAS_MAXIMUM, _IS_64 = 1, 4
+
+_CONTINUES = 0x80
+
+_NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
+_OTHERS = {0x7B: "v128", 0x70: "funcref"}
 
 
 @frozen
-class BinaryFacts:
-    """What a module keeps to itself: a start function, and the sizes in Wasm pages of memories of its own."""
+class OtherType:
+    """A type that crosses no contract's border: a table, a global, or a function of vectors or references."""
 
+    description: str
+
+    def __str__(self) -> str:
+        return self.description
+
+
+ExternType: TypeAlias = FunctionType | MemoryType | OtherType
+
+
+@frozen
+class Import:
+    """One import of a module: ``module`` is the namespace it is taken from."""
+
+    module: str
+    name: str
+    type: ExternType
+
+    def __str__(self) -> str:
+        return f'(import "{self.module}" "{self.name}" {self.type})'
+
+
+@frozen
+class Declarations:
+    """What a module declares.
+
+    Attributes:
+        imports: In order.
+        exports: The type of each, by name.
+        memories: Its own memories, imported ones left out.
+        has_start: Whether it has a start function.
+    """
+
+    imports: tuple[Import, ...]
+    exports: dict[str, ExternType]
+    memories: tuple[MemoryType, ...]
     has_start: bool
-    memory_pages_min: tuple[int, ...]
 
 
-def read_facts(wasm: bytes) -> BinaryFacts:
+@define
+class _Reader:
+    """A place in the binary, and what was read up to there. Index spaces are by kind of extern."""
+
+    data: bytes
+    at: int = _PREAMBLE_BYTES
+    types: list[FunctionType | OtherType] = field(factory=list)
+    spaces: tuple[list[ExternType], ...] = field(factory=lambda: ([], [], [], []))
+    imports: list[Import] = field(factory=list)
+    exports: dict[str, ExternType] = field(factory=dict)
+    memories: list[MemoryType] = field(factory=list)
+    has_start: bool = False
+
+    def byte(self) -> int:
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def integer(self) -> int:
+        """An unsigned LEB128 number."""
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & ~_CONTINUES) << shift
+            if byte < _CONTINUES:
+                return value
+            shift += 7
+
+    def name(self) -> str:
+        length = self.integer()
+        self.at += length
+        return self.data[self.at - length : self.at].decode()
+
+    def memory_type(self) -> MemoryType:
+        flags = self.byte()
+        minimum = self.integer()
+        maximum = self.integer() if flags & _HAS_MAXIMUM else None
+        return MemoryType(minimum, maximum, bool(flags & _IS_64))
+
+    def function_type(self) -> FunctionType | OtherType:
+        self.byte()  # the form: functions are all that there is
+        params = [self.byte() for _ in range(self.integer())]
+        results = [self.byte() for _ in range(self.integer())]
+        if all(each in _NUMBERS for each in (*params, *results)):
+            return FunctionType(tuple(_NUMBERS[each] for each in params), tuple(_NUMBERS[each] for each in results))
+        texts = [
+            " ".join(_NUMBERS.get(each) or _OTHERS.get(each, "ref") for each in part) for part in (params, results)
+        ]
+        return OtherType(f"(func (param {texts[0]}) (result {texts[1]}))")
+
+    def extern(self, kind: int) -> ExternType:
+        """The type of an import, or of a definition in a section of its own."""
+        if kind == _FUNC:
+            return self.types[self.integer()]
+        if kind == _MEMORY:
+            return self.memory_type()
+        self.byte()  # the type of the elements, or of the global
+        if kind == _TABLE:
+            self.memory_type()  # limits are written alike
+            return OtherType("(table)")
+        self.byte()  # whether the global is mutable
+        return OtherType("(global)")
+
+
+def read_declarations(wasm: bytes) -> Declarations:
     """Walk the sections of a valid module."""
-    has_start = False
-    memories: tuple[int, ...] = ()
-    at = _PREAMBLE_BYTES
-    while at < len(wasm):
-        section = wasm[at]
-        size, at = _leb128(wasm, at + 1)
-        if section == _START_SECTION:
-            has_start = True
-        elif section == _MEMORY_SECTION:
-            memories = _memories(wasm, at)
-        at += size
-    return BinaryFacts(has_start, memories)
+    reader = _Reader(wasm)
+    while reader.at < len(wasm):
+        section = reader.byte()
+        end = reader.integer() + reader.at
+        if section == _START:
+            reader.has_start = True
+        elif _TYPES <= section <= _EXPORTS:
+            for _ in range(reader.integer()):
+                if not _read_entry(reader, section):
+                    break
+        reader.at = end
+    return Declarations(tuple(reader.imports), reader.exports, tuple(reader.memories), reader.has_start)
 
 
-def _memories(wasm: bytes, at: int) -> tuple[int, ...]:
-    count, at = _leb128(wasm, at)
-    minima = []
-    for _ in range(count):
-        has_maximum = wasm[at] & 1
-        minimum, at = _leb128(wasm, at + 1)
-        if has_maximum:
-            _, at = _leb128(wasm, at)
-        minima.append(minimum)
-    return tuple(minima)
+def _read_entry(reader: _Reader, section: int) -> bool:
+    """Read one entry of a section; ``False`` if the rest of the section need not be read."""
+    if section == _TYPES:
+        reader.types.append(reader.function_type())
+    elif section == _IMPORTS:
+        module, name, kind = reader.name(), reader.name(), reader.byte()
+        imported = reader.extern(kind)
+        reader.spaces[kind].append(imported)
+        reader.imports.append(Import(module, name, imported))
+    elif section == _FUNCTIONS:
+        reader.spaces[_FUNC].append(reader.extern(_FUNC))
+    elif section == _MEMORIES:
+        memory = reader.memory_type()
+        reader.spaces[_MEMORY].append(memory)
+        reader.memories.append(memory)
+    elif section == _EXPORTS:
+        name, kind, index = reader.name(), reader.byte(), reader.integer()
+        known = reader.spaces[kind]
+        reader.exports[name] = known[index] if index < len(known) else OtherType(_DEFINED[kind])
+    else:  # tables and globals carry expressions; that they are there is all that matters
+        return False
+    return True
 
 
-def _leb128(wasm: bytes, at: int) -> tuple[int, int]:
-    """The unsigned LEB128 number at an offset, and the offset behind it."""
-    value = shift = 0
-    while True:
-        byte = wasm[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
-            return value, at
-        shift += 7
+_DEFINED = {_TABLE: "(table)", _GLOBAL: "(global)"}

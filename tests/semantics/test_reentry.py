@@ -101,9 +101,7 @@ def test_contracts_with_one_layout_have_storage_of_their_own(world: World, optio
 
 def test_a_delegate_call_runs_on_the_callers_storage(world: World, option: str) -> None:
     a, b = deploy_puppet(world, option), deploy_puppet(world, option)
-    call, after = play_ok(
-        world, a, Store(0, 1), Call(b, script(Load(0), Store(0, 2)), kind=CallKind.DELEGATE), Load(0)
-    )
+    call, after = play_ok(world, a, Store(0, 1), Call(b, script(Load(0), Store(0, 2)), kind=CallKind.DELEGATE), Load(0))
     assert call.results == [1]
     assert after == 2
     assert (integer_at(world, a, 0), integer_at(world, b, 0)) == (2, 0)

@@ -1,0 +1,7 @@
+"""``python -m storagemod`` is the command ``storagemod``."""
+
+import sys
+
+from storagemod.cli import main
+
+sys.exit(main())

@@ -1,0 +1,222 @@
+"""Comparing what a transaction did with what its scenario expects."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NoReturn
+
+from attrs import define, frozen
+
+from storagemod import errors
+from storagemod.errors import ScenarioError, StorageModError
+from storagemod.events import Log
+from storagemod.scenario.locate import TomlPath
+from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Scenario
+from storagemod.scenario.structure import did_you_mean
+from storagemod.types import WASM_PAGE_BYTES, Outcome, Value
+from storagemod.world import Receipt, World
+
+_BYTES_SHOWN = 32
+_NUMBERS_SHOWN = 8
+
+
+@frozen
+class Difference:
+    """One thing that is not as expected; ``line`` is where the expectation stands."""
+
+    what: str
+    wanted: str
+    found: str
+    line: int | None
+
+
+def check_transaction(
+    world: World, scenario: Scenario, number: int, receipt: Receipt | None, refused: StorageModError | None
+) -> tuple[Difference, ...]:
+    """Find what is not as expected. Where the outcome differs, nothing else is looked at: it would follow from that.
+
+    Args:
+        world: The world after the transaction.
+        scenario: Where the expectation stands.
+        number: Which transaction it was, from 0.
+        receipt: How it ended; ``None`` where it could not start.
+        refused: Why it could not start.
+
+    Raises:
+        ScenarioError: The expectation is about a region that does not exist.
+    """
+    check = _Check(world, scenario, ("transactions", number, "expect"), [])
+    expect = scenario.transactions[number].expect
+    if check.outcome(expect, receipt, refused):
+        check.ending(expect, receipt, refused)
+        for position, storage in enumerate(expect.storage):
+            check.storage(storage, ("storage", position))
+        for name, wanted in expect.balance.items():
+            balance = world.account(scenario.address(name)).balance
+            check.compare(("balance", name), f"balance of {name}", str(wanted), str(balance))
+    return tuple(check.differences)
+
+
+@define
+class _Check:
+    world: World
+    scenario: Scenario
+    where: TomlPath
+    differences: list[Difference]
+
+    def compare(self, path: TomlPath, what: str, wanted: str, found: str) -> None:
+        """Note a difference, where two texts are not the same."""
+        if wanted != found:
+            self.differences.append(Difference(what, wanted, found, self.line(path)))
+
+    def line(self, path: TomlPath) -> int | None:
+        """Where a part of the expectation stands in the file."""
+        return self.scenario.lines.line((*self.where, *path))
+
+    def outcome(self, expect: Expectation, receipt: Receipt | None, refused: StorageModError | None) -> bool:
+        """Compare how it ended; whether that is as expected."""
+        outcome = Outcome.FAILED if receipt is None else receipt.outcome
+        if expect.reverts:
+            wanted, path, good = "a revert", "reverts", outcome is Outcome.REVERTED
+        elif expect.success:
+            wanted, path, good = "success", "ok", outcome is Outcome.OK
+        else:
+            path = next((key for key in ("error", "error_kind") if getattr(expect, key) is not None), "ok")
+            wanted, good = "a failure", outcome is not Outcome.OK
+        if not good:
+            error = refused if receipt is None else receipt.error
+            found = {Outcome.OK: "success", Outcome.FAILED: "a failure", Outcome.REVERTED: "a revert"}[outcome]
+            self.compare((path,), "outcome", wanted, found if error is None else f"{found}: {error}")
+        return good
+
+    def ending(self, expect: Expectation, receipt: Receipt | None, refused: StorageModError | None) -> None:
+        """Compare the error, the results, the gas and the logs."""
+        error = refused if receipt is None else receipt.error
+        if expect.error is not None and not re.search(expect.error, str(error)):
+            self.compare(("error",), "error", f"text that matches {expect.error!r}", str(error))
+        if expect.error_kind is not None and not isinstance(error, getattr(errors, expect.error_kind)):
+            self.compare(("error_kind",), "error_kind", expect.error_kind, f"{type(error).__name__}: {error}")
+        if receipt is None:
+            return
+        if expect.value is not None:
+            found = _values(receipt)
+            if not _same(expect.value, found):
+                self.compare(("value",), "value", _numbers(expect.value), _numbers(found))
+        if expect.output is not None and expect.output != receipt.output:
+            self.compare(("output",), "output", *_bytes_apart(expect.output, receipt.output))
+        if expect.gas_min is not None and receipt.gas_used < expect.gas_min:
+            self.compare(("gas_min",), "gas", f"at least {expect.gas_min:,}", f"{receipt.gas_used:,}")
+        if expect.gas_max is not None and receipt.gas_used > expect.gas_max:
+            self.compare(("gas_max",), "gas", f"at most {expect.gas_max:,}", f"{receipt.gas_used:,}")
+        if expect.logs is not None:
+            self.logs(expect.logs, receipt.logs)
+
+    def logs(self, wanted: Sequence[ExpectedLog], found: Sequence[Log]) -> None:
+        """Compare logs, one by one and in order."""
+        for position in range(max(len(wanted), len(found))):
+            what, path = f"log {position}", ("logs", position)
+            if position >= len(found):
+                self.compare(path, what, self.expected_log(wanted[position]), "nothing")
+            elif position >= len(wanted):
+                self.compare(("logs",), what, "nothing", self.log(found[position]))
+            elif not self.fits(wanted[position], found[position]):
+                self.compare(path, what, self.expected_log(wanted[position]), self.log(found[position]))
+
+    def fits(self, wanted: ExpectedLog, found: Log) -> bool:
+        """Whether a log has all that is expected of it."""
+        return (
+            (wanted.contract is None or self.scenario.address(wanted.contract) == found.address)
+            and (wanted.topics is None or wanted.topics == found.topics)
+            and (wanted.data is None or wanted.data == found.data)
+        )
+
+    def expected_log(self, log: ExpectedLog) -> str:
+        """An expected log in words."""
+        return _log(log.contract or "any contract", log.topics, log.data)
+
+    def log(self, log: Log) -> str:
+        """A log in words."""
+        return _log(self.world.label(log.address), log.topics, log.data)
+
+    def storage(self, expected: ExpectedStorage, path: TomlPath) -> None:
+        """Compare committed bytes of a region, its length, or both."""
+        regions = self.world.storage(self.scenario.address(expected.contract))
+        place = f"{expected.contract} {expected.region}"
+        if expected.region not in regions:
+            self.no_region(expected, sorted(regions), path)
+        view = regions[expected.region]
+        if expected.pages is not None:
+            self.compare((*path, "pages"), f"length of {place}", f"{expected.pages} pages", f"{view.pages} pages")
+        if not expected.kinds:
+            return
+        start, wanted, kind = expected.offset_bytes, expected.data, expected.kinds[0]
+        stop = start + len(wanted)
+        if stop > view.pages * WASM_PAGE_BYTES:
+            end = f"the region ends at {view.pages * WASM_PAGE_BYTES:#x}"
+            self.compare((*path, kind), f"{place}[{start:#x}..{stop:#x}]", f"{len(wanted)} bytes", end)
+            return
+        found = view[start:stop]
+        if found == wanted:
+            return
+        if kind == "hex":
+            first = next(at for at in range(len(wanted)) if wanted[at] != found[at]) // 16 * 16
+            window = slice(first, first + _BYTES_SHOWN)
+            what = f"{place}[{start + first:#x}..{min(start + first + _BYTES_SHOWN, stop):#x}]"
+            self.compare((*path, kind), what, "0x" + wanted[window].hex(), "0x" + found[window].hex())
+            return
+        pairs = list(zip(expected.decode(wanted), expected.decode(found), strict=True))
+        size = len(wanted) // len(pairs)
+        different = [at for at, (want, got) in enumerate(pairs) if not _same((want,), (got,))]
+        for at in different[:_NUMBERS_SHOWN]:
+            want, got = pairs[at]
+            self.compare((*path, kind), f"{place}[{start + at * size:#x}] as {kind}", str(want), str(got))
+        if len(different) > _NUMBERS_SHOWN:
+            more = f"{len(different) - _NUMBERS_SHOWN} more"
+            self.compare((*path, kind), f"{place} as {kind}", "as above", f"{more} numbers that differ")
+
+    def no_region(self, expected: ExpectedStorage, known: Sequence[str], path: TomlPath) -> NoReturn:
+        """Refuse an expectation that can never hold."""
+        raise ScenarioError(
+            f'"{expected.contract}" has no region "{expected.region}"'
+            + (did_you_mean(expected.region, known) or f" (it has {', '.join(known) or 'none'})"),
+            path=self.scenario.path,
+            line=self.line((*path, "region")),
+        )
+
+
+def _values(receipt: Receipt) -> tuple[Value, ...]:
+    """What the method gave, as a tuple whatever there is of it."""
+    if receipt.value is None:
+        return ()
+    return receipt.value if isinstance(receipt.value, tuple) else (receipt.value,)
+
+
+def _same(wanted: Sequence[Value], found: Sequence[Value]) -> bool:
+    """Whether numbers are the same; here a NaN is the same as a NaN."""
+    return len(wanted) == len(found) and all(
+        want == got or (math.isnan(want) and math.isnan(got)) for want, got in zip(wanted, found, strict=True)
+    )
+
+
+def _numbers(values: Sequence[Value]) -> str:
+    return ", ".join(map(repr, values)) or "nothing"
+
+
+def _bytes_apart(wanted: bytes, found: bytes) -> tuple[str, str]:
+    """Two runs of bytes that differ, from shortly before the first difference, as far as a person wants to read."""
+    shared = min(len(wanted), len(found))
+    first = next((at for at in range(shared) if wanted[at] != found[at]), shared) // 16 * 16
+    shown = []
+    for data in (wanted, found):
+        dots = ("…" if first else "", "…" if len(data) > first + _BYTES_SHOWN else "")
+        shown.append(f"0x{dots[0]}{data[first : first + _BYTES_SHOWN].hex()}{dots[1]} ({len(data)} bytes)")
+    return shown[0], shown[1]
+
+
+def _log(contract: str, topics: tuple[bytes, ...] | None, data: bytes | None) -> str:
+    parts = [contract]
+    parts += ["any topics"] if topics is None else [f"topic 0x{topic.hex()}" for topic in topics]
+    parts.append("any data" if data is None else f"data 0x{data.hex()}")
+    return ", ".join(parts)

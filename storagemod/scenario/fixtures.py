@@ -1,0 +1,139 @@
+"""The contracts that come with the package, written once for several linking options.
+
+A fixture whose source has a line ``;; @storage`` leaves open how it reaches its storage. For each linking option there
+is a *prelude* (``wat/storage/<option>.wat``): imports and functions that offer the same interface over that option.
+Splicing puts a prelude in the place of the line, as one line, so that the line numbers of the fixture stay what they
+are in its file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from functools import cache
+from pathlib import Path
+
+from storagemod.errors import StorageModError, ValidationError
+
+_PRELUDE_FOLDER = "storage"
+_MARKER = re.compile(r"^[ \t]*;; @storage[ \t]*$", re.MULTILINE)
+_TOKEN = re.compile(
+    r"""
+      (?P<text> "(?: [^"\\] | \\. )*" | [^\s"(;]+ | \((?!;) | ;(?!;) )
+    | (?P<space> \s+ | ;;[^\r\n]* )
+    | (?P<block> \(; )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK_EDGE = re.compile(r"\(;|;\)")
+
+
+def fixture_names() -> tuple[str, ...]:
+    """The fixtures there are, such as ``bank/bank_fixed``, in alphabetical order."""
+    root = _wat_folder()
+    names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.wat"))
+    return tuple(sorted(name for name in names if not name.startswith(f"{_PRELUDE_FOLDER}/")))
+
+
+def option_names() -> tuple[str, ...]:
+    """The linking options that have a prelude, in alphabetical order."""
+    return tuple(sorted(path.stem for path in (_wat_folder() / _PRELUDE_FOLDER).glob("*.wat")))
+
+
+def fixture(name: str, option: str = "single") -> str:
+    """The source text of a fixture, ready to be deployed under a linking option.
+
+    A fixture that does not leave its storage open, such as ``token/token_regions``, is the same under every option.
+
+    Args:
+        name: Folder and file of the fixture in ``wat/``, without its suffix: ``bank/bank``.
+        option: The linking option whose prelude is spliced in.
+
+    Raises:
+        ValidationError: There is no such fixture, or no prelude for that option.
+    """
+    if name not in (known := fixture_names()):
+        raise _unknown("fixture", name, known)
+    spliced_in = prelude(option)  # first, so that an unknown option is an error for every fixture
+    source = (_wat_folder() / f"{name}.wat").read_text(encoding="utf-8")
+    return splice(source, spliced_in) if needs_prelude(source) else source
+
+
+def prelude(option: str) -> str:
+    """The source text of the prelude of a linking option: a commented list of module fields.
+
+    Raises:
+        ValidationError: There is no prelude for that option.
+    """
+    if option not in (known := option_names()):
+        raise _unknown("linking option", option, known)
+    return (_wat_folder() / _PRELUDE_FOLDER / f"{option}.wat").read_text(encoding="utf-8")
+
+
+def needs_prelude(source: str) -> bool:
+    """Whether a source text has a line ``;; @storage``, where a prelude is to stand."""
+    return _MARKER.search(source) is not None
+
+
+def splice(source: str, prelude: str) -> str:
+    """Put a prelude, without its comments and joined to one line, in the place of the line ``;; @storage``.
+
+    Every other line of the source keeps its number.
+
+    Raises:
+        ValidationError: The source does not have exactly one such line, or the prelude is cut off within a string
+            or a comment.
+    """
+    line = _one_line(prelude)
+    spliced, count = _MARKER.subn(lambda _: line, source)
+    if count != 1:
+        raise ValidationError(
+            f"a source to splice has exactly one line ';; @storage', not {count}",
+            hint="put it after the other imports and before the memory of the contract",
+        )
+    return spliced
+
+
+def _one_line(source: str) -> str:
+    """Strip comments from WAT and join its lines; what stands in string literals stays."""
+    words: list[str] = [""]
+    at = 0
+    while at < len(source):
+        token = _TOKEN.match(source, at)
+        if token is None:
+            raise ValidationError(f"a string is not closed: {source[at : at + 40]!r}")
+        if token.lastgroup == "text":
+            words[-1] += token[0]
+            at = token.end()
+        else:  # a comment separates words as white space does
+            words.append("")
+            at = token.end() if token.lastgroup == "space" else _end_of_block_comment(source, at)
+    return " ".join(filter(None, words))
+
+
+def _end_of_block_comment(source: str, start: int) -> int:
+    """The index behind the block comment that starts here; block comments nest."""
+    depth = 0
+    for edge in _BLOCK_EDGE.finditer(source, start):
+        depth += 1 if edge[0] == "(;" else -1
+        if depth == 0:
+            return edge.end()
+    raise ValidationError(f"a comment is not closed: {source[start : start + 40]!r}")
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> ValidationError:
+    """The error for a name that nothing has, with the nearest names there are."""
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    return ValidationError(f"there is no {what} {name!r}", hint=hint)
+
+
+@cache
+def _wat_folder() -> Path:
+    """Where the fixtures are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    # In this order: beside an installed package, ``wat`` would be the folder of a stranger.
+    for folder in (package / "_wat", package.parent / "wat"):
+        if (folder / _PRELUDE_FOLDER).is_dir():
+            return folder
+    raise StorageModError("the fixtures are missing from this installation", hint="install storagemod anew")

@@ -1,0 +1,151 @@
+"""Finding the line of a key in a TOML file: ``tomllib`` gives values and forgets where they stood.
+
+A text that ``tomllib`` has accepted is scanned once, without judging it again, and each key, table and array element
+is written down with its line.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from bisect import bisect_right
+from typing import TypeAlias
+
+TomlPath: TypeAlias = tuple[str | int, ...]
+"""Keys, and indices of array elements, from the top of the file: ``("transactions", 1, "expect", "value")``."""
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_SPACE = re.compile(r"[ \t]*")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_SCALAR = re.compile(r"[^,\]}#\n]*")
+_STRING = re.compile(  # long forms first; up to two quotes before the closing three belong to the text
+    r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})'
+    r"|'''.*?'''(?:'{0,2})"
+    r'|"(?:[^"\\\n]|\\.)*"'
+    r"|'[^'\n]*'",
+    re.DOTALL,
+)
+
+
+class Lines:
+    """The line of everything in one TOML text.
+
+    Args:
+        text: A text that ``tomllib`` accepts; of another, nothing useful is said.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._lines = _Scanner(text).lines
+
+    def line(self, path: TomlPath) -> int | None:
+        """The line, counted from 1, of a path, or of its nearest ancestor that the text states; ``None`` for none."""
+        for length in range(len(path), 0, -1):
+            line = self._lines.get(path[:length])
+            if line is not None:
+                return line
+        return None
+
+
+class _Scanner:
+    """One walk through a text, from its start to its end."""
+
+    def __init__(self, text: str) -> None:
+        self.lines: dict[TomlPath, int] = {}
+        self._text = text
+        self._at = 0
+        self._newlines = [match.start() for match in re.finditer("\n", text)]
+        self._lengths: dict[TomlPath, int] = {}  # of arrays of tables
+        table: TomlPath = ()
+        self._skip(_BLANK)
+        while self._at < len(text):
+            if text[self._at] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+            self._skip(_BLANK)
+
+    def _skip(self, pattern: re.Pattern[str]) -> str:
+        match = pattern.match(self._text, self._at)
+        if match is None:
+            raise ValueError(f"not the TOML that was expected at offset {self._at}")
+        self._at = match.end()
+        return match.group()
+
+    def _next_is(self, character: str) -> bool:
+        return self._text.startswith(character, self._at)
+
+    def _note(self, path: TomlPath, at: int) -> None:
+        line = bisect_right(self._newlines, at) + 1
+        for length in range(1, len(path) + 1):  # a dotted key or header may be the first word of its ancestors too
+            self.lines.setdefault(path[:length], line)
+
+    def _header(self) -> TomlPath:
+        start = self._at
+        is_element = self._next_is("[[")
+        self._at += 2 if is_element else 1
+        keys = self._dotted_key()
+        self._at += 2 if is_element else 1
+        path: TomlPath = ()
+        for position, key in enumerate(keys, 1):
+            path += (key,)
+            if is_element and position == len(keys):
+                self._lengths[path] = self._lengths.get(path, 0) + 1
+            if path in self._lengths:  # what follows belongs to the last element so far
+                path += (self._lengths[path] - 1,)
+        self._note(path, start)
+        return path
+
+    def _pair(self, table: TomlPath) -> None:
+        start = self._at
+        path = (*table, *self._dotted_key())
+        self._note(path, start)
+        self._at += 1  # the equals sign
+        self._skip(_SPACE)
+        self._value(path)
+
+    def _dotted_key(self) -> list[str]:
+        keys: list[str] = []
+        while not keys or self._next_is("."):
+            self._at += 1 if keys else 0
+            self._skip(_SPACE)
+            if self._next_is('"') or self._next_is("'"):
+                keys.append(tomllib.loads(f"key = {self._skip(_STRING)}")["key"])
+            else:
+                keys.append(self._skip(_BARE_KEY))
+            self._skip(_SPACE)
+        return keys
+
+    def _value(self, path: TomlPath) -> None:
+        self._note(path, self._at)
+        if self._next_is("["):
+            self._array(path)
+        elif self._next_is("{"):
+            self._inline_table(path)
+        elif self._next_is('"') or self._next_is("'"):
+            self._skip(_STRING)
+        else:
+            self._skip(_SCALAR)
+
+    def _array(self, path: TomlPath) -> None:
+        index = 0
+        self._at += 1
+        self._skip(_BLANK)
+        while not self._next_is("]"):
+            self._value((*path, index))
+            index += 1
+            self._skip(_BLANK)
+            if self._next_is(","):
+                self._at += 1
+                self._skip(_BLANK)
+        self._at += 1
+
+    def _inline_table(self, path: TomlPath) -> None:
+        self._at += 1
+        self._skip(_BLANK)
+        while not self._next_is("}"):
+            self._pair(path)
+            self._skip(_BLANK)
+            if self._next_is(","):
+                self._at += 1
+                self._skip(_BLANK)
+        self._at += 1

@@ -1,0 +1,139 @@
+"""Running a scenario: a world of its own, its accounts and contracts, then its transactions one by one."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from storagemod.errors import ScenarioError, StorageModError
+from storagemod.limits import DEFAULT_GAS, Limits
+from storagemod.scenario.check import Difference, check_transaction
+from storagemod.scenario.locate import TomlPath
+from storagemod.scenario.schema import Scenario, TransactionSpec
+from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
+from storagemod.world import Receipt, World
+
+
+@frozen
+class TransactionResult:
+    """One transaction of a scenario, run and checked.
+
+    Attributes:
+        title: Its name, or what it calls.
+        line: Where it stands in the file.
+        receipt: How it ended, or ``None`` where it could not start.
+        refused: Why it could not start, where that was expected.
+        differences: What is not as expected.
+    """
+
+    title: str
+    line: int | None
+    receipt: Receipt | None
+    refused: StorageModError | None
+    differences: tuple[Difference, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as expected."""
+        return not self.differences
+
+
+@frozen
+class ScenarioResult:
+    """A scenario that was run under one linking option."""
+
+    scenario: Scenario
+    link: str
+    transactions: tuple[TransactionResult, ...]
+    state_root: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether every transaction is as expected."""
+        return all(transaction.ok for transaction in self.transactions)
+
+
+def run_scenario(scenario: Scenario, *, link: str | None = None, limits: Limits | None = None) -> ScenarioResult:
+    """Run a scenario from its start, in a new world.
+
+    A difference does not stop it: the transactions that follow are run and checked too.
+
+    Args:
+        scenario: What to run.
+        link: The linking option for contracts that leave it open. Where one is named, a contract that does not and
+            uses others is an error; by default such a contract is run as it is.
+        limits: The limits of the world.
+
+    Raises:
+        ScenarioError: A contract cannot be deployed, or a transaction cannot start and was not expected to fail.
+    """
+    world = World(limits=limits or Limits())
+    for name, account in scenario.accounts.items():
+        world.fund(scenario.address(name), account.balance, name=name)
+    for name in scenario.contracts:
+        try:
+            _deploy(world, scenario, name, link)
+        except StorageModError as error:
+            raise _at(scenario, ("contracts", name), f'contract "{name}"', error) from error
+    for name, contract in scenario.contracts.items():
+        for number, preset in enumerate(contract.storage):
+            try:
+                world.load_storage(scenario.address(name), preset.region, preset.data, offset=preset.offset_bytes)
+            except StorageModError as error:
+                raise _at(scenario, ("contracts", name, "storage", number), f'contract "{name}"', error) from error
+    results = tuple(_transact(world, scenario, number) for number in range(len(scenario.transactions)))
+    return ScenarioResult(scenario, link or DEFAULT_OPTION, results, world.state_root)
+
+
+def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> None:
+    spec = scenario.contracts[name]
+    source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
+    label = name if isinstance(source, str) else str(source)
+    contract = load_contract(source, label=label, option=link or DEFAULT_OPTION, limits=world.limits)
+    if link is not None:
+        check_option(contract, link)
+    world.deploy(
+        contract.code,
+        address=scenario.address(name),
+        balance=spec.balance,
+        links={link_name: scenario.address(target) for link_name, target in spec.links.items()},
+        policy=spec.policy,
+        name=name,
+        init=spec.init,
+        args=spec.args,
+    )
+
+
+def _transact(world: World, scenario: Scenario, number: int) -> TransactionResult:
+    spec = scenario.transactions[number]
+    receipt, refused = None, None
+    try:
+        receipt = _send(world, scenario, spec)
+    except StorageModError as error:
+        if spec.expect.success:
+            raise _at(scenario, ("transactions", number), f'transaction "{spec.title}"', error) from error
+        refused = error
+    return TransactionResult(
+        title=spec.title,
+        line=scenario.lines.line(("transactions", number)),
+        receipt=receipt,
+        refused=refused,
+        differences=tuple(check_transaction(world, scenario, number, receipt, refused)),
+    )
+
+
+def _send(world: World, scenario: Scenario, spec: TransactionSpec) -> Receipt:
+    run = world.call if spec.call else world.transact
+    return run(
+        scenario.address(spec.to),
+        spec.method,
+        *spec.args,
+        data=spec.data,
+        sender=None if spec.sender is None else scenario.address(spec.sender),
+        value=spec.value,
+        gas=DEFAULT_GAS if spec.gas is None else spec.gas,
+    )
+
+
+def _at(scenario: Scenario, where: TomlPath, what: str, error: StorageModError) -> ScenarioError:
+    line = scenario.lines.line(where)
+    return ScenarioError(f"{what}: {error}", path=scenario.path, line=line, cause=error)

@@ -1,0 +1,279 @@
+"""From what ``tomllib`` gives to the classes of a scenario, with every problem told and each at its place.
+
+cattrs walks the classes and collects what goes wrong; nothing is converted on the way: a text is not a number here,
+and a number is not a text.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, get_args, get_origin
+
+import attrs
+from cattrs import Converter
+from cattrs.cols import list_structure_factory, mapping_structure_factory
+from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn
+
+from storagemod import errors
+from storagemod.errors import StorageModError
+from storagemod.limits import GAS_MAX
+from storagemod.scenario import schema
+from storagemod.scenario.locate import TomlPath
+from storagemod.types import Address, ReentryPolicy, Value
+
+T = TypeVar("T")
+
+Report = Callable[[TomlPath, str], None]
+"""Takes a problem: where it is, and what it is in one sentence."""
+
+ERROR_KINDS = sorted(
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StorageModError)
+)
+
+
+def structure(raw: object, table: type[T], path: TomlPath, report: Report) -> T | None:
+    """Make one table of a scenario.
+
+    Args:
+        raw: What the file has there.
+        table: A class of :mod:`storagemod.scenario.schema`.
+        path: Where it stands.
+        report: Told of every problem in it.
+
+    Returns:
+        The table; where there were problems, what is left of it without the keys that have them, so that the rest can
+        be checked, or ``None`` if it cannot be without them.
+    """
+    try:
+        return _CONVERTER.structure(raw, table)
+    except Exception as error:  # noqa: BLE001 what cattrs raises has no common base; all of it is about the file
+        found = list(_problems(error, path))
+    for where, message in found:
+        report(where, message)
+    try:
+        return _CONVERTER.structure(_without(raw, [where[len(path) :] for where, _ in found]), table)
+    except Exception:  # noqa: BLE001 as above, and told already
+        return None
+
+
+def _without(raw: object, paths: Iterable[TomlPath]) -> object:
+    """A copy of a table without some keys; where an element of an array is meant, without the whole array."""
+    raw = copy.deepcopy(raw)
+    for path in paths:
+        keys = list(itertools.takewhile(lambda step: isinstance(step, str), path))
+        table: Any = raw
+        for key in keys[:-1]:
+            table = table.get(key, {})
+        if keys:
+            table.pop(keys[-1], None)
+    return raw
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean "..."?)``, or nothing where no word is near; names that differ in case only are near."""
+    by_lower = {known.lower(): known for known in words}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
+
+
+def unknown_key(key: str, keys: Iterable[str]) -> str:
+    """What to say of a key that means nothing where it stands."""
+    known = list(keys)
+    hint = did_you_mean(key, known)
+    return f'unknown key "{key}"' + (hint or f" (known here: {', '.join(known)})")
+
+
+def describe(raw: object) -> str:
+    """What kind of TOML value something is, in words."""
+    kinds = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
+    return kinds.get(type(raw), "a date or time")
+
+
+def _problems(error: BaseException, path: TomlPath) -> Iterator[tuple[TomlPath, str]]:
+    if isinstance(error, ClassValidationError):
+        with_place, without_place = error.group_exceptions()
+        for inner, note in with_place:
+            yield from _problems(inner, (*path, note.name))
+        for inner in without_place:
+            yield from _problems(inner, path)
+    elif isinstance(error, IterableValidationError):
+        for element, place in error.group_exceptions()[0]:
+            yield from _problems(element, (*path, place.index))
+    elif isinstance(error, ForbiddenExtraKeysError):
+        known = schema.keys_of(error.cl)
+        for key in sorted(error.extra_fields):
+            yield (*path, key), unknown_key(key, known)
+    elif isinstance(error, KeyError):
+        yield path[:-1], f'the key "{path[-1]}" is missing'
+    else:
+        yield path, error.message if isinstance(error, StorageModError) else str(error)
+
+
+def _wanted(what: str, raw: object) -> TypeError:
+    return TypeError(f"wanted {what}, found {describe(raw)}")
+
+
+def _integer(low: int, high: int, what: str = "an integer") -> Callable[[object, object], int]:
+    def hook(raw: object, _: object) -> int:
+        if not isinstance(raw, int) or isinstance(raw, bool):
+            raise _wanted(what, raw)
+        if not low <= raw <= high:
+            raise ValueError(f"{raw} is out of range: {what} from {_power(low)} to {_power(high)} is wanted")
+        return raw
+
+    return hook
+
+
+def _power(number: int) -> str:
+    """A bound as people write it."""
+    for shown, bits in ((number, ""), (-number, "-"), (number + 1, "")):
+        if shown >= 2**31 and shown.bit_count() == 1:
+            return f"{bits}2**{shown.bit_length() - 1}" + (" - 1" if shown == number + 1 else "")
+    return str(number)
+
+
+def _exactly(kind: type, what: str) -> Callable[[object, object], object]:
+    def hook(raw: object, _: object) -> object:
+        if type(raw) is not kind:
+            raise _wanted(what, raw)
+        return raw
+
+    return hook
+
+
+def _number(raw: object, _: object = None) -> Value:
+    if isinstance(raw, bool) or not isinstance(raw, int | float):
+        raise _wanted("a number", raw)
+    return raw
+
+
+def _float(raw: object, _: object) -> float:
+    return float(_number(raw))
+
+
+def _f32(raw: object, _: object) -> float:
+    number = float(_number(raw))
+    if math.isfinite(number) and abs(number) > schema.F32_MAX:
+        raise ValueError(f"{number} is too large for an f32")
+    return number
+
+
+def _hex(raw: object, _: object) -> bytes:
+    if not isinstance(raw, str):
+        raise _wanted('bytes as hexadecimal text like "0x01ff"', raw)
+    try:
+        return bytes.fromhex(raw.strip().removeprefix("0x"))
+    except ValueError:
+        raise ValueError(f'{raw!r} is not bytes in hexadecimal, like "0x01ff"') from None
+
+
+def _address(raw: object, _: object) -> Address:
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise _wanted("an address as hexadecimal text or an integer", raw)
+    return Address(raw)
+
+
+def _policy(raw: object, _: object) -> ReentryPolicy:
+    known = [policy.value for policy in ReentryPolicy]
+    if not isinstance(raw, str):
+        raise _wanted("a re-entry policy", raw)
+    if raw not in known:
+        raise ValueError(f'"{raw}" is no re-entry policy' + (did_you_mean(raw, known) or f": {', '.join(known)}"))
+    return ReentryPolicy(raw)
+
+
+def _error_kind(raw: object, _: object) -> str:
+    if not isinstance(raw, str):
+        raise _wanted("the name of an error class", raw)
+    if raw not in ERROR_KINDS:
+        raise ValueError(
+            f'"{raw}" is no error class' + (did_you_mean(raw, ERROR_KINDS) or f": {', '.join(ERROR_KINDS)}")
+        )
+    return raw
+
+
+def _pattern(raw: object, _: object) -> str:
+    if not isinstance(raw, str):
+        raise _wanted("a regular expression in a string", raw)
+    try:
+        re.compile(raw)
+    except re.error as error:
+        raise ValueError(f"{raw!r} is not a regular expression: {error}") from None
+    return raw
+
+
+def _table(table: type[Any]) -> Callable[[Any, Any], Any]:
+    inner = make_dict_structure_fn(table, _CONVERTER, _cattrs_forbid_extra_keys=True, _cattrs_detailed_validation=True)
+
+    def hook(raw: Any, _: Any) -> Any:
+        if isinstance(raw, int) and not isinstance(raw, bool) and table is schema.AccountSpec:
+            raw = {"balance": raw}
+        if not isinstance(raw, dict):
+            raise _wanted("a table", raw)
+        return inner(raw, table)
+
+    return hook
+
+
+def _array(kind: Any) -> Callable[[Any, Any], Any]:
+    element = get_args(kind)[0]
+    as_list: Any = list.__class_getitem__(element)
+    inner = list_structure_factory(as_list, _CONVERTER)
+
+    def hook(raw: Any, _: Any) -> Any:
+        if isinstance(raw, int | float) and not isinstance(raw, bool) and element in _NUMBERS:
+            raw = [raw]  # one number is as good as an array of one
+        if not isinstance(raw, list):
+            raise _wanted("an array", raw)
+        return tuple(inner(raw, as_list))
+
+    return hook
+
+
+def _names(kind: Any) -> Callable[[Any, Any], Any]:
+    inner = mapping_structure_factory(kind, _CONVERTER)
+
+    def hook(raw: Any, _: Any) -> Any:
+        if not isinstance(raw, dict):
+            raise _wanted("a table", raw)
+        return inner(raw, kind)
+
+    return hook
+
+
+def _is_generic(origin: Any) -> Callable[[Any], bool]:
+    return lambda kind: get_origin(kind) is origin
+
+
+_NUMBERS = (Value, float, schema.F32, schema.I32, schema.I64, schema.U32, schema.U64)
+
+_CONVERTER = Converter(detailed_validation=True)
+_CONVERTER.register_structure_hook_factory(attrs.has, _table)
+_CONVERTER.register_structure_hook_factory(_is_generic(tuple), _array)
+_CONVERTER.register_structure_hook_factory(_is_generic(dict), _names)
+_CONVERTER.register_structure_hook_func(lambda kind: kind == Value, _number)
+for _kind, _hook in (
+    (str, _exactly(str, "a string")),
+    (bool, _exactly(bool, "true or false")),
+    (bytes, _hex),
+    (float, _float),
+    (Address, _address),
+    (ReentryPolicy, _policy),
+    (schema.ErrorKind, _error_kind),
+    (schema.Pattern, _pattern),
+    (schema.Gas, _integer(0, GAS_MAX)),
+    (schema.Amount, _integer(0, 2**128 - 1)),
+    (schema.Count, _integer(0, 2**63 - 1)),
+    (schema.F32, _f32),
+    (schema.I32, _integer(-(2**31), 2**31 - 1)),
+    (schema.I64, _integer(-(2**63), 2**63 - 1)),
+    (schema.U32, _integer(0, 2**32 - 1)),
+    (schema.U64, _integer(0, 2**64 - 1)),
+):
+    _CONVERTER.register_structure_hook(_kind, _hook)
