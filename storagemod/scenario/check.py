@@ -148,7 +148,7 @@ class _Check:
             self.no_region(expected, sorted(regions), path)
         view = regions[expected.region]
         if expected.pages is not None:
-            self.compare((*path, "pages"), f"length of {place}", f"{expected.pages} pages", f"{view.pages} pages")
+            self.compare((*path, "pages"), f"length of {place}", _pages(expected.pages), _pages(view.pages))
         if not expected.kinds:
             return
         start, wanted, kind = expected.offset_bytes, expected.data, expected.kinds[0]
@@ -184,6 +184,10 @@ class _Check:
             path=self.scenario.path,
             line=self.line((*path, "region")),
         )
+
+
+def _pages(count: int) -> str:
+    return "1 page" if count == 1 else f"{count:,} pages"
 
 
 def _values(receipt: Receipt) -> tuple[Value, ...]:

@@ -76,9 +76,7 @@ def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
     except RecursionError as error:
         raise ScenarioError("arrays or tables are nested too deep", path=path, cause=error) from error
     except ValueError as error:
-        found = re.search(r"\(at line (\d+), column \d+\)", str(error))
-        line = int(found[1]) if found else None
-        raise ScenarioError(f"not TOML: {error}", path=path, line=line, cause=error) from error
+        raise ScenarioError(f"not TOML: {error}", path=path, line=_line_of(error, text), cause=error) from error
     loader = _Loader(raw)
     scenario = loader.scenario(path, folder, lines)
     if not loader.problems:
@@ -86,6 +84,14 @@ def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
     located = [ScenarioError(message, path=path, line=lines.line(where)) for where, message in loader.problems]
     located.sort(key=lambda problem: problem.line or 0)
     raise located[0] if len(located) == 1 else ScenarioFileError(path, tuple(located))
+
+
+def _line_of(error: ValueError, text: str) -> int | None:
+    """The line in a message of ``tomllib``, which has it as a number only from Python 3.14 on."""
+    found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", str(error))
+    if found is None:
+        return None
+    return text.count("\n") + 1 if found[1] is None else int(found[1])
 
 
 @define

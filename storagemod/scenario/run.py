@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from storagemod.errors import ScenarioError, StorageModError
+from storagemod.errors import LinkError, ScenarioError, StorageModError
 from storagemod.limits import DEFAULT_GAS, Limits
+from storagemod.linking import PREFIX
 from storagemod.scenario.check import Difference, check_transaction
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import Scenario, TransactionSpec
@@ -91,6 +92,10 @@ def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> No
     contract = load_contract(source, label=label, option=link or DEFAULT_OPTION, limits=world.limits)
     if link is not None:
         check_option(contract, link)
+    missing = next((each.link for each in contract.contract_imports if each.link not in spec.links), None)
+    if missing is not None:
+        hint = f'add `links = {{ {missing} = "NAME" }}`'
+        raise LinkError(f'it imports from "{PREFIX}{missing}", which is linked to nothing', contract=label, hint=hint)
     world.deploy(
         contract.code,
         address=scenario.address(name),

@@ -57,7 +57,7 @@ def load_contract(
     text = _text(code)
     if text is not None and needs_prelude(text):
         try:
-            return Contract.load(splice(text, prelude(option)), name=label, limits=limits)
+            code = splice(text, prelude(option)).encode()
         except ValidationError as error:
             error.at(label)
             raise

@@ -52,13 +52,13 @@ def structure(raw: object, table: type[T], path: TomlPath, report: Report) -> T 
     """
     try:
         return _CONVERTER.structure(raw, table)
-    except Exception as error:  # noqa: BLE001 what cattrs raises has no common base; all of it is about the file
+    except Exception as error:  # noqa: BLE001 - what cattrs raises has no common base; all of it is about the file
         found = list(_problems(error, path))
     for where, message in found:
         report(where, message)
     try:
         return _CONVERTER.structure(_without(raw, [where[len(path) :] for where, _ in found]), table)
-    except Exception:  # noqa: BLE001 as above, and told already
+    except Exception:  # noqa: BLE001 - as above, and told already
         return None
 
 

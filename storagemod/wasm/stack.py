@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from storagemod.errors import StackError
 from storagemod.wasm.engine import WASM_STACK_BYTES
@@ -25,6 +25,14 @@ THREAD_STACK_BYTES = 2 * WASM_STACK_BYTES
 
 FRAMES_PER_CALL = 40
 """Python frames that one nested call may need: the way down, and the deepest of what runs beside it."""
+
+ENTRIES_PER_CALL = 3
+"""Entries from C into Python that one nested call may need: its callback, and what built-in functions call back.
+
+From Python 3.12 on they have a limit of their own. That of the first 3.12 releases is low: it ends at some 600 calls.
+"""
+
+FRAMES_PER_ENTRY = FRAMES_PER_CALL // ENTRIES_PER_CALL
 
 CALLS_PER_CHECK = 8
 """Headroom is proven for this many calls at a time."""
@@ -121,6 +129,7 @@ class _RecursionLimit:
         self._lock = threading.Lock()
         self._needs: list[int] = []
         self._before = 0
+        self._raised_to = 0
 
     @contextmanager
     def raised(self, frames: int) -> Iterator[None]:
@@ -128,13 +137,21 @@ class _RecursionLimit:
             if not self._needs:
                 self._before = sys.getrecursionlimit()
             self._needs.append(frames)
-            sys.setrecursionlimit(self._before + max(self._needs))
+            self._set(self._before + max(self._needs))
         try:
             yield
         finally:
             with self._lock:
                 self._needs.remove(frames)
-                sys.setrecursionlimit(self._before + max(self._needs, default=0))
+                self._set(self._before + max(self._needs, default=0))
+
+    def holds(self) -> bool:
+        """Whether nobody lowered the limit meanwhile."""
+        return sys.getrecursionlimit() >= self._raised_to
+
+    def _set(self, frames: int) -> None:
+        sys.setrecursionlimit(frames)
+        self._raised_to = frames
 
 
 _recursion_limit = _RecursionLimit()
@@ -147,36 +164,40 @@ def room_for_calls(call_depth_max: int) -> Iterator[None]:
         yield
 
 
-def _descend(frames: int) -> int:
-    return _descend(frames - 1) if frames else _PROBED
+def _descend(levels: int, frames: int) -> int:
+    """Go down so many Python frames, then through C into Python again, as a nested call does, and so on."""
+    if frames:
+        return _descend(levels, frames - 1)
+    if levels:
+        reached: int = _probe(levels - 1)
+        return reached
+    return _PROBED
 
 
-def _try_descending(frames: int) -> int:
+def _try_descending(levels: int) -> int:
     try:
-        return _descend(frames)
-    except RecursionError:
+        return _descend(levels, FRAMES_PER_ENTRY)
+    except (RecursionError, ctypes.ArgumentError):  # ctypes wraps the one that it meets itself
         return 0
 
 
 _probe = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(_try_descending)
 
 
-_HEADROOM_FRAMES: Final = CALLS_PER_CHECK * FRAMES_PER_CALL
-
-
 def check_headroom(depth: int) -> None:
-    """Prove, before the call at this depth starts, that callbacks into Python will find the frames they need.
+    """Make sure, before the call at this depth starts, that callbacks into Python will find the frames they need.
 
-    Tries it: a callback from C is made that goes as deep as the next ``CALLS_PER_CHECK`` calls can. Costs about a
-    microsecond a call, spread over them.
+    At each call, Python's recursion limit has to be where it was set. At every ``CALLS_PER_CHECK``th, it is tried:
+    callbacks from C are nested as deep as the next ones can go. That costs a few microseconds a call, spread over them.
 
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    if depth % CALLS_PER_CHECK == 1 and _probe(_HEADROOM_FRAMES) != _PROBED:
+    deep = depth % CALLS_PER_CHECK == 0
+    if not _recursion_limit.holds() or (deep and _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) != _PROBED):
         raise StackError(
-            "Python has too few stack frames left to nest another call safely",
+            "this Python has too little stack left to nest another call safely",
             depth=depth,
-            hint="something lowered sys.setrecursionlimit() during the transaction, or Limits.call_depth_max is more "
-            "than this Python can nest",
+            hint="lower Limits.call_depth_max, use Python 3.11 or a later release of 3.12 or 3.13, "
+            "and leave sys.setrecursionlimit() alone during a transaction",
         )

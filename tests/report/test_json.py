@@ -90,7 +90,8 @@ def test_receipt_of_a_transaction_that_went_well_has_values_changes_and_logs() -
           (memory (export "memory") 1)
           (func (export "f") (result i32 i64)
             (i64.store (i32.const 8) (i64.const 5))
-            (call $log (i32.const 0) (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+            (call $log (i32.const 0) (i32.const 2) (i32.const 0)
+              (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
             (i32.const 1) (i64.const -1)))""",
         address=1,
     )

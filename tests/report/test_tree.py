@@ -9,7 +9,6 @@ from storagemod.errors import DeadlineError, TrapError
 from storagemod.events import CallEnded, StorageWritten
 from storagemod.report import render_tree, render_tree_rich
 from storagemod.types import Outcome
-
 from tests.golden import check_golden
 
 from .traces import BANK, change, ended, failing, nested, record, robbery, started

@@ -1,0 +1,5 @@
+"""The command ``storagemod``: parse, call, print."""
+
+from storagemod.cli.main import main
+
+__all__ = ["main"]

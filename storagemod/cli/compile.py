@@ -1,0 +1,109 @@
+"""``storagemod compile``: is this WAT, or Wasm, a contract?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from attrs import frozen
+
+from storagemod.cli.options import json_option, link_option
+from storagemod.cli.output import note, say
+from storagemod.errors import StorageModError, ValidationError
+from storagemod.linking import Contract
+from storagemod.report import document
+from storagemod.scenario import DEFAULT_OPTION, load_contract
+
+SUFFIXES = (".wat", ".wasm")
+PRELUDE_FOLDER = "storage"
+
+_MODULE = re.compile(r"^[^;\n]*\(\s*module\b", re.MULTILINE)
+
+
+@frozen
+class Compiled:
+    """What became of one file: a contract or an error."""
+
+    path: Path
+    contract: Contract | None
+    error: StorageModError | None
+
+
+@click.command("compile")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@link_option
+@json_option
+def compile_command(paths: tuple[Path, ...], link: str | None, as_json: bool) -> int:
+    """Compile contracts and check that they are ones.
+
+    A PATH is a file of WAT or Wasm, or a folder, in which every *.wat and *.wasm is compiled. Every file that fails is
+    reported, with line and column where there are any.
+    """
+    results = [_compile(path, link) for path in _files(paths)]
+    failures = [result for result in results if result.error is not None]
+    if as_json:
+        say(document("compile", {"ok": not failures, "files": [_to_json(result) for result in results]}), end="")
+    else:
+        for result in results:
+            if result.contract is not None:
+                options = ", ".join(sorted(result.contract.options)) or "no storage"
+                say(f"ok  {result.path}  {len(result.contract.code):,} bytes  {options}")
+            else:
+                note(f"error: {result.error}")
+        failed = f", {len(failures)} failed" if failures else ""
+        say(f"{_count(len(results) - len(failures))} compiled{failed}")
+    return 2 if failures else 0
+
+
+def _count(number: int) -> str:
+    return "1 contract" if number == 1 else f"{number:,} contracts"
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """The files to compile: each path, or what there is in it, in order and each once."""
+    seen = set()
+    for path in paths:
+        found = [path]
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and not file.is_dir())
+            preludes = [file for file in found if _is_prelude(file)]
+            found = [file for file in found if file not in preludes] or [path]
+            for folder in dict.fromkeys(prelude.parent for prelude in preludes):
+                note(f"note: left out {folder}: preludes, which are spliced into contracts")
+        for file in found:
+            if file not in seen:
+                seen.add(file)
+                yield file
+
+
+def _is_prelude(file: Path) -> bool:
+    """Whether a file is a list of module fields, to be put into contracts, rather than a module."""
+    if file.parent.name != PRELUDE_FOLDER or file.suffix != ".wat":
+        return False
+    try:
+        return _MODULE.search(file.read_text(encoding="utf-8")) is None
+    except (OSError, UnicodeDecodeError):
+        return False  # compiling it says what is wrong with it
+
+
+def _compile(path: Path, link: str | None) -> Compiled:
+    try:
+        if path.is_dir():
+            raise ValidationError(f"{path} is a folder without any {' or '.join(SUFFIXES)} file to compile")
+        return Compiled(path, load_contract(path, label=str(path), option=link or DEFAULT_OPTION), None)
+    except StorageModError as error:
+        return Compiled(path, None, error)
+
+
+def _to_json(result: Compiled) -> dict[str, object]:
+    contract, error = result.contract, result.error
+    shown: dict[str, object] = {"path": str(result.path), "ok": error is None}
+    if error is not None:
+        shown["error"] = {"type": type(error).__name__, "message": str(error)}
+    if contract is not None:
+        shown["code_bytes"] = len(contract.code)
+        shown["options"] = sorted(contract.options)
+        shown["entry_points"] = {name: str(contract.entry_points[name]) for name in sorted(contract.entry_points)}
+    return shown

@@ -1,0 +1,123 @@
+"""``storagemod inspect``: what a contract asks for, and what it will get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from storagemod import host
+from storagemod.cli.options import json_option, link_option
+from storagemod.cli.output import say
+from storagemod.linking import PREFIX, Contract, option_for, storage_module_wat
+from storagemod.linking.contract_calls import contract_import
+from storagemod.linking.layout import DEFAULT_REGION
+from storagemod.report import document, render_table
+from storagemod.report.table import NOTHING
+from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
+from storagemod.scenario.fixtures import fixture, fixture_names
+from storagemod.wasm import Import
+
+
+@click.command("inspect")
+@click.argument("contract", type=click.Path(path_type=Path))
+@link_option
+@json_option
+def inspect_command(contract: Path, link: str | None, as_json: bool) -> int:
+    """Show a contract's storage layout, its entry points, what its imports are linked to, and its storage module.
+
+    CONTRACT is a file of WAT or Wasm, or a contract that comes with storagemod, such as bank/bank.
+    """
+    name = str(contract)
+    option = link or DEFAULT_OPTION
+    is_fixture = not contract.exists() and name in fixture_names()
+    loaded = load_contract(fixture(name, option) if is_fixture else contract, label=name, option=option)
+    if link is not None:
+        check_option(loaded, link)
+    if as_json:
+        say(document("inspect", _to_json(contract, loaded)), end="")
+    else:
+        _print(contract, loaded)
+    return 0
+
+
+def _print(path: Path, contract: Contract) -> None:
+    options = ", ".join(sorted(contract.options)) or "none: it has no storage"
+    say(f"{path.stem}", "bold")
+    say(f"  file     {path}")
+    say(f"  code     {len(contract.code):,} bytes, sha256 {contract.module.digest.hex()}")
+    say(f"  linking  {options}")
+    _section("Storage layout, lengths in Wasm pages of 64 KiB")
+    regions = [
+        (
+            region.name,
+            region.type.pages_min,
+            NOTHING if region.type.pages_max is None else region.type.pages_max,
+            "64-bit" if region.type.is_64 else "32-bit",
+            "the contract imports the memory" if region.access == "memory" else "functions; the memory is private",
+        )
+        for region in contract.layout.regions
+    ]
+    _table(("region", "at first", "at most", "addresses", "reached by"), regions)
+    _section("Entry points")
+    entries = [(name, str(contract.entry_points[name])) for name in sorted(contract.entry_points)]
+    _table(("name", "type"), entries)
+    _section("Imports")
+    imports = [(f"{item.module} {item.name}", str(item.type), _linked_to(item, contract)) for item in contract.imports]
+    _table(("import", "type", "linked to"), imports)
+    if contract.layout.regions:
+        _section("Storage module, as generated for this layout")
+        say("\n".join(f"  {line}" for line in storage_module_wat(contract.layout).splitlines()))
+
+
+def _section(title: str) -> None:
+    say(f"\n{title}", "bold")
+
+
+def _table(headers: tuple[str, ...], rows: Sequence[Sequence[str | int]]) -> None:
+    text = render_table(headers, rows) if rows else "none"
+    say("\n".join(f"  {line}" for line in text.splitlines()))
+
+
+def _linked_to(item: Import, contract: Contract) -> str:
+    """What stands behind an import, in words."""
+    if item.module == host.NAMESPACE:
+        return "the host"
+    if item.module.startswith(PREFIX):
+        callee = contract_import(item)
+        caught = "; failures are caught" if callee.catches else ""
+        return f'"{callee.method}" of the contract bound to "{callee.link}"{caught}'
+    if option_for(item).host_functions([item], contract.layout):
+        return f'the host, on memory "{DEFAULT_REGION}" of the storage module'
+    return f'"{item.name}" of the storage module'
+
+
+def _to_json(path: Path, contract: Contract) -> dict[str, object]:
+    return {
+        "path": str(path),
+        "code_bytes": len(contract.code),
+        "code_sha256": contract.module.digest.hex(),
+        "options": sorted(contract.options),
+        "layout": [
+            {
+                "region": region.name,
+                "pages_min": region.type.pages_min,
+                "pages_max": region.type.pages_max,
+                "is_64": region.type.is_64,
+                "access": str(region.access),
+            }
+            for region in contract.layout.regions
+        ],
+        "entry_points": {name: str(contract.entry_points[name]) for name in sorted(contract.entry_points)},
+        "imports": [
+            {
+                "module": item.module,
+                "name": item.name,
+                "type": str(item.type),
+                "linked_to": _linked_to(item, contract),
+            }
+            for item in contract.imports
+        ],
+        "storage_module": storage_module_wat(contract.layout) if contract.layout.regions else None,
+    }

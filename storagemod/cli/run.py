@@ -1,0 +1,90 @@
+"""``storagemod run``: run scenarios and say what is not as expected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from storagemod.cli.options import json_option, link_choice
+from storagemod.cli.output import note, say, say_tree
+from storagemod.errors import ScenarioError
+from storagemod.report import document, scenario_to_json
+from storagemod.report.tree import VERBOSITY_MAX
+from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, load_scenario, run_scenario
+
+
+@click.command("run")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.toml...")
+@click.option(
+    "--link",
+    "links",
+    multiple=True,
+    type=link_choice,
+    help="Run under this linking option; several, one after the other (default: single).",
+)
+@json_option
+@click.option(
+    "-v",
+    "verbosity",
+    count=True,
+    help="Show call trees: -v of transactions that are not as expected, -vv with their storage, -vvv of all "
+    "transactions, -vvvv with everything.",
+)
+def run_command(files: tuple[Path, ...], links: tuple[str, ...], as_json: bool, verbosity: int) -> int:
+    """Run scenario files.
+
+    The exit status is 1 if something was not as a scenario expects, and 2 if a scenario cannot be run.
+    """
+    scenarios = [scenario for scenario in map(_load, files) if scenario is not None]
+    if len(scenarios) < len(files):
+        return 2
+    results = []
+    for scenario in scenarios:
+        for link in links or (None,):
+            result = run_scenario(scenario, link=link)
+            results.append(result)
+            if not as_json:
+                _print(result, min(verbosity, VERBOSITY_MAX))
+    ok = all(result.ok for result in results)
+    if as_json:
+        say(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}), end="")
+    else:
+        _print_summary(results)
+    return 0 if ok else 1
+
+
+def _load(file: Path) -> Scenario | None:
+    """A scenario, or ``None`` where what is wrong with it has been told."""
+    try:
+        return load_scenario(file)
+    except ScenarioError as error:
+        note(f"error: {error}")
+        return None
+
+
+def _print(result: ScenarioResult, verbosity: int) -> None:
+    say(f"{result.scenario.path}: {result.scenario.name}, linked as {result.link}", "bold")
+    for transaction in result.transactions:
+        _print_transaction(result, transaction, verbosity)
+    say()
+
+
+def _print_transaction(result: ScenarioResult, transaction: TransactionResult, verbosity: int) -> None:
+    receipt = transaction.receipt
+    mark, style = ("ok  ", "green") if transaction.ok else ("FAIL", "bold red")
+    ending = "refused" if receipt is None else f"{receipt.outcome.name.lower()}, gas {receipt.gas_used:,}"
+    say(f"  {mark} {transaction.title} ({ending})", style)
+    for difference in transaction.differences:
+        say(f"       {result.scenario.path}:{difference.line}: {difference.what}")
+        say(f"         - wanted  {difference.wanted}", "green")
+        say(f"         + found   {difference.found}", "red")
+    if receipt is not None and receipt.trace is not None:
+        say_tree(receipt.trace, verbosity=verbosity, failing=not transaction.ok, indent="       ")
+
+
+def _print_summary(results: list[ScenarioResult]) -> None:
+    failed = sum(not transaction.ok for result in results for transaction in result.transactions)
+    total = sum(len(result.transactions) for result in results)
+    links = ", ".join(dict.fromkeys(result.link for result in results)) or DEFAULT_OPTION
+    say(f"{total - failed} of {total} transactions as expected ({links})", "bold red" if failed else "bold green")

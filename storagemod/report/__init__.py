@@ -1,0 +1,15 @@
+"""Writers over a trace and a receipt: text tree, tables, JSON."""
+
+from storagemod.report.json import document, receipt_to_json, scenario_to_json, trace_to_json
+from storagemod.report.table import render_table
+from storagemod.report.tree import render_tree, render_tree_rich
+
+__all__ = [
+    "document",
+    "receipt_to_json",
+    "render_table",
+    "render_tree",
+    "render_tree_rich",
+    "scenario_to_json",
+    "trace_to_json",
+]

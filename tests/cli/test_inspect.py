@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.golden import check_golden
+
+from .conftest import Run
+
+GOLDEN = Path(__file__).parent / "golden"
+WAT = Path(__file__).parents[2] / "wat"
+
+
+@pytest.mark.parametrize("link", ["single", "methods"])
+def test_what_is_told_of_the_bank_is_the_golden_file(run: Run, link: str) -> None:
+    ran = run("inspect", "bank/bank", "--link", link)
+
+    assert (ran.status, ran.err) == (0, "")
+    check_golden(GOLDEN / f"inspect_bank_{link}.txt", ran.out)
+
+
+def test_file_and_fixture_of_the_same_contract_are_told_alike(run: Run) -> None:
+    by_file, by_name = run("inspect", WAT / "bank" / "bank.wat"), run("inspect", "bank/bank")
+
+    assert by_file.out.replace(str(WAT / "bank" / "bank.wat"), "bank/bank") == by_name.out
+
+
+def test_json_has_layout_imports_and_storage_module(run: Run) -> None:
+    shown = json.loads(run("inspect", "token/token_regions", "--json").out)
+
+    assert shown["schema"] == "storagemod.inspect/1"
+    assert shown["options"] == ["regions"]
+    assert shown["layout"][0] == {
+        "region": "balances",
+        "pages_min": 1,
+        "pages_max": 16,
+        "is_64": False,
+        "access": "memory",
+    }
+    assert {item["linked_to"] for item in shown["imports"] if item["module"] == "storage"} == {
+        '"balances" of the storage module',
+        '"supply" of the storage module',
+    }
+    assert shown["storage_module"].startswith("(module $storage")
+
+
+def test_contract_without_storage_has_no_storage_module(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "plain.wat").write_text("(module)")
+
+    ran = run("inspect", tmp_path / "plain.wat")
+
+    assert ran.status == 0
+    assert "none: it has no storage" in ran.out
+    assert "(module" not in ran.out
+    assert json.loads(run("inspect", tmp_path / "plain.wat", "--json").out)["storage_module"] is None
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["none.wat"], "none.wat cannot be read: No such file or directory"),
+        ([WAT], "is a directory"),
+        ([WAT / "storage" / "single.wat"], "single.wat"),
+        (["token/token_regions", "--link", "single"], "imports its storage in its own way: regions"),
+    ],
+)
+def test_what_cannot_be_inspected_is_an_error_with_status_two(run: Run, args: list[object], message: str) -> None:
+    ran = run("inspect", *args)
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("error: ")
+    assert message in ran.err

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.golden import check_golden
+
+from .conftest import Run
+
+WAT = Path(__file__).parents[2] / "wat"
+GOLDEN = Path(__file__).parent / "golden"
+
+SCENARIO = """\
+[scenario]
+name = "a counter"
+
+[contracts.counter]
+code = "counter.wat"
+
+[[transactions]]
+name = "count to two"
+to = "counter"
+method = "add"
+args = [2]
+expect.value = 2
+
+[[transactions]]
+to = "counter"
+method = "get"
+call = true
+[transactions.expect]
+value = 3
+storage = [{ contract = "counter", i64 = [5] }]
+
+[[transactions]]
+to = "counter"
+method = "get"
+gas = 1
+expect.error_kind = "OutOfGasError"
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A scenario of three transactions, of which the second is not as expected, in the current folder."""
+    (tmp_path / "counter.wat").write_bytes((WAT / "counter" / "counter.wat").read_bytes())
+    (tmp_path / "counter.toml").write_text(SCENARIO)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "counter.toml"
+
+
+def mended(scenario: Path) -> None:
+    scenario.write_text(SCENARIO.replace("value = 3", "value = 2").replace("[5]", "[2]"))
+
+
+@pytest.mark.usefixtures("scenario")
+@pytest.mark.parametrize("verbosity", ["", "-v", "-vv", "-vvv", "-vvvv"])
+def test_what_is_told_of_a_scenario_is_the_golden_file(run: Run, verbosity: str) -> None:
+    ran = run("run", "counter.toml", *filter(None, [verbosity]))
+
+    assert (ran.status, ran.err) == (1, "")
+    check_golden(GOLDEN / f"run_counter{verbosity}.txt", ran.out)
+
+
+def test_scenario_that_is_as_expected_has_status_zero(run: Run, scenario: Path) -> None:
+    mended(scenario)
+
+    ran = run("run", "counter.toml")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out.splitlines()[-1] == "3 of 3 transactions as expected (single)"
+
+
+@pytest.mark.parametrize("name", ["bank/robbed", "bank/safe", "counter/counter", "exchange/change"])
+def test_scenarios_that_come_with_the_contracts_are_as_expected(run: Run, option: str, name: str) -> None:
+    ran = run("run", WAT / f"{name}.toml", "--link", option)
+
+    assert (ran.status, ran.err) == (0, "")
+
+
+def test_several_options_are_run_one_after_the_other(run: Run, scenario: Path) -> None:
+    mended(scenario)
+
+    ran = run("run", "counter.toml", "--link", "methods", "--link", "regions")
+
+    assert [line for line in ran.out.splitlines() if "linked as" in line] == [
+        "counter.toml: a counter, linked as methods",
+        "counter.toml: a counter, linked as regions",
+    ]
+    assert ran.out.splitlines()[-1] == "6 of 6 transactions as expected (methods, regions)"
+
+
+@pytest.mark.usefixtures("scenario")
+def test_json_is_one_document_with_every_run_receipt_and_difference(run: Run) -> None:
+    ran = run("run", "counter.toml", "--link", "single", "--link", "methods", "--json")
+    shown = json.loads(ran.out)
+    first = shown["runs"][0]
+
+    assert ran.status == 1
+    assert (shown["schema"], shown["ok"]) == ("storagemod.run/1", False)
+    assert [each["link"] for each in shown["runs"]] == ["single", "methods"]
+    assert first["state_root"] == shown["runs"][1]["state_root"]
+    assert [each["ok"] for each in first["transactions"]] == [True, False, True]
+    assert first["transactions"][1]["differences"] == [
+        {"line": 19, "what": "value", "wanted": "3", "found": "2"},
+        {"line": 20, "what": "counter memory[0x0] as i64", "wanted": "5", "found": "2"},
+    ]
+    assert first["transactions"][0]["receipt"]["values"] == [2]
+    assert first["transactions"][2]["receipt"]["error"]["type"] == "OutOfGasError"
+
+
+def test_same_run_prints_the_same_bytes(run: Run, scenario: Path) -> None:
+    assert run("run", scenario, "-vvvv", "--json").out == run("run", scenario, "-vvvv", "--json").out
+
+
+def test_transaction_that_is_refused_as_expected_is_fine(run: Run, scenario: Path) -> None:
+    scenario.write_text("[[transactions]]\nto = '0x1'\nmethod = 'f'\nexpect.error = 'no contract'\n")
+
+    ran = run("run", scenario)
+
+    assert ran.status == 0
+    assert "ok   0x1::f() (refused)" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            SCENARIO.replace("expect.value", "expect.valeu"),
+            'counter.toml:12: unknown key "valeu" (did you mean "value"?)',
+        ),
+        (SCENARIO.replace("counter.wat", "none.wat"), 'counter.toml:4: contract "counter": none.wat cannot be read'),
+        (SCENARIO.replace('"add"', '"ad"'), "counter.toml:7: transaction \"count to two\": counter: no method 'ad'"),
+        (
+            SCENARIO.replace("args = [2]", ""),
+            "counter.toml:7: transaction \"count to two\": counter: 'add' takes 1 argument",
+        ),
+        (SCENARIO.replace("args = [2]", "args = [2.5]"), "an integer is needed"),
+        ("[[transactions", "counter.toml:1: not TOML"),
+    ],
+)
+def test_scenario_that_cannot_be_run_has_one_clear_message_and_status_two(
+    run: Run, scenario: Path, text: str, message: str
+) -> None:
+    scenario.write_text(text)
+
+    ran = run("run", "counter.toml")
+
+    assert ran.status == 2
+    assert ran.err.startswith("error: ")
+    assert ran.err.count("error: ") == 1
+    assert message in ran.err
+
+
+@pytest.mark.usefixtures("scenario")
+def test_every_file_that_cannot_be_read_is_told_and_nothing_is_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+
+    ran = run("run", "counter.toml", ".", "none.toml", "binary.toml")
+
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.splitlines() == [
+        "error: . is a directory (name a file)",
+        "error: none.toml cannot be read: No such file or directory",
+        "error: binary.toml:1: not text in UTF-8",
+    ]
+
+
+def test_endless_loop_and_endless_recursion_end_with_a_clear_error(run: Run, scenario: Path) -> None:
+    scenario.write_text(
+        """
+[contracts.x]
+wat = '''(module
+  (import "contract:self" "again" (func $again))
+  (func (export "loop") (loop (br 0)))
+  (func $recurse (export "recurse") (call $recurse))
+  (func (export "again") (call $again)))'''
+links = { self = "x" }
+[[transactions]]
+to = "x"
+method = "loop"
+gas = 1_000_000
+expect.error_kind = "OutOfGasError"
+[[transactions]]
+to = "x"
+method = "recurse"
+gas = 1_000_000_000
+expect.error = "stack"
+[[transactions]]
+to = "x"
+method = "again"
+expect.ok = false
+"""
+    )
+
+    ran = run("run", scenario, "-vvvv")
+
+    assert ran.status == 0
+    assert "3 of 3 transactions as expected" in ran.out

@@ -1,0 +1,403 @@
+"""The oracle: what ``design/semantics.md`` says of worlds, calls and storage, in the plainest Python that does it.
+
+It is to be read as a specification, and was written from one. It runs the scripts of the puppet without wasm: storage
+is a bytearray, every call begins with a copy of the whole state, and one that fails puts that copy back. It has no gas,
+no pages of 4 KiB, no journal, no trackers and no linking options. Numbers in comments are the rules of the semantics.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from copy import deepcopy
+from typing import TypeAlias
+
+from attrs import Factory, define, frozen
+
+from storagemod.scenario import puppet
+from storagemod.scenario.puppet import Operation, Script
+from storagemod.types import Address, CallKind, Outcome, ReentryPolicy
+
+WASM_PAGE = 65_536
+WORD = 8
+BALANCE_MAX = 2**128 - 1
+OUTPUT_MAX = 2**20
+OWN_MEMORY = 1_024
+
+Log: TypeAlias = tuple[Address, tuple[bytes, ...], bytes]
+"""Who emitted it, its topics, its data."""
+
+Change: TypeAlias = tuple[str, int, bytes, bytes]
+"""Region, offset, bytes before, bytes after."""
+
+
+class Failed(Exception):
+    """The running call is over, and fails."""
+
+
+class Reverted(Exception):
+    """The running call is over, and gave up on purpose."""
+
+
+@define
+class Region:
+    """A linear memory of storage.
+
+    ``pages`` is the length of the region. The memory is longer where a growth was undone, since it cannot shrink within
+    a transaction; what it has beyond the region's length is called the hole, and holds zeros (5).
+    """
+
+    memory: bytearray
+    pages: int
+
+    @property
+    def hole(self) -> slice:
+        return slice(self.pages * WASM_PAGE, len(self.memory))
+
+
+@define
+class Account:
+    """An account; one that has regions is a puppet, and the others have no code."""
+
+    nonce: int = 0
+    balance: int = 0
+    policy: ReentryPolicy = ReentryPolicy.ALLOW
+    regions: dict[str, Region] = Factory(dict)
+
+
+@define
+class Call:
+    """One activation of a puppet. In a delegate call ``address`` and ``code`` differ."""
+
+    kind: CallKind
+    parent: Call | None
+    address: Address
+    code: Address
+    caller: Address
+    value: int
+    static: bool
+    script: Script | bytes
+    own_memory: bytearray = Factory(lambda: bytearray(OWN_MEMORY))
+    output: bytearray = Factory(bytearray)
+    storage_before: dict[str, Region] = Factory(dict)
+    """The storage as it was when this call last began to run: at its start, or when a call that it made had ended."""
+
+    @property
+    def depth(self) -> int:
+        return 1 if self.parent is None else self.parent.depth + 1
+
+    @property
+    def storage_owners(self) -> list[Address]:
+        """The owners of the storage that this call and those above it run on."""
+        return [self.address] + ([] if self.parent is None else self.parent.storage_owners)
+
+
+@frozen
+class Prediction:
+    """What a receipt has to say."""
+
+    outcome: Outcome
+    output: bytes
+    logs: tuple[Log, ...] = ()
+    changes: dict[Address, tuple[Change, ...]] = Factory(dict)
+
+
+class ReferenceWorld:
+    """The state between transactions and, while one runs, within it.
+
+    Args:
+        sender: The account that deploys.
+        call_depth_max: As in ``storagemod.Limits``.
+        storage_pages_max: As in ``storagemod.Limits``.
+        spare: Whether puppets have the region ``spare``, which only the linking option ``regions`` gives them.
+    """
+
+    def __init__(
+        self, sender: Address, sender_balance: int, *, call_depth_max: int, storage_pages_max: int, spare: bool
+    ) -> None:
+        self.sender = sender
+        self.call_depth_max = call_depth_max
+        self.storage_pages_max = storage_pages_max
+        self.spare = spare
+        self.accounts: defaultdict[Address, Account] = defaultdict(Account)
+        self.accounts[sender].balance = sender_balance
+        self.logs: list[Log] = []
+
+    # Between transactions.
+
+    def deploy(self, address: Address, balance: int, policy: ReentryPolicy) -> None:
+        """Put a puppet where there is none. What the account holds already stays its own."""
+        self.accounts[self.sender].nonce += 1
+        account = self.accounts[address]
+        account.balance += balance
+        account.policy = policy
+        account.regions = {"memory": Region(bytearray(WASM_PAGE), 1)}
+        if self.spare:
+            account.regions["spare"] = Region(bytearray(), 0)
+
+    def fund(self, address: Address, balance: int) -> None:
+        """Set a balance."""
+        self.accounts[address].balance = balance
+
+    def load_storage(self, address: Address, name: str, data: bytes, offset: int) -> None:
+        """Write storage; it becomes as long as that takes."""
+        region = self.accounts[address].regions[name]
+        region.pages = max(region.pages, -(-(offset + len(data)) // WASM_PAGE))
+        region.memory.extend(bytes(region.pages * WASM_PAGE - len(region.memory)))
+        region.memory[offset : offset + len(data)] = data
+
+    def digest(self) -> bytes:
+        """Nonces, balances and storage in 32 bytes. What is as if it had never been is left out."""
+        digest = hashlib.sha256()
+        for address, account in sorted(self.accounts.items()):
+            regions = {name: region for name, region in sorted(account.regions.items()) if region.pages}
+            if account.nonce or account.balance or regions:
+                digest.update(f"{address}: {account.nonce} {account.balance} {len(regions)}\n".encode())
+                for name, region in regions.items():
+                    digest.update(f"{name} {region.pages}\n".encode() + region.memory)
+        return digest.digest()
+
+    # Transactions.
+
+    def transact(
+        self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
+    ) -> Prediction:
+        """Run a transaction of a sender who can pay. All of it is committed, or nothing (7)."""
+        before = deepcopy(self.accounts)
+        self.logs = []
+        self.accounts[sender].nonce += 1
+        call = Call(CallKind.CALL, None, to, to, sender, value, False, script)
+        outcome, output = self._call(call)
+        changes = {}
+        if outcome is Outcome.OK:
+            for address, account in sorted(self.accounts.items()):
+                runs = _changes(before[address].regions, account.regions)
+                if runs:
+                    changes[address] = runs
+        if outcome is not Outcome.OK or not commit:
+            self.accounts = before
+        for account in self.accounts.values():
+            for region in account.regions.values():
+                del region.memory[region.hole]
+        return Prediction(outcome, output, tuple(self.logs), changes)
+
+    def _call(self, call: Call) -> tuple[Outcome, bytes]:
+        """Run a call; if it does not end well, it leaves nothing behind (4) but memory that cannot shrink (5)."""
+        accounts, logs = deepcopy(self.accounts), list(self.logs)
+        try:
+            self._enter(call)
+        except Failed:
+            outcome, output = Outcome.FAILED, b""
+        except Reverted:
+            outcome, output = Outcome.REVERTED, bytes(call.output)
+        else:
+            return Outcome.OK, bytes(call.output)
+        for address, account in accounts.items():
+            for name, region in account.regions.items():
+                longer = len(self.accounts[address].regions[name].memory) - len(region.memory)
+                region.memory.extend(bytes(longer))
+        self.accounts, self.logs = accounts, logs
+        return outcome, output
+
+    def _enter(self, call: Call) -> None:
+        """Let a call in, or fail it before any of its code runs."""
+        if call.depth > self.call_depth_max:  # (9)
+            raise Failed
+        if call.kind is not CallKind.DELEGATE:  # which enters nothing: it runs on its caller's storage (2)
+            if call.parent is not None and call.address in call.parent.storage_owners:
+                self._check_reentry(call)
+            self._transfer(call.caller, call.address, call.value)
+        if self.accounts[call.code].regions:
+            self._run(call)
+
+    def _check_reentry(self, call: Call) -> None:
+        """The callee is active already: its policy decides (3)."""
+        policy = self.accounts[call.address].policy
+        assert call.parent is not None
+        if policy is ReentryPolicy.DENY:
+            raise Failed
+        if policy is ReentryPolicy.SELF_ONLY and call.parent.address != call.address:
+            raise Failed
+        if policy is ReentryPolicy.STATIC_ONLY and not call.static:
+            raise Failed
+
+    def _transfer(self, payer: Address, payee: Address, value: int) -> None:
+        if self.accounts[payer].balance < value:
+            raise Failed
+        self.accounts[payer].balance -= value
+        if self.accounts[payee].balance + value > BALANCE_MAX:
+            raise Failed
+        self.accounts[payee].balance += value
+
+    def _run(self, call: Call) -> None:
+        """Carry out a script. Storage is that of ``call.address``, whoever else runs on it (1)."""
+        self._begin_interval(call)
+        reverts = False
+        for operation in _operations(call.script):
+            if isinstance(operation, puppet.Finish):
+                break
+            if isinstance(operation, puppet.Revert):
+                reverts = True
+                break
+            self._step(call, operation)
+        self._end_interval(call)
+        if reverts:
+            raise Reverted
+
+    def _begin_interval(self, call: Call) -> None:
+        call.storage_before = deepcopy(self.accounts[call.address].regions)
+
+    def _end_interval(self, call: Call) -> None:
+        """A call calls another or ends: what it did to storage since it began to run is looked at here.
+
+        Whatever it wrote into a hole makes it fail, also if it has grown the memory since (5). If it is static, so does
+        any change (6). Where it made the memory longer, the region is as long as that from here on (5).
+        """
+        for name, region in self.accounts[call.address].regions.items():
+            before = call.storage_before[name]
+            if any(region.memory[before.hole]):
+                raise Failed
+            if call.static and region.memory != before.memory:
+                raise Failed
+            if len(region.memory) > len(before.memory):
+                region.pages = len(region.memory) // WASM_PAGE
+
+    def _step(self, call: Call, operation: Operation) -> None:
+        """Carry out one operation that does not end the script."""
+        match operation:
+            case puppet.Trap() | puppet.OutOfBounds() | puppet.StackOverflow():
+                raise Failed
+            case puppet.Burn():
+                pass
+            case puppet.MemoryLoad(offset):
+                _append(call, call.own_memory[offset : offset + 8])
+            case puppet.MemoryStore(offset, value):
+                call.own_memory[offset : offset + 8] = _i64(value)
+            case puppet.Caller():
+                _append(call, call.caller)
+            case puppet.OwnAddress():
+                _append(call, call.address)
+            case puppet.CallValue():
+                _append(call, call.value.to_bytes(16, "little"))
+            case puppet.Call():
+                self._call_out(call, operation)
+            case puppet.EmitLog(data, topics):
+                if call.static:  # (6)
+                    raise Failed
+                self.logs.append((call.address, topics, data))
+            case _:
+                self._access(call, operation)
+
+    def _access(self, call: Call, operation: Operation) -> None:
+        """Carry out an operation on storage. What leaves the memory, the hole counted, traps."""
+        memory = self._region(call, "memory").memory
+        match operation:
+            case puppet.Load(offset):
+                _append(call, memory[_bytes(memory, offset, 8)])
+            case puppet.Store(offset, value):
+                memory[_bytes(memory, offset, 8)] = _i64(value)
+            case puppet.Store8(offset, value):
+                memory[_bytes(memory, offset, 1)] = bytes([value])
+            case puppet.CopyIn(offset, data):
+                memory[_bytes(memory, offset, len(data))] = data
+            case puppet.CopyOut(offset, length):
+                _append(call, memory[_bytes(memory, offset, length)])
+            case puppet.Size():
+                _append(call, _i32(len(memory) // WASM_PAGE))
+            case puppet.Grow(pages):
+                _append(call, _i32(self._grow(memory, pages)))
+            case puppet.SpareLoad(offset):
+                memory = self._region(call, "spare").memory
+                _append(call, memory[_bytes(memory, offset, 8)])
+            case puppet.SpareStore(offset, value):
+                memory = self._region(call, "spare").memory
+                memory[_bytes(memory, offset, 8)] = _i64(value)
+            case puppet.SpareSize():
+                _append(call, _i32(len(self._region(call, "spare").memory) // WASM_PAGE))
+            case puppet.SpareGrow(pages):
+                _append(call, _i32(self._grow(self._region(call, "spare").memory, pages)))
+            case _:
+                raise NotImplementedError(f"the model does not know {operation!r}")
+
+    def _region(self, call: Call, name: str) -> Region:
+        region = self.accounts[call.address].regions.get(name)
+        if region is None:
+            raise Failed
+        return region
+
+    def _grow(self, memory: bytearray, pages: int) -> int:
+        """What ``memory.grow`` answers. It knows how long the memory is, not how long the region is."""
+        pages_before = len(memory) // WASM_PAGE
+        if pages_before + pages > self.storage_pages_max:
+            return -1
+        memory.extend(bytes(pages * WASM_PAGE))
+        return pages_before
+
+    def _call_out(self, call: Call, asked: puppet.Call) -> None:
+        """Make a call, and append its outcome and its output."""
+        if asked.value and call.static:  # it is the caller that breaks the rule (6)
+            raise Failed
+        self._end_interval(call)
+        delegate = asked.kind is CallKind.DELEGATE
+        callee = Call(
+            kind=asked.kind,
+            parent=call,
+            address=call.address if delegate else asked.address,
+            code=asked.address,
+            caller=call.caller if delegate else call.address,
+            value=call.value if delegate else asked.value,
+            static=call.static or asked.kind is CallKind.STATIC,
+            script=asked.data,
+        )
+        outcome, output = self._call(callee)
+        self._begin_interval(call)
+        _append(call, _i32(outcome) + _i32(len(output)) + output)
+
+
+def _operations(script: Script | bytes) -> tuple[Operation, ...]:
+    if isinstance(script, Script):
+        return script.operations
+    if script:
+        raise NotImplementedError("the model runs scripts, not mere bytes")
+    return ()
+
+
+def _bytes(memory: bytearray, offset: int, length: int) -> slice:
+    """These bytes of a memory, if it has them."""
+    if offset + length > len(memory):
+        raise Failed
+    return slice(offset, offset + length)
+
+
+def _append(call: Call, data: bytes) -> None:
+    if len(call.output) + len(data) > OUTPUT_MAX:
+        raise Failed
+    call.output += data
+
+
+def _i32(value: int) -> bytes:
+    return value.to_bytes(4, "little", signed=True)
+
+
+def _i64(value: int) -> bytes:
+    return value.to_bytes(8, "little", signed=True)
+
+
+def _changes(before: dict[str, Region], after: dict[str, Region]) -> tuple[Change, ...]:
+    """The words that differ, neighbours joined; where a region was not yet there, it counts as zeros."""
+    runs: list[Change] = []
+    for name, region in sorted(after.items()):
+        new = bytes(region.memory[: region.pages * WASM_PAGE])
+        old = bytes(before[name].memory).ljust(len(new), b"\0")
+        if old == new:
+            continue
+        for at in range(0, len(new), WORD):
+            words = old[at : at + WORD], new[at : at + WORD]
+            if words[0] == words[1]:
+                continue
+            if runs and runs[-1][0] == name and runs[-1][1] + len(runs[-1][2]) == at:
+                _, start, run_old, run_new = runs.pop()
+                runs.append((name, start, run_old + words[0], run_new + words[1]))
+            else:
+                runs.append((name, at, *words))
+    return tuple(runs)
