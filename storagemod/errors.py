@@ -66,6 +66,8 @@ class TrapError(StorageModError, RuntimeError):
     Attributes:
         code: A stable short name of the cause, such as ``unreachable``, ``memory_out_of_bounds`` or ``static_write``.
         function: The function that was running, as wasmtime names it, or ``None``.
+        fault: Where an access to a linear memory was stopped by the machine: the offset, and the memory's length, both
+            in bytes; ``None`` for other causes.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class TrapError(StorageModError, RuntimeError):
         *,
         code: str,
         function: str | None = None,
+        fault: tuple[int, int] | None = None,
         contract: str | None = None,
         depth: int | None = None,
         cause: BaseException | None = None,
@@ -82,6 +85,7 @@ class TrapError(StorageModError, RuntimeError):
         super().__init__(message, contract=contract, depth=depth, cause=cause, hint=hint)
         self.code = code
         self.function = function
+        self.fault = fault
 
 
 class RevertError(StorageModError, RuntimeError):

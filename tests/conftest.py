@@ -6,11 +6,19 @@ import pytest
 
 from storagemod import World
 from storagemod.linking import option_names
+from storagemod.pages import BACKENDS, why_unavailable
 
 
 @pytest.fixture(params=option_names())
 def option(request: pytest.FixtureRequest) -> str:
     """Each linking option in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=[name for name, backend in BACKENDS.items() if why_unavailable(backend) is None])
+def tracker(request: pytest.FixtureRequest) -> str:
+    """Each write tracker that works on this machine in turn."""
     name: str = request.param
     return name
 

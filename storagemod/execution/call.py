@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from storagemod.errors import LinkError, OutOfGasError, TrapError
 from storagemod.execution.message import Answer, Message
 from storagemod.host import CallMemory
-from storagemod.linking import MEMORY_EXPORT, ContractImport, LiveStorage
+from storagemod.linking import MEMORY_EXPORT, Contract, ContractImport, LiveStorage, Rights
 from storagemod.types import Address, CallKind, Outcome, Value
 from storagemod.wasm import Instance
 
@@ -39,6 +39,7 @@ class Call:
         self.entered = False
         self.return_data = b""
         self.storage: LiveStorage | None = None
+        self.rights = Rights(writing=not message.static, enforced=False)
         self.instance: Instance | None = None
         self._memory: CallMemory | None = None
 
@@ -73,10 +74,21 @@ class Call:
             self._memory = memory if region is None else self.storage_memory(region)
         return self._memory
 
+    def use_storage(self, storage: LiveStorage, code: Contract) -> None:
+        """Run this code on this storage from now on."""
+        self.storage = storage
+        self.rights = Rights(writing=not self.static, enforced=storage.can_enforce(code))
+        self.resume()
+
+    def resume(self) -> None:
+        """See to it, when this call is to run or to run on, that it has its rights and no others."""
+        if self.storage is not None:
+            self.storage.allow(self.rights)
+
     def storage_memory(self, region: str) -> CallMemory:
         """A region of the storage that the call runs on."""
         assert self.storage is not None  # noqa: S101 - the contract imports storage
-        return self.storage.guarded(region, writable=not self.static)
+        return self.storage.guarded(region, self.rights)
 
     @property
     def gas_left(self) -> int:
@@ -148,9 +160,15 @@ class Call:
 
 
 def _failed_callee(callee: ContractImport, answer: Answer) -> TrapError:
-    """What a typed call without ``?`` does to its caller when the callee fails."""
+    """What a typed call without ``?`` does to its caller when the callee fails.
+
+    The message tells where it began to fail, 1,024 calls down perhaps, and not what lies between: those are the causes.
+    """
+    origin: BaseException | None = answer.error
+    while isinstance(origin, TrapError) and origin.code == "callee_failed":
+        origin = origin.cause
     return TrapError(
-        f'the call of "{callee.method}" of "contract:{callee.link}" did not end well: {answer.error}',
+        f'the call of "{callee.method}" of "contract:{callee.link}" did not end well: {origin}',
         code="callee_failed",
         cause=answer.error,
         hint=f'import "{callee.method}?" to go on after a failure',

@@ -77,10 +77,10 @@ class Storages:
             changes += [StorageChange(name, run.offset, run.old, run.new) for run in written.runs]
             if written.pages_old != written.pages_new:
                 growths.append(Growth(name, written.pages_old, written.pages_new))
-            if broken is None and written.outside is not None:
-                broken = outside_region(name, written.outside)
+            if broken is None and written.outside:
+                broken = outside_region()
             elif broken is None and static:
-                broken = static_write(name, written.runs[0].offset) if written.runs else static_growth(name)
+                broken = static_write() if written.pages else static_growth(name)
         return Collected(tuple(changes), tuple(growths), broken)
 
     def write_sets(self) -> dict[tuple[Address, str], WriteSet]:

@@ -26,7 +26,7 @@ from storagemod.execution.storages import Storages
 from storagemod.host import Finished
 from storagemod.limits import Limits
 from storagemod.linking import MAIN, Contract, LiveStorage, load_binary, prepare
-from storagemod.pages import Checkpoint, Journal
+from storagemod.pages import Checkpoint, Journal, PageBackend
 from storagemod.state import BALANCE_MAX, AccountJournal, ChangeSet, PageStore
 from storagemod.types import Address, CallKind, FunctionType, Outcome
 from storagemod.wasm import Prepared, Store, check_headroom, room_for_calls, run_with_deep_stack
@@ -49,7 +49,13 @@ class Transaction:
     """
 
     def __init__(
-        self, state: PageStore, *, limits: Limits, label: Callable[[Address], str], observers: Sequence[Observer] = ()
+        self,
+        state: PageStore,
+        backend: PageBackend,
+        *,
+        limits: Limits,
+        label: Callable[[Address], str],
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._limits = limits
         self._label = label
@@ -57,7 +63,7 @@ class Transaction:
         self.store = Store(limits)
         self.accounts = AccountJournal(state.accounts)
         self.logs: list[Log] = []
-        self._journal = Journal()
+        self._journal = Journal(backend)
         self._storages = Storages(state, self.store, self._journal)
         self._prepared: dict[tuple[Address, Address], Prepared] = {}
         self._marks: list[tuple[Checkpoint, int]] = []
@@ -111,6 +117,8 @@ class Transaction:
             answer = self._answer(call, expected)
         finally:
             self._current = self.store.current = parent
+            if parent is not None:
+                parent.resume()
         used = call.gas - self.store.fuel
         if answer.outcome is Outcome.FAILED and call.entered:
             used = call.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
@@ -134,13 +142,13 @@ class Transaction:
                 self._active[message.address] -= 1
             self._collect(call)
         except StorageModError as error:
-            error.at(self._label(message.code_address), call.depth)
-            if error.aborts:
+            failure = error.at(self._label(message.code_address), call.depth)
+            if failure.aborts:
                 raise
-            self._discard(call)
-            if isinstance(error, RevertError):
-                return Answer(Outcome.REVERTED, output=error.output, error=error)
-            return Answer(Outcome.FAILED, error=error)
+            failure = self._discard(call) or _explained(call, failure)
+            if isinstance(failure, RevertError):
+                return Answer(Outcome.REVERTED, output=failure.output, error=failure)
+            return Answer(Outcome.FAILED, error=failure)
         checkpoint, _ = self._marks.pop()
         self._journal.commit(checkpoint)
         self.accounts.commit()
@@ -189,8 +197,9 @@ class Transaction:
             return Answer(Outcome.OK)  # an account without code takes a value, and that is all
         contract = self._contract(message.code_address)
         method, function_type = _entry_point(contract, message, expected)
-        call.storage = self._storage(call)
-        prepared = self._prepare(call, contract, call.storage)
+        storage = self._storage(call)
+        prepared = self._prepare(call, contract, storage)
+        call.use_storage(storage, contract)
         call.entered = True
         call.instance = self.store.instantiate(prepared)
         try:
@@ -244,16 +253,23 @@ class Transaction:
         if collected.broken is not None:
             raise collected.broken
 
-    def _discard(self, call: Call) -> None:
-        """Undo all that a call and its callees changed (rule 4)."""
+    def _discard(self, call: Call) -> TrapError | None:
+        """Undo all that a call and its callees changed (rule 4).
+
+        The call failed, but if it broke a rule of storage before, that is the reason to give: where rules are enforced,
+        it would have failed there.
+        """
+        broken = None
         try:
             self._collect(call)
         except TrapError as error:
-            error.at(self._label(call.message.code_address))  # it fails anyway, for the reason found first
+            broken = error
+            broken.at(self._label(call.message.code_address), call.depth)
         checkpoint, log_count = self._marks.pop()
         self._journal.discard(checkpoint)
         self.accounts.discard()
         del self.logs[log_count:]
+        return broken
 
     def emit_log(self, call: Call, topics: tuple[bytes, ...], data: bytes) -> None:
         """Take a log of the running call.
@@ -310,6 +326,14 @@ class Transaction:
         """Tell the observers. Callers make an event only where there are any."""
         for observer in self._observers:
             observer(event)
+
+
+def _explained(call: Call, error: StorageModError) -> StorageModError:
+    """The rule of storage behind a trap, where the machine stopped an access to keep one."""
+    if not isinstance(error, TrapError) or error.fault is None or call.storage is None:
+        return error
+    broken = call.storage.forbidden(error.fault, call.rights)
+    return error if broken is None else broken.at(error.contract or "", error.depth)
 
 
 def _entry_point(contract: Contract, message: Message, expected: FunctionType | None) -> tuple[str, FunctionType]:

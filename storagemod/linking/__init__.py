@@ -9,6 +9,7 @@ from storagemod.linking.options import OPTIONS, check_option_name, option_for, o
 from storagemod.linking.storage import (
     GuardedMemory,
     LiveStorage,
+    Rights,
     open_storage,
     outside_region,
     prepare,
@@ -30,6 +31,7 @@ __all__ = [
     "LinkingOption",
     "LiveStorage",
     "Region",
+    "Rights",
     "check_callee",
     "check_links",
     "check_option_name",

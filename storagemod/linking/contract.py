@@ -39,6 +39,7 @@ class Contract:
         options: The names of the linking options that it uses.
         entry_points: The exported functions that can be called, by name.
         contract_imports: What it imports from other contracts.
+        bulk_storage: Whether it may reach storage by instructions that the host carries out, such as ``memory.copy``.
         linker: Offers everything but storage memories and accessors, which belong to one transaction.
     """
 
@@ -48,6 +49,7 @@ class Contract:
     options: frozenset[str]
     entry_points: Mapping[str, FunctionType] = field(repr=False)
     contract_imports: tuple[ContractImport, ...] = field(repr=False)
+    bulk_storage: bool
     linker: Linker = field(repr=False)
 
     @property
@@ -138,7 +140,7 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
     for option in OPTIONS:
         functions += option.host_functions([item for item in storage if option.claims(item)], layout)
         if any(option.claims(item) and item.name in ("copy_in", "copy_out") for item in storage):
-            _require_memory(module, "storage.copy_in and storage.copy_out")
+            _require_memory(module, "storage.copy_in or storage.copy_out")
     return Contract(
         name=name,
         module=module,
@@ -148,7 +150,17 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
             {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
         ),
         contract_imports=tuple(contracts),
+        bulk_storage=_reaches_storage_in_bulk(module),
         linker=Linker({(each.module, each.name): each for each in functions}.values()),
+    )
+
+
+def _reaches_storage_in_bulk(module: Module) -> bool:
+    imported = [item for item in module.imports if isinstance(item.type, MemoryType)]
+    return any(
+        imported[index].module == layouts.NAMESPACE
+        for index in module.declarations.bulk_memories
+        if index < len(imported)
     )
 
 

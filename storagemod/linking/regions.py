@@ -1,4 +1,4 @@
-"""The option ``regions``: the contract imports several memories, one a region, by names of its own."""
+"""The option ``regions``: the contract imports several memories, one for each region, by names of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Regions(SharedMemories):
     """Storage module with several memories (the seed's proposal "storage modules")."""
 
     name = "regions"
-    summary = "the contract imports several memories of the storage module, one a region"
+    summary = "the contract imports several memories of the storage module, one for each region"
 
     def claims(self, item: Import) -> bool:
         """Memory imports of any but the default name."""

@@ -11,7 +11,7 @@ from storagemod.linking.contract import Contract
 from storagemod.linking.layout import NAMESPACE, Layout
 from storagemod.linking.options import option_for
 from storagemod.linking.storage_module import storage_module
-from storagemod.pages import CompareTracker, CopyMapping, Image, Journal, JournaledRegion
+from storagemod.pages import Image, Journal, JournaledRegion
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import Instance, LinearMemory, Linker, Prepared, Store
 
@@ -25,23 +25,63 @@ class LiveStorage:
     regions: dict[str, JournaledRegion]
     memories: dict[str, LinearMemory]
 
-    def guarded(self, region: str, *, writable: bool) -> GuardedMemory:
-        """A region as the host may use it for a contract."""
-        return GuardedMemory(region, self.memories[region], self.regions[region], writable)
-
     def region_at(self, base: int) -> str | None:
         """The region whose memory begins at an address, if one does: for a contract that exports its storage."""
         return next((name for name, memory in self.memories.items() if memory.base == base), None)
 
+    def can_enforce(self, code: Contract) -> bool:
+        """Whether rules 5 and 6 can be enforced on this code while it runs; if not, they are checked afterwards."""
+        return not code.bulk_storage and all(region.protection.enforces for region in self.regions.values())
+
+    def allow(self, rights: Rights) -> None:
+        """Let the code that runs next have these rights."""
+        for region in self.regions.values():
+            if rights.enforced:
+                region.allow(writing=rights.writing)
+            else:
+                region.allow_all()
+
+    def guarded(self, region: str, rights: Rights) -> GuardedMemory:
+        """A region as the host may use it for code that has these rights."""
+        return GuardedMemory(self.memories[region], self.regions[region], rights)
+
+    def forbidden(self, fault: tuple[int, int], rights: Rights) -> TrapError | None:
+        """The rule that an access broke which the machine stopped at (offset, memory length in bytes), if it was one.
+
+        The machine does not say which memory it was; one of that length is taken.
+        """
+        offset, length = fault
+        regions = [region for region in self.regions.values() if region.memory.pages * WASM_PAGE_BYTES == length]
+        lengths = [region.wasm_pages * WASM_PAGE_BYTES for region in regions]
+        if not rights.enforced or offset >= length or not lengths:
+            return None
+        if not rights.writing and any(offset < inside for inside in lengths):
+            return static_write()
+        return outside_region() if any(offset >= inside for inside in lengths) else None
+
+
+@frozen
+class Rights:
+    """What code may do with the storage that it runs on.
+
+    Attributes:
+        writing: Whether it may write: it may not in a static call (rule 6).
+        enforced: Whether it is stopped where it may not, and beyond a region's length (rule 5). Otherwise that is found
+            when it stops running, by what changed: reads beyond the length give zeros, and a write that changes
+            nothing is none.
+    """
+
+    writing: bool
+    enforced: bool
+
 
 @frozen(eq=False)
 class GuardedMemory:
-    """A region of storage that the host reads and writes for a contract, within rules 5 and 6."""
+    """A region of storage that the host reads and writes for a contract, under the rules that hold for its code."""
 
-    name: str
     memory: LinearMemory
     region: JournaledRegion
-    writable: bool
+    rights: Rights
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out; a range outside traps."""
@@ -51,19 +91,19 @@ class GuardedMemory:
     def write(self, offset: int, data: bytes) -> None:
         """Copy bytes in; a range outside traps, and so does a static call."""
         self._check(offset, len(data))
-        if not self.writable:
-            raise static_write(self.name, offset)
+        if data and self.rights.enforced and not self.rights.writing:
+            raise static_write()
         self.memory.write(offset, data)
 
     def _check(self, offset: int, length: int) -> None:
-        hole = range(self.region.wasm_pages * WASM_PAGE_BYTES, self.region.memory_pages * WASM_PAGE_BYTES)
-        if length and offset < hole.stop and offset + length > hole.start and hole:
-            raise outside_region(self.name, max(offset, hole.start))
+        start, stop = self.region.wasm_pages * WASM_PAGE_BYTES, self.region.memory_pages * WASM_PAGE_BYTES
+        if length and self.rights.enforced and offset < stop and offset + length > start and start < stop:
+            raise outside_region()
 
 
-def static_write(region: str, offset: int) -> TrapError:
+def static_write() -> TrapError:
     """What a static call that changes storage ends with (rule 6)."""
-    return TrapError(f'a static call wrote storage, at byte {offset:#x} of region "{region}"', code="static_write")
+    return TrapError("a static call wrote storage", code="static_write")
 
 
 def static_growth(region: str) -> TrapError:
@@ -71,11 +111,10 @@ def static_growth(region: str) -> TrapError:
     return TrapError(f'a static call grew storage region "{region}"', code="static_write")
 
 
-def outside_region(region: str, offset: int) -> TrapError:
+def outside_region() -> TrapError:
     """What an access beyond the length of a region ends with, where an undone growth left memory there (rule 5)."""
     return TrapError(
-        f'out of bounds storage access: byte {offset:#x} of region "{region}" is beyond its length, '
-        "which an undone growth gave back",
+        "out of bounds storage access: beyond the length of the region, where an undone growth had been",
         code="memory_out_of_bounds",
     )
 
@@ -85,6 +124,7 @@ def open_storage(layout: Layout, store: Store, journal: Journal, image_of: Calla
 
     Raises:
         LimitError: The store can hold no more, or an image is longer than its region may be.
+        StateError: The system refuses; it ends the transaction.
     """
     instance = store.instantiate(Linker().prepare(storage_module(layout)))
     regions, memories = {}, {}
@@ -98,9 +138,8 @@ def open_storage(layout: Layout, store: Store, journal: Journal, image_of: Calla
                 f'storage region "{region.name}" is {image.wasm_pages:,} Wasm pages long, '
                 f"and {region.type.pages_max:,} are allowed"
             )
-        mapping = CopyMapping(memory, image)
         memories[region.name] = memory
-        regions[region.name] = journal.open(memory, image, mapping, CompareTracker(memory))
+        regions[region.name] = journal.open(memory, image, wasm_pages_max=region.type.pages_max or memory.pages)
     return LiveStorage(layout, instance, regions, memories)
 
 

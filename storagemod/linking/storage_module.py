@@ -21,7 +21,8 @@ def storage_module_wat(layout: Layout) -> str:
         memory = f"$region{index}"
         limits = " ".join(str(each) for each in (region.type.pages_min, region.type.pages_max) if each is not None)
         width = "i64 " if region.type.is_64 else ""
-        lines.append(f"  ;; region {wat_string(region.name)}, reached by {region.access}")
+        access = "imported as a memory" if region.access == "memory" else "reached through functions only"
+        lines.append(f"  ;; region {wat_string(region.name)}, {access}")
         lines.append(f"  (memory {memory} (export {wat_string(region.name)}) {width}{limits})")
         lines += [f"  {field}" for option in OPTIONS for field in option.module_fields(region, memory)]
     lines.append(")")

@@ -1,33 +1,41 @@
 """Images, mappings, write trackers, the journal and digests: bytes and pages, and nothing of contracts."""
 
+from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_unavailable
 from storagemod.pages.digest import DIGEST_BYTES, RegionDigest
-from storagemod.pages.image import Image, MemoryImage, read_image
+from storagemod.pages.file_image import FileImage, PageFile
+from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
 from storagemod.pages.journal import Checkpoint, Journal, JournaledRegion, Written
-from storagemod.pages.mapping import CopyMapping, LiveMemory, Mapping
-from storagemod.pages.page import PAGE_BYTES, WORD_BYTES, ZERO_PAGE, Run, merged_runs
-from storagemod.pages.tracker import CompareTracker, WriteTracker
+from storagemod.pages.mapping import LiveMemory
+from storagemod.pages.overlay_image import OverlayImage
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, WORD_BYTES, ZERO_PAGE, Run, merged_runs
 from storagemod.pages.write_set import WriteSet, overwrite
 
 __all__ = [
+    "BACKENDS",
     "DIGEST_BYTES",
+    "NO_IMAGE",
+    "PAGES_PER_WASM_PAGE",
     "PAGE_BYTES",
     "WORD_BYTES",
     "ZERO_PAGE",
     "Checkpoint",
-    "CompareTracker",
-    "CopyMapping",
+    "FileImage",
     "Image",
     "Journal",
     "JournaledRegion",
     "LiveMemory",
-    "Mapping",
     "MemoryImage",
+    "OverlayImage",
+    "PageBackend",
+    "PageFile",
     "RegionDigest",
     "Run",
+    "WritableImage",
     "WriteSet",
-    "WriteTracker",
     "Written",
+    "choose_backend",
     "merged_runs",
     "overwrite",
     "read_image",
+    "why_unavailable",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from storagemod.pages.page import PAGE_BYTES, ZERO_PAGE
-from storagemod.types import WASM_PAGE_BYTES
+from attrs import frozen
+
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE
 
 
 class Image(Protocol):
@@ -20,7 +21,53 @@ class Image(Protocol):
         """One page of 4 KiB; zeros beyond the length."""
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
-        """Number and bytes of every page that may hold anything but zeros, in order."""
+        """Number and bytes of every page that holds anything but zeros, in order."""
+
+
+class WritableImage(Image, Protocol):
+    """An image that a commit changes."""
+
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+        """Set the length, and the bytes of some pages; what lies beyond the length is dropped."""
+
+
+@frozen
+class Extent:
+    """Pages of an image that lie side by side in a file, where they can be mapped."""
+
+    fd: int
+    offset: int
+    """Of the first byte in the file; a multiple of 4 KiB."""
+    first_page: int
+    page_count: int
+
+
+class MappableImage(Image, Protocol):
+    """An image in files."""
+
+    def extents(self) -> Sequence[Extent]:
+        """Where its pages are. Pages of no extent are zeros; those of several are in the last one."""
+
+
+class NoImage:
+    """The image where nothing was ever committed: of length 0, and all zeros."""
+
+    wasm_pages = 0
+
+    def page(self, number: int) -> bytes:  # noqa: ARG002 - all are alike
+        """Zeros."""
+        return ZERO_PAGE
+
+    def pages(self) -> Iterator[tuple[int, bytes]]:
+        """None."""
+        return iter(())
+
+    def extents(self) -> Sequence[Extent]:
+        """None."""
+        return ()
+
+
+NO_IMAGE = NoImage()
 
 
 class MemoryImage:
@@ -42,7 +89,7 @@ class MemoryImage:
         return self._pages.get(number, ZERO_PAGE)
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
-        """Number and bytes of every page that may hold anything but zeros, in order."""
+        """Number and bytes of every page that holds anything but zeros, in order."""
         return iter(sorted(self._pages.items()))
 
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
@@ -55,7 +102,7 @@ class MemoryImage:
             else:
                 self._pages[number] = data
         if shrunk:
-            end = wasm_pages * (WASM_PAGE_BYTES // PAGE_BYTES)
+            end = wasm_pages * PAGES_PER_WASM_PAGE
             self._pages = {number: data for number, data in self._pages.items() if number < end}
 
 

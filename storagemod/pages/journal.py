@@ -2,26 +2,27 @@
 
 The words are those of a database: *collect* what was written, set a *checkpoint*, then *commit* it into the one
 before, or *discard* it. A checkpoint costs nothing by itself; it grows by one old page for each page that is changed
-for the first time since it was set. Discarding costs the pages that it holds.
+for the first time since it was set, and by nothing where the old page is the image's. Discarding costs the pages that
+it holds.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NewType
 
 from attrs import define, field, frozen
 
+from storagemod.pages.backend import PageBackend
 from storagemod.pages.image import Image
 from storagemod.pages.mapping import LiveMemory, Mapping
-from storagemod.pages.page import PAGE_BYTES, Run, intern_zero, merged_runs
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, Run, intern_zero, merged_runs, runs_of
+from storagemod.pages.protection import Protection
 from storagemod.pages.tracker import WriteTracker
 from storagemod.pages.write_set import WriteSet
-from storagemod.types import WASM_PAGE_BYTES
 
 Checkpoint = NewType("Checkpoint", int)
 """An opaque mark in the journal. Checkpoints nest: the newest is ended first."""
-
-_PAGES_PER_WASM_PAGE = WASM_PAGE_BYTES // PAGE_BYTES
 
 
 @define(eq=False)
@@ -29,88 +30,142 @@ class JournaledRegion:
     """One live region of storage.
 
     ``wasm_pages`` is its length as rule 5 counts it: what a discarded checkpoint grew is taken off again, though the
-    memory stays longer. ``latest`` holds the bytes of every page that ever changed, as they were last collected.
+    memory stays longer. ``latest`` holds the bytes of pages that changed, as they were last collected, ``committed``
+    those that they have in the image.
     """
 
     memory: LiveMemory
     image: Image
     mapping: Mapping
     tracker: WriteTracker
+    protection: Protection
     wasm_pages: int
     memory_pages: int
     latest: dict[int, bytes] = field(factory=dict)
+    committed: dict[int, bytes] = field(factory=dict)
+    touched: set[int] = field(factory=set)
+    touched_runs: list[tuple[int, int]] = field(factory=list)
 
     def page(self, number: int) -> bytes:
         """The bytes of a page as they were last collected."""
-        return self.latest.get(number) or self.image.page(number)
+        latest = self.latest.get(number)
+        return self.committed_page(number) if latest is None else latest
+
+    def committed_page(self, number: int) -> bytes:
+        """The bytes of a page in the image; remembered, since a page that is asked for is asked for again."""
+        page = self.committed.get(number)
+        if page is None:
+            page = self.committed[number] = self.image.page(number)
+        return page
+
+    def allow(self, *, writing: bool) -> None:
+        """Hold the code that runs next to the region's length, and to reading unless it may write."""
+        self.protection.allow(writing=writing, wasm_pages=self.wasm_pages)
+
+    def allow_all(self) -> None:
+        """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
+        self.protection.allow(writing=True, wasm_pages=self.memory.pages)
 
 
-@frozen
+@frozen(slots=False)
 class Written:
     """What changed in a region since it was last collected.
 
     Attributes:
-        runs: The bytes that differ.
-        pages_old: Its length before, in Wasm pages.
+        pages: The bytes of each page that differs: before, and now.
+        pages_old: The region's length before, in Wasm pages.
         pages_new: Its length now.
-        outside: The offset of a byte that was written beyond the length, where the memory is longer than the region
-            after an undone growth; ``None`` if there is none.
+        outside: Whether a page beyond the length was written, where the memory is longer than the region after an
+            undone growth.
     """
 
-    runs: tuple[Run, ...]
+    pages: dict[int, tuple[bytes, bytes]]
     pages_old: int
     pages_new: int
-    outside: int | None = None
+    outside: bool = False
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The bytes that differ."""
+        return tuple(merged_runs(self.pages))
 
     def __bool__(self) -> bool:
-        return bool(self.runs) or self.pages_old != self.pages_new
+        return bool(self.pages) or self.pages_old != self.pages_new
 
 
 @define
 class _Undo:
-    """What brings a region back to how it was when a checkpoint was set."""
+    """What brings a region back to how it was when a checkpoint was set. ``None`` is the page that the image has."""
 
-    pages: dict[int, bytes] = field(factory=dict)
+    pages: dict[int, bytes | None] = field(factory=dict)
     wasm_pages: int | None = None
 
 
 class Journal:
     """The journal of one transaction over all of its regions.
 
-    Memory: for each page changed, its latest bytes, and its old bytes once for each open checkpoint since which it
-    changed.
+    Memory: for each page changed, its committed and its latest bytes, and the bytes between once for each open
+    checkpoint since which it changed again.
+
+    Args:
+        backend: How images are shown in memories and written pages are found.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, backend: PageBackend) -> None:
+        self._backend = backend
         self._checkpoints: list[dict[JournaledRegion, _Undo]] = []
 
-    def open(self, memory: LiveMemory, image: Image, mapping: Mapping, tracker: WriteTracker) -> JournaledRegion:
-        """Begin to keep a region: its memory shows its image, nothing has been written yet."""
-        return JournaledRegion(memory, image, mapping, tracker, memory.pages, memory.pages)
+    def open(self, memory: LiveMemory, image: Image, *, wasm_pages_max: int) -> JournaledRegion:
+        """Show an image in a memory that is as long as it, and begin to keep it.
+
+        Raises:
+            StateError: The system refuses.
+        """
+        attached = self._backend.attach(memory, image, wasm_pages_max)
+        return JournaledRegion(
+            memory, image, attached.mapping, attached.tracker, attached.protection, memory.pages, memory.pages
+        )
 
     def collect(self, region: JournaledRegion) -> Written:
         """Take in what was written in a region since the last time; it belongs to the newest checkpoint."""
-        undo = self._checkpoints[-1].setdefault(region, _Undo()) if self._checkpoints else _Undo()
-        length, end = region.wasm_pages, region.wasm_pages * _PAGES_PER_WASM_PAGE
-        memory_end = region.memory_pages * _PAGES_PER_WASM_PAGE
+        length, end = region.wasm_pages, region.wasm_pages * PAGES_PER_WASM_PAGE
+        hole_end = region.memory_pages * PAGES_PER_WASM_PAGE
         changed: dict[int, tuple[bytes, bytes]] = {}
-        outside = None
+        outside = False
+        undo = None
+        if region.wasm_pages < region.memory_pages:
+            region.allow_all()  # a tracker may look at all of it
         for number in region.tracker.drain():
             old = region.page(number)
             new = intern_zero(region.memory.read(number * PAGE_BYTES, PAGE_BYTES))
             if old == new:
                 continue
-            if end <= number < memory_end and outside is None:
-                run = next(merged_runs({number: (old, new)}))
-                outside = run.offset
+            outside = outside or end <= number < hole_end
             changed[number] = (old, new)
-            undo.pages.setdefault(number, old)
+            undo = undo or self._undo(region)
+            undo.pages.setdefault(number, region.latest.get(number))
             region.latest[number] = new
         if region.memory.pages > region.memory_pages:
+            undo = undo or self._undo(region)
             if undo.wasm_pages is None:
                 undo.wasm_pages = length
             region.wasm_pages = region.memory_pages = region.memory.pages
-        return Written(tuple(merged_runs(changed)), length, region.wasm_pages, outside)
+        return Written(changed, length, region.wasm_pages, outside)
+
+    def first_touched(self, region: JournaledRegion) -> tuple[tuple[int, int], ...] | None:
+        """The pages that were read or written for the first time since this was last asked: runs, first and count.
+
+        ``None`` where the tracker cannot know.
+        """
+        runs = region.tracker.touched()
+        if runs is None:
+            return None
+        if runs == region.touched_runs:
+            return ()
+        region.touched_runs = runs
+        new = [n for first, count in runs for n in range(first, first + count) if n not in region.touched]
+        region.touched.update(new)
+        return tuple(runs_of(new))
 
     def checkpoint(self) -> Checkpoint:
         """Set a mark to which all regions can be brought back. Collect first: what is not collected falls behind it."""
@@ -124,7 +179,9 @@ class Journal:
             return
         below = self._checkpoints[-1]
         for region, undo in newest.items():
-            kept = below.setdefault(region, _Undo())
+            kept = below.setdefault(region, undo)
+            if kept is undo:
+                continue
             for number, data in undo.pages.items():
                 kept.pages.setdefault(number, data)
             if kept.wasm_pages is None:
@@ -136,20 +193,29 @@ class Journal:
         Collect the region that was running first; what others wrote was collected when they stopped running.
         """
         for region, undo in self._end(checkpoint).items():
+            region.allow_all()
+            region.mapping.restore(undo.pages)  # pages that it grew by were zeros in the image, so they are again
+            region.tracker.drain()
+            for number, data in undo.pages.items():
+                if data is None:
+                    del region.latest[number]
+                else:
+                    region.latest[number] = data
             if undo.wasm_pages is not None:
                 region.wasm_pages = undo.wasm_pages
-            region.mapping.restore(undo.pages)  # pages that it grew by were zeros, so they are again
-            region.latest.update(undo.pages)
-            region.tracker.drain()
 
     def write_set(self, region: JournaledRegion) -> WriteSet:
         """What a region differs in from its image, as last collected; pages that hold the same bytes are left out."""
         pages = {}
         for number, new in sorted(region.latest.items()):
-            old = region.image.page(number)
+            old = region.committed_page(number)
             if old != new:
                 pages[number] = (old, new)
         return WriteSet(region.image.wasm_pages, region.wasm_pages, pages)
+
+    def _undo(self, region: JournaledRegion) -> _Undo:
+        """Where the old pages of a region go now."""
+        return self._checkpoints[-1].setdefault(region, _Undo()) if self._checkpoints else _Undo()
 
     def _end(self, checkpoint: Checkpoint) -> dict[JournaledRegion, _Undo]:
         if checkpoint != len(self._checkpoints):

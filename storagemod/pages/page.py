@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import field, frozen
 
+from storagemod.types import WASM_PAGE_BYTES
+
 PAGE_BYTES = 4_096
 """Length of a page. Wasm pages are sixteen times as long."""
+
+PAGES_PER_WASM_PAGE = WASM_PAGE_BYTES // PAGE_BYTES
 
 WORD_BYTES = 8
 """Changes are told in whole words: storage integers are words, and no page border cuts one."""
 
 ZERO_PAGE = bytes(PAGE_BYTES)
+
+_BLOCK_WORDS = 32
 
 
 @frozen
@@ -26,18 +32,29 @@ class Run:
 
 
 def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
-    """The runs of words in which two pages differ, in order."""
-    start = None
+    """The runs of words in which two pages differ, in order. Blocks that are equal cost one comparison each."""
     old_words, new_words = memoryview(old).cast("Q"), memoryview(new).cast("Q")
-    for index in range(len(old_words)):
-        if old_words[index] != new_words[index]:
-            if start is None:
-                start = index * WORD_BYTES
-        elif start is not None:
-            yield Run(start, old[start : index * WORD_BYTES], new[start : index * WORD_BYTES])
-            start = None
+    start = None
+    for block in range(0, len(old_words), _BLOCK_WORDS):
+        if old_words[block : block + _BLOCK_WORDS] == new_words[block : block + _BLOCK_WORDS]:
+            if start is not None:
+                yield _run(old, new, start, block)
+                start = None
+            continue
+        for index in range(block, block + _BLOCK_WORDS):
+            if old_words[index] != new_words[index]:
+                if start is None:
+                    start = index
+            elif start is not None:
+                yield _run(old, new, start, index)
+                start = None
     if start is not None:
-        yield Run(start, old[start:], new[start:])
+        yield _run(old, new, start, len(old_words))
+
+
+def _run(old: bytes, new: bytes, first: int, end: int) -> Run:
+    start, stop = first * WORD_BYTES, end * WORD_BYTES
+    return Run(start, old[start:stop], new[start:stop])
 
 
 def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
@@ -54,6 +71,20 @@ def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
                 last = Run(offset, run.old, run.new)
     if last is not None:
         yield last
+
+
+def runs_of(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Numbers in order as runs of neighbours: the first, and how many."""
+    first = count = 0
+    for number in numbers:
+        if count and number == first + count:
+            count += 1
+            continue
+        if count:
+            yield first, count
+        first, count = number, 1
+    if count:
+        yield first, count
 
 
 def intern_zero(page: bytes) -> bytes:

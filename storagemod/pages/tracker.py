@@ -10,13 +10,19 @@ from storagemod.types import WASM_PAGE_BYTES
 
 
 class WriteTracker(Protocol):
-    """Knows the pages written since it was last asked."""
+    """Knows the pages written since it was last asked, by the contract or by the host."""
 
     def drain(self) -> list[int]:
         """The numbers of the pages written since the last time, in order, and start anew.
 
         A page may be told that holds the same bytes as before; none that changed is left out. Pages that the memory
         grew by count as written only if they were.
+        """
+
+    def touched(self) -> list[tuple[int, int]] | None:
+        """The pages read or written since the tracker was made, as runs: first, and how many.
+
+        ``None`` if that cannot be known. Pages that were undone may be told or not.
         """
 
 
@@ -49,3 +55,6 @@ class CompareTracker:
                     if now[at : at + PAGE_BYTES] != before[at : at + PAGE_BYTES]
                 ]
         return written
+
+    def touched(self) -> None:
+        """Reads leave no trace in bytes."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 from attrs import field, frozen
 
-from storagemod.pages import DIGEST_BYTES, Image, MemoryImage, RegionDigest, WriteSet
+from storagemod.pages import DIGEST_BYTES, NO_IMAGE, Image, MemoryImage, RegionDigest, WritableImage, WriteSet
 from storagemod.state.account import NO_ACCOUNT, Account
 from storagemod.types import Address
 
@@ -49,9 +49,10 @@ class PageStore(Protocol):
 class MemoryPageStore:
     """A page store in memory: dictionaries of accounts and of sparse images."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_image: Callable[[], WritableImage] = MemoryImage) -> None:
+        self._new_image = new_image
         self._accounts: dict[Address, Account] = {}
-        self._images: dict[Address, dict[str, MemoryImage]] = {}
+        self._images: dict[Address, dict[str, WritableImage]] = {}
         self._digests: dict[tuple[Address, str], RegionDigest] = {}
 
     @property
@@ -61,7 +62,7 @@ class MemoryPageStore:
 
     def image(self, address: Address, region: str) -> Image:
         """A region's committed bytes; of length 0 where there is none. Good until the next commit."""
-        return self._images.get(address, {}).get(region) or MemoryImage()
+        return self._images.get(address, {}).get(region) or NO_IMAGE
 
     def commit(self, changes: ChangeSet) -> None:
         """Take a change in."""
@@ -72,7 +73,9 @@ class MemoryPageStore:
                 self._accounts[address] = new
         for (address, region), written in changes.regions.items():
             images = self._images.setdefault(address, {})
-            image = images.setdefault(region, MemoryImage())
+            image = images.get(region)
+            if image is None:
+                image = images[region] = self._new_image()
             image.replace(written.pages_new, {number: new for number, (_, new) in written.pages.items()})
             digest = self._digests.setdefault((address, region), RegionDigest())
             digest.invalidate(set(written.pages))

@@ -13,10 +13,12 @@ from typing import TypeAlias
 from attrs import define, field, frozen
 
 from storagemod.types import FunctionType, MemoryType, ValueType
+from storagemod.wasm.bulk import memories_in_code, memories_in_data
 
 _PREAMBLE_BYTES = 8
 
 _TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(1, 9)
+_CODE, _DATA = 10, 11
 
 _FUNC, _TABLE, _MEMORY, _GLOBAL = range(4)
 
@@ -62,12 +64,14 @@ class Declarations:
         exports: The type of each, by name.
         memories: Its own memories, imported ones left out.
         has_start: Whether it has a start function.
+        bulk_memories: The indices of the memories that it may reach in bulk, imported ones first: see ``bulk``.
     """
 
     imports: tuple[Import, ...]
     exports: dict[str, ExternType]
     memories: tuple[MemoryType, ...]
     has_start: bool
+    bulk_memories: frozenset[int]
 
 
 @define
@@ -82,6 +86,7 @@ class _Reader:
     exports: dict[str, ExternType] = field(factory=dict)
     memories: list[MemoryType] = field(factory=list)
     has_start: bool = False
+    bulk_memories: set[int] = field(factory=set)
 
     def byte(self) -> int:
         self.at += 1
@@ -141,12 +146,22 @@ def read_declarations(wasm: bytes) -> Declarations:
         end = reader.integer() + reader.at
         if section == _START:
             reader.has_start = True
+        elif section == _CODE:
+            reader.bulk_memories |= memories_in_code(wasm[reader.at : end])
+        elif section == _DATA:
+            reader.bulk_memories |= memories_in_data(wasm[reader.at : end])
         elif _TYPES <= section <= _EXPORTS:
             for _ in range(reader.integer()):
                 if not _read_entry(reader, section):
                     break
         reader.at = end
-    return Declarations(tuple(reader.imports), reader.exports, tuple(reader.memories), reader.has_start)
+    return Declarations(
+        tuple(reader.imports),
+        reader.exports,
+        tuple(reader.memories),
+        reader.has_start,
+        frozenset(reader.bulk_memories),
+    )
 
 
 def _read_entry(reader: _Reader, section: int) -> bool:

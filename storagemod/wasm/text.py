@@ -12,7 +12,11 @@ from storagemod.limits import Limits
 
 WASM_MAGIC = b"\0asm"
 
-_POSITION = re.compile(r"\A(?P<message>.*?)\n\s*--> <anon>:(?P<line>\d+):(?P<column>\d+)\n(?P<excerpt>.*)\Z", re.DOTALL)
+# wasmtime shows the line, or gives the place alone where the line is long.
+_POSITION = re.compile(
+    r"\A(?P<message>.*?)(?:\n\s*--> | at )<anon>:(?P<line>\d+):(?P<column>\d+)(?:\n.*)?\Z", re.DOTALL
+)
+_EXCERPT_WIDTH = 100
 
 
 def read_source(path: Path, limits: Limits) -> bytes:
@@ -53,7 +57,7 @@ def to_wasm(source: str | bytes, *, name: str, limits: Limits) -> bytes:
 
 def _decode(source: bytes, name: str) -> str:
     try:
-        return source.decode()
+        return source.decode("utf-8-sig")  # editors of other systems put a byte order mark in front
     except UnicodeDecodeError as error:
         line = source.count(b"\n", 0, error.start) + 1
         column = error.start - source.rfind(b"\n", 0, error.start)
@@ -78,7 +82,20 @@ def _translate(text: str, name: str, limits: Limits) -> bytes:
         found = _POSITION.match(str(error))
         if found is None:
             raise ValidationError(f"{name}: {error}", cause=error) from error
-        excerpt = "\n".join(line for line in found["excerpt"].splitlines() if line.strip(" |"))
+        line, column = int(found["line"]), int(found["column"])
         raise ValidationError(
-            f"{name}:{found['line']}:{found['column']}: {found['message']}\n{excerpt}", cause=error
+            f"{name}:{line}:{column}: {found['message']}\n{_excerpt(text, line, column)}", cause=error
         ) from error
+
+
+def _excerpt(text: str, line: int, column: int) -> str:
+    """A line of the text, or the part of a long one around the column, with a caret below the column.
+
+    wasmtime counts columns as a terminal does, where some characters are two wide.
+    """
+    code = text.split("\n")[line - 1].rstrip("\r").replace("\t", " ")
+    start = max(0, min(column - 1 - _EXCERPT_WIDTH // 2, len(code) - _EXCERPT_WIDTH))
+    cut = "…" if start else ""
+    shown = cut + code[start : start + _EXCERPT_WIDTH] + ("…" if start + _EXCERPT_WIDTH < len(code) else "")
+    margin = f"{line:>5} | "
+    return f"{margin}{shown}\n{'| ':>{len(margin)}}{' ' * (len(cut) + column - 1 - start)}^"

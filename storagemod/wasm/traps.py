@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import wasmtime
 
 from storagemod.errors import LimitError, OutOfGasError, StorageModError, TrapError
@@ -33,4 +35,10 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
     if code is None:
         return TrapError(f"{trap.message.strip().splitlines()[-1].strip()}{where}", code="host", function=function)
     text = _TEXT.get(code) or code.name.lower().replace("_", " ")
-    return TrapError(f"{text}{where}", code=code.name.lower(), function=function)
+    return TrapError(f"{text}{where}", code=code.name.lower(), function=function, fault=_fault(trap.message))
+
+
+def _fault(message: str) -> tuple[int, int] | None:
+    """Offset and memory length, in bytes, of an access that the machine's page protection stopped."""
+    found = re.search(r"memory fault at wasm address 0x([0-9a-f]+) in linear memory of size 0x([0-9a-f]+)", message)
+    return None if found is None else (int(found[1], 16), int(found[2], 16))

@@ -15,7 +15,7 @@ from storagemod.events import Observer, StorageChange
 from storagemod.execution import Answer, Message, Transaction
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
 from storagemod.linking import MAIN, Contract
-from storagemod.pages import merged_runs, overwrite
+from storagemod.pages import choose_backend, merged_runs, overwrite
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, WorldState
 from storagemod.trace import Recorder
 from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome, ReentryPolicy, Value
@@ -38,13 +38,26 @@ class World:
         limits: What bounds contracts and transactions.
         observers: Told of every event of every transaction, as it happens.
         trace: Whether receipts carry a trace.
+        tracker: How storage is mapped and written pages are found: ``userfaultfd``, ``pagemap`` or ``compare``; the
+            quickest that works here if not given. All give the same results.
+
+    Raises:
+        StateError: The tracker does not work here.
     """
 
-    def __init__(self, *, limits: Limits | None = None, observers: Sequence[Observer] = (), trace: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        observers: Sequence[Observer] = (),
+        trace: bool = True,
+        tracker: str | None = None,
+    ) -> None:
         self._limits = limits or Limits()
         self._observers = tuple(observers)
         self._trace = trace
-        self._state = WorldState(MemoryPageStore())
+        self._backend = choose_backend(tracker)
+        self._state = WorldState(MemoryPageStore(self._backend.image_maker()))
         self._busy = threading.Lock()
         sender = Account(balance=DEFAULT_SENDER_BALANCE, name="sender")
         self._commit_account(DEFAULT_SENDER, sender)
@@ -309,7 +322,9 @@ class World:
     def _run(self, message: Message, *, commit: bool) -> Receipt:
         recorder = Recorder(self._limits.trace_events_max) if self._trace else None
         observers: tuple[Observer, ...] = self._observers if recorder is None else (recorder, *self._observers)
-        transaction = Transaction(self._state.store, limits=self._limits, label=self.label, observers=observers)
+        transaction = Transaction(
+            self._state.store, self._backend, limits=self._limits, label=self.label, observers=observers
+        )
         sender = transaction.accounts[message.caller]
         transaction.accounts[message.caller] = attrs.evolve(sender, nonce=sender.nonce + 1)
         changes = ChangeSet()

@@ -87,5 +87,5 @@ def test_the_host_does_not_write_storage_in_a_static_call(world: World, option: 
     assert receipt.trace is not None
     ended = receipt.trace.calls[1].ended
     assert ended is not None
-    assert str(ended.error) == ('exporter at call depth 2: a static call wrote storage, at byte 0x8 of region "memory"')
+    assert str(ended.error) == "exporter at call depth 2: a static call wrote storage"
     assert world.storage(a)["memory"][8:11] == bytes(3)

@@ -1,0 +1,185 @@
+"""What this machine can do for storage, and the choice among it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import sys
+from collections.abc import Callable
+
+from attrs import frozen
+
+from storagemod.errors import StateError
+from storagemod.pages.file_image import MemoryFile
+from storagemod.pages.image import Image, MemoryImage, WritableImage
+from storagemod.pages.mapping import CopyMapping, LiveMemory, Mapping, PrivateMapping
+from storagemod.pages.page import PAGE_BYTES
+from storagemod.pages.pagemap import PagemapTracker
+from storagemod.pages.protection import NoProtection, PageProtection, Protection
+from storagemod.pages.tracker import CompareTracker, WriteTracker
+from storagemod.pages.userfault import UserfaultTracker
+from storagemod.types import WASM_PAGE_BYTES
+
+
+@frozen
+class Attachment:
+    """A live memory with an image behind it."""
+
+    mapping: Mapping
+    tracker: WriteTracker
+    protection: Protection
+
+
+@frozen
+class PageBackend:
+    """One way to show images in memories and to see what was written. All give the same results.
+
+    Attributes:
+        name: What users call it, after its tracker.
+        summary: How it works and what it costs, in a line.
+        map_image: Shows an image in a memory.
+        track: Begins to watch a memory that may become so many bytes long.
+        protect: Decides what code may do with a memory.
+        image_maker: Gives a maker of empty images that need no disk, which :attr:`map_image` can show.
+    """
+
+    name: str
+    summary: str
+    map_image: Callable[[LiveMemory, Image], Mapping]
+    track: Callable[[LiveMemory, int], WriteTracker]
+    protect: Callable[[LiveMemory], Protection]
+    image_maker: Callable[[], Callable[[], WritableImage]]
+
+    def attach(self, memory: LiveMemory, image: Image, wasm_pages_max: int) -> Attachment:
+        """Put an image behind a memory that is as long as it, and begin to watch.
+
+        Raises:
+            StateError: The system refuses, for want of memory mappings, say.
+        """
+        try:
+            mapping = self.map_image(memory, image)
+            return Attachment(mapping, self.track(memory, wasm_pages_max * WASM_PAGE_BYTES), self.protect(memory))
+        except OSError as error:
+            raise StateError(f"storage cannot be mapped: {error}", cause=error) from error
+
+
+def _map_privately(memory: LiveMemory, image: Image) -> Mapping:
+    return PrivateMapping(memory, image)  # type: ignore[arg-type] # image_maker and the stores give it no others
+
+
+def _slots() -> Callable[[], WritableImage]:
+    return MemoryFile().new_image
+
+
+def _dictionaries() -> Callable[[], WritableImage]:
+    return MemoryImage
+
+
+def _compare(memory: LiveMemory, bytes_max: int) -> WriteTracker:  # noqa: ARG001 - it looks at what there is
+    return CompareTracker(memory)
+
+
+USERFAULTFD = PageBackend(
+    "userfaultfd",
+    "files mapped; the kernel notes written pages (Linux 6.7); costs what is touched",
+    _map_privately,
+    UserfaultTracker,
+    PageProtection,
+    _slots,
+)
+
+PAGEMAP = PageBackend(
+    "pagemap",
+    "files mapped; /proc/self/pagemap is read at each call (any Linux); costs a little for each page there is",
+    _map_privately,
+    PagemapTracker,
+    PageProtection,
+    _slots,
+)
+
+COMPARE = PageBackend(
+    "compare",
+    "storage copied in and compared at each call (anywhere); costs all of the storage that is used",
+    CopyMapping,
+    _compare,
+    PageProtection if sys.platform != "win32" else NoProtection,
+    _dictionaries,
+)
+
+PORTABLE = PageBackend(
+    "portable",
+    "as compare, with nothing asked of the system: forbidden writes are found when a call ends",
+    CopyMapping,
+    _compare,
+    NoProtection,
+    _dictionaries,
+)
+
+BACKENDS = {backend.name: backend for backend in (USERFAULTFD, PAGEMAP, COMPARE, PORTABLE)}
+"""By name, the quickest first."""
+
+
+def choose_backend(name: str | None = None) -> PageBackend:
+    """The backend of a name, or the first that works here.
+
+    Raises:
+        StateError: There is none of that name, or it does not work here.
+    """
+    if name is None:
+        return next(backend for backend in BACKENDS.values() if why_unavailable(backend) is None)
+    if name not in BACKENDS:
+        raise StateError(f"there is no write tracker {name!r}", hint=f"there are: {', '.join(BACKENDS)}")
+    reason = why_unavailable(BACKENDS[name])
+    if reason is not None:
+        working = [each.name for each in BACKENDS.values() if why_unavailable(each) is None]
+        raise StateError(f"the write tracker {name!r} does not work here: {reason}", hint=f"try: {', '.join(working)}")
+    return BACKENDS[name]
+
+
+@functools.cache
+def why_unavailable(backend: PageBackend) -> str | None:
+    """What is missing for a backend on this machine, found by trying it; ``None`` if it works."""
+    memory = ScratchMemory(1)
+    try:
+        image = backend.image_maker()()
+        image.replace(1, {1: b"\1" * PAGE_BYTES})
+        attached = backend.attach(memory, image, 1)
+        shown = memory.read(PAGE_BYTES, 1)
+        memory.write(2 * PAGE_BYTES, b"\2")
+        written = attached.tracker.drain()
+        attached.mapping.restore({2: None})
+    except (StateError, OSError, AttributeError) as error:  # a system without memfd has no os.memfd_create
+        return str(error)
+    if shown != b"\1" or 2 not in written or memory.read(2 * PAGE_BYTES, 1) != b"\0":  # noqa: PLR2004
+        return "a trial gave a wrong result"
+    return None
+
+
+_private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+
+
+class ScratchMemory:
+    """A memory of its own, outside any store, to try backends on."""
+
+    def __init__(self, pages: int) -> None:
+        self._pages = pages
+        self._bytes = mmap.mmap(-1, pages * WASM_PAGE_BYTES, **_private)
+
+    @property
+    def base(self) -> int:
+        """The address of its first byte."""
+        return ctypes.addressof(ctypes.c_char.from_buffer(self._bytes))
+
+    @property
+    def pages(self) -> int:
+        """Its length in Wasm pages."""
+        return self._pages
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Copy bytes out."""
+        return self._bytes[offset : offset + length]
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Copy bytes in."""
+        self._bytes[offset : offset + len(data)] = data
