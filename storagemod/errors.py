@@ -133,6 +133,8 @@ class StackError(LimitError):
 class StateError(StorageModError, RuntimeError):
     """Committed state cannot be read or written as asked: it is absent, busy or damaged."""
 
+    aborts = True
+
 
 class ScenarioError(StorageModError, ValueError):
     """A scenario file cannot be understood.

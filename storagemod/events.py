@@ -97,6 +97,20 @@ class StorageGrown:
 
 
 @frozen
+class PagesTouched:
+    """Pages of 4 KiB that the running call was the first in the transaction to read or write.
+
+    Told only to observers with an attribute ``wants_pages`` that is true, and only where the write tracker knows:
+    ``userfaultfd`` does. ``runs`` are page numbers: the first, and how many.
+    """
+
+    call_id: int
+    address: Address
+    region: str
+    runs: tuple[tuple[int, int], ...]
+
+
+@frozen
 class Log:
     """One record that a contract emitted; ``topics`` are up to four times 32 bytes."""
 
@@ -113,5 +127,7 @@ class LogEmitted:
     log: Log
 
 
-Event: TypeAlias = CallStarted | CallEnded | StorageModuleInstantiated | StorageWritten | StorageGrown | LogEmitted
+Event: TypeAlias = (
+    CallStarted | CallEnded | StorageModuleInstantiated | StorageWritten | StorageGrown | PagesTouched | LogEmitted
+)
 Observer: TypeAlias = Callable[[Event], None]

@@ -7,8 +7,9 @@ from attrs import field, frozen, validators
 _at_least_one = validators.and_(validators.instance_of(int), validators.ge(1))
 
 
-def _limit(default: int) -> int:
-    value: int = field(default=default, validator=_at_least_one, kw_only=True)
+def _limit(default: int, *, at_most: int | None = None) -> int:
+    bounds = _at_least_one if at_most is None else validators.and_(_at_least_one, validators.le(at_most))
+    value: int = field(default=default, validator=bounds, kw_only=True)
     return value
 
 
@@ -29,8 +30,8 @@ class Limits:
     """Exports of one contract."""
     regions_max: int = _limit(16)
     """Regions of one contract's storage."""
-    storage_pages_max: int = _limit(1_024)
-    """Length of one region of storage, in Wasm pages (64 MiB by default)."""
+    storage_pages_max: int = _limit(1_024, at_most=65_536)
+    """Length of one region of storage, in Wasm pages: 64 MiB by default, 4 GiB at most, whatever its address width."""
     memories_max: int = _limit(16)
     """Working memories of one contract."""
     memory_pages_max: int = _limit(1_024)

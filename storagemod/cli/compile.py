@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,11 @@ from pathlib import Path
 import click
 from attrs import frozen
 
-from storagemod.cli.options import json_option, link_option
-from storagemod.cli.output import note, say
+from storagemod.cli.options import NamedPath, json_option, link_option
+from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.linking import Contract
-from storagemod.report import document
+from storagemod.report import document, error_to_json
 from storagemod.scenario import DEFAULT_OPTION, load_contract
 
 SUFFIXES = (".wat", ".wasm")
@@ -31,20 +32,20 @@ class Compiled:
     error: StorageModError | None
 
 
-@click.command("compile")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.command("compile", short_help="Compile contracts and say what is wrong with each.")
+@click.argument("paths", nargs=-1, required=True, type=NamedPath(), metavar="PATH...")
 @link_option
 @json_option
 def compile_command(paths: tuple[Path, ...], link: str | None, as_json: bool) -> int:
-    """Compile contracts and check that they are ones.
+    """Compile contracts, and check that what they import is offered and that they keep within the limits.
 
     A PATH is a file of WAT or Wasm, or a folder, in which every *.wat and *.wasm is compiled. Every file that fails is
-    reported, with line and column where there are any.
+    reported, with line and column where it is not WAT, and makes the exit status 2.
     """
     results = [_compile(path, link) for path in _files(paths)]
     failures = [result for result in results if result.error is not None]
     if as_json:
-        say(document("compile", {"ok": not failures, "files": [_to_json(result) for result in results]}), end="")
+        say_document(document("compile", {"ok": not failures, "files": [_to_json(result) for result in results]}))
     else:
         for result in results:
             if result.contract is not None:
@@ -66,8 +67,8 @@ def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
     seen = set()
     for path in paths:
         found = [path]
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and not file.is_dir())
+        if _is_folder(path):
+            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and not _is_folder(file))
             preludes = [file for file in found if _is_prelude(file)]
             found = [file for file in found if file not in preludes] or [path]
             for folder in dict.fromkeys(prelude.parent for prelude in preludes):
@@ -76,6 +77,11 @@ def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
             if file not in seen:
                 seen.add(file)
                 yield file
+
+
+def _is_folder(path: Path) -> bool:
+    """Unlike ``Path.is_dir`` this raises nothing where the system will not say: reading it tells what is wrong."""
+    return os.path.isdir(path)  # noqa: PTH112
 
 
 def _is_prelude(file: Path) -> bool:
@@ -90,7 +96,7 @@ def _is_prelude(file: Path) -> bool:
 
 def _compile(path: Path, link: str | None) -> Compiled:
     try:
-        if path.is_dir():
+        if _is_folder(path):
             raise ValidationError(f"{path} is a folder without any {' or '.join(SUFFIXES)} file to compile")
         return Compiled(path, load_contract(path, label=str(path), option=link or DEFAULT_OPTION), None)
     except StorageModError as error:
@@ -99,9 +105,7 @@ def _compile(path: Path, link: str | None) -> Compiled:
 
 def _to_json(result: Compiled) -> dict[str, object]:
     contract, error = result.contract, result.error
-    shown: dict[str, object] = {"path": str(result.path), "ok": error is None}
-    if error is not None:
-        shown["error"] = {"type": type(error).__name__, "message": str(error)}
+    shown: dict[str, object] = {"path": str(result.path), "ok": error is None, "error": error_to_json(error)}
     if contract is not None:
         shown["code_bytes"] = len(contract.code)
         shown["options"] = sorted(contract.options)

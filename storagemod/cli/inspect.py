@@ -8,38 +8,52 @@ from pathlib import Path
 import click
 
 from storagemod import host
-from storagemod.cli.options import json_option, link_option
-from storagemod.cli.output import say
+from storagemod.cli.options import NamedPath, is_missing, json_option, link_option
+from storagemod.cli.output import say, say_document
+from storagemod.errors import ValidationError
 from storagemod.linking import PREFIX, Contract, option_for, storage_module_wat
 from storagemod.linking.contract_calls import contract_import
 from storagemod.linking.layout import DEFAULT_REGION
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
-from storagemod.scenario.fixtures import fixture, fixture_names
+from storagemod.scenario.fixtures import did_you_mean, fixture, fixture_names
 from storagemod.wasm import Import
 
 
-@click.command("inspect")
-@click.argument("contract", type=click.Path(path_type=Path))
+@click.command("inspect", short_help="Show a contract's storage layout, imports and storage module.")
+@click.argument("contract", type=NamedPath())
 @link_option
 @json_option
 def inspect_command(contract: Path, link: str | None, as_json: bool) -> int:
     """Show a contract's storage layout, its entry points, what its imports are linked to, and its storage module.
 
-    CONTRACT is a file of WAT or Wasm, or a contract that comes with storagemod, such as bank/bank.
+    CONTRACT is a file of WAT or Wasm, or a contract that comes with storagemod: bank/attacker, bank/bank,
+    bank/bank_fixed, counter/counter, exchange/exchange, pingpong/ping, pingpong/pong, puppet/puppet, token/token or
+    token/token_regions.
     """
-    name = str(contract)
-    option = link or DEFAULT_OPTION
-    is_fixture = not contract.exists() and name in fixture_names()
-    loaded = load_contract(fixture(name, option) if is_fixture else contract, label=name, option=option)
+    loaded = _load(contract, link or DEFAULT_OPTION)
     if link is not None:
         check_option(loaded, link)
     if as_json:
-        say(document("inspect", _to_json(contract, loaded)), end="")
+        say_document(document("inspect", _to_json(contract, loaded)))
     else:
         _print(contract, loaded)
     return 0
+
+
+def _load(path: Path, option: str) -> Contract:
+    """The contract of a file, or else the one of that name which comes with the package."""
+    name = str(path)
+    try:
+        return load_contract(path, label=name, option=option)
+    except ValidationError as error:
+        if not is_missing(error):
+            raise
+        if name not in fixture_names():
+            error.hint = did_you_mean(name, fixture_names())
+            raise
+    return load_contract(fixture(name, option), label=name, option=option)
 
 
 def _print(path: Path, contract: Contract) -> None:

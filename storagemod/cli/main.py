@@ -6,8 +6,10 @@ Exit statuses: 0 all is well; 1 an expectation failed; 2 the input or the usage 
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import os
+import platform
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,9 +17,12 @@ from collections.abc import Sequence
 import click
 
 import storagemod
+from storagemod.cli.bench import bench_command
 from storagemod.cli.compile import compile_command
 from storagemod.cli.demo import demo_command
+from storagemod.cli.doctor import doctor_command
 from storagemod.cli.inspect import inspect_command
+from storagemod.cli.output import drop, note
 from storagemod.cli.run import run_command
 from storagemod.errors import StorageModError
 
@@ -30,16 +35,38 @@ NO_READER = 141  # the same with SIGPIPE
 TRACEBACK_VARIABLE = "STORAGEMOD_TRACEBACK"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(storagemod.__version__, prog_name="storagemod")
-def cli() -> None:
-    """Run Wasm contracts whose storage is a module of its own, shared by re-entrant calls.
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        engine = f"wasmtime {importlib.metadata.version('wasmtime')}, Python {platform.python_version()}"
+        click.echo(f"storagemod {storagemod.__version__} ({engine})")
+        context.exit()
+
+
+_STATUSES = """\b
+Exit status:
+  0  all is well
+  1  something was not as a scenario expects
+  2  the input or the command line is wrong
+"""
+
+
+@click.group(invoke_without_command=True, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Say which version."
+)
+@click.pass_context
+def cli(context: click.Context) -> int:
+    """Run Wasm contracts whose storage is a Wasm module of its own, shared by all calls of a contract, however deep.
 
     New here? Try `storagemod demo`.
     """
+    if context.invoked_subcommand is None:
+        note(context.get_help())
+        return BAD_INPUT
+    return 0
 
 
-for _command in (demo_command, run_command, compile_command, inspect_command):
+for _command in (demo_command, run_command, compile_command, inspect_command, doctor_command, bench_command):
     cli.add_command(_command)
 
 
@@ -52,23 +79,26 @@ def main(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a status 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a box-drawing character is no reason to fail where there is none
             stream.reconfigure(errors="backslashreplace")
+    if sys.stdout is None:  # Python's word for a stream that was closed when it started
+        note("error: the standard output is closed")
+        return SYSTEM
     try:
         return _run(sys.argv[1:] if args is None else args)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        note(_usage(error))
+        return BAD_INPUT
     except StorageModError as error:
-        click.echo(f"error: {error}", err=True)
+        note(f"error: {error}")
         return BAD_INPUT
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        note("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        drop(sys.stdout)
         return NO_READER
     except OSError as error:  # files that are read have errors of their own: this is the output, or the system
-        _drop_output()
-        click.echo(f"error: {error.strerror or error}", err=True)
+        drop(sys.stdout)
+        note(f"error: {error.strerror or error}")
         return SYSTEM
     except Exception as error:  # noqa: BLE001 - whatever it is, a user is told what to do rather than shown a stack
         _report_fault(error)
@@ -86,18 +116,19 @@ def _run(args: Sequence[str]) -> int:
     return status
 
 
+def _usage(error: click.ClickException) -> str:
+    """What to say of a command line that is wrong."""
+    lines = [f"error: {error.format_message()}"]
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        lines += [context.get_usage(), f"Try '{context.command_path} --help' for help."]
+    return "\n".join(lines)
+
+
 def _report_fault(error: Exception) -> None:
     if os.environ.get(TRACEBACK_VARIABLE) == "1":
         traceback.print_exception(error)
-    click.echo(
+    note(
         f"error: this is a fault of storagemod {storagemod.__version__}, not yours: {type(error).__name__}: {error}\n"
-        f"Please report it, with what {TRACEBACK_VARIABLE}=1 in the environment adds.",
-        err=True,
+        f"Please report it, with what {TRACEBACK_VARIABLE}=1 in the environment adds."
     )
-
-
-def _drop_output() -> None:
-    """Let what is still to be written go nowhere, or Python complains when it flushes at exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -6,33 +6,39 @@ from pathlib import Path
 
 import click
 
-from storagemod.cli.options import json_option, link_choice
-from storagemod.cli.output import note, say, say_tree
+from storagemod.cli.options import NamedPath, is_missing, link_choice
+from storagemod.cli.output import note, say, say_document, say_tree
 from storagemod.errors import ScenarioError
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, load_scenario, run_scenario
+from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
 
 
-@click.command("run")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.toml...")
+@click.command("run", short_help="Run scenario files: contracts, transactions, what is expected.")
+@click.argument("files", nargs=-1, required=True, type=NamedPath(), metavar="FILE.toml...")
 @click.option(
     "--link",
     "links",
     multiple=True,
     type=link_choice,
-    help="Run under this linking option; several, one after the other (default: single).",
+    help="Run under this linking option; given several times, once under each (default: single).",
 )
-@json_option
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of text; it has all call trees in it."
+)
 @click.option(
     "-v",
     "verbosity",
     count=True,
-    help="Show call trees: -v of transactions that are not as expected, -vv with their storage, -vvv of all "
-    "transactions, -vvvv with everything.",
+    help="Show call trees: -v the calls of transactions that are not as expected, -vv with what they wrote, -vvv the "
+    "calls of all transactions, -vvvv with what they wrote.",
 )
 def run_command(files: tuple[Path, ...], links: tuple[str, ...], as_json: bool, verbosity: int) -> int:
-    """Run scenario files.
+    """Run scenarios: TOML files that say which contracts to deploy, which transactions to run, and what to expect.
+
+    A FILE may also be a scenario that comes with storagemod: bank/robbed, bank/safe, counter/counter, exchange/change,
+    pingpong/rally or puppet/script.
 
     The exit status is 1 if something was not as a scenario expects, and 2 if a scenario cannot be run.
     """
@@ -41,24 +47,29 @@ def run_command(files: tuple[Path, ...], links: tuple[str, ...], as_json: bool, 
         return 2
     results = []
     for scenario in scenarios:
-        for link in links or (None,):
+        for link in dict.fromkeys(links) or (None,):
             result = run_scenario(scenario, link=link)
             results.append(result)
             if not as_json:
                 _print(result, min(verbosity, VERBOSITY_MAX))
     ok = all(result.ok for result in results)
     if as_json:
-        say(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}), end="")
+        say_document(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}))
     else:
         _print_summary(results)
     return 0 if ok else 1
 
 
 def _load(file: Path) -> Scenario | None:
-    """A scenario, or ``None`` where what is wrong with it has been told."""
+    """A scenario, by its file or else by its name; ``None`` where what is wrong with it has been told."""
+    name = str(file)
     try:
         return load_scenario(file)
     except ScenarioError as error:
+        if is_missing(error):
+            if name in scenario_names():
+                return load_scenario(scenario_path(name), label=name)
+            error.hint = did_you_mean(name, scenario_names())
         note(f"error: {error}")
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 from attrs import frozen
 
@@ -59,8 +60,8 @@ class Storages:
         self._live[address] = storage
         return storage
 
-    def collect(self, storage: LiveStorage | None, *, static: bool) -> Collected:
-        """Take in what the call that ran on a storage wrote since the last boundary.
+    def collect(self, storage: LiveStorage | None, *, static: bool, details: bool) -> Collected:
+        """Take in what the call that ran on a storage wrote since the last boundary; changes and growths with details.
 
         The rules that only a look at the whole memory can keep are checked here: a static call changes nothing
         (rule 6), and nothing is written beyond a region's length (rule 5).
@@ -74,14 +75,22 @@ class Storages:
             written = self._journal.collect(region)
             if not written:
                 continue
-            changes += [StorageChange(name, run.offset, run.old, run.new) for run in written.runs]
-            if written.pages_old != written.pages_new:
+            if details:
+                changes += [StorageChange(name, run.offset, run.old, run.new) for run in written.runs]
+            if details and written.pages_old != written.pages_new:
                 growths.append(Growth(name, written.pages_old, written.pages_new))
             if broken is None and written.outside:
                 broken = outside_region()
             elif broken is None and static:
                 broken = static_write() if written.pages else static_growth(name)
         return Collected(tuple(changes), tuple(growths), broken)
+
+    def first_touched(self, storage: LiveStorage) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
+        """By region, the pages that were touched for the first time since this was last asked, where that is known."""
+        for name, region in storage.regions.items():
+            runs = self._journal.first_touched(region)
+            if runs:
+                yield name, runs
 
     def write_sets(self) -> dict[tuple[Address, str], WriteSet]:
         """What differs from the committed images, by address and region."""

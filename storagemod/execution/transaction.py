@@ -15,6 +15,7 @@ from storagemod.events import (
     Log,
     LogEmitted,
     Observer,
+    PagesTouched,
     StorageGrown,
     StorageModuleInstantiated,
     StorageWritten,
@@ -60,6 +61,7 @@ class Transaction:
         self._limits = limits
         self._label = label
         self._observers = tuple(observers)
+        self._wants_pages = any(getattr(observer, "wants_pages", False) for observer in observers)
         self.store = Store(limits)
         self.accounts = AccountJournal(state.accounts)
         self.logs: list[Log] = []
@@ -71,19 +73,25 @@ class Transaction:
         self._current: Call | None = None
         self._calls = 0
 
-    def run(self, message: Message) -> Answer:
+    def run(self, message: Message, finish: Callable[[Answer], None]) -> Answer:
         """Run the top-level call on a stack that is deep enough, with all the gas that the message gives.
+
+        ``finish`` is called with the answer, on the same thread: an interruption (Ctrl-C) does not cut it short, so a
+        commit in it happens whole or not at all.
 
         Raises:
             DeadlineError: It took too long; nothing is to be committed.
             StackError: The process cannot nest the calls; nothing is to be committed.
-            BaseException: What an observer raised, or the interruption of the waiting thread.
+            StateError: Storage cannot be read or mapped; nothing is to be committed.
+            BaseException: What an observer or ``finish`` raised, or the interruption of the waiting thread.
         """
 
         def work() -> Answer:
             with self.store.running(self._limits.deadline_seconds), room_for_calls(self._limits.call_depth_max):
                 self.store.fuel = message.gas
-                return self.call(message)
+                answer = self.call(message)
+            finish(answer)
+            return answer
 
         return run_with_deep_stack(work, self.store.interrupt)
 
@@ -244,10 +252,13 @@ class Transaction:
         Raises:
             TrapError: It wrote in a static call, or beyond a region's length.
         """
-        collected = self._storages.collect(call.storage, static=call.static)
+        collected = self._storages.collect(call.storage, static=call.static, details=bool(self._observers))
         if self._observers:
             for growth in collected.growths:
                 self._emit(StorageGrown(call.call_id, call.address, growth.region, growth.pages_old, growth.pages_new))
+            if self._wants_pages and call.storage is not None:
+                for region, runs in self._storages.first_touched(call.storage):
+                    self._emit(PagesTouched(call.call_id, call.address, region, runs))
             if collected.changes:
                 self._emit(StorageWritten(call.call_id, call.address, collected.changes))
         if collected.broken is not None:

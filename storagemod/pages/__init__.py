@@ -1,8 +1,8 @@
 """Images, mappings, write trackers, the journal and digests: bytes and pages, and nothing of contracts."""
 
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_unavailable
-from storagemod.pages.digest import DIGEST_BYTES, RegionDigest
 from storagemod.pages.file_image import FileImage, PageFile
+from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, HashTree, NodeKey, page_digest
 from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
 from storagemod.pages.journal import Checkpoint, Journal, JournaledRegion, Written
 from storagemod.pages.mapping import LiveMemory
@@ -13,6 +13,7 @@ from storagemod.pages.write_set import WriteSet, overwrite
 __all__ = [
     "BACKENDS",
     "DIGEST_BYTES",
+    "EMPTY_NODE",
     "NO_IMAGE",
     "PAGES_PER_WASM_PAGE",
     "PAGE_BYTES",
@@ -20,15 +21,16 @@ __all__ = [
     "ZERO_PAGE",
     "Checkpoint",
     "FileImage",
+    "HashTree",
     "Image",
     "Journal",
     "JournaledRegion",
     "LiveMemory",
     "MemoryImage",
+    "NodeKey",
     "OverlayImage",
     "PageBackend",
     "PageFile",
-    "RegionDigest",
     "Run",
     "WritableImage",
     "WriteSet",
@@ -36,6 +38,7 @@ __all__ = [
     "choose_backend",
     "merged_runs",
     "overwrite",
+    "page_digest",
     "read_image",
     "why_unavailable",
 ]

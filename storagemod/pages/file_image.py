@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
+from storagemod.errors import StateError
 from storagemod.pages._libc import punch_hole
 from storagemod.pages.image import Extent
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, intern_zero
@@ -16,7 +17,9 @@ _GAP_PAGES = 16
 """Pages of zeros between two extents that are mapped along with them rather than ending one."""
 
 _EXTENTS_MAX = 64
-"""Mappings of one image. An image with more islands than that is mapped from its first to its last."""
+"""Mappings of one image. Where there would be more, the shortest gaps are mapped too. A gap that is mapped takes memory
+when it is read: a memory file keeps the zeros that it shows.
+"""
 
 
 class PageFile(Protocol):
@@ -38,47 +41,51 @@ class FileImage:
         start: Where page 0 begins, in bytes; a multiple of 4 KiB.
         wasm_pages: Its length.
         pages_in_file: How many pages of 4 KiB the file has already; the others are zeros until they are replaced.
+            Those beyond the length do not count, and are dropped at the next replacement.
     """
 
     def __init__(self, file: PageFile, start: int, wasm_pages: int = 0, *, pages_in_file: int = 0) -> None:
         self._file = file
         self._start = start
         self._wasm_pages = wasm_pages
-        self._islands = _Islands()
-        if pages_in_file and wasm_pages:
-            self._islands.add(0, min(pages_in_file, wasm_pages * PAGES_PER_WASM_PAGE))
+        self._islands = _Islands()  # they reach beyond the length where a replacement failed, or the file is longer
+        if pages_in_file:
+            self._islands.add(0, pages_in_file)
 
     @property
     def wasm_pages(self) -> int:
         """Length in Wasm pages of 64 KiB."""
         return self._wasm_pages
 
+    @property
+    def _end(self) -> int:
+        return self._wasm_pages * PAGES_PER_WASM_PAGE
+
     def page(self, number: int) -> bytes:
         """One page of 4 KiB; zeros beyond the length.
 
         Raises:
-            OSError: The file cannot be read.
+            StateError: The file cannot be read.
         """
-        if number not in self._islands:
+        if number >= self._end or number not in self._islands:
             return ZERO_PAGE
-        data = os.pread(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES)
-        return intern_zero(data if len(data) == PAGE_BYTES else data.ljust(PAGE_BYTES, b"\0"))
+        return self._read(number)
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
         """Number and bytes of every page that holds anything but zeros, in order.
 
         Raises:
-            OSError: The file cannot be read.
+            StateError: The file cannot be read.
         """
-        for first, end in self._islands:
+        for first, end in self._islands.before(self._end):
             for number in self._data_pages(first, end):
-                data = self.page(number)
+                data = self._read(number)
                 if data is not ZERO_PAGE:
                     yield number, data
 
     def extents(self) -> Sequence[Extent]:
         """Where its pages are."""
-        return [self.extent(first, end - first) for first, end in self._islands]
+        return [self.extent(first, end - first) for first, end in self._islands.before(self._end)]
 
     def extent(self, first: int, count: int) -> Extent:
         """Where some of its pages are, whether they hold anything or not."""
@@ -92,7 +99,8 @@ class FileImage:
         Raises:
             OSError: The file cannot be written; some of the pages may have been.
         """
-        before, after = (length * PAGES_PER_WASM_PAGE for length in (self._wasm_pages, wasm_pages))
+        self._drop_from(self._end)
+        after = wasm_pages * PAGES_PER_WASM_PAGE
         for first, data in _joined(pages, after):
             if data:
                 end = first + len(data) // PAGE_BYTES
@@ -101,10 +109,21 @@ class FileImage:
                 self._write(first, data)
             elif first in self._islands:
                 self._clear(first, first + 1)
-        if after < before and after < self._islands.end:
-            self._clear(after, min(before, self._islands.end))
-            self._islands.cut(after)
+        self._drop_from(after)
         self._wasm_pages = wasm_pages
+
+    def _drop_from(self, end: int) -> None:
+        """Make all pages from one on zeros."""
+        if self._islands.end > end:
+            self._clear(end, self._islands.end)
+            self._islands.cut(end)
+
+    def _read(self, number: int) -> bytes:
+        try:
+            data = os.pread(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES)
+        except OSError as error:
+            raise StateError(f"page {number} of an image cannot be read: {error}", cause=error) from error
+        return intern_zero(data if len(data) == PAGE_BYTES else data.ljust(PAGE_BYTES, b"\0"))
 
     def _write(self, first: int, data: bytes) -> None:
         offset = self._start + first * PAGE_BYTES
@@ -117,8 +136,8 @@ class FileImage:
         """Make pages zeros, if possible without keeping them."""
         offset = self._start + first * PAGE_BYTES
         if not punch_hole(self._file.fd, offset, (end - first) * PAGE_BYTES):
-            for number in range(first, end):
-                if self.page(number) is not ZERO_PAGE:
+            for number in self._data_pages(first, end):
+                if self._read(number) is not ZERO_PAGE:
                     self._write(number, ZERO_PAGE)
 
     def _data_pages(self, first: int, end: int) -> Iterator[int]:
@@ -132,11 +151,11 @@ class FileImage:
             except OSError as error:
                 if error.errno == errno.ENXIO:  # holes all the way
                     return
-                raise
-            low = (max(data, at) - self._start) // PAGE_BYTES
-            high = -(-(min(hole, stop) - self._start) // PAGE_BYTES)
-            yield from range(low, min(high, end))
-            at = max(hole, at + PAGE_BYTES)
+                raise StateError(f"an image cannot be read: {error}", cause=error) from error
+            low = (data - self._start) // PAGE_BYTES
+            high = -(-(min(hole, stop) - self._start) // PAGE_BYTES)  # a hole may begin within a page
+            yield from range(low, high)
+            at = self._start + max(high, low + 1) * PAGE_BYTES
 
 
 def _joined(pages: Mapping[int, bytes], end: int) -> Iterator[tuple[int, bytes]]:
@@ -167,8 +186,9 @@ class _Islands:
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(self._ranges)
+    def before(self, end: int) -> list[tuple[int, int]]:
+        """The ranges as far as they lie before ``end``."""
+        return [(first, min(last, end)) for first, last in self._ranges if first < end]
 
     def __contains__(self, number: int) -> bool:
         at = bisect_right(self._ranges, number, key=lambda each: each[0]) - 1
@@ -180,16 +200,17 @@ class _Islands:
 
     def add(self, first: int, end: int) -> None:
         """Add a range; it is joined with what lies near it."""
-        low = bisect_right(self._ranges, first - _GAP_PAGES, key=lambda each: each[1])
+        low = bisect_left(self._ranges, first - _GAP_PAGES, key=lambda each: each[1])
         high = bisect_right(self._ranges, end + _GAP_PAGES, key=lambda each: each[0])
         near = [(first, end), *self._ranges[low:high]]
         self._ranges[low:high] = [(min(each[0] for each in near), max(each[1] for each in near))]
         if len(self._ranges) > _EXTENTS_MAX:
-            self._ranges = [(self._ranges[0][0], self._ranges[-1][1])]
+            at = min(range(1, len(self._ranges)), key=lambda at: self._ranges[at][0] - self._ranges[at - 1][1])
+            self._ranges[at - 1 : at + 1] = [(self._ranges[at - 1][0], self._ranges[at][1])]
 
     def cut(self, end: int) -> None:
         """Take away what is not before ``end``."""
-        self._ranges = [(first, min(last, end)) for first, last in self._ranges if first < end]
+        self._ranges = self.before(end)
 
 
 class MemoryFile:

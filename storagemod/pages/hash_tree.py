@@ -58,7 +58,7 @@ class HashTree:
             stored. A tree without it begins as that of a region of zeros.
     """
 
-    NODES_KEPT_MAX = 4_096
+    NODES_KEPT_MAX = 1_024
 
     def __init__(self, load: Callable[[NodeKey], bytes] | None = None) -> None:
         self._load = load or _no_node
@@ -74,6 +74,7 @@ class HashTree:
         if pages and not 0 <= min(pages) <= max(pages) < TREE_PAGES_MAX:
             raise ValueError(f"a region has {TREE_PAGES_MAX:,} pages of 4 KiB at most")
         digests = {number: page_digest(data) for number, data in pages.items()}
+        fresh: dict[NodeKey, bytes] = {}
         for level in range(LEVELS):
             nodes: dict[int, bytearray] = {}
             for number, digest in digests.items():
@@ -83,11 +84,11 @@ class HashTree:
                 nodes[index][place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = digest
             digests = {}
             for index, children in nodes.items():
-                key = (level, index)
-                if children != self._nodes[key]:
-                    self._nodes[key] = bytes(children)
-                    self._changed.add(key)
-                    digests[index] = node_digest(self._nodes[key])
+                if children != self._nodes[level, index]:
+                    fresh[level, index] = bytes(children)
+                    digests[index] = node_digest(fresh[level, index])
+        self._changed.update(fresh)
+        self._nodes.update(fresh)  # all at once: half an update, left by an interruption, would give wrong roots
 
     def root(self, wasm_pages: int) -> bytes:
         """The digest of the region, of a length in Wasm pages."""
@@ -148,7 +149,7 @@ class HashTree:
         return {key: self._nodes[key] for key in sorted(self._changed)}
 
     def mark_stored(self) -> None:
-        """Note that what changed has been stored, where nodes are loaded from."""
+        """Note that what changed has been stored where nodes are loaded from; they may be dropped now."""
         self._changed.clear()
         if len(self._nodes) > self.NODES_KEPT_MAX:
             self._nodes.clear()

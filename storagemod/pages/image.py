@@ -94,15 +94,15 @@ class MemoryImage:
 
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
         """Set the length, and the bytes of some pages; what lies beyond the length is dropped."""
+        end = wasm_pages * PAGES_PER_WASM_PAGE
         shrunk = wasm_pages < self._wasm_pages
         self._wasm_pages = wasm_pages
         for number, data in pages.items():
-            if data == ZERO_PAGE:
+            if data == ZERO_PAGE or number >= end:
                 self._pages.pop(number, None)
             else:
                 self._pages[number] = data
         if shrunk:
-            end = wasm_pages * PAGES_PER_WASM_PAGE
             self._pages = {number: data for number, data in self._pages.items() if number < end}
 
 

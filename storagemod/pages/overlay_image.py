@@ -86,6 +86,6 @@ class OverlayImage:
         if self._base_end < self._base.wasm_pages * PAGES_PER_WASM_PAGE:
             self._base.replace(self._base_end // PAGES_PER_WASM_PAGE, {})
         self._base.replace(self._wasm_pages, {number: self._upper.page(number) for number in self._newer})
-        self._upper.replace(0, {})
         self._newer.clear()
         self._base_end = self._wasm_pages * PAGES_PER_WASM_PAGE
+        self._upper.replace(0, {})  # last: what stays there should this fail does not show

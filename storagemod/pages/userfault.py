@@ -39,7 +39,7 @@ _PM_SCAN_WP_MATCHING, _PM_SCAN_CHECK_WPASYNC = 1, 2
 _WRITTEN, _FILE, _PRESENT, _SWAPPED, _ZERO = 2, 4, 8, 16, 32
 _ARGUMENT_BYTES = 96
 _WALK_END = 32  # where the kernel says how far it got
-_RUNS_PER_SCAN = 512
+_RUNS_PER_SCAN = 128
 
 
 @frozen
@@ -71,7 +71,7 @@ class _PageRegion(ctypes.Structure):
 
 
 class _Kernel:
-    """What one process needs: a userfaultfd, its own page map, and room for an answer.
+    """What one process needs: a userfaultfd, and its own page map.
 
     Raises:
         OSError: The kernel is too old, or does not allow it.
@@ -91,15 +91,16 @@ class _Kernel:
         except OSError:
             os.close(self.fault_fd)
             raise
-        self.regions = (_PageRegion * _RUNS_PER_SCAN)()
 
     def register(self, address: int, length: int) -> None:
         """Have writes to this memory noted. It ends with the memory itself."""
         fcntl.ioctl(self.fault_fd, _UFFDIO_REGISTER, struct.pack("QQQQ", address, length, _REGISTER_MODE_WP, 0))
 
-    def scan(self, query: _Query, address: int, end: int) -> Iterator[tuple[int, int]]:
-        """The runs of memory that a query finds: address and end of each."""
-        regions = ctypes.addressof(self.regions)
+    def scan(
+        self, query: _Query, address: int, end: int, found: ctypes.Array[_PageRegion]
+    ) -> Iterator[tuple[int, int]]:
+        """The runs of memory that a query finds, with room to find them in: address and end of each."""
+        regions = ctypes.addressof(found)
         while address < end:
             argument = bytearray(
                 struct.pack(
@@ -110,7 +111,7 @@ class _Kernel:
             )
             count = fcntl.ioctl(self.map_fd, _PAGEMAP_SCAN, argument)
             for index in range(count):
-                yield self.regions[index].start, self.regions[index].end
+                yield found[index].start, found[index].end
             (address,) = struct.unpack_from("Q", argument, _WALK_END)
 
 
@@ -134,6 +135,7 @@ class UserfaultTracker:
         self._memory = memory
         self._bytes_max = bytes_max
         self._kernel = _kernel_of(os.getpid())
+        self._found = (_PageRegion * _RUNS_PER_SCAN)()
         self._base = 0
         self._register()
 
@@ -147,7 +149,7 @@ class UserfaultTracker:
 
     def touched(self) -> list[tuple[int, int]] | None:
         """The pages read or written since the tracker was made, as runs: first, and how many."""
-        runs = self._kernel.scan(_TOUCHED_PAGES, self._base, self._end)
+        runs = self._kernel.scan(_TOUCHED_PAGES, self._base, self._end, self._found)
         return [((start - self._base) // PAGE_BYTES, (end - start) // PAGE_BYTES) for start, end in runs]
 
     @property
@@ -161,5 +163,5 @@ class UserfaultTracker:
 
     def _written(self) -> list[int]:
         base = self._base
-        runs = self._kernel.scan(_WRITTEN_PAGES, base, self._end)
+        runs = self._kernel.scan(_WRITTEN_PAGES, base, self._end, self._found)
         return [page for start, end in runs for page in range((start - base) // PAGE_BYTES, (end - base) // PAGE_BYTES)]

@@ -26,6 +26,17 @@ class WriteSet:
             self.pages_new, self.pages_old, {number: (new, old) for number, (old, new) in self.pages.items()}
         )
 
+    def merged(self, *later: WriteSet) -> WriteSet:
+        """This change and later ones as one; pages that end as they began drop out."""
+        pages = dict(self.pages)
+        for written in later:
+            for number, (between, new) in written.pages.items():
+                old, _ = pages.get(number, (between, between))
+                pages[number] = (old, new)
+        last = later[-1] if later else self
+        changed = {number: (old, new) for number, (old, new) in pages.items() if old != new}
+        return WriteSet(self.pages_old, last.pages_new, changed)
+
 
 def overwrite(image: Image, offset: int, data: bytes) -> WriteSet:
     """The change that writes bytes at an offset, and makes the region as long as that needs."""

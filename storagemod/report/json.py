@@ -3,8 +3,10 @@
 Bytes are hexadecimal text with ``0x``. Integers are written as they are, in full, also beyond 2**53: gas and i64
 values need a reader that keeps 64-bit integers, and account values one that keeps 128 bits (Python's does; in
 JavaScript use a reader with BigInt). Floats that JSON has no word for are the texts ``"nan"``, ``"inf"`` and
-``"-inf"``. Calls are a flat list, as in :class:`storagemod.trace.Trace`, because a tree of 1,024 calls inside one
-another is deeper than most readers of JSON go.
+``"-inf"``. Characters beyond ASCII are escaped, so that a document is the same bytes wherever it is written. Calls are
+a flat list, as in :class:`storagemod.trace.Trace`, because a tree of 1,024 calls inside one another is deeper than most
+readers of JSON go. ``design/0006-reports.md`` describes the documents; a key that goes or changes its meaning makes a
+new version, a key that is added does not.
 """
 
 from __future__ import annotations
@@ -15,7 +17,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from storagemod.errors import RevertError, StorageModError, TrapError
-from storagemod.events import Log, StorageChange, StorageGrown, StorageModuleInstantiated, StorageWritten
+from storagemod.events import (
+    Log,
+    PagesTouched,
+    StorageChange,
+    StorageGrown,
+    StorageModuleInstantiated,
+    StorageWritten,
+)
 from storagemod.trace import CallRecord, Step, Trace
 from storagemod.types import Outcome, Value
 
@@ -39,7 +48,7 @@ def document(command: str, body: Mapping[str, Any]) -> str:
         Indented JSON that ends with a newline.
     """
     content = {"schema": f"storagemod.{command}/{SCHEMA_VERSION}", **body}
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def scenario_to_json(result: ScenarioResult) -> JSON:
@@ -68,7 +77,7 @@ def _transaction(result: TransactionResult) -> JSON:
             }
             for difference in result.differences
         ],
-        "refused": _error_with_causes(result.refused),
+        "refused": error_to_json(result.refused),
         "receipt": None if result.receipt is None else receipt_to_json(result.receipt),
     }
 
@@ -84,7 +93,7 @@ def receipt_to_json(receipt: Receipt) -> JSON:
         "outcome": _outcome(receipt.outcome),
         "values": _values(values),
         "output": _hex(receipt.output),
-        "error": _error_with_causes(receipt.error),
+        "error": error_to_json(receipt.error),
         "gas_used": receipt.gas_used,
         "logs": [_log(log) for log in receipt.logs],
         "changes": {str(address): _changes(receipt.changes[address]) for address in sorted(receipt.changes)},
@@ -126,7 +135,7 @@ def _call(record: CallRecord, *, undone: bool) -> JSON:
         "values": None if ended is None else _values(ended.values),
         "output": None if ended is None else _hex(ended.output),
         "gas_used": None if ended is None else ended.gas_used,
-        "error": None if ended is None else _error(ended.error),
+        "error": None if ended is None else _shown_error(ended.error),
         "undone": undone,
         "changes": _changes(record.changes),
         "steps": [_step(step) for step in record.steps],
@@ -148,6 +157,9 @@ def _step(step: Step) -> JSON:
         }
     if isinstance(step, StorageModuleInstantiated):
         return {"type": "storage_module", "address": str(step.address), "regions": list(step.regions)}
+    if isinstance(step, PagesTouched):
+        runs = [{"first": first, "count": count} for first, count in step.runs]
+        return {"type": "pages_touched", "address": str(step.address), "region": step.region, "runs": runs}
     return {"type": "log", "log": _log(step.log)}
 
 
@@ -162,7 +174,7 @@ def _log(log: Log) -> JSON:
     return {"address": str(log.address), "topics": [_hex(topic) for topic in log.topics], "data": _hex(log.data)}
 
 
-def _error(error: BaseException | None) -> JSON | None:
+def _shown_error(error: BaseException | None) -> JSON | None:
     """An error by itself; in a trace, what lay behind it is the error of another call."""
     if not isinstance(error, StorageModError):
         return None if error is None else {"type": type(error).__name__, "message": str(error)}
@@ -180,15 +192,15 @@ def _error(error: BaseException | None) -> JSON | None:
     return shown
 
 
-def _error_with_causes(error: StorageModError | None) -> JSON | None:
-    """An error and what lay behind it, nearest first; a list, as a failure can come from 1,024 calls down."""
-    shown = _error(error)
+def error_to_json(error: StorageModError | None) -> JSON | None:
+    """An error and, as a list, what lay behind it, nearest first: a failure can come from 1,024 calls down."""
+    shown = _shown_error(error)
     if shown is None:
         return None
     causes = []
     cause = None if error is None else error.cause
     while cause is not None:
-        causes.append(_error(cause))
+        causes.append(_shown_error(cause))
         cause = cause.cause if isinstance(cause, StorageModError) else None
     return shown | {"causes": causes}
 

@@ -1,6 +1,8 @@
 """A transaction's calls as a tree of text, in the manner of Foundry's traces.
 
-Every step stands where it happened: calls, storage changes, growth and logs keep their true order. The format::
+Every step stands where it happened: calls, storage changes, growth and logs keep their true order; only that what a
+call wrote is told together, where it calls the next one or ends, and so behind the logs it emitted meanwhile. The
+format::
 
     [5120] attacker::attack(100)
       ├─ [4300] bank::withdraw(100)
@@ -15,7 +17,7 @@ The number in brackets is the gas that the call and its callees used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from rich.text import Text
@@ -32,12 +34,24 @@ from storagemod.errors import (
     TrapError,
     ValidationError,
 )
-from storagemod.events import LogEmitted, StorageChange, StorageGrown, StorageModuleInstantiated, StorageWritten
+from storagemod.events import (
+    LogEmitted,
+    PagesTouched,
+    StorageChange,
+    StorageGrown,
+    StorageModuleInstantiated,
+    StorageWritten,
+)
 from storagemod.trace import CallRecord, Step, Trace
-from storagemod.types import CallKind, Outcome, Value
+from storagemod.types import Address, CallKind, Outcome, Value
 
 Segment: TypeAlias = tuple[str, str]
 """Some text and its rich style; the style never carries meaning of its own."""
+
+WordNames: TypeAlias = Mapping[tuple[Address, str, int], str]
+"""What words of storage are called, by contract, region and offset in bytes."""
+
+_NO_NAMES: WordNames = {}
 
 VERBOSITY_MAX = 4
 
@@ -60,7 +74,9 @@ _WORDS = (  # subclasses before their bases
 )
 
 
-def render_tree(trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool | None = None) -> str:
+def render_tree(
+    trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool | None = None, names: WordNames = _NO_NAMES
+) -> str:
     """Write a trace as plain text, the same bytes for the same trace.
 
     Args:
@@ -68,19 +84,22 @@ def render_tree(trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool |
         verbosity: 0 nothing; 1 the calls of a failing transaction; 2 its storage changes, growth and logs too;
             3 the calls of every transaction; 4 everything of every transaction.
         failing: Whether the transaction counts as failing; by default, whether its top-level call failed.
+        names: Stand behind the place of a change, where a word that changed has one.
 
     Returns:
         Lines joined by newlines, without one at the end; empty where the verbosity asks for nothing.
     """
-    return "\n".join("".join(text for text, _ in line) for line in _lines(trace, verbosity, failing))
+    return "\n".join("".join(text for text, _ in line) for line in _lines(trace, verbosity, failing, names))
 
 
-def render_tree_rich(trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool | None = None) -> Text:
+def render_tree_rich(
+    trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool | None = None, names: WordNames = _NO_NAMES
+) -> Text:
     """Write the same text as :func:`render_tree`, with colours for a terminal."""
-    return Text("\n").join(Text.assemble(*line) for line in _lines(trace, verbosity, failing))
+    return Text("\n").join(Text.assemble(*line) for line in _lines(trace, verbosity, failing, names))
 
 
-def _lines(trace: Trace, verbosity: int, failing: bool | None) -> Iterator[list[Segment]]:
+def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames) -> Iterator[list[Segment]]:
     root = trace.root
     if failing is None:
         failing = root.ended is None or root.ended.outcome is not Outcome.OK
@@ -101,8 +120,9 @@ def _lines(trace: Trace, verbosity: int, failing: bool | None) -> Iterator[list[
             yield [*_indent(level), ("├─ ", "dim"), *_call(trace, step)]
             open_calls.append((step, iter(step.steps), undone or _ended_badly(step)))
         elif details:
-            can_be_undone = not isinstance(step, StorageModuleInstantiated)  # the instance stays for later calls
-            for segments in _step(trace, step):
+            # An instance stays for later calls, and what was read was read.
+            can_be_undone = not isinstance(step, StorageModuleInstantiated | PagesTouched)
+            for segments in _step(trace, step, names):
                 mark: list[Segment] = [(" (undone)", "red")] if undone and can_be_undone else []
                 yield [*_indent(level), ("├─ ", "dim"), *segments, *mark]
     if trace.dropped:
@@ -131,12 +151,12 @@ def _call(trace: Trace, record: CallRecord) -> list[Segment]:
         what = f"{_printable(started.method)}{given}({_values(started.args)})"
     line: list[Segment] = [
         (f"[{gas}] ", "dim"),
-        (trace.label(started.code_address), "cyan"),
+        (_label(trace, started.code_address), "cyan"),
         ("::", ""),
         (what, "bold"),
     ]
     if started.kind is CallKind.DELEGATE:
-        line.append((f" [delegate] on storage of {trace.label(started.address)}", "magenta"))
+        line.append((f" [delegate] on storage of {_label(trace, started.address)}", "magenta"))
     if started.static:
         line.append((" [static]", "magenta"))
     if started.reentry:
@@ -144,20 +164,24 @@ def _call(trace: Trace, record: CallRecord) -> list[Segment]:
     return line
 
 
-def _step(trace: Trace, step: Step) -> Iterator[list[Segment]]:
+def _step(trace: Trace, step: Step, names: WordNames) -> Iterator[list[Segment]]:
     """The lines of a step that is not a call."""
     if isinstance(step, StorageWritten):
         for change in step.changes:
-            yield from (_change(part) for part in _readable(change))
+            for part in _readable(change):
+                yield _change(part, names.get((step.address, part.region, part.offset)))
     elif isinstance(step, StorageGrown):
         yield [(f"{_printable(step.region)} grew {step.pages_old} -> {step.pages_new} pages", "yellow")]
+    elif isinstance(step, PagesTouched):
+        pages = ", ".join(str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in step.runs)
+        yield [(f"{_printable(step.region)} touched first: pages {pages}", "dim")]
     elif isinstance(step, LogEmitted):
         topics = "".join(f" topic {_hex(topic)}" for topic in step.log.topics)
         data = f" data {_hex(step.log.data)}" if step.log.data else ""
         yield [(f"log{topics}{data}", "blue")]
     elif isinstance(step, StorageModuleInstantiated):
         regions = ", ".join(map(_printable, step.regions))
-        yield [(f"storage module of {trace.label(step.address)} instantiated: {regions}", "dim")]
+        yield [(f"storage module of {_label(trace, step.address)} instantiated: {regions}", "dim")]
 
 
 def _readable(change: StorageChange) -> list[StorageChange]:
@@ -174,14 +198,15 @@ def _readable(change: StorageChange) -> list[StorageChange]:
     ]
 
 
-def _change(change: StorageChange) -> list[Segment]:
+def _change(change: StorageChange, name: str | None) -> list[Segment]:
     old, new = _number(change.old), _number(change.new)
     if old is None or new is None:
         place = f"{change.offset:#x}..{change.offset + len(change.old):#x}"
         shown = f"{_hex(change.old)} -> {_hex(change.new)}"
     else:
         place, shown = f"{change.offset:#x}", f"{old} -> {new}"
-    return [(f"{_printable(change.region)}[{place}] ", "yellow"), (shown, "yellow")]
+    called = "" if name is None else f"({_printable(name)}) "
+    return [(f"{_printable(change.region)}[{place}] ", "yellow"), (called, ""), (shown, "yellow")]
 
 
 def _number(word: bytes) -> int | None:
@@ -193,7 +218,7 @@ def _number(word: bytes) -> int | None:
 def _return(record: CallRecord) -> list[Segment]:
     ended = record.ended
     if ended is None:
-        return [("← [Cut] the trace ends before this call does", "red")]
+        return [("← [Aborted] the transaction ended before this call did", "red")]
     if ended.outcome is Outcome.OK:
         shown = [_values(ended.values)] if ended.values else []
         shown += [_hex(ended.output)] if ended.output else []
@@ -215,8 +240,12 @@ def _failure(error: StorageModError | None) -> str:
     return f"[{word}] {message}"
 
 
+def _label(trace: Trace, address: Address) -> str:
+    return _printable(trace.label(address))
+
+
 def _printable(name: str) -> str:
-    """A name that a contract chose, which may hold anything, without what a terminal would act on."""
+    """A name that a contract or a file chose, which may hold anything, without what a terminal would act on."""
     return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 

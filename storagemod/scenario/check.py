@@ -10,16 +10,17 @@ from typing import NoReturn
 from attrs import define, frozen
 
 from storagemod import errors
-from storagemod.errors import ScenarioError, StorageModError
+from storagemod.errors import ScenarioError, StateError, StorageModError
 from storagemod.events import Log
 from storagemod.scenario.locate import TomlPath
-from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Scenario
+from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Numbers, Scenario
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import WASM_PAGE_BYTES, Outcome, Value
 from storagemod.world import Receipt, World
 
 _BYTES_SHOWN = 32
 _NUMBERS_SHOWN = 8
+_BITS = {"i32": 32, "i64": 64}
 
 
 @frozen
@@ -45,9 +46,9 @@ def check_transaction(
         refused: Why it could not start.
 
     Raises:
-        ScenarioError: The expectation is about a region that does not exist.
+        ScenarioError: The expectation is about a contract or a region that does not exist.
     """
-    check = _Check(world, scenario, ("transactions", number, "expect"), [])
+    check = _Check(world, scenario, number, [])
     expect = scenario.transactions[number].expect
     if check.outcome(expect, receipt, refused):
         check.ending(expect, receipt, refused)
@@ -63,7 +64,7 @@ def check_transaction(
 class _Check:
     world: World
     scenario: Scenario
-    where: TomlPath
+    number: int
     differences: list[Difference]
 
     def compare(self, path: TomlPath, what: str, wanted: str, found: str) -> None:
@@ -73,7 +74,7 @@ class _Check:
 
     def line(self, path: TomlPath) -> int | None:
         """Where a part of the expectation stands in the file."""
-        return self.scenario.lines.line((*self.where, *path))
+        return self.scenario.lines.line(("transactions", self.number, "expect", *path))
 
     def outcome(self, expect: Expectation, receipt: Receipt | None, refused: StorageModError | None) -> bool:
         """Compare how it ended; whether that is as expected."""
@@ -102,7 +103,7 @@ class _Check:
             return
         if expect.value is not None:
             found = _values(receipt)
-            if not _same(expect.value, found):
+            if not _same(self.signed(expect.value), found):
                 self.compare(("value",), "value", _numbers(expect.value), _numbers(found))
         if expect.output is not None and expect.output != receipt.output:
             self.compare(("output",), "output", *_bytes_apart(expect.output, receipt.output))
@@ -112,6 +113,20 @@ class _Check:
             self.compare(("gas_max",), "gas", f"at most {expect.gas_max:,}", f"{receipt.gas_used:,}")
         if expect.logs is not None:
             self.logs(expect.logs, receipt.logs)
+
+    def signed(self, wanted: Numbers) -> Numbers:
+        """Numbers as a method gives them: an integer may be written unsigned, as it may in arguments."""
+        transaction = self.scenario.transactions[self.number]
+        if transaction.method is None:
+            return wanted
+        contract = self.world.contract(self.scenario.address(transaction.to))
+        results = contract.entry_point(transaction.method).results
+        if len(results) != len(wanted):
+            return wanted
+        return tuple(
+            number - 2**bits if (bits := _BITS.get(kind)) and 2 ** (bits - 1) <= number < 2**bits else number
+            for number, kind in zip(wanted, results, strict=True)
+        )
 
     def logs(self, wanted: Sequence[ExpectedLog], found: Sequence[Log]) -> None:
         """Compare logs, one by one and in order."""
@@ -142,7 +157,11 @@ class _Check:
 
     def storage(self, expected: ExpectedStorage, path: TomlPath) -> None:
         """Compare committed bytes of a region, its length, or both."""
-        regions = self.world.storage(self.scenario.address(expected.contract))
+        try:
+            regions = self.world.storage(self.scenario.address(expected.contract))
+        except StateError as error:
+            line = self.line((*path, "contract"))
+            raise ScenarioError(error.message, path=self.scenario.path, line=line, cause=error) from error
         place = f"{expected.contract} {expected.region}"
         if expected.region not in regions:
             self.no_region(expected, sorted(regions), path)

@@ -16,7 +16,7 @@ from pathlib import Path
 from storagemod.errors import StorageModError, ValidationError
 
 _PRELUDE_FOLDER = "storage"
-_MARKER = re.compile(r"^[ \t]*;; @storage[ \t]*$", re.MULTILINE)
+_MARKER = re.compile(r"^[ \t]*;; @storage[ \t\r]*$", re.MULTILINE)
 _TOKEN = re.compile(
     r"""
       (?P<text> "(?: [^"\\] | \\. )*" | [^\s"(;]+ | \((?!;) | ;(?!;) )
@@ -33,6 +33,23 @@ def fixture_names() -> tuple[str, ...]:
     root = _wat_folder()
     names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.wat"))
     return tuple(sorted(name for name in names if not name.startswith(f"{_PRELUDE_FOLDER}/")))
+
+
+def scenario_names() -> tuple[str, ...]:
+    """The scenarios that come with the fixtures, such as ``bank/robbed``, in alphabetical order."""
+    root = _wat_folder()
+    return tuple(sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml")))
+
+
+def scenario_path(name: str) -> Path:
+    """The file of a scenario that comes with the fixtures.
+
+    Raises:
+        ValidationError: There is no such scenario.
+    """
+    if name not in (known := scenario_names()):
+        raise _unknown("scenario", name, known)
+    return _wat_folder() / f"{name}.toml"
 
 
 def option_names() -> tuple[str, ...]:
@@ -121,10 +138,15 @@ def _end_of_block_comment(source: str, start: int) -> int:
     raise ValidationError(f"a comment is not closed: {source[start : start + 40]!r}")
 
 
+def did_you_mean(name: str, known: tuple[str, ...]) -> str | None:
+    """A hint at the nearest names there are, or ``None`` where none is near."""
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else None
+
+
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> ValidationError:
     """The error for a name that nothing has, with the nearest names there are."""
-    near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
     return ValidationError(f"there is no {what} {name!r}", hint=hint)
 
 

@@ -25,6 +25,7 @@ T = TypeVar("T")
 _TABLES = ("scenario", "accounts", "contracts", "transactions")
 _ACCOUNTS_START = 0xACC0_0000
 _CONTRACTS_START = 0xC0DE_0000
+_PROBLEMS_SHOWN = 20
 
 
 class ScenarioFileError(ScenarioError):
@@ -35,18 +36,22 @@ class ScenarioFileError(ScenarioError):
     """
 
     def __init__(self, path: str, problems: tuple[ScenarioError, ...]) -> None:
-        super().__init__(f"{len(problems)} problems", path=path)
+        super().__init__(f"{len(problems):,} problems", path=path)
         self.problems = problems
 
     def __str__(self) -> str:
-        return "\n  ".join([super().__str__(), *map(str, self.problems)])
+        shown = [str(problem) for problem in self.problems[:_PROBLEMS_SHOWN]]
+        if len(self.problems) > _PROBLEMS_SHOWN:
+            shown.append(f"… and {len(self.problems) - _PROBLEMS_SHOWN:,} more")
+        return "\n  ".join([super().__str__(), *shown])
 
 
-def load_scenario(path: str | Path) -> Scenario:
+def load_scenario(path: str | Path, *, label: str | None = None) -> Scenario:
     """Read and check a scenario file.
 
     Args:
         path: A TOML file. Paths in it are relative to its folder.
+        label: What to call it in messages and reports; by default its path.
 
     Raises:
         ScenarioError: It cannot be read, is not TOML, or does not say what a scenario says; where there are several
@@ -56,7 +61,7 @@ def load_scenario(path: str | Path) -> Scenario:
         text = read_text(Path(path), bytes_max=FILE_BYTES_MAX)
     except ValidationError as error:
         raise ScenarioError(error.message, cause=error, hint=error.hint) from error
-    return parse_scenario(text, path=str(path), folder=Path(path).parent)
+    return parse_scenario(text, path=label or str(path), folder=Path(path).parent)
 
 
 def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
@@ -153,7 +158,8 @@ class _Loader:
         if not isinstance(raw, list):
             self.report(("transactions",), f"wanted tables [[transactions]], found {describe(raw)}")
             return []
-        if not raw:
+        misspelt = any(key not in _TABLES for key in self.raw)  # told already, and it may be [[transaction]]
+        if not raw and not misspelt:
             self.report(("transactions",), "there is no transaction: add a table [[transactions]]")
         return [
             structure(value, TransactionSpec, ("transactions", number), self.report) for number, value in enumerate(raw)
@@ -163,6 +169,8 @@ class _Loader:
         """Check what a contract's keys say together, and its names."""
         one_source = (contract.code is None) != (contract.wat is None)
         self.check(one_source, where, "a contract has either `code`, a path, or `wat`, text")
+        is_empty = contract.code == "" and contract.wat is None
+        self.check(not is_empty, (*where, "code"), "`code` is the path of a contract, and it is empty")
         has_use = not contract.args or contract.init is not None
         self.check(has_use, (*where, "args"), "`args` are for `init`, a method to run at deployment, which is missing")
         for name, target in contract.links.items():

@@ -6,11 +6,12 @@ from attrs import frozen
 
 from storagemod.errors import LinkError, ScenarioError, StorageModError
 from storagemod.limits import DEFAULT_GAS, Limits
-from storagemod.linking import PREFIX
+from storagemod.linking import PREFIX, Contract
 from storagemod.scenario.check import Difference, check_transaction
 from storagemod.scenario.locate import TomlPath
-from storagemod.scenario.schema import Scenario, TransactionSpec
+from storagemod.scenario.schema import ContractSpec, Scenario, TransactionSpec
 from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
+from storagemod.scenario.structure import did_you_mean
 from storagemod.world import Receipt, World
 
 
@@ -71,41 +72,57 @@ def run_scenario(scenario: Scenario, *, link: str | None = None, limits: Limits 
     for name, account in scenario.accounts.items():
         world.fund(scenario.address(name), account.balance, name=name)
     for name in scenario.contracts:
-        try:
-            _deploy(world, scenario, name, link)
-        except StorageModError as error:
-            raise _at(scenario, ("contracts", name), f'contract "{name}"', error) from error
+        _deploy(world, scenario, name, link)
     for name, contract in scenario.contracts.items():
         for number, preset in enumerate(contract.storage):
             try:
                 world.load_storage(scenario.address(name), preset.region, preset.data, offset=preset.offset_bytes)
             except StorageModError as error:
-                raise _at(scenario, ("contracts", name, "storage", number), f'contract "{name}"', error) from error
+                raise _contract_at(scenario, name, ("storage", number), error) from error
     results = tuple(_transact(world, scenario, number) for number in range(len(scenario.transactions)))
     return ScenarioResult(scenario, link or DEFAULT_OPTION, results, world.state_root)
 
 
 def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> None:
+    """Deploy a contract; an error stands at the line of the key that it comes from."""
     spec = scenario.contracts[name]
+    key = "wat" if spec.code is None else "code"
     source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
     label = name if isinstance(source, str) else str(source)
-    contract = load_contract(source, label=label, option=link or DEFAULT_OPTION, limits=world.limits)
-    if link is not None:
-        check_option(contract, link)
-    missing = next((each.link for each in contract.contract_imports if each.link not in spec.links), None)
-    if missing is not None:
-        hint = f'add `links = {{ {missing} = "NAME" }}`'
-        raise LinkError(f'it imports from "{PREFIX}{missing}", which is linked to nothing', contract=label, hint=hint)
-    world.deploy(
-        contract.code,
-        address=scenario.address(name),
-        balance=spec.balance,
-        links={link_name: scenario.address(target) for link_name, target in spec.links.items()},
-        policy=spec.policy,
-        name=name,
-        init=spec.init,
-        args=spec.args,
-    )
+    try:
+        contract = load_contract(source, label=label, option=link or DEFAULT_OPTION, limits=world.limits)
+        if link is not None:
+            check_option(contract, link)
+        key = "links"
+        _check_links(contract, spec)
+        key = "init"
+        world.deploy(
+            contract.code,
+            address=scenario.address(name),
+            balance=spec.balance,
+            links={link_name: scenario.address(target) for link_name, target in spec.links.items()},
+            policy=spec.policy,
+            name=name,
+            init=spec.init,
+            args=spec.args,
+        )
+    except StorageModError as error:
+        if isinstance(error, LinkError) and key == "init":  # what is linked to one another does not fit
+            key = "links"
+        raise _contract_at(scenario, name, (key,), error) from error
+
+
+def _check_links(contract: Contract, spec: ContractSpec) -> None:
+    """Check, in the words of a scenario, that what is imported is linked, and nothing else."""
+    wanted = list(dict.fromkeys(each.link for each in contract.contract_imports))
+    for link in wanted:
+        if link not in spec.links:
+            hint = f'add `links = {{ {link} = "NAME" }}`'
+            raise LinkError(f'it imports from "{PREFIX}{link}", which is linked to nothing', hint=hint)
+    for link in spec.links:
+        if link not in wanted:
+            hint = did_you_mean(link, wanted) or f" (it imports from: {', '.join(wanted) or 'none'})"
+            raise LinkError(f'the link "{link}" is given, but nothing is imported from "{PREFIX}{link}"{hint}')
 
 
 def _transact(world: World, scenario: Scenario, number: int) -> TransactionResult:
@@ -115,14 +132,17 @@ def _transact(world: World, scenario: Scenario, number: int) -> TransactionResul
         receipt = _send(world, scenario, spec)
     except StorageModError as error:
         if spec.expect.success:
-            raise _at(scenario, ("transactions", number), f'transaction "{spec.title}"', error) from error
+            line = scenario.lines.line(("transactions", number))
+            raise ScenarioError(
+                f'transaction "{spec.title}": {error}', path=scenario.path, line=line, cause=error
+            ) from error
         refused = error
     return TransactionResult(
         title=spec.title,
         line=scenario.lines.line(("transactions", number)),
         receipt=receipt,
         refused=refused,
-        differences=tuple(check_transaction(world, scenario, number, receipt, refused)),
+        differences=check_transaction(world, scenario, number, receipt, refused),
     )
 
 
@@ -139,6 +159,9 @@ def _send(world: World, scenario: Scenario, spec: TransactionSpec) -> Receipt:
     )
 
 
-def _at(scenario: Scenario, where: TomlPath, what: str, error: StorageModError) -> ScenarioError:
-    line = scenario.lines.line(where)
-    return ScenarioError(f"{what}: {error}", path=scenario.path, line=line, cause=error)
+def _contract_at(scenario: Scenario, name: str, where: TomlPath, error: StorageModError) -> ScenarioError:
+    """An error of a contract, named once, at the line of the key that it comes from."""
+    line = scenario.lines.line(("contracts", name, *where))
+    return ScenarioError(
+        f'contract "{name}": {str(error).removeprefix(f"{name}: ")}', path=scenario.path, line=line, cause=error
+    )

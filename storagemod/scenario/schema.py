@@ -174,7 +174,10 @@ class TransactionSpec:
         """Its name, or what it calls."""
         if self.name is not None:
             return self.name
-        args = ", ".join(map(repr, self.args)) if self.method is not None else "0x" + self.data.hex()
+        if self.method is not None:
+            args = ", ".join(map(repr, self.args))
+        else:
+            args = "0x" + self.data.hex() if self.data else ""
         return f"{self.to}::{self.method or 'main'}({args})"
 
 

@@ -31,7 +31,7 @@ def read_text(path: Path, *, bytes_max: int) -> str:
     if len(data) > bytes_max:
         raise ValidationError(f"{path} is longer than {bytes_max:,} bytes")
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # editors of other systems put a byte order mark in front
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValidationError(f"{path}:{line}: not text in UTF-8", cause=error) from error
@@ -84,6 +84,6 @@ def _text(code: bytes) -> str | None:
     if code.startswith(b"\0"):
         return None
     try:
-        return code.decode()
+        return code.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None

@@ -32,6 +32,8 @@ T = TypeVar("T")
 Report = Callable[[TomlPath, str], None]
 """Takes a problem: where it is, and what it is in one sentence."""
 
+_DIGITS_SHOWN = 40
+
 ERROR_KINDS = sorted(
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StorageModError)
 )
@@ -124,10 +126,17 @@ def _integer(low: int, high: int, what: str = "an integer") -> Callable[[object,
         if not isinstance(raw, int) or isinstance(raw, bool):
             raise _wanted(what, raw)
         if not low <= raw <= high:
-            raise ValueError(f"{raw} is out of range: {what} from {_power(low)} to {_power(high)} is wanted")
+            raise _out_of_range(raw, f"{what} from {_power(low)} to {_power(high)} is wanted")
         return raw
 
     return hook
+
+
+def _out_of_range(number: int, wanted: str) -> ValueError:
+    shown = str(number)
+    if len(shown) > _DIGITS_SHOWN:
+        shown = f"{shown[: _DIGITS_SHOWN // 2]}… ({len(shown.lstrip('-')):,} digits)"
+    return ValueError(f"{shown} is out of range: {wanted}")
 
 
 def _power(number: int) -> str:
@@ -150,6 +159,8 @@ def _exactly(kind: type, what: str) -> Callable[[object, object], object]:
 def _number(raw: object, _: object = None) -> Value:
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise _wanted("a number", raw)
+    if isinstance(raw, int) and not -(2**63) <= raw < 2**64:
+        raise _out_of_range(raw, "an integer from -2**63 to 2**64 - 1, or a float like 1e30, is wanted")
     return raw
 
 
@@ -203,7 +214,7 @@ def _pattern(raw: object, _: object) -> str:
         raise _wanted("a regular expression in a string", raw)
     try:
         re.compile(raw)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         raise ValueError(f"{raw!r} is not a regular expression: {error}") from None
     return raw
 

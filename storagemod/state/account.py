@@ -12,6 +12,9 @@ from storagemod.types import Address, ReentryPolicy
 BALANCE_MAX = 2**128 - 1
 """Values and balances are u128 (Ethereum Environment Interface)."""
 
+NONCE_MAX = 2**63 - 1
+"""What a database's integers hold, and more than anyone can count to."""
+
 _no_links: Mapping[str, Address] = MappingProxyType({})
 
 
@@ -28,7 +31,7 @@ class Account:
         policy: Who may call it while it is active.
     """
 
-    nonce: int = field(default=0, validator=validators.ge(0))
+    nonce: int = field(default=0, validator=[validators.ge(0), validators.le(NONCE_MAX)])
     balance: int = field(default=0, validator=[validators.ge(0), validators.le(BALANCE_MAX)])
     code: bytes = field(default=b"", repr=lambda code: f"<{len(code)} bytes>")
     name: str | None = None

@@ -11,6 +11,7 @@ from storagemod.events import (
     CallEnded,
     CallStarted,
     LogEmitted,
+    PagesTouched,
     StorageChange,
     StorageGrown,
     StorageModuleInstantiated,
@@ -18,7 +19,7 @@ from storagemod.events import (
 )
 from storagemod.types import Address
 
-Step: TypeAlias = "CallRecord | StorageWritten | StorageGrown | LogEmitted | StorageModuleInstantiated"
+Step: TypeAlias = "CallRecord | StorageWritten | StorageGrown | PagesTouched | LogEmitted | StorageModuleInstantiated"
 
 
 @define(eq=False)

@@ -14,9 +14,14 @@ class Recorder:
 
     Memory grows with the number of events and the bytes that calls changed, up to ``events_max`` events; later ones
     are counted and dropped, and a call whose start was dropped does not appear at all.
+
+    Args:
+        events_max: How many events to keep.
+        wants_pages: Whether to be told which pages calls touched first.
     """
 
-    def __init__(self, events_max: int) -> None:
+    def __init__(self, events_max: int, *, wants_pages: bool = False) -> None:
+        self.wants_pages = wants_pages
         self._events_left = events_max
         self._dropped = 0
         self._records: dict[int, CallRecord] = {}

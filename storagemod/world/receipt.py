@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from attrs import field, frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
+from storagemod.execution import Answer
+from storagemod.pages import merged_runs
+from storagemod.state import ChangeSet
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value
 
@@ -50,3 +54,26 @@ class Receipt:
         if self.error is not None:
             raise self.error
         return self
+
+
+def receipt_of(answer: Answer, logs: Sequence[Log], changes: ChangeSet, trace: Trace | None) -> Receipt:
+    """The receipt of a transaction from how it ended and what it changed."""
+    return Receipt(
+        outcome=answer.outcome,
+        value=answer.values[0] if len(answer.values) == 1 else answer.values or None,
+        output=answer.output,
+        error=answer.error,
+        gas_used=answer.gas_used,
+        logs=tuple(logs),
+        changes=_storage_changes(changes),
+        trace=trace,
+    )
+
+
+def _storage_changes(changes: ChangeSet) -> Mapping[Address, tuple[StorageChange, ...]]:
+    by_address: dict[Address, list[StorageChange]] = {}
+    for (address, region), written in sorted(changes.regions.items()):
+        runs = [StorageChange(region, run.offset, run.old, run.new) for run in merged_runs(written.pages)]
+        if runs:
+            by_address.setdefault(address, []).extend(runs)
+    return MappingProxyType({address: tuple(runs) for address, runs in by_address.items()})

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
+from typing import Literal, Self
 
 import attrs
 
 from storagemod.errors import StateError, StorageModError, ValidationError
-from storagemod.events import Observer, StorageChange
-from storagemod.execution import Answer, Message, Transaction
-from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
-from storagemod.linking import MAIN, Contract
-from storagemod.pages import choose_backend, merged_runs, overwrite
-from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, WorldState
+from storagemod.events import Observer
+from storagemod.execution import Answer, Transaction
+from storagemod.limits import DEFAULT_GAS, Limits
+from storagemod.linking import Contract
+from storagemod.pages import choose_backend, overwrite
+from storagemod.state import (
+    BALANCE_MAX,
+    NO_ACCOUNT,
+    Account,
+    ChangeSet,
+    MemoryPageStore,
+    PageStore,
+    WorldState,
+)
 from storagemod.trace import Recorder
-from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome, ReentryPolicy, Value
-from storagemod.world.arguments import to_values
+from storagemod.types import WASM_PAGE_BYTES, Address, Outcome, ReentryPolicy, Value
 from storagemod.world.deployment import Deployment, contract_of, deployed_address
-from storagemod.world.receipt import Receipt
+from storagemod.world.receipt import Receipt, receipt_of
+from storagemod.world.request import Request, check_amount
 from storagemod.world.snapshot import Snapshot
 from storagemod.world.storage_view import StorageView
 
@@ -32,35 +42,83 @@ DEFAULT_SENDER_BALANCE = 10**24
 
 
 class World:
-    """Accounts and contracts in memory, and transactions on them.
+    """Accounts and contracts, and transactions on them. In memory, or in a directory that outlives the process.
+
+    One transaction runs at a time, from whichever thread; a second one is refused, not queued. A world is its process's
+    own: a forked child cannot use it. Use it as a context manager, or close it, to have a directory tidied up; one that
+    is not closed loses nothing.
 
     Args:
+        path: A directory to keep the world in, created on first use; in memory if not given.
         limits: What bounds contracts and transactions.
         observers: Told of every event of every transaction, as it happens.
-        trace: Whether receipts carry a trace.
-        tracker: How storage is mapped and written pages are found: ``userfaultfd``, ``pagemap`` or ``compare``; the
-            quickest that works here if not given. All give the same results.
+        trace: Whether receipts carry a trace; ``"pages"`` has the pages in it that each call touched first, too.
+        tracker: How storage is mapped and written pages are found: ``userfaultfd``, ``pagemap``, ``compare`` or
+            ``portable``; the quickest that works here if not given. All give the same results.
+        synchronous: ``"full"``: what a receipt says is committed survives a loss of power. ``"normal"``: quicker; it
+            survives the end of the process, and a loss of power can take the last commits, but never half of one.
+        read_only: Open a directory to look at the state that it has now, while another process may go on writing.
 
     Raises:
-        StateError: The tracker does not work here.
+        StateError: The tracker does not work here, or the directory cannot be opened as a world.
     """
 
     def __init__(
         self,
+        path: str | Path | None = None,
         *,
         limits: Limits | None = None,
         observers: Sequence[Observer] = (),
-        trace: bool = True,
+        trace: bool | Literal["pages"] = True,
         tracker: str | None = None,
+        synchronous: Literal["full", "normal"] = "full",
+        read_only: bool = False,
     ) -> None:
         self._limits = limits or Limits()
         self._observers = tuple(observers)
         self._trace = trace
         self._backend = choose_backend(tracker)
-        self._state = WorldState(MemoryPageStore(self._backend.image_maker()))
+        store: PageStore
+        if path is not None:
+            raise StateError("TEMPORARY")
+        if read_only:
+            raise ValidationError("a world in memory has nothing to be read before it is written")
+        store = MemoryPageStore(self._backend.image_maker())
+        self._state = WorldState(store)
+        self._read_only = read_only
         self._busy = threading.Lock()
-        sender = Account(balance=DEFAULT_SENDER_BALANCE, name="sender")
-        self._commit_account(DEFAULT_SENDER, sender)
+        self._process = os.getpid()
+        self._closed = False
+        if not store.accounts and not read_only:
+            self._commit_account(DEFAULT_SENDER, Account(balance=DEFAULT_SENDER_BALANCE, name="sender"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the directory; what was committed is there already. Closing twice does no harm.
+
+        Raises:
+            StateError: A transaction or a snapshot is open.
+        """
+        if not self._closed:
+            with self._exclusive():
+                self._state.close()
+                self._closed = True
+
+    def checkpoint(self) -> None:
+        """Bring everything that is committed into the image files, and empty the log. Happens by itself, too.
+
+        Raises:
+            StateError: The files cannot be written; nothing is lost, for the log has it all.
+        """
+        with self._exclusive():
+            self._state.store.checkpoint()
 
     # Accounts and storage
 
@@ -110,8 +168,8 @@ class World:
             ValidationError: The balance is no u128.
         """
         address = Address(address)
-        _check_amount("balance", balance, BALANCE_MAX)
-        with self._exclusive():
+        check_amount("balance", balance, BALANCE_MAX)
+        with self._exclusive(writing=True):
             account = self.account(address)
             self._commit_account(address, attrs.evolve(account, balance=balance, name=name or account.name))
         return address
@@ -145,7 +203,7 @@ class World:
                 f"bytes [{offset}, {offset + len(data)}) do not fit region {region!r} of {contract.name}, "
                 f"which holds {pages_max:,} Wasm pages at most"
             )
-        with self._exclusive():
+        with self._exclusive(writing=True):
             written = overwrite(self._state.store.image(address, region), offset, bytes(data))
             self._state.commit(ChangeSet(regions={(address, region): written}))
 
@@ -190,12 +248,12 @@ class World:
             LinkError: An import cannot be served.
             StorageModError: ``init`` failed.
         """
-        _check_amount("balance", balance, BALANCE_MAX)
+        check_amount("balance", balance, BALANCE_MAX)
         contract = Contract.load(code, name=name, limits=self._limits)
         bound = {link: Address(target) for link, target in (links or {}).items()}
         if args and init is None:
             raise ValidationError("args are given, but no init method to call with them")
-        with self._exclusive():
+        with self._exclusive(writing=True):
             deployer = self.account(DEFAULT_SENDER)
             target = deployed_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
             deployment = Deployment(self._state.store.accounts, self._limits, target, contract, bound)
@@ -204,7 +262,7 @@ class World:
             try:
                 self._state.commit(deployment.changes(DEFAULT_SENDER, balance=balance, policy=_policy(policy)))
                 if init is not None:
-                    self._run(self._message(target, init, args), commit=True).raise_for_error()
+                    self._run(Request(target, DEFAULT_SENDER, init, args), commit=True).raise_for_error()
             except BaseException:
                 self._state.undo(mark)
                 raise
@@ -239,10 +297,9 @@ class World:
             ValidationError: The transaction cannot start: no such method, wrong arguments, a sender that cannot pay.
             StateError: Another transaction is open on this world.
         """
-        with self._exclusive():
-            return self._run(
-                self._message(Address(to), method, args, data=data, sender=sender, value=value, gas=gas), commit=True
-            )
+        source = DEFAULT_SENDER if sender is None else sender
+        with self._exclusive(writing=True):
+            return self._run(Request(to, source, method, args, data, value, gas), commit=True)
 
     def call(
         self,
@@ -261,98 +318,56 @@ class World:
             ValidationError: It cannot start.
             StateError: A transaction is open on this world.
         """
+        source = DEFAULT_SENDER if sender is None else sender
         with self._exclusive():
-            return self._run(
-                self._message(Address(to), method, args, data=data, sender=sender, value=value, gas=gas), commit=False
-            )
+            return self._run(Request(to, source, method, args, data, value, gas), commit=False)
 
-    def _message(
-        self,
-        to: Address,
-        method: str | None,
-        args: Sequence[object],
-        *,
-        data: bytes = b"",
-        sender: Address | str | int | None = None,
-        value: int = 0,
-        gas: int = DEFAULT_GAS,
-    ) -> Message:
-        """Check what a transaction is made of."""
-        source = DEFAULT_SENDER if sender is None else Address(sender)
-        _check_amount("value", value, BALANCE_MAX)
-        _check_amount("gas", gas, GAS_MAX)
-        if not isinstance(data, bytes | bytearray):
-            raise ValidationError(f"call data is bytes, not {data!r}")
-        if value > self.account(source).balance:
-            raise ValidationError(
-                f"{self.label(source)} has a balance of {self.account(source).balance:,} and cannot pay {value:,}"
-            )
-        values: tuple[Value, ...] = ()
-        if method is not None:
-            values = self._values(to, method, args)
-            if data:
-                raise ValidationError("a transaction has a method or call data, not both")
-        elif args:
-            raise ValidationError("arguments are given, but no method to call with them")
-        elif self.account(to).code:
-            self._values(to, MAIN, ())
-        return Message(
-            kind=CallKind.CALL,
-            address=to,
-            code_address=to,
-            caller=source,
-            value=value,
-            gas=gas,
-            static=False,
-            method=method,
-            args=values,
-            data=bytes(data),
-        )
-
-    def _values(self, to: Address, method: str, args: Sequence[object]) -> tuple[Value, ...]:
-        contract = self._contract_at(to)
-        if contract is None:
-            raise ValidationError(f"there is no contract at {self.label(to)} to call {method!r} of")
-        try:
-            return to_values(method, contract.entry_point(method), args)
-        except ValidationError as error:
-            error.at(self.label(to))
-            raise
-
-    def _run(self, message: Message, *, commit: bool) -> Receipt:
-        recorder = Recorder(self._limits.trace_events_max) if self._trace else None
-        observers: tuple[Observer, ...] = self._observers if recorder is None else (recorder, *self._observers)
+    def _run(self, request: Request, *, commit: bool) -> Receipt:
+        store = self._state.store
+        message = request.message(store.accounts, self._limits)
+        recorder = None
+        if self._trace:
+            recorder = Recorder(self._limits.trace_events_max, wants_pages=self._trace == "pages")
         transaction = Transaction(
-            self._state.store, self._backend, limits=self._limits, label=self.label, observers=observers
+            store,
+            self._backend,
+            limits=self._limits,
+            label=self.label,
+            observers=self._observers if recorder is None else (recorder, *self._observers),
         )
         sender = transaction.accounts[message.caller]
         transaction.accounts[message.caller] = attrs.evolve(sender, nonce=sender.nonce + 1)
         changes = ChangeSet()
+
+        def finish(answer: Answer) -> None:
+            nonlocal changes
+            if answer.outcome is Outcome.OK:
+                changes = transaction.changes()
+                if commit:
+                    self._state.commit(changes)
+
         try:
-            answer = transaction.run(message)
+            answer = transaction.run(message, finish)
         except StorageModError as error:
-            if not error.aborts:
+            if not error.aborts or isinstance(error, StateError):
                 raise
             answer = Answer(Outcome.FAILED, error=error, gas_used=message.gas)
-        if answer.outcome is Outcome.OK:
-            changes = transaction.changes()
-            if commit:
-                self._state.commit(changes)
-        return Receipt(
-            outcome=answer.outcome,
-            value=_value(answer),
-            output=answer.output,
-            error=answer.error,
-            gas_used=answer.gas_used,
-            logs=tuple(transaction.logs) if answer.outcome is Outcome.OK else (),
-            changes=_storage_changes(changes),
-            trace=None if recorder is None else recorder.trace(self._labels()),
-        )
+        logs = transaction.logs if answer.outcome is Outcome.OK else ()
+        return receipt_of(answer, logs, changes, None if recorder is None else recorder.trace(self._labels()))
 
     # Pieces
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def _exclusive(self, *, writing: bool = False) -> Iterator[None]:
+        if self._closed:
+            raise StateError("the world is closed")
+        if os.getpid() != self._process:
+            raise StateError(
+                f"the world belongs to process {self._process}, and this is a fork of it",
+                hint="make or open a world in each process",
+            )
+        if writing and self._read_only:
+            raise StateError("the world was opened to be read only", hint="call() works; it never commits")
         if not self._busy.acquire(blocking=False):
             raise StateError(
                 "a transaction is open on this world already",
@@ -375,26 +390,6 @@ class World:
 
     def _commit_account(self, address: Address, account: Account) -> None:
         self._state.commit(ChangeSet({address: (self.account(address), account)}))
-
-
-def _value(answer: Answer) -> Value | tuple[Value, ...] | None:
-    if len(answer.values) == 1:
-        return answer.values[0]
-    return answer.values or None
-
-
-def _storage_changes(changes: ChangeSet) -> Mapping[Address, tuple[StorageChange, ...]]:
-    by_address: dict[Address, list[StorageChange]] = {}
-    for (address, region), written in sorted(changes.regions.items()):
-        runs = [StorageChange(region, run.offset, run.old, run.new) for run in merged_runs(written.pages)]
-        if runs:
-            by_address.setdefault(address, []).extend(runs)
-    return MappingProxyType({address: tuple(runs) for address, runs in by_address.items()})
-
-
-def _check_amount(what: str, amount: object, maximum: int) -> None:
-    if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= maximum:
-        raise ValidationError(f"{what} is an integer from 0 to {maximum:,}, not {amount!r}")
 
 
 def _policy(policy: ReentryPolicy | str) -> ReentryPolicy:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -99,12 +98,43 @@ def test_path_that_is_not_there_and_a_folder_without_contracts_are_errors(run: R
     assert "error: empty is a folder without any .wat or .wasm file" in ran.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_file_that_may_not_be_read_is_an_error(run: Run, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("dangling.wat", "No such file or directory"),
+        ("a.wat/b.wat", "Not a directory"),
+        ("loop.wat", "Too many levels of symbolic links"),
+        ("n" * 300, "File name too long"),
+    ],
+)
+def test_file_that_cannot_be_read_is_an_error_that_says_why(run: Run, folder: Path, path: str, reason: str) -> None:
     (folder / "a.wat").write_text(GOOD)
-    (folder / "a.wat").chmod(0)
+    (folder / "dangling.wat").symlink_to("nowhere")
+    (folder / "loop.wat").symlink_to("loop.wat")
 
-    assert "a.wat cannot be read: Permission denied" in run("compile", "a.wat").err
+    ran = run("compile", "a.wat", path)
+
+    assert (ran.status, ran.err) == (2, f"error: {path} cannot be read: {reason}\n")
+    assert ran.out.splitlines()[-1] == "1 contract compiled, 1 failed"
+
+
+def test_excerpt_of_a_long_line_is_the_part_with_the_fault(run: Run, folder: Path) -> None:
+    (folder / "long.wat").write_text(f"(module {'(func) ' * 100}(func bad) {'(func) ' * 100})")
+
+    _, excerpt, caret = run("compile", "long.wat").err.splitlines()
+
+    assert len(excerpt) < 120
+    assert excerpt[caret.index("^") :].startswith("bad)")
+
+
+def test_fault_in_a_prelude_line_has_an_excerpt_that_can_be_read(run: Run, folder: Path) -> None:
+    (folder / "a.wat").write_text("(module\n  ;; @storage\n  (func))")  # without the memory that preludes want
+
+    ran = run("compile", "a.wat")
+
+    assert ran.err.startswith("error: a.wat:2:")
+    assert "$memory" in ran.err.splitlines()[0]
+    assert max(map(len, ran.err.splitlines())) < 120
 
 
 def test_file_that_is_named_twice_is_compiled_once(run: Run, folder: Path) -> None:
@@ -135,4 +165,6 @@ def test_json_is_one_document_with_every_file(run: Run, folder: Path) -> None:
     assert (shown["schema"], shown["ok"]) == ("storagemod.compile/1", False)
     assert [file["ok"] for file in shown["files"]] == [False, True]
     assert shown["files"][0]["error"]["type"] == "ValidationError"
+    assert shown["files"][0]["error"]["message"].startswith("a.wat:1:2: ")
+    assert shown["files"][1]["error"] is None
     assert shown["files"][1]["entry_points"] == {"f": "(func (param i32) (result i64))"}

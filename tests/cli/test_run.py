@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import storagemod
+from storagemod.scenario.fixtures import scenario_names
 from tests.golden import check_golden
 
 from .conftest import Run
@@ -73,11 +78,32 @@ def test_scenario_that_is_as_expected_has_status_zero(run: Run, scenario: Path) 
     assert ran.out.splitlines()[-1] == "3 of 3 transactions as expected (single)"
 
 
-@pytest.mark.parametrize("name", ["bank/robbed", "bank/safe", "counter/counter", "exchange/change"])
-def test_scenarios_that_come_with_the_contracts_are_as_expected(run: Run, option: str, name: str) -> None:
-    ran = run("run", WAT / f"{name}.toml", "--link", option)
+@pytest.mark.parametrize("name", scenario_names())
+def test_scenarios_that_come_with_the_contracts_are_as_expected_by_file_and_by_name(
+    run: Run, option: str, name: str
+) -> None:
+    by_file, by_name = (run("run", what, "--link", option) for what in (WAT / f"{name}.toml", name))
 
-    assert (ran.status, ran.err) == (0, "")
+    assert (by_file.status, by_file.err) == (0, "")
+    assert by_name.out == by_file.out.replace(str(WAT / f"{name}.toml"), name)
+
+
+@pytest.mark.usefixtures("scenario")
+def test_file_goes_before_a_scenario_of_that_name_and_a_name_that_is_near_is_suggested(
+    run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "safe").write_text('[[transactions]]\nname = "mine"\nto = "0x1"\n')
+
+    assert "mine" in run("run", "bank/safe").out
+    ran = run("run", "bank/robed")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("error: bank/robed cannot be read: No such file or directory (did you mean bank/robbed")
+
+
+@pytest.mark.usefixtures("scenario")
+def test_option_that_is_named_twice_is_run_once(run: Run) -> None:
+    assert run("run", "counter.toml", "--link", "methods", "--link", "methods").out.count("linked as methods") == 1
 
 
 def test_several_options_are_run_one_after_the_other(run: Run, scenario: Path) -> None:
@@ -111,8 +137,39 @@ def test_json_is_one_document_with_every_run_receipt_and_difference(run: Run) ->
     assert first["transactions"][2]["receipt"]["error"]["type"] == "OutOfGasError"
 
 
-def test_same_run_prints_the_same_bytes(run: Run, scenario: Path) -> None:
-    assert run("run", scenario, "-vvvv", "--json").out == run("run", scenario, "-vvvv", "--json").out
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run", "counter.toml", "--json", "--link", "single", "--link", "methods"],
+        ["run", "counter.toml", "-vvvv"],
+        ["compile", ".", "--json"],
+        ["inspect", "counter.wat", "--json"],
+    ],
+)
+def test_same_input_prints_the_same_bytes_in_every_process(scenario: Path, args: list[str]) -> None:
+    printed = [
+        subprocess.run(
+            [sys.executable, "-m", "storagemod", *args],
+            cwd=scenario.parent,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(storagemod.__file__).parents[1])},
+            capture_output=True,
+            check=False,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+
+    assert printed[0] == printed[1] != b""
+
+
+@pytest.mark.usefixtures("scenario")
+def test_json_of_a_scenario_is_the_golden_file(run: Run) -> None:
+    check_golden(GOLDEN / "run_counter.json", run("run", "counter.toml", "--json").out)
+
+
+def test_json_is_nothing_where_a_scenario_cannot_be_run(run: Run, scenario: Path) -> None:
+    scenario.write_text("")
+
+    assert run("run", scenario, "--json").out == ""
 
 
 def test_transaction_that_is_refused_as_expected_is_fine(run: Run, scenario: Path) -> None:
@@ -131,7 +188,7 @@ def test_transaction_that_is_refused_as_expected_is_fine(run: Run, scenario: Pat
             SCENARIO.replace("expect.value", "expect.valeu"),
             'counter.toml:12: unknown key "valeu" (did you mean "value"?)',
         ),
-        (SCENARIO.replace("counter.wat", "none.wat"), 'counter.toml:4: contract "counter": none.wat cannot be read'),
+        (SCENARIO.replace("counter.wat", "none.wat"), 'counter.toml:5: contract "counter": none.wat cannot be read'),
         (SCENARIO.replace('"add"', '"ad"'), "counter.toml:7: transaction \"count to two\": counter: no method 'ad'"),
         (
             SCENARIO.replace("args = [2]", ""),

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from contextlib import ExitStack
+import itertools
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
+from typing import Any
 
 import attrs
 import pytest
+from attrs import Factory, frozen
 
 from storagemod import Contract, Limits, Receipt, Snapshot, World
 from storagemod.errors import ValidationError
 from storagemod.limits import GAS_MAX
+from storagemod.pages import BACKENDS, why_unavailable
+from storagemod.pages.protection import NoProtection
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, Script
 from storagemod.types import Address, ReentryPolicy
 
 from .reference import Account, Prediction, ReferenceWorld
-
-OPTIONS = ("single", "regions", "methods")
 
 LIMITS = Limits(call_depth_max=5, storage_pages_max=4)
 """Small, so that they are reached."""
@@ -37,91 +39,163 @@ _GAS_DIVISOR = 32
 and no script makes half as many calls as there are shares."""
 
 
-class SideBySide:
-    """The model, and a world for each linking option."""
+@frozen(eq=False)
+class Kind:
+    """One way to make a world of which the model has to be true.
 
-    def __init__(self, options: Sequence[str] = OPTIONS, *, spare: bool = False) -> None:
-        self.spare = spare
-        self.worlds = {option: World(limits=LIMITS, trace=option == "single") for option in options}
-        first = next(iter(self.worlds.values()))
-        self.sender = first.default_sender
-        self.model = ReferenceWorld(
-            self.sender,
-            first.account(self.sender).balance,
-            call_depth_max=LIMITS.call_depth_max,
-            storage_pages_max=LIMITS.storage_pages_max,
-            spare=spare,
+    Attributes:
+        name: What to call it where it went wrong.
+        option: The linking option of its puppets.
+        world: Arguments for ``World``, besides the limits.
+        protected: Whether it protects pages, as in ``ReferenceWorld``.
+    """
+
+    name: str
+    option: str
+    world: dict[str, Any] = Factory(dict)
+    protected: bool = False
+
+
+def kinds_of(options: Iterable[str], trackers: Iterable[str]) -> tuple[Kind, ...]:
+    """Kinds that differ in the linking option and in how storage is mapped.
+
+    Only the first has traces: listening must change nothing, so what has none agrees with what has.
+    """
+    pairs = list(itertools.product(trackers, options))
+    return tuple(
+        Kind(
+            f"{tracker}, {option}",
+            option,
+            {"tracker": tracker, "trace": number == 0},
+            protected=BACKENDS[tracker].protect is not NoProtection,
         )
-        self._snapshots: list[tuple[dict[Address, Account], list[Snapshot]]] = []
-        self._digests: dict[tuple[str, bytes], bytes] = {}
-        self._roots: dict[tuple[str, bytes], bytes] = {}
+        for number, (tracker, option) in enumerate(pairs)
+    )
+
+
+OPTIONS = ("single", "regions", "methods")
+
+TRACKERS = tuple(name for name, backend in BACKENDS.items() if why_unavailable(backend) is None)
+"""Those that work here."""
+
+KINDS = kinds_of(OPTIONS, TRACKERS)
+
+KINDS_WITH_SPARE = kinds_of(["regions"], TRACKERS)
+"""Those whose puppets have the region ``spare``."""
+
+
+class SideBySide:
+    """The model, and a world of each kind.
+
+    Where only some kinds protect pages, there is a model for these and one for the others. States that are equal have
+    one state root, under all kinds.
+
+    Args:
+        kinds: The worlds.
+        spare: Whether the puppets of these worlds have the region ``spare``. It must be so for all of them.
+        model: What foretells: another class only where the model is itself under test.
+    """
+
+    def __init__(
+        self, kinds: Sequence[Kind] = KINDS, *, spare: bool = False, model: type[ReferenceWorld] = ReferenceWorld
+    ) -> None:
+        self.worlds = {kind: World(limits=LIMITS, **kind.world) for kind in kinds}
+        first = self.worlds[kinds[0]]
+        self.sender = first.default_sender
+        self.models = {
+            protected: model(
+                self.sender,
+                first.account(self.sender).balance,
+                call_depth_max=LIMITS.call_depth_max,
+                storage_pages_max=LIMITS.storage_pages_max,
+                spare=spare,
+                protected=protected,
+            )
+            for protected in dict.fromkeys(kind.protected for kind in kinds)
+        }
+        self._snapshots: list[tuple[list[dict[Address, Account]], list[Snapshot]]] = []
+        self._digests: dict[bytes, bytes] = {}
+        self._roots: dict[bytes, bytes] = {}
 
     @classmethod
     def with_puppets(
         cls,
         policies: Sequence[ReentryPolicy] = (ReentryPolicy.ALLOW,) * len(PUPPETS),
-        options: Sequence[str] = OPTIONS,
+        kinds: Sequence[Kind] = KINDS,
         *,
         spare: bool = False,
+        model: type[ReferenceWorld] = ReferenceWorld,
     ) -> SideBySide:
         """Worlds with the three puppets in them."""
-        both = cls(options, spare=spare)
+        both = cls(kinds, spare=spare, model=model)
         for address, policy in zip(PUPPETS, policies, strict=True):
             both.deploy(address, PUPPET_BALANCE, policy)
         return both
 
+    @property
+    def model(self) -> ReferenceWorld:
+        """The model of the first kind. They all have their puppets in the same places."""
+        return next(iter(self.models.values()))
+
     def deploy(self, address: Address, balance: int, policy: ReentryPolicy) -> None:
-        self.model.deploy(address, balance, policy)
-        for option, world in self.worlds.items():
-            world.deploy(_puppet(option), address=address, balance=balance, policy=policy)
+        for model in self.models.values():
+            model.deploy(address, balance, policy)
+        for kind, world in self.worlds.items():
+            world.deploy(_puppet(kind.option), address=address, balance=balance, policy=policy)
         self.compare_states()
 
     def fund(self, address: Address, balance: int) -> None:
-        self.model.fund(address, balance)
-        for world in self.worlds.values():
-            world.fund(address, balance)
+        for each in (*self.models.values(), *self.worlds.values()):
+            each.fund(address, balance)
         self.compare_states()
 
     def load_storage(self, address: Address, region: str, data: bytes, offset: int) -> None:
-        self.model.load_storage(address, region, data, offset)
-        for world in self.worlds.values():
-            world.load_storage(address, region, data, offset=offset)
+        for each in (*self.models.values(), *self.worlds.values()):
+            each.load_storage(address, region, data, offset=offset)
         self.compare_states()
 
     def transact(
         self, to: Address, script: Script, *, sender: Address | None = None, value: int = 0, commit: bool = True
     ) -> Prediction | None:
-        """Run a transaction everywhere, and give what the model foretold; ``None`` if the sender cannot pay."""
+        """Run a transaction everywhere, and give what is foretold for the first kind.
+
+        Where the sender cannot pay, nothing runs, and ``None`` is foretold.
+        """
         sender = sender or self.sender
+        predictions = {
+            protected: model.transact(to, script, sender=sender, value=value, commit=commit)
+            if value <= model.accounts[sender].balance
+            else None
+            for protected, model in self.models.items()
+        }
         data = bytes(with_gas(script))
-        predicted = None
-        if value <= self.model.accounts[sender].balance:
-            predicted = self.model.transact(to, script, sender=sender, value=value, commit=commit)
-        for option, world in self.worlds.items():
-            run = world.transact if commit else world.call
+        for kind, world in self.worlds.items():
+            predicted = predictions[kind.protected]
+            run = functools.partial(world.transact if commit else world.call, to, data=data, gas=GAS_MAX)
             if predicted is None:
                 with pytest.raises(ValidationError, match="cannot pay"):
-                    run(to, data=data, sender=sender, value=value, gas=GAS_MAX)
+                    run(sender=sender, value=value)
             else:
-                compare_receipt(option, predicted, run(to, data=data, sender=sender, value=value, gas=GAS_MAX))
+                compare_receipt(kind.name, predicted, run(sender=sender, value=value))
         self.compare_states()
-        return predicted
+        return next(iter(predictions.values()))
 
     def begin_snapshot(self) -> None:
+        accounts = [deepcopy(model.accounts) for model in self.models.values()]
         snapshots = [world.snapshot() for world in self.worlds.values()]
         for snapshot in snapshots:
             snapshot.__enter__()
-        self._snapshots.append((deepcopy(self.model.accounts), snapshots))
+        self._snapshots.append((accounts, snapshots))
 
     def end_snapshot(self, *, keep: bool) -> None:
         accounts, snapshots = self._snapshots.pop()
         if not keep:
-            self.model.accounts = accounts
+            for model, before in zip(self.models.values(), accounts, strict=True):
+                model.accounts = before
         for snapshot in snapshots:
-            with ExitStack() as stack:
-                stack.push(snapshot)
-                if keep:
-                    snapshot.keep()
+            if keep:
+                snapshot.keep()
+            snapshot.__exit__(None, None, None)
         self.compare_states()
 
     @property
@@ -130,33 +204,31 @@ class SideBySide:
 
     def compare_states(self) -> None:
         """Every account and every byte of storage, and the state root."""
-        for option, world in self.worlds.items():
-            for address in {*self.model.accounts, *world.accounts()}:
-                compare_account(option, self.model.accounts[address], world, address)
-        digest = self.model.digest()
-        for option, world in self.worlds.items():
-            # One root for all options, but where a region is in use that only one of them has.
-            scope = option if self.spare else ""
-            root = world.state_root
-            assert self._roots.setdefault((scope, digest), root) == root, f"{option}: equal states have two roots"
-            assert self._digests.setdefault((scope, root), digest) == digest, f"{option}: two states have one root"
+        digests = {protected: model.digest() for protected, model in self.models.items()}
+        for kind, world in self.worlds.items():
+            model = self.models[kind.protected]
+            for address in {*model.accounts, *world.accounts()}:
+                compare_account(kind.name, model.accounts[address], world, address)
+            digest, root = digests[kind.protected], world.state_root
+            assert self._roots.setdefault(digest, root) == root, f"{kind.name}: equal states have two roots"
+            assert self._digests.setdefault(root, digest) == digest, f"{kind.name}: two states have one root"
 
 
-def compare_receipt(option: str, predicted: Prediction, receipt: Receipt) -> None:
+def compare_receipt(kind: str, predicted: Prediction, receipt: Receipt) -> None:
     """Check one receipt, the parts that tell most first."""
-    assert receipt.outcome is predicted.outcome, f"{option}: outcome, {receipt.error}"
-    assert receipt.output == predicted.output, f"{option}: output"
+    assert receipt.outcome is predicted.outcome, f"{kind}: outcome, {receipt.error}"
+    assert receipt.output == predicted.output, f"{kind}: output"
     logs = tuple((log.address, log.topics, log.data) for log in receipt.logs)
-    assert logs == predicted.logs, f"{option}: logs"
+    assert logs == predicted.logs, f"{kind}: logs"
     changes = {address: tuple(map(attrs.astuple, runs)) for address, runs in receipt.changes.items()}
-    assert changes == predicted.changes, f"{option}: changes"
-    assert receipt.ok is (receipt.error is None), f"{option}: error"
+    assert changes == predicted.changes, f"{kind}: changes"
+    assert receipt.ok is (receipt.error is None), f"{kind}: error"
 
 
-def compare_account(option: str, expected: Account, world: World, address: Address) -> None:
+def compare_account(kind: str, expected: Account, world: World, address: Address) -> None:
     """Check one account and its storage."""
     account = world.account(address)
-    where = f"{option}: {address}"
+    where = f"{kind}: {address}"
     assert account.nonce == expected.nonce, f"{where}: nonce"
     assert account.balance == expected.balance, f"{where}: balance"
     assert bool(account.code) is bool(expected.regions), f"{where}: code"

@@ -24,6 +24,9 @@ BALANCE_MAX = 2**128 - 1
 OUTPUT_MAX = 2**20
 OWN_MEMORY = 1_024
 
+_WRITES = (puppet.Store, puppet.Store8, puppet.CopyIn, puppet.SpareStore)
+_ON_SPARE = (puppet.SpareLoad, puppet.SpareStore, puppet.SpareSize, puppet.SpareGrow)
+
 Log: TypeAlias = tuple[Address, tuple[bytes, ...], bytes]
 """Who emitted it, its topics, its data."""
 
@@ -110,15 +113,25 @@ class ReferenceWorld:
         call_depth_max: As in ``storagemod.Limits``.
         storage_pages_max: As in ``storagemod.Limits``.
         spare: Whether puppets have the region ``spare``, which only the linking option ``regions`` gives them.
+        protected: Whether pages are: then an access to a hole (5) and a write in a static call (6) fail as they are
+            made. If not, writes are found afterwards, by what they changed.
     """
 
     def __init__(
-        self, sender: Address, sender_balance: int, *, call_depth_max: int, storage_pages_max: int, spare: bool
+        self,
+        sender: Address,
+        sender_balance: int,
+        *,
+        call_depth_max: int,
+        storage_pages_max: int,
+        spare: bool,
+        protected: bool,
     ) -> None:
         self.sender = sender
         self.call_depth_max = call_depth_max
         self.storage_pages_max = storage_pages_max
         self.spare = spare
+        self.protected = protected
         self.accounts: defaultdict[Address, Account] = defaultdict(Account)
         self.accounts[sender].balance = sender_balance
         self.logs: list[Log] = []
@@ -182,22 +195,25 @@ class ReferenceWorld:
         return Prediction(outcome, output, tuple(self.logs), changes)
 
     def _call(self, call: Call) -> tuple[Outcome, bytes]:
-        """Run a call; if it does not end well, it leaves nothing behind (4) but memory that cannot shrink (5)."""
+        """Run a call, and give its outcome and its output."""
         accounts, logs = deepcopy(self.accounts), list(self.logs)
         try:
             self._enter(call)
         except Failed:
-            outcome, output = Outcome.FAILED, b""
+            self._undo(accounts, logs)
+            return Outcome.FAILED, b""
         except Reverted:
-            outcome, output = Outcome.REVERTED, bytes(call.output)
-        else:
-            return Outcome.OK, bytes(call.output)
+            self._undo(accounts, logs)
+            return Outcome.REVERTED, bytes(call.output)
+        return Outcome.OK, bytes(call.output)
+
+    def _undo(self, accounts: defaultdict[Address, Account], logs: list[Log]) -> None:
+        """Put back what was there before a call (4). Memory cannot shrink: it stays as long, as zeros (5)."""
         for address, account in accounts.items():
             for name, region in account.regions.items():
                 longer = len(self.accounts[address].regions[name].memory) - len(region.memory)
                 region.memory.extend(bytes(longer))
         self.accounts, self.logs = accounts, logs
-        return outcome, output
 
     def _enter(self, call: Call) -> None:
         """Let a call in, or fail it before any of its code runs."""
@@ -289,38 +305,41 @@ class ReferenceWorld:
                 self._access(call, operation)
 
     def _access(self, call: Call, operation: Operation) -> None:
-        """Carry out an operation on storage. What leaves the memory, the hole counted, traps."""
-        memory = self._region(call, "memory").memory
+        """Carry out an operation on storage."""
+        memory = self._region(call, operation).memory
         match operation:
-            case puppet.Load(offset):
-                _append(call, memory[_bytes(memory, offset, 8)])
-            case puppet.Store(offset, value):
-                memory[_bytes(memory, offset, 8)] = _i64(value)
+            case puppet.Load(offset) | puppet.SpareLoad(offset):
+                _append(call, memory[self._bytes(call, operation, offset, 8)])
+            case puppet.Store(offset, value) | puppet.SpareStore(offset, value):
+                memory[self._bytes(call, operation, offset, 8)] = _i64(value)
             case puppet.Store8(offset, value):
-                memory[_bytes(memory, offset, 1)] = bytes([value])
+                memory[self._bytes(call, operation, offset, 1)] = bytes([value])
             case puppet.CopyIn(offset, data):
-                memory[_bytes(memory, offset, len(data))] = data
+                memory[self._bytes(call, operation, offset, len(data))] = data
             case puppet.CopyOut(offset, length):
-                _append(call, memory[_bytes(memory, offset, length)])
-            case puppet.Size():
+                _append(call, memory[self._bytes(call, operation, offset, length)])
+            case puppet.Size() | puppet.SpareSize():
                 _append(call, _i32(len(memory) // WASM_PAGE))
-            case puppet.Grow(pages):
+            case puppet.Grow(pages) | puppet.SpareGrow(pages):
                 _append(call, _i32(self._grow(memory, pages)))
-            case puppet.SpareLoad(offset):
-                memory = self._region(call, "spare").memory
-                _append(call, memory[_bytes(memory, offset, 8)])
-            case puppet.SpareStore(offset, value):
-                memory = self._region(call, "spare").memory
-                memory[_bytes(memory, offset, 8)] = _i64(value)
-            case puppet.SpareSize():
-                _append(call, _i32(len(self._region(call, "spare").memory) // WASM_PAGE))
-            case puppet.SpareGrow(pages):
-                _append(call, _i32(self._grow(self._region(call, "spare").memory, pages)))
             case _:
                 raise NotImplementedError(f"the model does not know {operation!r}")
 
-    def _region(self, call: Call, name: str) -> Region:
-        region = self.accounts[call.address].regions.get(name)
+    def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
+        """These bytes of a memory, if it has them: what leaves the memory, the hole counted, traps."""
+        end = offset + length
+        if end > len(self._region(call, operation).memory):
+            raise Failed
+        if self.protected and length:
+            hole = call.storage_before[_region_name(operation)].hole
+            if max(offset, hole.start) < min(end, hole.stop):
+                raise Failed
+            if call.static and isinstance(operation, _WRITES):
+                raise Failed
+        return slice(offset, end)
+
+    def _region(self, call: Call, operation: Operation) -> Region:
+        region = self.accounts[call.address].regions.get(_region_name(operation))
         if region is None:
             raise Failed
         return region
@@ -362,11 +381,8 @@ def _operations(script: Script | bytes) -> tuple[Operation, ...]:
     return ()
 
 
-def _bytes(memory: bytearray, offset: int, length: int) -> slice:
-    """These bytes of a memory, if it has them."""
-    if offset + length > len(memory):
-        raise Failed
-    return slice(offset, offset + length)
+def _region_name(operation: Operation) -> str:
+    return "spare" if isinstance(operation, _ON_SPARE) else "memory"
 
 
 def _append(call: Call, data: bytes) -> None:

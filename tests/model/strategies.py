@@ -51,6 +51,8 @@ def _weighted(*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T
 
 
 accounts = st.sampled_from([*PUPPETS * 3, EMPTY, LATE])
+senders = st.none() | accounts
+"""``None`` is the default sender."""
 policies = st.sampled_from([*[ReentryPolicy.ALLOW] * 6, *ReentryPolicy])
 _kinds = st.sampled_from([*[CallKind.CALL] * 4, *CallKind])
 
@@ -76,6 +78,9 @@ _near_a_hole = st.sampled_from([*[WASM_PAGE - 8] * 12, WASM_PAGE - 4, WASM_PAGE,
 integers = st.sampled_from([1, 2, 0, -1, 2**63 - 1, -(2**63)]) | st.integers(-(2**63), 2**63 - 1)
 
 data = st.sampled_from([b"x", b"", b"\0", bytes(8), bytes(range(16)), b"\xff" * 40, b"page" * 1_100])
+
+loads = st.tuples(_inside | st.sampled_from([2 * WASM_PAGE - 4_100, 3 * WASM_PAGE, 3 * WASM_PAGE + 5_000]), data)
+"""Offsets and bytes to write into storage from outside, which makes it as long as that takes."""
 
 _lengths = st.sampled_from([1, 0, 8, 17, 4_096, 5_000])
 

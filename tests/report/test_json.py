@@ -14,6 +14,14 @@ def test_document_begins_with_its_schema_and_ends_with_a_newline() -> None:
     assert text == '{\n  "schema": "storagemod.run/1",\n  "b": 1,\n  "a": 18446744073709551616\n}\n'
 
 
+def test_document_is_ascii_so_that_it_is_the_same_bytes_wherever_it_is_written() -> None:
+    text = document("run", {"name": "日本 \x7f\x1b\U0001f600"})
+
+    assert text.isascii()
+    assert "\x1b" not in text
+    assert json.loads(text)["name"] == "日本 \x7f\x1b\U0001f600"
+
+
 def test_trace_of_everything_is_json_that_keeps_its_order() -> None:
     shown = trace_to_json(robbery())
     attack, withdraw, receive, again, delegate, total = shown["calls"]
@@ -79,6 +87,21 @@ def test_receipt_of_a_failed_transaction_names_the_causes_nearest_first() -> Non
     )
     assert [(cause["code"], cause["contract"]) for cause in shown["error"]["causes"]] == [("unreachable", "bad")]
     assert [call["method"] for call in shown["trace"]["calls"]] == ["g", "f"]
+
+
+def test_error_that_comes_from_many_calls_down_is_told_in_little_room() -> None:
+    world = World()
+    deep = """(module (import "contract:self" "f" (func $f (param i32)))
+      (func (export "f") (param i32)
+        (if (i32.eqz (local.get 0)) (then unreachable))
+        (call $f (i32.sub (local.get 0) (i32.const 1)))))"""
+    world.deploy(deep, address=1, links={"self": 1}, name="deep")
+
+    shown = receipt_to_json(world.transact(1, "f", 300))["error"]
+
+    assert len(shown["causes"]) == 300
+    assert "did not end well: deep at call depth 301: `unreachable` was executed" in shown["message"]
+    assert max(len(cause["message"]) for cause in shown["causes"]) < 200
 
 
 def test_receipt_of_a_transaction_that_went_well_has_values_changes_and_logs() -> None:

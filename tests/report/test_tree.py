@@ -6,12 +6,13 @@ import pytest
 from rich.console import Console
 
 from storagemod.errors import DeadlineError, TrapError
-from storagemod.events import CallEnded, StorageWritten
-from storagemod.report import render_tree, render_tree_rich
-from storagemod.types import Outcome
+from storagemod.events import CallEnded, PagesTouched, StorageWritten
+from storagemod.report import render_tree, render_tree_rich, trace_to_json
+from storagemod.trace import Recorder
+from storagemod.types import CallKind, Outcome
 from tests.golden import check_golden
 
-from .traces import BANK, change, ended, failing, nested, record, robbery, started
+from .traces import BANK, THIEF, change, ended, failing, nested, record, robbery, started, word
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -65,12 +66,12 @@ def test_long_message_of_an_error_is_one_short_line() -> None:
     assert len(last) < 250
 
 
-def test_trace_that_was_cut_says_so() -> None:
+def test_trace_that_was_cut_and_call_that_did_not_end_say_so() -> None:
     shown = render_tree(record(started(0, BANK, "f"), started(1, BANK, "g"), ended(1), events_max=1))
 
     assert shown.splitlines() == [
         "[?] bank::f()",
-        "  └─ ← [Cut] the trace ends before this call does",
+        "  └─ ← [Aborted] the transaction ended before this call did",
         "… 1 later event is missing: the trace reached its limit",
     ]
 
@@ -107,3 +108,42 @@ def test_call_that_failed_because_of_its_callee_does_not_repeat_why() -> None:
 
     assert render_tree(trace).count("unreachable") == 1
     assert render_tree(trace).endswith("  └─ ← [Trap] a call that it made failed")
+
+
+def test_label_that_a_file_chose_cannot_speak_to_the_terminal() -> None:
+    recorder = Recorder(10)
+    recorder(started(0, BANK, kind=CallKind.DELEGATE, code_address=THIEF))
+    shown = render_tree(recorder.trace({BANK: "a\nb", THIEF: "\x1b[31mred"}))
+
+    assert shown.splitlines()[0] == r"[?] \x1b[31mred::main() [delegate] on storage of a\nb"
+
+
+def test_word_that_has_a_name_is_told_with_it_and_others_without() -> None:
+    trace = record(
+        started(0, BANK, "f"),
+        StorageWritten(0, BANK, (change(0, bytes(24), word(1) + word(2) + word(3)), change(64, 0, b"a name.."))),
+        ended(0),
+    )
+    names = {(BANK, "memory", 8): "total", (BANK, "memory", 64): "title", (THIEF, "memory", 0): "not this one"}
+
+    assert [line.strip(" ├─") for line in render_tree(trace, names=names).splitlines()[1:-1]] == [
+        "memory[0x0] 0 -> 1",
+        "memory[0x8] (total) 0 -> 2",
+        "memory[0x10] 0 -> 3",
+        "memory[0x40..0x48] (title) 0x0000000000000000 -> 0x61206e616d652e2e",
+    ]
+    assert render_tree_rich(trace, names=names).plain == render_tree(trace, names=names)
+
+
+def test_pages_that_a_call_touched_first_are_told_as_runs() -> None:
+    trace = record(started(0, BANK, "f"), PagesTouched(0, BANK, "memory", ((0, 1), (3, 2))), ended(0))
+
+    assert render_tree(trace).splitlines()[1] == "  ├─ memory touched first: pages 0, 3-4"
+    assert trace_to_json(trace)["calls"][0]["steps"] == [
+        {
+            "type": "pages_touched",
+            "address": str(BANK),
+            "region": "memory",
+            "runs": [{"first": 0, "count": 1}, {"first": 3, "count": 2}],
+        }
+    ]

@@ -7,7 +7,16 @@ import wasmtime
 
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.scenario import fixtures
-from storagemod.scenario.fixtures import fixture, fixture_names, needs_prelude, option_names, prelude, splice
+from storagemod.scenario.fixtures import (
+    fixture,
+    fixture_names,
+    needs_prelude,
+    option_names,
+    prelude,
+    scenario_names,
+    scenario_path,
+    splice,
+)
 
 BANK = {"deposit": "i32 i64 ->", "withdraw": "i32 ->", "balance": "i32 -> i64", "total": "-> i64"}
 TOKEN = {"mint": "i32 i64 ->", "transfer": "i32 i32 i64 -> i64", "balance_of": "i32 -> i64", "supply": "-> i64"}
@@ -137,6 +146,21 @@ class TestFixtures:
             fixture(name, "singel")
         with pytest.raises(ValidationError, match="there are methods, regions, single"):
             fixture(name, "zzz")
+
+
+class TestScenarios:
+    def test_are_the_toml_files_beside_the_contracts(self) -> None:
+        assert {"bank/robbed", "exchange/change"} <= set(scenario_names())
+        for name in scenario_names():
+            assert scenario_path(name).read_text(encoding="utf-8").startswith("# ")
+
+    def test_say_how_they_are_run(self) -> None:
+        for name in scenario_names():
+            assert f"# Run it with: storagemod run {name}" in scenario_path(name).read_text(encoding="utf-8")
+
+    def test_unknown_name_is_an_error_with_the_nearest_ones(self) -> None:
+        with pytest.raises(ValidationError, match=r"there is no scenario 'bank/rob' \(did you mean bank/robbed"):
+            scenario_path("bank/rob")
 
 
 class TestPreludes:

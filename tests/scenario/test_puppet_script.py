@@ -119,7 +119,7 @@ class TestBytes:
 
     def test_the_representation_of_a_script_can_be_pasted_into_a_test(self) -> None:
         script = Script(Store(0, -7), Call(OTHER, Script(Load(0)), value=3), EmitLog(b"a", (TOPIC_1,)), Revert())
-        names = {**vars(puppet), "CallKind": CallKind}
+        names = {**vars(puppet), "Address": Address, "CallKind": CallKind}
         pasted = eval(re.sub(r"<CallKind\.(\w+): '\w+'>", r"CallKind.\1", repr(script)), names)  # noqa: S307 # our own
         assert pasted == script
 

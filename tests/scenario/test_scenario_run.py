@@ -209,12 +209,12 @@ def test_same_scenario_has_the_same_state_root_under_every_option() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("[contracts.x]\ncode = 'none.wat'\n", 1, 'contract "x": '),
-        ("[contracts.x]\ncode = 'bank'\n", 1, "is a directory"),
-        ("[contracts.x]\nwat = '''\n(module\n  (func bad))'''\n", 1, "x:2:9: "),
-        ('[contracts.x]\nwat = \'(module (import "storage" "memory" (memory 2 1)))\'\n', 1, 'contract "x": '),
+        ("[contracts.x]\ncode = 'none.wat'\n", 2, 'contract "x": '),
+        ("[contracts.x]\ncode = 'bank'\n", 2, "is a directory"),
+        ("[contracts.x]\nwat = '''\n(module\n  (func bad))'''\n", 2, "x:2:9: "),
+        ('[contracts.x]\nwat = \'(module (import "storage" "memory" (memory 2 1)))\'\n', 2, 'contract "x": '),
         ("[contracts.x]\ncode = 'bank/bank.wat'\n", 1, '(add `links = { customer = "NAME" }`)'),
-        ("[contracts.x]\ncode = 'counter/counter.wat'\ninit = 'nothing'\n", 1, "no method 'nothing'"),
+        ("[contracts.x]\ncode = 'counter/counter.wat'\ninit = 'nothing'\n", 3, "no method 'nothing'"),
         (
             "[contracts.x]\ncode = 'counter/counter.wat'\n[[contracts.x.storage]]\nregion = 'm'\ni64 = 1\n",
             3,
@@ -268,7 +268,7 @@ def test_option_that_a_contract_does_not_use_is_an_error_that_names_it_and_its_o
 
     assert run(text).ok
     assert run(text, link="regions").ok
-    with pytest.raises(ScenarioError, match=r'file.toml:1: contract "money": .*single.* its own way: regions'):
+    with pytest.raises(ScenarioError, match=r'file.toml:2: contract "money": .*single.* its own way: regions'):
         run(text, link="single")
 
 

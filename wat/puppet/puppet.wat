@@ -1,7 +1,7 @@
 ;; A contract that does what its call data says: for tests, fuzzing, and trying things out. Its call data is a script of
 ;; operations, which `main` carries out one after the other; some append a result to an output, with which the call ends
 ;; when the script does. Scripts for other puppets can stand inside scripts, as the data of a call.
-;; `storagemod/scenario/puppet.py` writes scripts and reads outputs.
+;; In Python, `storagemod.scenario.puppet` writes scripts and reads outputs.
 ;;
 ;; An operation is one byte of opcode and then its operands. All numbers are little-endian; `data` and `script` are as
 ;; long as the number before them says. Call data and output are 1 MiB at most. The puppet traps where an opcode is
@@ -37,7 +37,9 @@
 ;;
 ;; Operations 0x1_ work on storage (the region `memory`), 0x2_ on the region `spare` (under the linking option
 ;; `regions`; they trap under others), 0x3_ on 1 KiB of working memory, offsets 0 to 1016, which is zero when a call
-;; begins. The kind of a call is 0 call, 1 callStatic, 2 callDelegate (the last two leave the value aside).
+;; begins. The kind of a call is 0 call, 1 callStatic, 2 callDelegate (the last two leave the value aside); its gas is
+;; the most that the callee may use, 2^63 - 1 for all there is; its outcome is 0 ok, 1 failed (there is no output then),
+;; 2 reverted. `script.toml` has a script written out by hand.
 ;;
 ;; Storage: whatever the script puts there.
 

@@ -1,0 +1,61 @@
+"""Contracts to measure with."""
+
+from __future__ import annotations
+
+SUM = """
+(module
+  (import "storage" "memory" (memory $storage 16))
+  (memory $own (export "memory") 16)
+  (func (export "sum_storage") (param $passes i32) (result i64)
+    (local $at i32) (local $sum i64)
+    (loop $pass
+      (local.set $at (i32.const 0))
+      (loop $next
+        (local.set $sum (i64.add (local.get $sum) (i64.load $storage (local.get $at))))
+        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (br_if $next (i32.lt_u (local.get $at) (i32.const 0x100000))))
+      (br_if $pass (local.tee $passes (i32.sub (local.get $passes) (i32.const 1)))))
+    (local.get $sum))
+  (func (export "sum_own") (param $passes i32) (result i64)
+    (local $at i32) (local $sum i64)
+    (loop $pass
+      (local.set $at (i32.const 0))
+      (loop $next
+        (local.set $sum (i64.add (local.get $sum) (i64.load $own (local.get $at))))
+        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (br_if $next (i32.lt_u (local.get $at) (i32.const 0x100000))))
+      (br_if $pass (local.tee $passes (i32.sub (local.get $passes) (i32.const 1)))))
+    (local.get $sum)))
+"""
+"""Sums 1 MiB, of storage or of the contract's own memory, so many times over."""
+
+WRITE_PAGES = """
+(module
+  (import "storage" "memory" (memory $storage {pages}))
+  (func (export "write") (param $count i32) (param $value i64)
+    (local $at i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $count)))
+        (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+        (i64.store $storage (local.get $at) (local.get $value))
+        (local.set $at (i32.add (local.get $at) (i32.const {stride})))
+        (br $next)))))
+"""
+"""Writes one word in each of so many pages, ``stride`` bytes apart."""
+
+NESTED = """
+(module
+  (import "storage" "memory" (memory $storage 1))
+  (import "contract:self" "step?" (func $step (param i32) (result i32)))
+  (import "ethereum" "revert" (func $revert (param i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "step") (param $reverts i32)
+    (i64.store $storage (i32.const 8) (i64.add (i64.load $storage (i32.const 8)) (i64.const 1)))
+    (if (local.get $reverts) (then (call $revert (i32.const 0) (i32.const 0)))))
+  (func (export "run") (param $count i32) (param $reverts i32)
+    (loop $next
+      (drop (call $step (local.get $reverts)))
+      (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))))
+"""
+"""Calls itself so many times; each call writes a page, and reverts or returns."""

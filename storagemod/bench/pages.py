@@ -1,0 +1,141 @@
+"""What storage costs: reading, opening, writing, undoing, committing."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import count
+from pathlib import Path
+
+from storagemod.bench.contracts import NESTED, SUM, WRITE_PAGES
+from storagemod.bench.measure import Comparison, compare
+from storagemod.limits import Limits
+from storagemod.types import Address
+from storagemod.world import World
+
+_LIMITS = Limits(storage_pages_max=65_536)
+
+_LENGTHS = {"64 KiB": 1, "64 MiB": 1_024, "4 GiB": 65_536}
+_WASM_PAGE_BYTES = 65_536
+_PAGE_BYTES = 4_096
+
+_PASSES = 50
+_NESTED_CALLS = 64
+_COMMITS = 20
+_PAGES_PER_COMMIT = 10
+_FAR_APART = 8 * 1024 * 1024 + _PAGE_BYTES
+
+
+def page_comparisons(*, tracker: str | None = None, rounds: int = 15) -> Iterator[Comparison]:
+    """Measure, one comparison after another; takes some seconds in all.
+
+    Args:
+        tracker: See :class:`storagemod.World`.
+        rounds: How often each thing is done.
+
+    Raises:
+        StateError: The tracker does not work here.
+    """
+    for comparison in (_reading, _opening, _writing, _undoing, _committing):
+        with ExitStack() as stack:
+            yield comparison(stack, tracker, rounds)
+
+
+def _world(stack: ExitStack, tracker: str | None, path: Path | None = None) -> World:
+    return stack.enter_context(World(path, limits=_LIMITS, trace=False, tracker=tracker))
+
+
+def _must(world: World, to: Address, method: str, *args: int) -> None:
+    world.transact(to, method, *args, gas=10**12).raise_for_error()
+
+
+def _reading(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
+    world = _world(stack, tracker)
+    contract = world.deploy(SUM)
+    world.load_storage(contract, "memory", bytes(range(256)) * 4_096)
+    return compare(
+        f"summing 1 MiB, {_PASSES} times in one transaction",
+        "storage within 5 % of the contract's own memory",
+        {
+            "own memory": lambda: _must(world, contract, "sum_own", _PASSES),
+            "storage": lambda: _must(world, contract, "sum_storage", _PASSES),
+        },
+        rounds=rounds,
+    )
+
+
+def _opening(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
+    world = _world(stack, tracker)
+    subjects: dict[str, Callable[[], object]] = {}
+    for name, pages in _LENGTHS.items():
+        contract = world.deploy(WRITE_PAGES.format(pages=pages, stride=_PAGE_BYTES), name=name)
+        for offset in (0, pages * _WASM_PAGE_BYTES - _PAGE_BYTES):  # data at both ends, nothing between
+            world.load_storage(contract, "memory", b"\1" * _PAGE_BYTES, offset=offset)
+        subjects[name] = lambda contract=contract: _must(world, contract, "write", 0, 0)  # type: ignore[misc]
+    return compare("a transaction that opens storage and touches nothing", "flat", subjects, rounds=rounds * 4)
+
+
+def _writing(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
+    world = _world(stack, tracker)
+    contract = world.deploy(WRITE_PAGES.format(pages=65_536, stride=_FAR_APART))
+    value = count(1)
+    return compare(
+        "a transaction that writes pages of 4 GiB, far apart",
+        "what is above one page grows with the number of pages",
+        {
+            f"{pages} page{'s' if pages > 1 else ''}": lambda pages=pages: _must(  # type: ignore[misc]
+                world, contract, "write", pages, next(value)
+            )
+            for pages in (1, 10, 100)
+        },
+        rounds=rounds,
+    )
+
+
+def _undoing(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
+    world = _world(stack, tracker)
+    address = Address(0xBE)
+    contract = world.deploy(NESTED, address=address, links={"self": address})
+    return compare(
+        f"{_NESTED_CALLS} nested calls that write a page",
+        "reverting under 3 times returning",
+        {
+            "and return": lambda: _must(world, contract, "run", _NESTED_CALLS, 0),
+            "and revert": lambda: _must(world, contract, "run", _NESTED_CALLS, 1),
+        },
+        rounds=rounds,
+    )
+
+
+def _committing(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="storagemod-bench-")))
+    value = count(1)
+    connection = stack.enter_context(closing(sqlite3.connect(folder / "plain.sqlite", isolation_level=None)))
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE TABLE pages (number INTEGER PRIMARY KEY, data BLOB)")
+
+    def plain() -> None:
+        for _ in range(_COMMITS):
+            page = next(value).to_bytes(8, "little") + bytes(_PAGE_BYTES - 8)
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "INSERT OR REPLACE INTO pages VALUES (?, ?)", ((number, page) for number in range(_PAGES_PER_COMMIT))
+            )
+            connection.execute("COMMIT")
+
+    subjects: dict[str, Callable[[], object]] = {"plain SQLite, the same page writes": plain}
+    for name, path in (("a world in a directory", folder / "world"), ("a world in memory", None)):
+        world = _world(stack, tracker, path)
+        contract = world.deploy(WRITE_PAGES.format(pages=1, stride=_PAGE_BYTES))
+
+        def commits(world: World = world, contract: Address = contract) -> None:
+            for _ in range(_COMMITS):
+                _must(world, contract, "write", _PAGES_PER_COMMIT, next(value))
+
+        subjects[name] = commits
+    return compare(
+        f"{_COMMITS} transactions that commit {_PAGES_PER_COMMIT} pages each", "-", subjects, rounds=max(rounds // 3, 1)
+    )

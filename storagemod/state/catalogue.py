@@ -1,0 +1,356 @@
+"""The catalogue of a durable world: an SQLite database that is its write-ahead log as well.
+
+It knows every account and region, the hash trees, and the bytes of all pages that were committed since the images were
+last synced (``log``). What one call of :meth:`Catalogue.commit` is given is kept whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from attrs import frozen
+
+from storagemod.errors import StateError
+from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
+from storagemod.state.account import NO_ACCOUNT, Account
+from storagemod.state.failures import failure, leaves_doubt
+from storagemod.types import Address, ReentryPolicy
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+
+APPLICATION_ID = int.from_bytes(b"stmw", "big")
+FORMAT = 1
+
+_SCHEMA = """
+CREATE TABLE world (id BLOB NOT NULL, commits INTEGER NOT NULL);
+CREATE TABLE codes (hash BLOB PRIMARY KEY, wasm BLOB NOT NULL);
+CREATE TABLE accounts (address BLOB PRIMARY KEY, nonce INTEGER NOT NULL, balance BLOB NOT NULL, code BLOB, name TEXT,
+  links TEXT NOT NULL, policy TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE regions (id INTEGER PRIMARY KEY, address BLOB NOT NULL, name TEXT NOT NULL, wasm_pages INTEGER NOT NULL,
+  root BLOB NOT NULL, stored_pages INTEGER NOT NULL DEFAULT 0, UNIQUE (address, name));
+CREATE TABLE nodes (region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL,
+  PRIMARY KEY (region, level, place)) WITHOUT ROWID;
+CREATE TABLE log (region INTEGER, page INTEGER, data BLOB NOT NULL, PRIMARY KEY (region, page)) WITHOUT ROWID;
+"""
+
+_BUSY_SECONDS = 10.0
+
+
+@frozen
+class RegionRecord:
+    """What is known of a region, besides its pages.
+
+    Attributes:
+        id: Its number in this world, which names its file.
+        wasm_pages: Its length in Wasm pages.
+        root: The root of its hash tree.
+        stored_pages: How many pages of 4 KiB are in its file for good.
+    """
+
+    id: int
+    address: Address
+    name: str
+    wasm_pages: int
+    root: bytes
+    stored_pages: int = 0
+
+
+@frozen
+class RegionChange:
+    """A region after a commit: what is known of it, the nodes of its tree that changed, and its new pages."""
+
+    record: RegionRecord
+    nodes: Mapping[NodeKey, bytes]
+    pages: Mapping[int, bytes]
+
+
+class Catalogue:
+    """A catalogue, opened by the one writer of a world or by a reader.
+
+    A reader sees the state that there was when it opened the catalogue, however long it stays.
+
+    Args:
+        path: The database. The writer makes it if there is none.
+        read_only: Whether to open it as a reader.
+        immutable: Whether a reader can be sure that nobody writes. Then it needs no right to write, either.
+        synchronous: ``"full"``: what is committed stays whatever happens. ``"normal"``: when the machine stops, the
+            last commits may be lost, but none by half.
+
+    Raises:
+        StateError: It cannot be opened, is no catalogue, or of another format.
+    """
+
+    def __init__(
+        self, path: Path, *, read_only: bool = False, immutable: bool = False, synchronous: Synchronous = "full"
+    ) -> None:
+        self.path = path
+        self.trusted = True
+        """Whether what is on the disk is known: not after an error that leaves it in doubt."""
+        self._synchronous = synchronous
+        mode = ("mode=ro&immutable=1" if immutable else "mode=ro") if read_only else "mode=rwc"
+        with self._failing("opened"):
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?{mode}",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+        try:
+            with self._failing("opened"):
+                self._run("PRAGMA trusted_schema = OFF")
+                self._begin_reading() if read_only else self._begin_writing()
+                ((self.world,),) = self._run("SELECT id FROM world")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _begin_reading(self) -> None:
+        self._run("BEGIN")  # until it is closed: one transaction, one state
+        self._check_identity()
+
+    def _begin_writing(self) -> None:
+        if not self._value("SELECT count(*) FROM sqlite_master") and not self._value("PRAGMA application_id"):
+            self._create()
+        self._check_identity()
+        self._set_synchronous(self._synchronous)
+
+    def _create(self) -> None:
+        if self._value("PRAGMA journal_mode = WAL") != "wal":
+            raise StateError(f"{self.path} is where SQLite cannot keep a write-ahead log", hint="use a local disk")
+        with self._transaction():
+            for statement in _SCHEMA.split(";")[:-1]:
+                self._run(statement)
+            self._run("INSERT INTO world VALUES (?, 0)", os.urandom(16))
+            self._run(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._run(f"PRAGMA user_version = {FORMAT}")
+
+    def _check_identity(self) -> None:
+        if self._value("PRAGMA application_id") != APPLICATION_ID:
+            raise StateError(f"{self.path} is a database, but not the catalogue of a world")
+        version = self._value("PRAGMA user_version")
+        if version != FORMAT:
+            raise StateError(
+                f"{self.path} has format {version}, and this version of storagemod knows format {FORMAT}",
+                hint="export the world with the version that made it, and import the file here",
+            )
+
+    def close(self) -> None:
+        """Close it. A writer that was the last one to use it leaves a single file."""
+        with self._failing("closed"):
+            self._connection.close()
+
+    # What there is
+
+    @property
+    def commits(self) -> int:
+        """How many times something was committed."""
+        with self._reading():
+            return int(self._value("SELECT commits FROM world"))
+
+    def accounts(self) -> Iterator[tuple[Address, Account]]:
+        """Every account that is not the default one."""
+        codes: dict[bytes | None, bytes] = {None: b""}
+        with self._reading():
+            codes.update(self._run("SELECT hash, wasm FROM codes"))
+            for address, nonce, balance, code, name, links, policy in self._run("SELECT * FROM accounts"):
+                yield (
+                    Address(address),
+                    Account(
+                        nonce=nonce,
+                        balance=int.from_bytes(balance, "big"),
+                        code=codes[code],
+                        name=name,
+                        links=MappingProxyType({link: Address(to) for link, to in json.loads(links).items()}),
+                        policy=ReentryPolicy(policy),
+                    ),
+                )
+
+    def regions(self) -> Iterator[RegionRecord]:
+        """Every region."""
+        with self._reading():
+            for row in self._run("SELECT id, address, name, wasm_pages, root, stored_pages FROM regions"):
+                number, address, *others = row
+                yield RegionRecord(number, Address(address), *others)
+
+    def node(self, region: int, key: NodeKey) -> bytes:
+        """A node of a region's hash tree."""
+        with self._reading():
+            sql = "SELECT children FROM nodes WHERE region = ? AND level = ? AND place = ?"
+            return _unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
+
+    def log(self) -> dict[int, dict[int, bytes]]:
+        """The pages that are not in the images for good yet, by region and number."""
+        log: dict[int, dict[int, bytes]] = {}
+        with self._reading():
+            for region, page, data in self._run("SELECT region, page, data FROM log"):
+                if len(data) not in {0, PAGE_BYTES}:
+                    raise ValueError(f"a page of {len(data)} bytes in its log")
+                log.setdefault(region, {})[page] = data or ZERO_PAGE
+        return log
+
+    def damage(self) -> list[str]:
+        """What SQLite finds wrong with the file; nothing if all is well. Reads all of it."""
+        with self._reading():
+            return [text for (text,) in self._run("PRAGMA integrity_check") if text != "ok"]
+
+    # What changes it
+
+    def commit(self, accounts: Mapping[Address, tuple[Account, Account]], regions: Iterable[RegionChange]) -> None:
+        """Keep a change: accounts before and after, and regions after.
+
+        Raises:
+            StateError: It cannot be kept. Nothing is, unless ``trusted`` is false now.
+        """
+        with self._failing("written"), self._transaction():
+            for address, (old, new) in accounts.items():
+                self._put_account(address, old, new)
+            for region in regions:
+                self._put_region(region)
+
+    def empty_log(self, stored_pages: Mapping[int, int]) -> None:
+        """Forget the log, now that all of it is in the images for good.
+
+        Args:
+            stored_pages: How many pages of 4 KiB there are now in the files that were written, by region.
+
+        Raises:
+            StateError: It cannot be written. The log stays.
+        """
+        with self._failing("written"), self._transaction():
+            self._run("DELETE FROM log")
+            self._connection.executemany(
+                "UPDATE regions SET stored_pages = ? WHERE id = ?", [(n, region) for region, n in stored_pages.items()]
+            )
+
+    def sync(self) -> None:
+        """Make sure that everything committed stays, whatever happens.
+
+        Raises:
+            StateError: That cannot be done.
+        """
+        if self._synchronous == "full":
+            return
+        with self._failing("written"):
+            self._set_synchronous("full")
+            try:
+                with self._transaction():
+                    pass  # this commit is synced, and so is all that lies before it in SQLite's log
+            finally:
+                self._set_synchronous("normal")
+
+    # Pieces
+
+    def _put_account(self, address: Address, old: Account, new: Account) -> None:
+        if new == NO_ACCOUNT:
+            self._run("DELETE FROM accounts WHERE address = ?", address)
+        else:
+            if new.code and new.code != old.code:
+                self._run("INSERT OR IGNORE INTO codes VALUES (?, ?)", _hash(new.code), new.code)
+            self._run(
+                "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
+                address,
+                new.nonce,
+                new.balance.to_bytes(16, "big"),
+                _hash(new.code) if new.code else None,
+                new.name,
+                json.dumps({link: str(to) for link, to in sorted(new.links.items())}),
+                new.policy.value,
+            )
+        if old.code and old.code != new.code:
+            sql = "DELETE FROM codes WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE code = ?1)"
+            self._run(sql, _hash(old.code))
+
+    def _put_region(self, region: RegionChange) -> None:
+        record = region.record
+        self._run(
+            "INSERT INTO regions (id, address, name, wasm_pages, root) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE SET wasm_pages = excluded.wasm_pages, root = excluded.root",
+            record.id,
+            record.address,
+            record.name,
+            record.wasm_pages,
+            record.root,
+        )
+        stored = [(record.id, *key, _packed(node)) for key, node in region.nodes.items() if node != EMPTY_NODE]
+        self._connection.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", stored)
+        gone = [(record.id, *key) for key, node in region.nodes.items() if node == EMPTY_NODE]
+        self._connection.executemany("DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?", gone)
+        pages = [(record.id, number, b"" if data == ZERO_PAGE else data) for number, data in region.pages.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", pages)
+
+    def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
+        return self._connection.execute(sql, values)  # type: ignore[arg-type] # numbers, text, bytes and None
+
+    def _value(self, sql: str) -> int | str:
+        value: int | str = self._run(sql).fetchone()[0]
+        return value
+
+    def _set_synchronous(self, synchronous: Synchronous) -> None:
+        self._run(f"PRAGMA synchronous = {synchronous}")
+        self._run("PRAGMA fullfsync = ON")  # a matter of macOS alone
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("UPDATE world SET commits = commits + 1")
+            self._run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._run("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        """Say errors of SQLite as errors of state."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            self.trusted = self.trusted and not leaves_doubt(error)
+            raise failure(f"the catalogue {self.path} cannot be {what}", error) from error
+        except UnicodeEncodeError as error:
+            raise StateError(f"a name cannot be kept, since it is no Unicode text: {error}", cause=error) from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say as an error of state, too, that something was read which nobody wrote."""
+        with self._failing("read"):
+            try:
+                yield
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise StateError(f"the catalogue {self.path} is damaged: {error}", cause=error) from error
+
+
+def _hash(code: bytes) -> bytes:
+    return hashlib.sha256(code).digest()
+
+
+def _packed(children: bytes) -> bytes:
+    """A node without its digests of zeros: a mask of the children that there are, then their digests."""
+    digests = [children[at : at + DIGEST_BYTES] for at in range(0, len(children), DIGEST_BYTES)]
+    there = [place for place, digest in enumerate(digests) if any(digest)]
+    mask = sum(1 << place for place in there)
+    return mask.to_bytes(2, "little") + b"".join(digests[place] for place in there)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    mask = int.from_bytes(packed[:2], "little")
+    if len(packed) != 2 + mask.bit_count() * DIGEST_BYTES:
+        raise ValueError("a node of its hash trees has the wrong length")
+    children = bytearray(EMPTY_NODE)
+    at = 2
+    for place in range(16):
+        if mask >> place & 1:
+            children[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = packed[at : at + DIGEST_BYTES]
+            at += DIGEST_BYTES
+    return bytes(children)

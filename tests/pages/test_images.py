@@ -1,0 +1,166 @@
+"""Images of every kind do what a bytearray does, whatever files lie behind them and whatever those cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from storagemod.pages import (
+    PAGE_BYTES,
+    PAGES_PER_WASM_PAGE,
+    ZERO_PAGE,
+    FileImage,
+    MemoryImage,
+    OverlayImage,
+    file_image,
+    read_image,
+)
+from storagemod.pages.mapping import PrivateMapping
+from storagemod.types import WASM_PAGE_BYTES
+from tests.pages.images import ENDLESS, FULL, HEADER_BYTES, SUBJECTS, Subject, page, replaced, subject
+from tests.pages.memories import ReservedMemory
+
+WASM_PAGES = 5
+PAGES = WASM_PAGES * PAGES_PER_WASM_PAGE
+
+VARIANTS: dict[str, dict[str, object]] = {
+    "as it is": {},
+    "with few mappings": {"_GAP_PAGES": 1, "_EXTENTS_MAX": 3},
+    "without holes": {"punch_hole": lambda *_: False},
+}
+
+lengths = st.integers(0, WASM_PAGES)
+numbers = st.one_of(st.integers(0, PAGES - 1), st.sampled_from([0, 15, 16, PAGES - 1]))
+pages = st.dictionaries(numbers, st.integers(0, 3), max_size=8)
+replacements = st.tuples(lengths, pages)
+steps = st.one_of(
+    st.tuples(st.just("replace"), replacements),
+    st.tuples(st.just("fail"), replacements, st.integers(0, 6)),
+    st.tuples(st.sampled_from(["settle", "reopen"])),
+    st.tuples(st.just("fail to settle"), st.integers(0, 6)),
+)
+
+
+def check(under_test: Subject) -> None:
+    image, data = under_test.image, under_test.data
+    end = len(data) // PAGE_BYTES
+    assert image.wasm_pages * WASM_PAGE_BYTES == len(data)
+    assert b"".join(image.page(number) for number in range(end)) == data
+    assert all(image.page(number) == ZERO_PAGE for number in (end, end + 1, end + 40))
+    expected = [(number, bytes(data[number * PAGE_BYTES :][:PAGE_BYTES])) for number in range(end)]
+    assert list(image.pages()) == [(number, each) for number, each in expected if any(each)]
+    assert read_image(image, len(data) // 3, len(data) // 2) == data[len(data) // 3 : len(data) // 2]
+    if isinstance(image, FileImage | OverlayImage) and not isinstance(getattr(image, "_base", None), MemoryImage):
+        check_mapping(under_test)
+    for neighbour in under_test.neighbours:
+        assert dict(neighbour.pages()) == {0: page(0, 9), 15: page(15, 9)}
+
+
+def check_mapping(under_test: Subject) -> None:
+    image = under_test.image
+    assert isinstance(image, FileImage | OverlayImage)
+    for extent in image.extents():
+        assert extent.offset % PAGE_BYTES == 0
+        assert extent.page_count > 0
+        assert extent.first_page + extent.page_count <= image.wasm_pages * PAGES_PER_WASM_PAGE
+    memory = ReservedMemory(image.wasm_pages)
+    try:
+        PrivateMapping(memory, image)
+        assert memory.read(0, len(under_test.data)) == under_test.data
+    finally:
+        memory.close()
+
+
+def made_of(fills: Mapping[int, int]) -> dict[int, bytes]:
+    return {number: page(number, fill) for number, fill in fills.items()}
+
+
+def take(under_test: Subject, step: tuple[object, ...]) -> None:
+    match step:
+        case ("replace", (wasm_pages, fills)):
+            under_test.replace(wasm_pages, made_of(fills))
+        case ("fail", (wasm_pages, fills), uses):
+            fail_to_replace(under_test, wasm_pages, made_of(fills), uses)
+        case ("settle",) if isinstance(under_test.image, OverlayImage):
+            under_test.image.settle()
+            assert under_test.image.newer_pages == 0
+        case ("fail to settle", uses) if under_test.file is not None and isinstance(under_test.image, OverlayImage):
+            under_test.file.good_uses = uses
+            try:
+                under_test.image.settle()
+            except OSError:
+                assert under_test.image.newer_pages or under_test.file.good_uses < 0
+            under_test.file.good_uses = ENDLESS
+        case ("reopen",) if under_test.reopen is not None:
+            under_test.image = under_test.reopen(under_test.image.wasm_pages)
+
+
+def fail_to_replace(under_test: Subject, wasm_pages: int, new: Mapping[int, bytes], uses: int) -> None:
+    """A replacement that fails on the way leaves each page old or new; replacing it back brings back what was."""
+    if under_test.file is None or isinstance(under_test.image, OverlayImage):
+        return
+    before, image = under_test.data, under_test.image
+    after = replaced(before, wasm_pages, new)
+    under_test.file.good_uses = uses
+    try:
+        image.replace(wasm_pages, new)
+    except OSError:
+        assert image.wasm_pages * WASM_PAGE_BYTES == len(before)
+        for number in range(PAGES):
+            span = slice(number * PAGE_BYTES, (number + 1) * PAGE_BYTES)
+            old_or_new = (before[span].ljust(PAGE_BYTES, b"\0"), after[span].ljust(PAGE_BYTES, b"\0"))
+            assert image.page(number) in (old_or_new if span.stop <= len(before) else (ZERO_PAGE,))
+    under_test.file.good_uses = ENDLESS
+    old = {number: bytes(before[number * PAGE_BYTES :][:PAGE_BYTES]) for number in range(len(before) // PAGE_BYTES)}
+    image.replace(len(before) // WASM_PAGE_BYTES, old)
+
+
+GROWN_AND_CUT = [("replace", (5, {79: 2, 20: 3})), ("replace", (1, {})), ("replace", (5, {30: 2}))]
+HALF_SETTLED = [
+    ("replace", (5, {60: 2, 70: 2})),
+    ("fail to settle", 2),
+    ("replace", (3, {})),
+    ("replace", (5, {75: 3})),
+    ("settle",),
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("kind", SUBJECTS)
+@given(st.lists(steps, max_size=8))
+@example(GROWN_AND_CUT)
+@example(HALF_SETTLED)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+def test_an_image_holds_what_a_bytearray_would(kind: str, variant: str, history: list[tuple[object, ...]]) -> None:
+    with pytest.MonkeyPatch.context() as patch, subject(kind) as under_test:
+        for name, value in VARIANTS[variant].items():
+            patch.setattr(file_image, name, value)
+        check(under_test)
+        for step in history:
+            size = under_test.file.size if under_test.file else 0
+            take(under_test, step)
+            check(under_test)
+            assert under_test.file is None or under_test.file.size >= size, "a mapped file must never be shortened"
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_pages_beyond_the_length_are_not_taken(kind: str) -> None:
+    with subject(kind) as under_test:
+        under_test.replace(1, {3: page(3, 2), 16: page(16, 2), 2**20 - 1: page(0, 2)})
+        check(under_test)
+        under_test.replace(2, {})
+        check(under_test)
+
+
+def test_what_the_file_has_beyond_the_length_of_an_image_never_shows() -> None:
+    with subject("disk file") as under_test:
+        assert under_test.file is not None
+        under_test.replace(3, FULL)
+        under_test.image = FileImage(under_test.file, HEADER_BYTES, 1, pages_in_file=48)
+        under_test.data = under_test.data[:WASM_PAGE_BYTES]
+        check(under_test)
+        under_test.replace(3, {20: page(20, 2)})
+        check(under_test)

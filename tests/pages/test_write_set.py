@@ -1,0 +1,58 @@
+"""Changes of a region: what they are made from, joined, and taken back."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storagemod.pages import PAGE_BYTES, MemoryImage, WriteSet, overwrite, read_image
+from storagemod.types import WASM_PAGE_BYTES
+
+writes = st.tuples(
+    st.one_of(st.integers(0, 3 * WASM_PAGE_BYTES), st.sampled_from([4_095, 4_096, 65_535, 65_536])),
+    st.builds(lambda fill, length: bytes([fill]) * length, st.integers(0, 2), st.integers(1, 10_000)),
+)
+
+
+def apply(image: MemoryImage, change: WriteSet) -> None:
+    assert change.pages_old == image.wasm_pages
+    assert all(image.page(number) == old for number, (old, _) in change.pages.items())
+    image.replace(change.pages_new, {number: new for number, (_, new) in change.pages.items()})
+
+
+def contents(image: MemoryImage) -> tuple[int, bytes]:
+    return image.wasm_pages, read_image(image, 0, image.wasm_pages * WASM_PAGE_BYTES)
+
+
+@given(st.lists(writes, min_size=1, max_size=5))
+@settings(deadline=None)
+def test_bytes_are_overwritten_and_all_can_be_taken_back_at_once_or_one_by_one(history: list[tuple[int, bytes]]) -> None:
+    image, at_once, data = MemoryImage(), MemoryImage(), bytearray()
+    changes = []
+    for offset, written in history:
+        changes.append(overwrite(image, offset, written))
+        apply(image, changes[-1])
+        end = -(-max(len(data), offset + len(written)) // WASM_PAGE_BYTES) * WASM_PAGE_BYTES
+        data += bytes(end - len(data))
+        data[offset : offset + len(written)] = written
+        assert contents(image) == (end // WASM_PAGE_BYTES, data)
+    merged = changes[0].merged(*changes[1:])
+    apply(at_once, merged)
+    assert contents(at_once) == contents(image)
+    assert all(old != new for old, new in merged.pages.values())
+    apply(at_once, merged.inverted())
+    for change in reversed(changes):
+        apply(image, change.inverted())
+    assert contents(image) == contents(at_once) == (0, b"")
+    undone = merged.merged(merged.inverted())
+    assert not undone
+    assert undone.pages == {}
+
+
+def test_a_change_is_true_if_it_changes_bytes_or_a_length() -> None:
+    page = b"\1" * PAGE_BYTES
+    zeros = bytes(PAGE_BYTES)
+    for lengths, pages in itertools.product([(1, 1), (1, 2), (2, 1)], [{}, {0: (zeros, page)}]):
+        assert bool(WriteSet(*lengths, pages)) == (bool(pages) or lengths != (1, 1))
