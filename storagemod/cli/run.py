@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import click
 
-from storagemod.cli.options import NamedPath, is_missing, link_choice
+from storagemod.cli.options import NamedPath, is_missing, link_choice, tracker_option
 from storagemod.cli.output import note, say, say_document, say_tree
 from storagemod.errors import ScenarioError
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, load_scenario, run_scenario
 from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
+from storagemod.world import World
 
 
 @click.command("run", short_help="Run scenario files: contracts, transactions, what is expected.")
@@ -34,7 +37,23 @@ from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_
     help="Show call trees: -v the calls of transactions that are not as expected, -vv with what they wrote, -vvv the "
     "calls of all transactions, -vvvv with what they wrote.",
 )
-def run_command(files: tuple[Path, ...], links: tuple[str, ...], as_json: bool, verbosity: int) -> int:
+@click.option(
+    "--world",
+    "directory",
+    type=NamedPath(),
+    metavar="DIR",
+    help="Run in the world that this directory keeps, made on first use, and leave there what transactions changed. "
+    "Contracts that stand there already stay as they are. Default: a new world in memory for each run.",
+)
+@tracker_option
+def run_command(  # noqa: PLR0917 - click calls it by names
+    files: tuple[Path, ...],
+    links: tuple[str, ...],
+    as_json: bool,
+    verbosity: int,
+    directory: Path | None,
+    tracker: str | None,
+) -> int:
     """Run scenarios: TOML files that say which contracts to deploy, which transactions to run, and what to expect.
 
     A FILE may also be a scenario that comes with storagemod: bank/robbed, bank/safe, counter/counter, exchange/change,
@@ -42,13 +61,17 @@ def run_command(files: tuple[Path, ...], links: tuple[str, ...], as_json: bool, 
 
     The exit status is 1 if something was not as a scenario expects, and 2 if a scenario cannot be run.
     """
+    if directory is not None and len(set(links)) > 1:
+        raise click.UsageError("contracts stand in a --world under one --link only")
     scenarios = [scenario for scenario in map(_load, files) if scenario is not None]
     if len(scenarios) < len(files):
         return 2
     results = []
-    for scenario in scenarios:
-        for link in dict.fromkeys(links) or (None,):
-            result = run_scenario(scenario, link=link)
+    with ExitStack() as stack:
+        kept = None if directory is None else stack.enter_context(World(directory, tracker=tracker))
+        for scenario, link in product(scenarios, dict.fromkeys(links) or (None,)):
+            world = kept or stack.enter_context(World(tracker=tracker))
+            result = run_scenario(scenario, link=link, world=world)
             results.append(result)
             if not as_json:
                 _print(result, min(verbosity, VERBOSITY_MAX))

@@ -2,7 +2,7 @@
 
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_unavailable
 from storagemod.pages.file_image import FileImage, PageFile
-from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, HashTree, NodeKey, page_digest
+from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
 from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
 from storagemod.pages.journal import Checkpoint, Journal, JournaledRegion, Written
 from storagemod.pages.mapping import LiveMemory
@@ -17,6 +17,7 @@ __all__ = [
     "NO_IMAGE",
     "PAGES_PER_WASM_PAGE",
     "PAGE_BYTES",
+    "TREE_PAGES_MAX",
     "WORD_BYTES",
     "ZERO_PAGE",
     "Checkpoint",

@@ -130,10 +130,11 @@ class Journal:
         """Take in what was written in a region since the last time; it belongs to the newest checkpoint."""
         length, end = region.wasm_pages, region.wasm_pages * PAGES_PER_WASM_PAGE
         hole_end = region.memory_pages * PAGES_PER_WASM_PAGE
+        memory_pages = region.memory.pages
         changed: dict[int, tuple[bytes, bytes]] = {}
         outside = False
         undo = None
-        if region.wasm_pages < region.memory_pages:
+        if length < memory_pages:
             region.allow_all()  # a tracker may look at all of it
         for number in region.tracker.drain():
             old = region.page(number)
@@ -145,11 +146,11 @@ class Journal:
             undo = undo or self._undo(region)
             undo.pages.setdefault(number, region.latest.get(number))
             region.latest[number] = new
-        if region.memory.pages > region.memory_pages:
+        if memory_pages > region.memory_pages:
             undo = undo or self._undo(region)
             if undo.wasm_pages is None:
                 undo.wasm_pages = length
-            region.wasm_pages = region.memory_pages = region.memory.pages
+            region.wasm_pages = region.memory_pages = memory_pages
         return Written(changed, length, region.wasm_pages, outside)
 
     def first_touched(self, region: JournaledRegion) -> tuple[tuple[int, int], ...] | None:

@@ -15,7 +15,7 @@ class LiveMemory(Protocol):
 
     @property
     def base(self) -> int:
-        """The address of its first byte now."""
+        """The address of its first byte now. One that moves never comes back to where it was."""
 
     @property
     def pages(self) -> int:

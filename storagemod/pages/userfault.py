@@ -94,7 +94,9 @@ class _Kernel:
 
     def register(self, address: int, length: int) -> None:
         """Have writes to this memory noted. It ends with the memory itself."""
-        fcntl.ioctl(self.fault_fd, _UFFDIO_REGISTER, struct.pack("QQQQ", address, length, _REGISTER_MODE_WP, 0))
+        if length:  # the kernel refuses to watch nothing
+            request = struct.pack("QQQQ", address, length, _REGISTER_MODE_WP, 0)
+            fcntl.ioctl(self.fault_fd, _UFFDIO_REGISTER, request)
 
     def scan(
         self, query: _Query, address: int, end: int, found: ctypes.Array[_PageRegion]
@@ -137,18 +139,25 @@ class UserfaultTracker:
         self._kernel = _kernel_of(os.getpid())
         self._found = (_PageRegion * _RUNS_PER_SCAN)()
         self._base = 0
+        self._moved = False
         self._register()
 
     def drain(self) -> list[int]:
         """The numbers of the pages written since the last time, in order, and start anew."""
         if self._memory.base != self._base:  # it moved: whatever was noted is lost
+            self._moved = True
             self._register()
             self._written()
             return list(range(self._memory.pages * PAGES_PER_WASM_PAGE))
         return self._written()
 
     def touched(self) -> list[tuple[int, int]] | None:
-        """The pages read or written since the tracker was made, as runs: first, and how many."""
+        """The pages read or written since the tracker was made, as runs: first, and how many.
+
+        ``None`` once the memory moved: all of it was touched by that.
+        """
+        if self._moved or self._memory.base != self._base:
+            return None
         runs = self._kernel.scan(_TOUCHED_PAGES, self._base, self._end, self._found)
         return [((start - self._base) // PAGE_BYTES, (end - start) // PAGE_BYTES) for start, end in runs]
 

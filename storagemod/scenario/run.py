@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from storagemod.errors import LinkError, ScenarioError, StorageModError
+from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError
 from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.linking import PREFIX, Contract
 from storagemod.scenario.check import Difference, check_transaction
@@ -12,6 +12,7 @@ from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import ContractSpec, Scenario, TransactionSpec
 from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
 from storagemod.scenario.structure import did_you_mean
+from storagemod.state import NO_ACCOUNT
 from storagemod.world import Receipt, World
 
 
@@ -54,27 +55,32 @@ class ScenarioResult:
         return all(transaction.ok for transaction in self.transactions)
 
 
-def run_scenario(scenario: Scenario, *, link: str | None = None, limits: Limits | None = None) -> ScenarioResult:
-    """Run a scenario from its start, in a new world.
+def run_scenario(
+    scenario: Scenario, *, link: str | None = None, limits: Limits | None = None, world: World | None = None
+) -> ScenarioResult:
+    """Run a scenario.
 
-    A difference does not stop it: the transactions that follow are run and checked too.
+    A difference does not stop it: the transactions that follow are run and checked too. In a world where contracts and
+    accounts of the scenario stand already, from an earlier run, they stay as they are.
 
     Args:
         scenario: What to run.
         link: The linking option for contracts that leave it open. Where one is named, a contract that does not and
             uses others is an error; by default such a contract is run as it is.
-        limits: The limits of the world.
+        limits: The limits of the world, if it is to be a new one.
+        world: Where to run it; by default a new world in memory.
 
     Raises:
         ScenarioError: A contract cannot be deployed, or a transaction cannot start and was not expected to fail.
     """
-    world = World(limits=limits or Limits())
+    if world is None:
+        world = World(limits=limits or Limits())
     for name, account in scenario.accounts.items():
-        world.fund(scenario.address(name), account.balance, name=name)
-    for name in scenario.contracts:
-        _deploy(world, scenario, name, link)
-    for name, contract in scenario.contracts.items():
-        for number, preset in enumerate(contract.storage):
+        if world.account(scenario.address(name)) == NO_ACCOUNT:
+            world.fund(scenario.address(name), account.balance, name=name)
+    deployed = [name for name in scenario.contracts if _deploy(world, scenario, name, link)]
+    for name in deployed:
+        for number, preset in enumerate(scenario.contracts[name].storage):
             try:
                 world.load_storage(scenario.address(name), preset.region, preset.data, offset=preset.offset_bytes)
             except StorageModError as error:
@@ -83,8 +89,8 @@ def run_scenario(scenario: Scenario, *, link: str | None = None, limits: Limits 
     return ScenarioResult(scenario, link or DEFAULT_OPTION, results, world.state_root)
 
 
-def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> None:
-    """Deploy a contract; an error stands at the line of the key that it comes from."""
+def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> bool:
+    """Deploy a contract that does not stand yet; an error stands at the line of the key that it comes from."""
     spec = scenario.contracts[name]
     key = "wat" if spec.code is None else "code"
     source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
@@ -93,6 +99,11 @@ def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> No
         contract = load_contract(source, label=label, option=link or DEFAULT_OPTION, limits=world.limits)
         if link is not None:
             check_option(contract, link)
+        standing = world.account(scenario.address(name)).code
+        if standing == contract.code:
+            return False
+        if standing:
+            raise StateError("the world has other code at its address", hint="use another world")
         key = "links"
         _check_links(contract, spec)
         key = "init"
@@ -110,6 +121,7 @@ def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> No
         if isinstance(error, LinkError) and key == "init":  # what is linked to one another does not fit
             key = "links"
         raise _contract_at(scenario, name, (key,), error) from error
+    return True
 
 
 def _check_links(contract: Contract, spec: ContractSpec) -> None:

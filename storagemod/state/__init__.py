@@ -3,9 +3,13 @@
 from storagemod.state.account import BALANCE_MAX, NO_ACCOUNT, NONCE_MAX, Account
 from storagemod.state.changes import ChangeSet
 from storagemod.state.committed import CommittedRegion, account_digest
+from storagemod.state.difference import account_differences, region_differences
 from storagemod.state.journal import AccountJournal
 from storagemod.state.memory_store import MemoryPageStore
+from storagemod.state.portable import Contents, export_state, import_state
+from storagemod.state.sqlite_store import SqlitePageStore
 from storagemod.state.store import PageStore
+from storagemod.state.verify import Damage, verify
 from storagemod.state.world_state import Mark, WorldState
 
 __all__ = [
@@ -16,9 +20,17 @@ __all__ = [
     "AccountJournal",
     "ChangeSet",
     "CommittedRegion",
+    "Contents",
+    "Damage",
     "Mark",
     "MemoryPageStore",
     "PageStore",
+    "SqlitePageStore",
     "WorldState",
+    "account_differences",
     "account_digest",
+    "export_state",
+    "import_state",
+    "region_differences",
+    "verify",
 ]

@@ -6,40 +6,56 @@ last synced (``log``). What one call of :meth:`Catalogue.commit` is given is kep
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
+from storagemod.pages import EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
 from storagemod.state.failures import failure, leaves_doubt
-from storagemod.types import Address, ReentryPolicy
+from storagemod.state.rows import (
+    ACCOUNTS_SCHEMA,
+    CODES_SCHEMA,
+    GET_ACCOUNTS,
+    GET_CODES,
+    PUT_ACCOUNT,
+    PUT_CODE,
+    account_of,
+    account_row,
+    check_row,
+    checksum,
+    code_hash,
+    code_row,
+    codes_of,
+    packed,
+    unpacked,
+)
+from storagemod.types import Address
 
 Synchronous: TypeAlias = Literal["full", "normal"]
 
 APPLICATION_ID = int.from_bytes(b"stmw", "big")
 FORMAT = 1
 
-_SCHEMA = """
-CREATE TABLE world (id BLOB NOT NULL, commits INTEGER NOT NULL);
-CREATE TABLE codes (hash BLOB PRIMARY KEY, wasm BLOB NOT NULL);
-CREATE TABLE accounts (address BLOB PRIMARY KEY, nonce INTEGER NOT NULL, balance BLOB NOT NULL, code BLOB, name TEXT,
-  links TEXT NOT NULL, policy TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE regions (id INTEGER PRIMARY KEY, address BLOB NOT NULL, name TEXT NOT NULL, wasm_pages INTEGER NOT NULL,
-  root BLOB NOT NULL, stored_pages INTEGER NOT NULL DEFAULT 0, UNIQUE (address, name));
-CREATE TABLE nodes (region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL,
-  PRIMARY KEY (region, level, place)) WITHOUT ROWID;
-CREATE TABLE log (region INTEGER, page INTEGER, data BLOB NOT NULL, PRIMARY KEY (region, page)) WITHOUT ROWID;
-"""
+_SCHEMA = (
+    "CREATE TABLE world (id BLOB NOT NULL, commits INTEGER NOT NULL)",
+    CODES_SCHEMA,
+    ACCOUNTS_SCHEMA,
+    """CREATE TABLE regions (
+      id INTEGER PRIMARY KEY, address BLOB NOT NULL, name TEXT NOT NULL, wasm_pages INTEGER NOT NULL,
+      root BLOB NOT NULL, checksum BLOB NOT NULL, stored_pages INTEGER NOT NULL DEFAULT 0, UNIQUE (address, name)
+    )""",
+    """CREATE TABLE nodes (
+      region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL, PRIMARY KEY (region, level, place)
+    ) WITHOUT ROWID""",
+    "CREATE TABLE log (region INTEGER, page INTEGER, data BLOB NOT NULL, PRIMARY KEY (region, page)) WITHOUT ROWID",
+)
 
 _BUSY_SECONDS = 10.0
 
@@ -127,7 +143,7 @@ class Catalogue:
         if self._value("PRAGMA journal_mode = WAL") != "wal":
             raise StateError(f"{self.path} is where SQLite cannot keep a write-ahead log", hint="use a local disk")
         with self._transaction():
-            for statement in _SCHEMA.split(";")[:-1]:
+            for statement in _SCHEMA:
                 self._run(statement)
             self._run("INSERT INTO world VALUES (?, 0)", os.urandom(16))
             self._run(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -158,34 +174,25 @@ class Catalogue:
 
     def accounts(self) -> Iterator[tuple[Address, Account]]:
         """Every account that is not the default one."""
-        codes: dict[bytes | None, bytes] = {None: b""}
         with self._reading():
-            codes.update(self._run("SELECT hash, wasm FROM codes"))
-            for address, nonce, balance, code, name, links, policy in self._run("SELECT * FROM accounts"):
-                yield (
-                    Address(address),
-                    Account(
-                        nonce=nonce,
-                        balance=int.from_bytes(balance, "big"),
-                        code=codes[code],
-                        name=name,
-                        links=MappingProxyType({link: Address(to) for link, to in json.loads(links).items()}),
-                        policy=ReentryPolicy(policy),
-                    ),
-                )
+            codes = codes_of(self._run(GET_CODES))
+            for row in self._run(GET_ACCOUNTS):
+                yield account_of(row, codes)
 
     def regions(self) -> Iterator[RegionRecord]:
         """Every region."""
         with self._reading():
-            for row in self._run("SELECT id, address, name, wasm_pages, root, stored_pages FROM regions"):
-                number, address, *others = row
-                yield RegionRecord(number, Address(address), *others)
+            for row in self._run("SELECT stored_pages, id, address, name, wasm_pages, root, checksum FROM regions"):
+                stored_pages, *columns = row
+                check_row(tuple(columns), "region")
+                number, address, name, wasm_pages, root, _ = columns
+                yield RegionRecord(number, Address(address), name, wasm_pages, root, stored_pages)
 
     def node(self, region: int, key: NodeKey) -> bytes:
         """A node of a region's hash tree."""
         with self._reading():
             sql = "SELECT children FROM nodes WHERE region = ? AND level = ? AND place = ?"
-            return _unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
+            return unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
 
     def log(self) -> dict[int, dict[int, bytes]]:
         """The pages that are not in the images for good yet, by region and number."""
@@ -250,37 +257,27 @@ class Catalogue:
     # Pieces
 
     def _put_account(self, address: Address, old: Account, new: Account) -> None:
+        if new.code and new.code != old.code:
+            self._run(PUT_CODE, *code_row(new.code))
         if new == NO_ACCOUNT:
             self._run("DELETE FROM accounts WHERE address = ?", address)
         else:
-            if new.code and new.code != old.code:
-                self._run("INSERT OR IGNORE INTO codes VALUES (?, ?)", _hash(new.code), new.code)
-            self._run(
-                "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)",
-                address,
-                new.nonce,
-                new.balance.to_bytes(16, "big"),
-                _hash(new.code) if new.code else None,
-                new.name,
-                json.dumps({link: str(to) for link, to in sorted(new.links.items())}),
-                new.policy.value,
-            )
+            self._run(PUT_ACCOUNT, *account_row(address, new))
         if old.code and old.code != new.code:
             sql = "DELETE FROM codes WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE code = ?1)"
-            self._run(sql, _hash(old.code))
+            self._run(sql, code_hash(old.code))
 
     def _put_region(self, region: RegionChange) -> None:
         record = region.record
+        row = (record.id, bytes(record.address), record.name, record.wasm_pages, record.root)
         self._run(
-            "INSERT INTO regions (id, address, name, wasm_pages, root) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE SET wasm_pages = excluded.wasm_pages, root = excluded.root",
-            record.id,
-            record.address,
-            record.name,
-            record.wasm_pages,
-            record.root,
+            "INSERT INTO regions (id, address, name, wasm_pages, root, checksum) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (id) DO UPDATE "
+            "SET wasm_pages = excluded.wasm_pages, root = excluded.root, checksum = excluded.checksum",
+            *row,
+            checksum(row),
         )
-        stored = [(record.id, *key, _packed(node)) for key, node in region.nodes.items() if node != EMPTY_NODE]
+        stored = [(record.id, *key, packed(node)) for key, node in region.nodes.items() if node != EMPTY_NODE]
         self._connection.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", stored)
         gone = [(record.id, *key) for key, node in region.nodes.items() if node == EMPTY_NODE]
         self._connection.executemany("DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?", gone)
@@ -288,7 +285,7 @@ class Catalogue:
         self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", pages)
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
-        return self._connection.execute(sql, values)  # type: ignore[arg-type] # numbers, text, bytes and None
+        return self._connection.execute(sql, values)
 
     def _value(self, sql: str) -> int | str:
         value: int | str = self._run(sql).fetchone()[0]
@@ -329,28 +326,3 @@ class Catalogue:
                 yield
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise StateError(f"the catalogue {self.path} is damaged: {error}", cause=error) from error
-
-
-def _hash(code: bytes) -> bytes:
-    return hashlib.sha256(code).digest()
-
-
-def _packed(children: bytes) -> bytes:
-    """A node without its digests of zeros: a mask of the children that there are, then their digests."""
-    digests = [children[at : at + DIGEST_BYTES] for at in range(0, len(children), DIGEST_BYTES)]
-    there = [place for place, digest in enumerate(digests) if any(digest)]
-    mask = sum(1 << place for place in there)
-    return mask.to_bytes(2, "little") + b"".join(digests[place] for place in there)
-
-
-def _unpacked(packed: bytes) -> bytes:
-    mask = int.from_bytes(packed[:2], "little")
-    if len(packed) != 2 + mask.bit_count() * DIGEST_BYTES:
-        raise ValueError("a node of its hash trees has the wrong length")
-    children = bytearray(EMPTY_NODE)
-    at = 2
-    for place in range(16):
-        if mask >> place & 1:
-            children[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = packed[at : at + DIGEST_BYTES]
-            at += DIGEST_BYTES
-    return bytes(children)

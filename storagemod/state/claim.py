@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import cast
 
 from storagemod.errors import StateError
 from storagemod.state.failures import failure
@@ -141,7 +140,7 @@ def _check_place(directory: Path) -> None:
 
 def _open_made(path: Path) -> FileIO:
     """A file to be locked, made if there is none."""
-    return cast(FileIO, open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0))  # noqa: PTH123
+    return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)  # noqa: PTH123 - a descriptor
 
 
 def _try_lock(file: FileIO, kind: int) -> bool:

@@ -8,7 +8,16 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from storagemod.errors import StateError
-from storagemod.pages import DIGEST_BYTES, HashTree, WritableImage, WriteSet
+from storagemod.pages import (
+    DIGEST_BYTES,
+    NO_IMAGE,
+    PAGES_PER_WASM_PAGE,
+    TREE_PAGES_MAX,
+    HashTree,
+    Image,
+    WritableImage,
+    WriteSet,
+)
 from storagemod.state.account import NO_ACCOUNT, Account
 from storagemod.state.changes import ChangeSet
 from storagemod.types import Address
@@ -53,11 +62,13 @@ class CommittedRegion:
         return self._root
 
 
+_WASM_PAGES_MAX = TREE_PAGES_MAX // PAGES_PER_WASM_PAGE
+
 RegionT = TypeVar("RegionT", bound=CommittedRegion)
 
 
 class Committed(Generic[RegionT]):
-    """Accounts and regions.
+    """Accounts and regions, as they are when no transaction runs.
 
     Args:
         new_region: Makes an empty region.
@@ -102,6 +113,8 @@ class Committed(Generic[RegionT]):
         Raises:
             StateError: There is no room for it; or an earlier one was left half taken in.
         """
+        if any(written.pages_new > _WASM_PAGES_MAX for written in changes.regions.values()):
+            raise StateError(f"a region of storage has {_WASM_PAGES_MAX:,} Wasm pages at most")
         if not self._whole:
             raise StateError(
                 "what is committed is not whole any more, since an earlier change could be neither made nor undone",
@@ -111,17 +124,25 @@ class Committed(Generic[RegionT]):
         try:
             self._show(changes)
         except BaseException as error:  # an interruption as well must not leave half of it
-            self._show(changes.inverted())
+            self._take_back(changes)
             self._whole = True
             if isinstance(error, OSError):
-                raise StateError(f"there is no room for what is to be committed: {error}", cause=error) from error
+                raise _no_room(error) from error
             raise
         self._whole = True
+
+    def _take_back(self, changes: ChangeSet) -> None:
+        try:
+            self._show(changes.inverted())
+        except OSError as error:
+            raise _no_room(error) from error
 
     def _show(self, changes: ChangeSet) -> None:
         for address, (_, account) in changes.accounts.items():
             self.set_account(address, account)
         for (address, name), written in changes.regions.items():
+            if not written:
+                continue
             region = self.region(address, name)
             if region is None:
                 region = self._new_region(address, name)
@@ -140,6 +161,39 @@ class Committed(Generic[RegionT]):
         return state.digest()
 
 
+class CommittedStore(Generic[RegionT]):
+    """What page stores have in common: they show what is committed, as long as they can be used."""
+
+    def __init__(self, new_region: Callable[[Address, str], RegionT]) -> None:
+        self._committed = Committed(new_region)
+
+    def _check(self) -> None:
+        """Raise ``StateError`` if the store cannot be used."""
+        raise NotImplementedError
+
+    @property
+    def accounts(self) -> Mapping[Address, Account]:
+        """Every account that is not the default one; a live, read-only view."""
+        self._check()
+        return self._committed.accounts
+
+    def image(self, address: Address, region: str) -> Image:
+        """A region's committed bytes; of length 0 where there is none. Good until the next commit."""
+        self._check()
+        found = self._committed.region(address, region)
+        return NO_IMAGE if found is None else found.image
+
+    def regions(self) -> Iterator[tuple[tuple[Address, str], RegionT]]:
+        """Every region that is not empty, in the order of addresses and names."""
+        self._check()
+        return self._committed.regions()
+
+    def state_root(self) -> bytes:
+        """The digest of all accounts and storage, 32 bytes. Hashes only what changed since it was asked last."""
+        self._check()
+        return self._committed.state_root()
+
+
 def account_digest(account: Account, regions: Mapping[str, bytes]) -> bytes:
     """The digest of one account: nonce, balance, and the name and root of each region that is not empty.
 
@@ -152,3 +206,7 @@ def account_digest(account: Account, regions: Mapping[str, bytes]) -> bytes:
         name = region.encode()
         digest.update(len(name).to_bytes(8, "little") + name + root)
     return digest.digest()
+
+
+def _no_room(error: OSError) -> StateError:
+    return StateError(f"there is no room for what is to be committed: {error}", cause=error)

@@ -1,7 +1,7 @@
 """The files of a durable world that hold its images: one for each region, a header and then the pages.
 
-Header, 4096 bytes: magic (16 bytes), format version (u32), 4 bytes of zeros, the identifier of the world (16 bytes), the
-number of the region (u64), BLAKE2b-256 of all these; zeros. Integers are little-endian. A page of 4 KiB is at byte
+Header, 4096 bytes: magic (16 bytes), format version (u32), 4 bytes of zeros, the identifier of the world (16 bytes),
+the number of the region (u64), BLAKE2b-256 of all these; zeros. Integers are little-endian. A page of 4 KiB is at byte
 4096 * (its number + 1). Files may have holes, and are never shortened, since they may be mapped somewhere.
 """
 

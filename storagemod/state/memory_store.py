@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 
 from storagemod.errors import StateError
-from storagemod.pages import NO_IMAGE, HashTree, Image, MemoryImage, WritableImage
-from storagemod.state.account import Account
+from storagemod.pages import HashTree, MemoryImage, WritableImage
 from storagemod.state.changes import ChangeSet
-from storagemod.state.committed import Committed, CommittedRegion
-from storagemod.types import Address
+from storagemod.state.committed import Committed, CommittedRegion, CommittedStore
 
 
-class MemoryPageStore:
+class MemoryPageStore(CommittedStore[CommittedRegion]):
     """A page store that lasts as long as the process.
 
     Args:
@@ -22,26 +20,8 @@ class MemoryPageStore:
     read_only = False
 
     def __init__(self, new_image: Callable[[], WritableImage] = MemoryImage) -> None:
-        self._committed = Committed(lambda _address, _name: CommittedRegion(new_image(), HashTree()))
+        super().__init__(lambda _address, _name: CommittedRegion(new_image(), HashTree()))
         self._closed = False
-
-    @property
-    def accounts(self) -> Mapping[Address, Account]:
-        """Every account that is not the default one; a live, read-only view."""
-        return self._open().accounts
-
-    def image(self, address: Address, region: str) -> Image:
-        """A region's committed bytes; of length 0 where there is none. Good until the next commit."""
-        found = self._open().region(address, region)
-        return NO_IMAGE if found is None else found.image
-
-    def regions(self) -> Iterator[tuple[tuple[Address, str], CommittedRegion]]:
-        """Every region that is not empty, in the order of addresses and names."""
-        return self._open().regions()
-
-    def state_root(self) -> bytes:
-        """The digest of all accounts and storage, 32 bytes. Hashes only what changed since it was asked last."""
-        return self._open().state_root()
 
     def commit(self, changes: ChangeSet) -> None:
         """Take a change in.
@@ -49,26 +29,26 @@ class MemoryPageStore:
         Raises:
             StateError: There is no room for it. Nothing has changed.
         """
-        self._open().change(changes)
+        self._check()
+        self._committed.change(changes)
 
     def hold(self) -> None:
         """Do nothing: no commit outlasts the process."""
-        self._open()
+        self._check()
 
     def release(self) -> None:
         """Do nothing, as above."""
-        self._open()
+        self._check()
 
     def checkpoint(self) -> None:
         """Do nothing: there is one place only."""
-        self._open()
+        self._check()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Forget everything. Closing twice does no harm."""
         self._closed = True
         self._committed = Committed(lambda _address, _name: CommittedRegion(MemoryImage(), HashTree()))
 
-    def _open(self) -> Committed[CommittedRegion]:
+    def _check(self) -> None:
         if self._closed:
             raise StateError("the world is closed")
-        return self._committed

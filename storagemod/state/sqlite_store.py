@@ -8,18 +8,17 @@ the log is emptied. Opening a world applies what is left in the log: doing so tw
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from storagemod.errors import StateError
-from storagemod.pages import NO_IMAGE, HashTree, Image, MemoryImage, OverlayImage, WritableImage
-from storagemod.state.account import Account
+from storagemod.pages import HashTree, MemoryImage, OverlayImage, WritableImage
 from storagemod.state.catalogue import Catalogue, RegionChange, RegionRecord, Synchronous
 from storagemod.state.changes import ChangeSet
 from storagemod.state.claim import CATALOGUE, IMAGES, Claim, claim_for_reading, claim_for_writing, sync_directory
-from storagemod.state.committed import Committed, CommittedRegion
+from storagemod.state.committed import CommittedRegion, CommittedStore
 from storagemod.state.failures import failure
 from storagemod.state.image_files import ImageFiles
 from storagemod.types import Address
@@ -28,7 +27,7 @@ LOG_PAGES_MAX = 4_096
 """Pages in the log, 16 MiB, at which it is emptied."""
 
 OVERLAY_PAGES_MAX = 256
-"""Pages at which they are written into the images, where that takes a sync: each run of them is a mapping of its own."""
+"""Pages that lie over images before they are written into them, where that takes a sync. Each run is a mapping."""
 
 
 class _Region(CommittedRegion):
@@ -40,7 +39,7 @@ class _Region(CommittedRegion):
         self.overlay = overlay
 
 
-class SqlitePageStore:
+class SqlitePageStore(CommittedStore[_Region]):
     """A page store in a directory, for one writer and any number of readers.
 
     A reader sees the state that there was when it opened the directory, as long as it stays. Meanwhile the writer goes
@@ -67,7 +66,8 @@ class SqlitePageStore:
         read_only: bool = False,
         log_pages_max: int = LOG_PAGES_MAX,
     ) -> None:
-        self.directory = directory
+        super().__init__(self._new_region)
+        self.directory = directory.absolute()
         self.read_only = read_only
         self._new_image = new_image
         self._synchronous = synchronous
@@ -79,13 +79,12 @@ class SqlitePageStore:
         self._unsettled: set[_Region] = set()  # not all in their files
         self._unsynced: set[_Region] = set()  # written to their files since these were synced
         self._logged = 0
-        self._committed = Committed(self._new_region)
         with ExitStack() as resources:
-            self._claim = claim_for_reading(directory) if read_only else claim_for_writing(directory)
+            self._claim = (claim_for_reading if read_only else claim_for_writing)(self.directory)
             resources.callback(self._claim.close)
             self._catalogue = _open_catalogue(self._claim, synchronous, read_only=read_only)
             resources.callback(self._catalogue.close)
-            self._files = ImageFiles(directory / IMAGES, self._catalogue.world, read_only=read_only)
+            self._files = ImageFiles(self.directory / IMAGES, self._catalogue.world, read_only=read_only)
             resources.callback(self._files.close)
             self._load()
             self._resources = resources.pop_all()
@@ -93,28 +92,6 @@ class SqlitePageStore:
             self._after_commit()
 
     # What there is
-
-    @property
-    def accounts(self) -> Mapping[Address, Account]:
-        """Every account that is not the default one; a live, read-only view."""
-        self._check()
-        return self._committed.accounts
-
-    def image(self, address: Address, region: str) -> Image:
-        """A region's committed bytes; of length 0 where there is none. Good until the next commit."""
-        self._check()
-        found = self._committed.region(address, region)
-        return NO_IMAGE if found is None else found.image
-
-    def regions(self) -> Iterator[tuple[tuple[Address, str], CommittedRegion]]:
-        """Every region that is not empty, in the order of addresses and names."""
-        self._check()
-        return self._committed.regions()
-
-    def state_root(self) -> bytes:
-        """The digest of all accounts and storage, 32 bytes. Hashes only what changed since it was asked last."""
-        self._check()
-        return self._committed.state_root()
 
     @property
     def commits(self) -> int:

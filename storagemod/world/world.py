@@ -25,6 +25,7 @@ from storagemod.state import (
     ChangeSet,
     MemoryPageStore,
     PageStore,
+    SqlitePageStore,
     WorldState,
 )
 from storagemod.trace import Recorder
@@ -61,6 +62,7 @@ class World:
 
     Raises:
         StateError: The tracker does not work here, or the directory cannot be opened as a world.
+        ValidationError: An argument is none of those that there are.
     """
 
     def __init__(
@@ -74,16 +76,20 @@ class World:
         synchronous: Literal["full", "normal"] = "full",
         read_only: bool = False,
     ) -> None:
+        if synchronous not in ("full", "normal"):
+            raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         self._limits = limits or Limits()
         self._observers = tuple(observers)
         self._trace = trace
         self._backend = choose_backend(tracker)
         store: PageStore
         if path is not None:
-            raise StateError("TEMPORARY")
-        if read_only:
+            maker = self._backend.image_maker()
+            store = SqlitePageStore(Path(path), maker, synchronous=synchronous, read_only=read_only)
+        elif read_only:
             raise ValidationError("a world in memory has nothing to be read before it is written")
-        store = MemoryPageStore(self._backend.image_maker())
+        else:
+            store = MemoryPageStore(self._backend.image_maker())
         self._state = WorldState(store)
         self._read_only = read_only
         self._busy = threading.Lock()

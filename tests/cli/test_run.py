@@ -256,3 +256,32 @@ expect.ok = false
 
     assert ran.status == 0
     assert "3 of 3 transactions as expected" in ran.out
+
+
+def test_a_world_in_a_directory_goes_on_where_the_last_run_left_it(run: Run, tmp_path: Path) -> None:
+    world = str(tmp_path / "world")
+    first = run("run", "counter/counter", "--world", world)
+    assert (first.status, first.err) == (0, "")
+    second = run("run", "counter/counter", "--world", world)
+    assert second.status == 1
+    assert "+ found   2" in second.out
+
+
+def test_a_world_in_a_directory_has_room_for_one_linking_option(run: Run, tmp_path: Path) -> None:
+    world = str(tmp_path / "world")
+    several = run("run", "counter/counter", "--world", world, "--link", "single", "--link", "methods")
+    assert several.status == 2
+    assert "under one --link only" in several.err
+    assert run("run", "counter/counter", "--world", world, "--link", "single").status == 0
+    other = run("run", "counter/counter", "--world", world, "--link", "methods")
+    assert other.status == 2
+    assert "counter/counter:" in other.err
+    assert "the world has other code at its address" in other.err
+
+
+def test_a_directory_that_is_no_world_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    result = run("run", "counter/counter", "--world", str(tmp_path))
+    assert result.status == 2
+    assert "holds no world, but other files" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
-from copy import deepcopy
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -56,32 +56,31 @@ class Kind:
     protected: bool = False
 
 
-def kinds_of(options: Iterable[str], trackers: Iterable[str]) -> tuple[Kind, ...]:
-    """Kinds that differ in the linking option and in how storage is mapped.
-
-    Only the first has traces: listening must change nothing, so what has none agrees with what has.
-    """
-    pairs = list(itertools.product(trackers, options))
-    return tuple(
-        Kind(
-            f"{tracker}, {option}",
-            option,
-            {"tracker": tracker, "trace": number == 0},
-            protected=BACKENDS[tracker].protect is not NoProtection,
-        )
-        for number, (tracker, option) in enumerate(pairs)
-    )
-
-
 OPTIONS = ("single", "regions", "methods")
 
 TRACKERS = tuple(name for name, backend in BACKENDS.items() if why_unavailable(backend) is None)
-"""Those that work here."""
+"""Those that work here, the quickest first, and ``portable`` last."""
 
-KINDS = kinds_of(OPTIONS, TRACKERS)
 
-KINDS_WITH_SPARE = kinds_of(["regions"], TRACKERS)
+def kind(option: str, tracker: str) -> Kind:
+    """A kind by what users choose. Some have traces and some have not: to listen changes nothing."""
+    return Kind(
+        f"{tracker}, {option}",
+        option,
+        {"tracker": tracker, "trace": option == "single"},
+        protected=BACKENDS[tracker].protect is not NoProtection,
+    )
+
+
+ALL_KINDS = tuple(kind(option, tracker) for tracker in TRACKERS for option in OPTIONS)
+
+KINDS = (*(kind(option, TRACKERS[0]) for option in OPTIONS), *map(kind, itertools.cycle(OPTIONS), TRACKERS[1:]))
+"""Every option and every tracker, though not each with each."""
+
+ALL_KINDS_WITH_SPARE = tuple(kind("regions", tracker) for tracker in TRACKERS)
 """Those whose puppets have the region ``spare``."""
+
+KINDS_WITH_SPARE = (ALL_KINDS_WITH_SPARE[0], ALL_KINDS_WITH_SPARE[-1])
 
 
 class SideBySide:
@@ -113,7 +112,7 @@ class SideBySide:
             )
             for protected in dict.fromkeys(kind.protected for kind in kinds)
         }
-        self._snapshots: list[tuple[list[dict[Address, Account]], list[Snapshot]]] = []
+        self._snapshots: list[tuple[list[defaultdict[Address, Account]], list[Snapshot]]] = []
         self._digests: dict[bytes, bytes] = {}
         self._roots: dict[bytes, bytes] = {}
 
@@ -181,7 +180,7 @@ class SideBySide:
         return next(iter(predictions.values()))
 
     def begin_snapshot(self) -> None:
-        accounts = [deepcopy(model.accounts) for model in self.models.values()]
+        accounts = [model.copy_accounts() for model in self.models.values()]
         snapshots = [world.snapshot() for world in self.worlds.values()]
         for snapshot in snapshots:
             snapshot.__enter__()

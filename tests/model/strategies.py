@@ -5,6 +5,7 @@ Offsets, lengths and values are few and chosen, so that calls hit upon each othe
 
 from __future__ import annotations
 
+import functools
 from typing import TypeVar
 
 from attrs import define
@@ -53,8 +54,8 @@ def _weighted(*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T
 accounts = st.sampled_from([*PUPPETS * 3, EMPTY, LATE])
 senders = st.none() | accounts
 """``None`` is the default sender."""
-policies = st.sampled_from([*[ReentryPolicy.ALLOW] * 6, *ReentryPolicy])
-_kinds = st.sampled_from([*[CallKind.CALL] * 4, *CallKind])
+policies = st.sampled_from([*[ReentryPolicy.ALLOW] * 4, *ReentryPolicy])
+_kinds = st.sampled_from([*[CallKind.CALL] * 3, *[CallKind.STATIC] * 2, *CallKind])
 
 values = st.sampled_from([*[0] * 8, 1, 1, 400, PUPPET_BALANCE, PUPPET_BALANCE + 1])
 balances = st.sampled_from([0, 1, PUPPET_BALANCE, BALANCE_MAX])
@@ -167,7 +168,7 @@ def _trees(operations: st.SearchStrategy[Operation]) -> st.SearchStrategy[Script
     few = st.lists(operations, max_size=3)
     node = st.builds(
         _Node,
-        ups=st.sampled_from([0, 0, 0, 0, 1, 1, 2, 4]),
+        ups=st.sampled_from([*[0] * 6, 1, 1, 2, 4]),
         before=few,
         account=st.sampled_from([*PUPPETS[:1] * 4, *PUPPETS * 3, EMPTY, LATE]),
         kind=_kinds,
@@ -179,10 +180,12 @@ def _trees(operations: st.SearchStrategy[Operation]) -> st.SearchStrategy[Script
     return st.builds(_tree, few.map(list), nodes, _top_endings)
 
 
-_UNDONE_GROWTH = Call(PUPPETS[0], Script(Grow(2), Revert()), kind=CallKind.DELEGATE)
-"""Leaves a hole in the storage of the call that makes it, if that is the storage of a puppet."""
+def _undone_growth(*growths: Operation) -> Call:
+    """Leaves a hole in the storage of the call that makes it, if that is the storage of a puppet."""
+    return Call(PUPPETS[0], Script(*growths, Revert()), kind=CallKind.DELEGATE)
 
 
+@functools.cache
 def scripts(*, spare: bool = False) -> st.SearchStrategy[Script]:
     """Scripts for a top-level call; those with ``spare`` use the second region too."""
 
@@ -190,5 +193,6 @@ def scripts(*, spare: bool = False) -> st.SearchStrategy[Script]:
         extra = [(4, _spare_operations)] if spare else []
         return _trees(_weighted((3, _storage_operations(offsets)), (1, _other_operations), *extra))
 
-    near_a_hole = trees(_near_a_hole).map(lambda script: Script(_UNDONE_GROWTH, *script.operations))
+    hole = _undone_growth(Grow(2), SpareGrow(2)) if spare else _undone_growth(Grow(2))
+    near_a_hole = trees(_near_a_hole).map(lambda script: Script(hole, *script.operations))
     return _weighted((4, trees(offsets)), (1, near_a_hole))

@@ -1,4 +1,4 @@
-"""A model that notes what it meets: random histories that never meet a rule do not test it."""
+"""A model that notes what it meets: random histories test no rule that they never meet."""
 
 from __future__ import annotations
 
@@ -7,38 +7,94 @@ from typing import ClassVar
 
 from storagemod.scenario import puppet
 from storagemod.scenario.puppet import Operation, Script
-from storagemod.types import Address, CallKind, Outcome
+from storagemod.types import Address, CallKind
 
-from .reference import WASM_PAGE, Account, Call, Failed, Log, Prediction, ReferenceWorld
+from .reference import BALANCE_MAX, WRITES, Account, Call, Failed, Log, Prediction, ReferenceWorld, region_name
+
+EVENTS = frozenset(
+    {
+        "a transaction ended: ok",
+        "a transaction ended: failed",
+        "a transaction ended: reverted",
+        "an account without code was called",
+        "a call was too deep",
+        "a call paid",
+        "a call could not pay",
+        "a call could not be paid",
+        "a delegate call ran",
+        "a delegate call ran: code of another account",
+        "a re-entry was let in: allow",
+        "a re-entry was let in: self-only",
+        "a re-entry was let in: static-only",
+        "a re-entry was let in: not the first",
+        "a re-entry was refused: deny",
+        "a re-entry was refused: self-only",
+        "a re-entry was refused: static-only",
+        "an undone call had written",
+        "an undone call had grown storage",
+        "an undone call had moved value",
+        "an undone call had emitted a log",
+        "storage grew",
+        "storage grew: behind a hole",
+        "storage could not grow",
+        "an access left the memory",
+        "a hole was read: zeros",
+        "a hole was written: found later",
+        "a hole was accessed: stopped",
+        "a hole was accessed: stopped, a copy",
+        "a static call wrote: found later",
+        "a static call wrote: stopped",
+        "a static call wrote: stopped, a copy",
+        "a static call grew storage",
+        "a static call emitted a log",
+        "a static call sent value",
+    }
+)
+"""What random histories have to meet."""
+
+EVENTS_OF_SPARE = frozenset(
+    f"{event}, in the second region"
+    for event in (
+        "an undone call had written",
+        "an undone call had grown storage",
+        "storage grew",
+        "a hole was accessed: stopped",
+        "a static call wrote: stopped",
+    )
+)
+"""What they have to meet besides where there is a second region."""
 
 
 class Witness(ReferenceWorld):
-    """Foretells what any model does, and counts events: by whether pages are protected, and name."""
+    """Foretells what any model does, and counts events in a counter that its subclasses have."""
 
-    seen: ClassVar[Counter[tuple[bool, str]]] = Counter()
-
-    def _note(self, event: str) -> None:
-        self.seen[self.protected, event] += 1
+    seen: ClassVar[Counter[str]]
 
     def transact(
         self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
     ) -> Prediction:
         prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
-        self._note(f"a transaction ended: {prediction.outcome}")
+        self._note(f"a transaction ended: {prediction.outcome.name.lower()}")
         return prediction
+
+    def _note(self, event: str, region: str = "memory") -> None:
+        assert event in EVENTS, event
+        self.seen[event] += 1
+        if region == "spare":
+            self.seen[f"{event}, in the second region"] += 1
 
     def _undo(self, accounts: defaultdict[Address, Account], logs: list[Log]) -> None:
         for address, before in accounts.items():
             after = self.accounts[address]
-            if before.balance != after.balance:
+            if after.balance != before.balance:
                 self._note("an undone call had moved value")
             for name, region in before.regions.items():
                 memory = after.regions[name].memory
-                if len(memory) > len(region.memory):
-                    self._note("an undone call had grown storage")
                 if not memory.startswith(region.memory):
-                    self._note("an undone call had written")
-        if len(self.logs) > len(logs):
+                    self._note("an undone call had written", name)
+                if len(memory) > len(region.memory):
+                    self._note("an undone call had grown storage", name)
+        if self.logs != logs:
             self._note("an undone call had emitted a log")
         super()._undo(accounts, logs)
 
@@ -51,20 +107,19 @@ class Witness(ReferenceWorld):
 
     def _check_reentry(self, call: Call) -> None:
         policy = self.accounts[call.address].policy
-        assert call.parent is not None
         try:
             super()._check_reentry(call)
         except Failed:
             self._note(f"a re-entry was refused: {policy}")
             raise
         self._note(f"a re-entry was let in: {policy}")
-        if call.parent.storage_owners.count(call.address) > 1:
-            self._note("a contract was re-entered twice")
+        if call.storage_owners.count(call.address) > 2:
+            self._note("a re-entry was let in: not the first")
 
     def _transfer(self, payer: Address, payee: Address, value: int) -> None:
         if self.accounts[payer].balance < value:
             self._note("a call could not pay")
-        elif self.accounts[payee].balance + value > 2**128 - 1 and payer != payee:
+        elif payer != payee and self.accounts[payee].balance + value > BALANCE_MAX:
             self._note("a call could not be paid")
         elif value:
             self._note("a call paid")
@@ -74,20 +129,20 @@ class Witness(ReferenceWorld):
         if call.kind is CallKind.DELEGATE:
             self._note("a delegate call ran")
             if call.code != call.address:
-                self._note("a delegate call ran the code of another account")
+                self._note("a delegate call ran: code of another account")
         super()._run(call)
 
     def _end_interval(self, call: Call) -> None:
         for name, region in self.accounts[call.address].regions.items():
             before = call.storage_before[name]
-            if any(region.memory[before.hole]):
-                self._note("a call had written into a hole")
-            if len(region.memory) > len(before.memory):
-                self._note("a static call had grown storage" if call.static else "a call had grown storage")
-                if before.memory[before.hole]:
-                    self._note("a call had grown storage over a hole")
+            if region.memory[before.hole].strip(b"\0"):
+                self._note("a hole was written: found later", name)
             if call.static and not region.memory.startswith(before.memory):
-                self._note("a static call had written")
+                self._note("a static call wrote: found later", name)
+            if len(region.memory) > len(before.memory):
+                self._note("a static call grew storage" if call.static else "storage grew", name)
+                if before.memory[before.hole]:
+                    self._note("storage grew: behind a hole", name)
         super()._end_interval(call)
 
     def _step(self, call: Call, operation: Operation) -> None:
@@ -95,23 +150,32 @@ class Witness(ReferenceWorld):
             self._note("a static call emitted a log")
         super()._step(call, operation)
 
+    def _call_out(self, call: Call, asked: puppet.Call) -> None:
+        if call.static and asked.value:
+            self._note("a static call sent value")
+        super()._call_out(call, asked)
+
     def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
-        region = self._region(call, operation)
-        if offset + length > len(region.memory):
-            self._note("an access left the memory")
-        elif length and offset + length > region.pages * WASM_PAGE and region.memory[region.hole]:
-            self._note(f"an access to a hole: {type(operation).__name__}")
-        elif call.static and isinstance(operation, puppet.Store | puppet.Store8 | puppet.CopyIn):
-            self._note(f"a write in a static call: {type(operation).__name__}")
-        return super()._bytes(call, operation, offset, length)
+        region, name = self._region(call, operation), region_name(operation)
+        hole = call.storage_before[name].hole
+        in_hole = max(offset, hole.start) < min(offset + length, hole.stop)
+        try:
+            accessed = super()._bytes(call, operation, offset, length)
+        except Failed:
+            if offset + length > len(region.memory):
+                self._note("an access left the memory", name)
+            else:
+                what = "a hole was accessed: stopped" if in_hole else "a static call wrote: stopped"
+                self._note(what, name)
+                if isinstance(operation, puppet.CopyIn | puppet.CopyOut):
+                    self._note(f"{what}, a copy")
+            raise
+        if in_hole and not isinstance(operation, WRITES):
+            self._note("a hole was read: zeros", name)
+        return accessed
 
     def _grow(self, memory: bytearray, pages: int) -> int:
         before = super()._grow(memory, pages)
         if before < 0:
             self._note("storage could not grow")
         return before
-
-    def _call_out(self, call: Call, asked: puppet.Call) -> None:
-        if call.static and asked.value:
-            self._note("a static call sent value")
-        super()._call_out(call, asked)

@@ -60,16 +60,26 @@ class ReservedMemory:
 
 
 class MovingMemory(ReservedMemory):
-    """Moves at each growth, and gives its old place back."""
+    """Moves at each growth, to a place where it never was. An access to the place that it left is a fault."""
+
+    def __init__(self, pages: int, pages_max: int = PAGES_MAX) -> None:
+        super().__init__(pages, pages_max)
+        self._left: list[mmap.mmap] = []
 
     def grow(self, pages: int) -> None:
         assert self.pages + pages <= self.pages_max
         if pages:
-            data, old = self.read(0, self.pages * WASM_PAGE_BYTES), self._space
+            data, old_base = self.read(0, self.pages * WASM_PAGE_BYTES), self.base
             self.pages += pages
+            self._left.append(self._space)
             self._space = self._reserve()
             self.write(0, data)
-            old.close()
+            _libc.protect(old_base, len(self._left[-1]), _libc.PROT_NONE)
+
+    def close(self) -> None:
+        super().close()
+        for space in self._left:
+            space.close()
 
 
 class WasmMemory:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import fcntl
 import threading
+import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from storagemod.pages import (
     choose_backend,
     why_unavailable,
 )
-from storagemod.pages.backend import COMPARE, PAGEMAP, PORTABLE, USERFAULTFD, Attachment
+from storagemod.pages.backend import COMPARE, PORTABLE, USERFAULTFD, Attachment
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import page, replaced
 from tests.pages.memories import PAGES_MAX, AnyMemory, MemoryMaker, MovingMemory, ReservedMemory, host_write
@@ -274,14 +276,24 @@ def test_the_pages_touched_are_not_known_of_a_memory_that_moved(backend: PageBac
 # Many at once
 
 
-def test_trackers_on_several_threads_do_not_disturb_each_other(backend: PageBackend) -> None:
+def test_trackers_on_several_threads_do_not_disturb_each_other(
+    backend: PageBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A world for each thread is what we tell users to have."""
     wrong: list[tuple[list[int], list[int]]] = []
+    start = threading.Barrier(4)
+    ioctl = fcntl.ioctl
+
+    def ioctl_and_let_others_run(*arguments: Any) -> Any:
+        result = ioctl(*arguments)
+        time.sleep(0.000_1)
+        return result
 
     def work(seed: int) -> None:
         memory = ReservedMemory(8)
         attached = attach(backend, memory)
-        for turn in range(60):
+        start.wait()
+        for turn in range(20):
             numbers = sorted({(seed * 31 + turn * 7 + n * n) % 128 for n in range(20)})
             for number in numbers:
                 memory.write(number * PAGE_BYTES, turn.to_bytes(2, "little") + b"\1")
@@ -289,16 +301,12 @@ def test_trackers_on_several_threads_do_not_disturb_each_other(backend: PageBack
             if not set(numbers) <= set(told) or (backend.name in FORGETFUL and told != numbers):
                 wrong.append((numbers, told))
 
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval)
+    monkeypatch.setattr(fcntl, "ioctl", ioctl_and_let_others_run)
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert wrong == []
 
 
@@ -323,7 +331,7 @@ def test_a_backend_that_does_not_work_here_is_refused_with_the_reason(monkeypatc
     def refuse(memory: object, bytes_max: int) -> None:
         raise OSError(1, "userfaultfd: Operation not permitted")
 
-    broken = PageBackend("broken", "", PAGEMAP.map_image, refuse, PAGEMAP.protect, PORTABLE.image_maker)  # type: ignore[arg-type]
+    broken = PageBackend("broken", "", PORTABLE.map_image, refuse, PORTABLE.protect, PORTABLE.image_maker)  # type: ignore[arg-type]
     lying = PageBackend("lying", "", PORTABLE.map_image, PORTABLE.track, PORTABLE.protect, lambda: lambda: _Forgetful())
     monkeypatch.setitem(BACKENDS, "broken", broken)
     monkeypatch.setitem(BACKENDS, "lying", lying)

@@ -1,0 +1,225 @@
+"""A whole state in one file, to be carried to another machine or version.
+
+The file is an SQLite database with its own application id (``stmx``) and format version. Nothing in it depends on the
+directory that it came from: a state gives the same content wherever it was kept.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from attrs import frozen
+
+from storagemod.errors import StateError
+from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, MemoryImage, WritableImage, WriteSet
+from storagemod.state.account import NO_ACCOUNT
+from storagemod.state.changes import ChangeSet
+from storagemod.state.claim import sync_directory, sync_file
+from storagemod.state.failures import failure
+from storagemod.state.rows import (
+    ACCOUNTS_SCHEMA,
+    CODES_SCHEMA,
+    GET_ACCOUNTS,
+    GET_CODES,
+    PUT_ACCOUNT,
+    PUT_CODE,
+    account_of,
+    account_row,
+    code_row,
+    codes_of,
+)
+from storagemod.state.sqlite_store import SqlitePageStore
+from storagemod.state.store import PageStore
+from storagemod.types import Address
+
+APPLICATION_ID = int.from_bytes(b"stmx", "big")
+FORMAT = 1
+
+_SCHEMA = (
+    "CREATE TABLE state (root BLOB NOT NULL)",
+    CODES_SCHEMA,
+    ACCOUNTS_SCHEMA,
+    "CREATE TABLE regions (id INTEGER PRIMARY KEY, address BLOB, name TEXT, wasm_pages INTEGER, root BLOB)",
+    "CREATE TABLE pages (region INTEGER, page INTEGER, data BLOB, PRIMARY KEY (region, page)) WITHOUT ROWID",
+)
+
+BATCH_PAGES = 1_024
+
+
+@frozen
+class Contents:
+    """What was exported or imported: how much, and its state root."""
+
+    accounts: int
+    regions: int
+    pages: int
+    root: bytes
+
+
+def export_state(store: PageStore, file: Path) -> Contents:
+    """Write all of a state into a new file.
+
+    Raises:
+        StateError: There is such a file already, or it cannot be written. Then there is none, or the one there was.
+    """
+    if file.exists():
+        raise StateError(f"{file} exists already", hint="export to a new file")
+    try:
+        with tempfile.TemporaryDirectory(dir=file.absolute().parent, prefix=f".{file.name}-") as directory:
+            part = Path(directory) / file.name
+            with _database(part, new=True) as connection:
+                contents = _write(store, connection)
+            with part.open("rb") as written:
+                sync_file(written.fileno())
+            part.rename(file)
+        sync_directory(file.absolute().parent)
+    except (OSError, sqlite3.Error) as error:
+        raise failure(f"{file} cannot be written", error) from error
+    return contents
+
+
+def _write(store: PageStore, connection: sqlite3.Connection) -> Contents:
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    accounts = sorted(store.accounts.items())
+    for address, account in accounts:
+        if account.code:
+            connection.execute(PUT_CODE, code_row(account.code))
+        connection.execute(PUT_ACCOUNT, account_row(address, account))
+    regions = pages = 0
+    for (address, name), region in store.regions():
+        regions += 1
+        row = (regions, bytes(address), name, region.image.wasm_pages, region.root())
+        connection.execute("INSERT INTO regions VALUES (?, ?, ?, ?, ?)", row)
+        for number, data in region.image.pages():
+            connection.execute("INSERT INTO pages VALUES (?, ?, ?)", (regions, number, data))
+            pages += 1
+    root = store.state_root()
+    connection.execute("INSERT INTO state VALUES (?)", (root,))
+    return Contents(len(accounts), regions, pages, root)
+
+
+def import_state(
+    file: Path,
+    directory: Path,
+    new_image: Callable[[], WritableImage] = MemoryImage,
+    *,
+    batch_pages: int = BATCH_PAGES,
+) -> Contents:
+    """Make a world out of a file that was exported, and see whether every root comes out as it was.
+
+    Args:
+        file: The file.
+        directory: Where the world is to be. There is none yet, or it is empty.
+        new_image: As for :class:`SqlitePageStore`.
+        batch_pages: How many pages are held in memory at a time.
+
+    Raises:
+        StateError: The file is none that was exported, or is damaged; or there is something in the directory. Nothing
+            has been made then.
+    """
+    directory = directory.absolute()
+    if not file.is_file():
+        raise StateError(f"there is no file {file}")
+    try:
+        if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+            raise StateError(f"{directory} exists already", hint="import into a new directory")
+        made = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
+        made.mkdir(parents=True)
+        try:
+            with _database(file, new=False) as connection, _understanding(file):
+                contents = _read(connection, made, new_image, batch_pages)
+            made.rename(directory)
+            sync_directory(directory.parent)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)  # not there any more, if all went well
+    except (OSError, sqlite3.Error) as error:
+        raise failure(f"{file} cannot be imported into {directory}", error) from error
+    return contents
+
+
+def _read(
+    connection: sqlite3.Connection, directory: Path, new_image: Callable[[], WritableImage], batch_pages: int
+) -> Contents:
+    store = SqlitePageStore(directory, new_image, synchronous="normal")
+    try:
+        pages = 0
+        for changes in _changes(connection, batch_pages):
+            store.commit(changes)
+            pages += sum(len(written.pages) for written in changes.regions.values())
+        regions = dict(store.regions())
+        for address, name, root in connection.execute("SELECT address, name, root FROM regions"):
+            region = regions.get((Address(address), name))
+            if region is None or region.root() != root:
+                raise ValueError(
+                    f'region "{name}" of {Address(address)} does not have the root that it was exported with'
+                )
+        ((root,),) = connection.execute("SELECT root FROM state")
+        contents = Contents(len(store.accounts), len(regions), pages, store.state_root())
+        if contents.root != root:
+            raise ValueError("the state root is not the one that it had")
+    finally:
+        store.close()
+    return contents
+
+
+def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[ChangeSet]:
+    """All that is in a file, a part at a time."""
+    codes = codes_of(connection.execute(GET_CODES))
+    accounts = dict(account_of(row, codes) for row in connection.execute(GET_ACCOUNTS))
+    yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
+    for region, address, name, wasm_pages in connection.execute("SELECT id, address, name, wasm_pages FROM regions"):
+        key = (Address(address), name)
+        yield ChangeSet(regions={key: WriteSet(0, wasm_pages, {})})
+        pages = connection.execute("SELECT page, data FROM pages WHERE region = ? ORDER BY page", (region,))
+        while batch := dict(islice(pages, batch_pages)):
+            for number, data in batch.items():
+                if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
+                    raise ValueError(f'page {number} of region "{name}" of {Address(address)} cannot be one')
+            written = {number: (ZERO_PAGE, data) for number, data in batch.items()}
+            yield ChangeSet(regions={key: WriteSet(wasm_pages, wasm_pages, written)})
+
+
+@contextmanager
+def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
+    """A database of this format: a new one, in one transaction without a log, or one that is there and is only read."""
+    mode = "mode=rwc" if new else "mode=ro&immutable=1"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        if new:
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+        else:
+            _check_identity(connection, path)
+        connection.execute("BEGIN")
+        yield connection
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+
+
+def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
+    ((application,),) = connection.execute("PRAGMA application_id")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    if application != APPLICATION_ID:
+        raise StateError(f"{path} is a database, but not an exported state")
+    if version != FORMAT:
+        raise StateError(f"{path} has format {version}, and this version of storagemod knows format {FORMAT}")
+
+
+@contextmanager
+def _understanding(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StateError(f"{file} is damaged: {error}", cause=error) from error

@@ -1,0 +1,118 @@
+"""Accounts and nodes of hash trees as databases keep them, and back. A row that nobody wrote is a ``ValueError``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from storagemod.pages import DIGEST_BYTES, EMPTY_NODE
+from storagemod.state.account import Account
+from storagemod.types import Address, ReentryPolicy
+
+Column: TypeAlias = int | str | bytes | None
+
+CODES_SCHEMA = "CREATE TABLE codes (hash BLOB PRIMARY KEY, wasm BLOB NOT NULL)"
+
+ACCOUNTS_SCHEMA = """CREATE TABLE accounts (
+  address BLOB PRIMARY KEY, nonce INTEGER NOT NULL, balance BLOB NOT NULL, code BLOB, name TEXT, links TEXT NOT NULL,
+  policy TEXT NOT NULL, checksum BLOB NOT NULL
+) WITHOUT ROWID"""
+
+PUT_CODE = "INSERT OR IGNORE INTO codes VALUES (?, ?)"
+PUT_ACCOUNT = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+GET_CODES = "SELECT hash, wasm FROM codes"
+GET_ACCOUNTS = "SELECT * FROM accounts ORDER BY address"
+
+_BALANCE_BYTES = 16
+_CHECKSUM_BYTES = 16
+_MASK_BYTES = 2
+
+
+def checksum(row: Iterable[Column]) -> bytes:
+    """16 bytes over the columns of a row, the last of it: databases do not notice when a bit of theirs turns over."""
+    text = json.dumps([column.hex() if isinstance(column, bytes) else column for column in row])
+    return hashlib.blake2b(text.encode(), digest_size=_CHECKSUM_BYTES, person=b"storagemod row").digest()
+
+
+def check_row(row: tuple[Any, ...], what: str) -> None:
+    """See whether a row has the columns that its checksum was made of; these need no other checks then."""
+    *columns, expected = row
+    if checksum(columns) != expected:
+        key = columns[0].hex() if isinstance(columns[0], bytes) else columns[0]
+        raise ValueError(f"the {what} {key} is not what was written")
+
+
+def code_hash(code: bytes) -> bytes:
+    """What a code is known by: its SHA-256."""
+    return hashlib.sha256(code).digest()
+
+
+def code_row(code: bytes) -> tuple[Column, ...]:
+    """The row of a code."""
+    return code_hash(code), code
+
+
+def codes_of(rows: Iterable[tuple[bytes, bytes]]) -> dict[bytes | None, bytes]:
+    """Codes by hash; ``None`` stands for that of an account without one."""
+    codes: dict[bytes | None, bytes] = {None: b""}
+    for digest, code in rows:
+        if code_hash(code) != digest:
+            raise ValueError(f"the code {digest.hex()} is not what was written")
+        codes[digest] = code
+    return codes
+
+
+def account_row(address: Address, account: Account) -> tuple[Column, ...]:
+    """The row of an account."""
+    row = (
+        bytes(address),
+        account.nonce,
+        account.balance.to_bytes(_BALANCE_BYTES, "big"),
+        code_hash(account.code) if account.code else None,
+        account.name,
+        json.dumps({link: str(target) for link, target in sorted(account.links.items())}),
+        account.policy.value,
+    )
+    return *row, checksum(row)
+
+
+def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tuple[Address, Account]:
+    """The account of a row."""
+    check_row(row, "account")
+    address, nonce, balance, code, name, links, policy, _ = row
+    if code not in codes:
+        raise ValueError(f"the code of the account {Address(address)} is missing")
+    account = Account(
+        nonce=nonce,
+        balance=int.from_bytes(balance, "big"),
+        code=codes[code],
+        name=name,
+        links=MappingProxyType({link: Address(target) for link, target in json.loads(links).items()}),
+        policy=ReentryPolicy(policy),
+    )
+    return Address(address), account
+
+
+def packed(children: bytes) -> bytes:
+    """A node without its digests of zeros: a mask of the children that there are, then their digests."""
+    digests = [children[at : at + DIGEST_BYTES] for at in range(0, len(children), DIGEST_BYTES)]
+    there = [place for place, digest in enumerate(digests) if any(digest)]
+    mask = sum(1 << place for place in there)
+    return mask.to_bytes(_MASK_BYTES, "little") + b"".join(digests[place] for place in there)
+
+
+def unpacked(data: bytes) -> bytes:
+    """The node that was packed."""
+    mask = int.from_bytes(data[:_MASK_BYTES], "little")
+    if len(data) != _MASK_BYTES + mask.bit_count() * DIGEST_BYTES:
+        raise ValueError("a node of its hash trees has the wrong length")
+    children = bytearray(EMPTY_NODE)
+    at = _MASK_BYTES
+    for place in range(len(EMPTY_NODE) // DIGEST_BYTES):
+        if mask >> place & 1:
+            children[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = data[at : at + DIGEST_BYTES]
+            at += DIGEST_BYTES
+    return bytes(children)

@@ -1,0 +1,82 @@
+"""The journal tells and undoes what full copies of all storage would, on every backend."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from storagemod.errors import StateError
+from storagemod.pages import PAGE_BYTES, Journal, PageBackend
+from storagemod.pages.backend import PORTABLE
+from tests.pages.images import page
+from tests.pages.journal_machine import ORDINARY, JournalBesideCopies, JournalGlancedAt, JournalLookedAt, run
+from tests.pages.memories import MemoryMaker, ReservedMemory
+
+MACHINES = {"all bytes read": JournalLookedAt, "some bytes read": JournalGlancedAt}
+
+machines = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
+
+
+@machines
+def test_the_journal_does_what_full_copies_do(backend: PageBackend, machine: type[JournalBesideCopies]) -> None:
+    run(machine, backend)
+
+
+@pytest.mark.fuzz
+@pytest.mark.skipif(os.environ.get("STORAGEMOD_FUZZ") != "1", reason="long random testing: set STORAGEMOD_FUZZ=1")
+@machines
+def test_the_journal_does_what_full_copies_do_for_long(
+    backend: PageBackend, machine: type[JournalBesideCopies]
+) -> None:
+    run(machine, backend, settings(ORDINARY, max_examples=1_000, stateful_step_count=60))
+
+
+def test_a_journal_holds_pages_that_changed_and_no_others(backend: PageBackend, new_memory: MemoryMaker) -> None:
+    """Memory: a checkpoint costs one old page for each page changed since, and nothing where that is the image's."""
+    image = backend.image_maker()()
+    image.replace(100, {number: page(number, 2) for number in range(0, 1_600, 100)})
+    journal = Journal(backend)
+    region = journal.open(new_memory(100), image, wasm_pages_max=128)
+    journal.checkpoint()
+    region.memory.write(5 * PAGE_BYTES, b"a")
+    journal.collect(region)
+    assert (set(region.latest), set(region.committed)) == ({5}, {5})
+    journal.checkpoint()
+    region.memory.write(5 * PAGE_BYTES, b"b")
+    region.memory.write(300 * PAGE_BYTES, b"b")
+    journal.collect(region)
+    undo = journal._checkpoints[-1][region].pages
+    assert undo.keys() == {5, 300}
+    assert undo[300] is None
+    assert undo[5] is not None
+    assert undo[5][:1] == b"a"
+
+
+def test_only_the_newest_checkpoint_can_be_ended() -> None:
+    journal = Journal(PORTABLE)
+    first, second = journal.checkpoint(), journal.checkpoint()
+    for end in (journal.commit, journal.discard):
+        with pytest.raises(RuntimeError, match="checkpoint 1 is not the newest, 2 is"):
+            end(first)
+    journal.discard(second)
+    journal.commit(first)
+    with pytest.raises(RuntimeError, match="checkpoint 1 is not the newest, 0 is"):
+        journal.commit(first)
+
+
+def test_what_the_system_refuses_ends_the_transaction(monkeypatch: pytest.MonkeyPatch, backend: PageBackend) -> None:
+    """It must not be caught by a caller as a failure of its callee: elsewhere the call would succeed (rule 8)."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(12, "mmap: Cannot allocate memory")
+
+    refusing = type(backend)(
+        backend.name, backend.summary, refuse, backend.track, backend.protect, backend.image_maker  # type: ignore[arg-type]
+    )
+    memory = ReservedMemory(1)
+    with pytest.raises(StateError, match="storage cannot be mapped: .*Cannot allocate memory") as caught:
+        Journal(refusing).open(memory, backend.image_maker()(), wasm_pages_max=1)
+    assert caught.value.aborts
+    memory.close()

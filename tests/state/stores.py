@@ -1,0 +1,66 @@
+"""Page stores of every kind, and what tests commit to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from storagemod.pages import BACKENDS, PAGE_BYTES, ZERO_PAGE, WritableImage, WriteSet, why_unavailable
+from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, PageStore, SqlitePageStore
+from storagemod.types import Address
+
+A, B, C = Address(0xA), Address(0xB), Address(0xC)
+
+
+def image_makers() -> dict[str, Callable[[], Callable[[], WritableImage]]]:
+    """The ways of this machine to make images that need no disk, by the name of the first backend that has it."""
+    makers: dict[Callable[[], Callable[[], WritableImage]], str] = {}
+    for name, backend in BACKENDS.items():
+        if why_unavailable(backend) is None:
+            makers.setdefault(backend.image_maker, name)
+    return {name: maker for maker, name in makers.items()}
+
+
+def memory_store(maker: Callable[[], Callable[[], WritableImage]]) -> Callable[[Path], PageStore]:
+    return lambda _path: MemoryPageStore(maker())
+
+
+def sqlite_store(maker: Callable[[], Callable[[], WritableImage]], synchronous: str) -> Callable[[Path], PageStore]:
+    return lambda path: SqlitePageStore(path, maker(), synchronous=synchronous)  # type: ignore[arg-type]
+
+
+MEMORY = {f"memory-{name}": memory_store(maker) for name, maker in image_makers().items()}
+DURABLE = {
+    f"sqlite-{synchronous}-{name}": sqlite_store(maker, synchronous)
+    for name, maker in image_makers().items()
+    for synchronous in ("full", "normal")
+}
+STORES = MEMORY | DURABLE
+"""Each opens a store; the durable ones in a directory."""
+
+
+def page(fill: int) -> bytes:
+    return fill.to_bytes(8, "little") * (PAGE_BYTES // 8)
+
+
+def account(store: PageStore, address: Address, new: Account) -> ChangeSet:
+    return ChangeSet({address: (store.accounts.get(address, NO_ACCOUNT), new)})
+
+
+def write(
+    store: PageStore, address: Address, pages: dict[int, int], *, wasm_pages: int | None = None, region: str = "memory"
+) -> ChangeSet:
+    """The change that fills pages, and sets the length if one is given. A shorter region loses what lies beyond."""
+    image = store.image(address, region)
+    length = max([image.wasm_pages, *(number // 16 + 1 for number in pages)]) if wasm_pages is None else wasm_pages
+    new = {number: page(fill) for number, fill in pages.items()}
+    new |= {number: ZERO_PAGE for number, _ in image.pages() if number >= length * 16}
+    written = {number: (image.page(number), data) for number, data in new.items() if image.page(number) != data}
+    return ChangeSet(regions={(address, region): WriteSet(image.wasm_pages, length, written)})
+
+
+def content(store: PageStore) -> object:
+    """All that a store shows, as values that can be compared."""
+    return dict(store.accounts), {
+        key: (region.image.wasm_pages, dict(region.image.pages())) for key, region in store.regions()
+    }
