@@ -13,7 +13,7 @@ def _limit(default: int, *, at_most: int | None = None) -> int:
     return value
 
 
-@frozen
+@frozen(cache_hash=True)
 class Limits:
     """The limits of one world. Reaching one fails the call or the transaction with a ``LimitError``, never the process.
 

@@ -24,6 +24,7 @@ from storagemod.cli.doctor import doctor_command
 from storagemod.cli.inspect import inspect_command
 from storagemod.cli.output import drop, note
 from storagemod.cli.run import run_command
+from storagemod.cli.state import state_command
 from storagemod.errors import StorageModError
 
 BAD_INPUT = 2
@@ -66,7 +67,15 @@ def cli(context: click.Context) -> int:
     return 0
 
 
-for _command in (demo_command, run_command, compile_command, inspect_command, doctor_command, bench_command):
+for _command in (
+    demo_command,
+    run_command,
+    compile_command,
+    inspect_command,
+    state_command,
+    doctor_command,
+    bench_command,
+):
     cli.add_command(_command)
 
 

@@ -37,3 +37,10 @@ class Answer:
     output: bytes = b""
     error: StorageModError | None = None
     gas_used: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        """Drop the frames that the error came through: as long as it is kept, they would keep the whole transaction."""
+        error: BaseException | None = self.error
+        while error is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__

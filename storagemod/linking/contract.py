@@ -17,7 +17,7 @@ from storagemod.linking import layout as layouts
 from storagemod.linking.contract_calls import PREFIX, ContractImport, contract_import, linked_function
 from storagemod.linking.layout import Layout, Region
 from storagemod.linking.methods import accessor_types
-from storagemod.linking.options import OPTIONS, option_for
+from storagemod.linking.options import OPTIONS, is_storage, option_for
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction, Import, Linker, Module, compile_module, read_source, to_wasm
 
@@ -65,7 +65,7 @@ class Contract:
     @property
     def storage_imports(self) -> tuple[Import, ...]:
         """Its imports of storage memories and functions."""
-        return tuple(item for item in self.imports if item.module == layouts.NAMESPACE)
+        return tuple(item for item in self.imports if is_storage(item))
 
     @classmethod
     def load(cls, source: str | bytes | Path, *, name: str | None = None, limits: Limits | None = None) -> Contract:
@@ -127,6 +127,9 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
     storage, contracts, functions = [], [], []
     for item in module.imports:
         if item.module == layouts.NAMESPACE:
+            _check_name(item)
+            storage.append(item)
+        elif is_storage(item):
             storage.append(item)
         elif item.module == host.NAMESPACE:
             functions.append(_host_function(item, module))
@@ -138,9 +141,10 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
             raise _unknown_namespace(item)
     layout = _layout(storage, limits)
     for option in OPTIONS:
-        functions += option.host_functions([item for item in storage if option.claims(item)], layout)
-        if any(option.claims(item) and item.name in ("copy_in", "copy_out") for item in storage):
-            _require_memory(module, "storage.copy_in or storage.copy_out")
+        served = option.host_functions([item for item in storage if option.claims(item)], layout)
+        if served:
+            _require_memory(module, " or ".join(f"{each.module}.{each.name}" for each in served))
+        functions += served
     return Contract(
         name=name,
         module=module,
@@ -217,8 +221,6 @@ def _unknown_namespace(item: Import) -> LinkError:
 
 def _layout(items: list[Import], limits: Limits) -> Layout:
     """The layout that the storage imports ask for together."""
-    for item in items:
-        _check_name(item)
     regions: list[Region] = []
     for option in OPTIONS:
         claimed = [item for item in items if option.claims(item)]

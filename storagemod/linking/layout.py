@@ -28,6 +28,8 @@ class Access(enum.StrEnum):
     """It imports the memory."""
     METHODS = "methods"
     """It imports functions of the storage module; the memory is private to that."""
+    HOST = "host"
+    """It calls the host; the memory is private to the storage module."""
 
 
 @frozen

@@ -81,7 +81,7 @@ class Methods:
 
     def claims(self, item: Import) -> bool:
         """Function imports."""
-        return not isinstance(item.type, MemoryType)
+        return item.module == NAMESPACE and not isinstance(item.type, MemoryType)
 
     def regions(self, items: Sequence[Import], limits: Limits) -> list[Region]:
         """The one private region; its address width is that of the first import that shows one."""

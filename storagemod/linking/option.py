@@ -21,7 +21,7 @@ class LinkingOption(Protocol):
     summary: str
 
     def claims(self, item: Import) -> bool:
-        """Whether an import from ``storage`` is this option's to serve."""
+        """Whether an import is one of storage, and this option's to serve."""
 
     def regions(self, items: Sequence[Import], limits: Limits) -> list[Region]:
         """The regions that the imports it claimed ask for.

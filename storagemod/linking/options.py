@@ -20,8 +20,13 @@ def option_names() -> tuple[str, ...]:
     return tuple(option.name for option in OPTIONS)
 
 
+def is_storage(item: Import) -> bool:
+    """Whether an import is one of storage: a linking option serves it."""
+    return any(option.claims(item) for option in OPTIONS)
+
+
 def option_for(item: Import) -> LinkingOption:
-    """The option that serves an import from ``storage``; each import is claimed by exactly one."""
+    """The option that serves an import of storage; each is claimed by exactly one."""
     return next(option for option in OPTIONS if option.claims(item))
 
 

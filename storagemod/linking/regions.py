@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storagemod.linking.layout import DEFAULT_REGION
+from storagemod.linking.layout import DEFAULT_REGION, NAMESPACE
 from storagemod.linking.memories import SharedMemories
 from storagemod.types import MemoryType
 from storagemod.wasm import Import
@@ -16,4 +16,4 @@ class Regions(SharedMemories):
 
     def claims(self, item: Import) -> bool:
         """Memory imports of any but the default name."""
-        return isinstance(item.type, MemoryType) and item.name != DEFAULT_REGION
+        return item.module == NAMESPACE and isinstance(item.type, MemoryType) and item.name != DEFAULT_REGION

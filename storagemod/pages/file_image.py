@@ -155,7 +155,7 @@ class FileImage:
             low = (data - self._start) // PAGE_BYTES
             high = -(-(min(hole, stop) - self._start) // PAGE_BYTES)  # a hole may begin within a page
             yield from range(low, high)
-            at = self._start + max(high, low + 1) * PAGE_BYTES
+            at = self._start + high * PAGE_BYTES
 
 
 def _joined(pages: Mapping[int, bytes], end: int) -> Iterator[tuple[int, bytes]]:

@@ -13,6 +13,7 @@ from typing import NewType
 
 from attrs import define, field, frozen
 
+from storagemod.errors import StateError
 from storagemod.pages.backend import PageBackend
 from storagemod.pages.image import Image
 from storagemod.pages.mapping import LiveMemory, Mapping
@@ -127,7 +128,11 @@ class Journal:
         )
 
     def collect(self, region: JournaledRegion) -> Written:
-        """Take in what was written in a region since the last time; it belongs to the newest checkpoint."""
+        """Take in what was written in a region since the last time; it belongs to the newest checkpoint.
+
+        Raises:
+            StateError: The system refuses; it ends the transaction.
+        """
         length, end = region.wasm_pages, region.wasm_pages * PAGES_PER_WASM_PAGE
         hole_end = region.memory_pages * PAGES_PER_WASM_PAGE
         memory_pages = region.memory.pages
@@ -136,7 +141,11 @@ class Journal:
         undo = None
         if length < memory_pages:
             region.allow_all()  # a tracker may look at all of it
-        for number in region.tracker.drain():
+        try:
+            written = region.tracker.drain()
+        except OSError as error:
+            raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
+        for number in written:
             old = region.page(number)
             new = intern_zero(region.memory.read(number * PAGE_BYTES, PAGE_BYTES))
             if old == new:
@@ -192,11 +201,17 @@ class Journal:
         """Bring every region back to a checkpoint: bytes and length.
 
         Collect the region that was running first; what others wrote was collected when they stopped running.
+
+        Raises:
+            StateError: The system refuses; it ends the transaction.
         """
         for region, undo in self._end(checkpoint).items():
             region.allow_all()
-            region.mapping.restore(undo.pages)  # pages that it grew by were zeros in the image, so they are again
-            region.tracker.drain()
+            try:
+                region.mapping.restore(undo.pages)  # pages that it grew by were zeros in the image, so they are again
+                region.tracker.drain()
+            except OSError as error:
+                raise StateError(f"storage cannot be put back: {error}", cause=error) from error
             for number, data in undo.pages.items():
                 if data is None:
                     del region.latest[number]

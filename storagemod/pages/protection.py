@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from storagemod.errors import StateError
 from storagemod.pages import _libc
 from storagemod.pages.mapping import LiveMemory
 from storagemod.types import WASM_PAGE_BYTES
@@ -34,23 +35,27 @@ class PageProtection:
 
     def __init__(self, memory: LiveMemory) -> None:
         self._memory = memory
-        self._allowed = (True, memory.pages, memory.pages)
+        self._allowed: tuple[bool, int, int] | None = (True, memory.pages, memory.pages)
 
     def allow(self, *, writing: bool, wasm_pages: int) -> None:
         """Allow the first so many Wasm pages, to be read or also to be written, and nothing beyond.
 
         Raises:
-            OSError: The system refuses.
+            StateError: The system refuses.
         """
         length = self._memory.pages
         wanted = (writing, wasm_pages, length)
         if wanted == self._allowed:
             return
         base, end = self._memory.base, wasm_pages * WASM_PAGE_BYTES
-        if end:
-            _libc.protect(base, end, _libc.PROT_READ_WRITE if writing else _libc.PROT_READ)
-        if wasm_pages < length:
-            _libc.protect(base + end, length * WASM_PAGE_BYTES - end, _libc.PROT_NONE)
+        self._allowed = None
+        try:
+            if end:
+                _libc.protect(base, end, _libc.PROT_READ_WRITE if writing else _libc.PROT_READ)
+            if wasm_pages < length:
+                _libc.protect(base + end, length * WASM_PAGE_BYTES - end, _libc.PROT_NONE)
+        except OSError as error:
+            raise StateError(f"access to storage cannot be restricted: {error}", cause=error) from error
         self._allowed = wanted
 
 

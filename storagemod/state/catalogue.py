@@ -124,6 +124,7 @@ class Catalogue:
             with self._failing("opened"):
                 self._run("PRAGMA trusted_schema = OFF")
                 self._begin_reading() if read_only else self._begin_writing()
+            with self._reading():
                 ((self.world,),) = self._run("SELECT id FROM world")
         except BaseException:
             self._connection.close()

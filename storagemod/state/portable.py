@@ -179,12 +179,14 @@ def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[Chang
     yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
     for region, address, name, wasm_pages in connection.execute("SELECT id, address, name, wasm_pages FROM regions"):
         key = (Address(address), name)
+        if wasm_pages < 0:
+            raise ValueError(f'region "{name}" of {key[0]} cannot have {wasm_pages} Wasm pages')
         yield ChangeSet(regions={key: WriteSet(0, wasm_pages, {})})
         pages = connection.execute("SELECT page, data FROM pages WHERE region = ? ORDER BY page", (region,))
         while batch := dict(islice(pages, batch_pages)):
             for number, data in batch.items():
                 if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
-                    raise ValueError(f'page {number} of region "{name}" of {Address(address)} cannot be one')
+                    raise ValueError(f'page {number} of region "{name}" of {key[0]} cannot be one')
             written = {number: (ZERO_PAGE, data) for number, data in batch.items()}
             yield ChangeSet(regions={key: WriteSet(wasm_pages, wasm_pages, written)})
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 from storagemod.errors import StateError
-from storagemod.pages import HashTree, MemoryImage, OverlayImage, WritableImage
+from storagemod.pages import MemoryImage, WritableImage
 from storagemod.state.catalogue import Catalogue, RegionChange, RegionRecord, Synchronous
 from storagemod.state.changes import ChangeSet
 from storagemod.state.claim import CATALOGUE, IMAGES, Claim, claim_for_reading, claim_for_writing, sync_directory
-from storagemod.state.committed import CommittedRegion, CommittedStore
+from storagemod.state.committed import CommittedStore
 from storagemod.state.failures import failure
 from storagemod.state.image_files import ImageFiles
+from storagemod.state.stored_regions import StoredRegion, StoredRegions
 from storagemod.types import Address
 
 LOG_PAGES_MAX = 4_096
@@ -30,16 +30,7 @@ OVERLAY_PAGES_MAX = 256
 """Pages that lie over images before they are written into them, where that takes a sync. Each run is a mapping."""
 
 
-class _Region(CommittedRegion):
-    """A region with its number in the catalogue; its image lies over its file."""
-
-    def __init__(self, number: int, overlay: OverlayImage, tree: HashTree, root: bytes | None = None) -> None:
-        super().__init__(overlay, tree, root)
-        self.id = number
-        self.overlay = overlay
-
-
-class SqlitePageStore(CommittedStore[_Region]):
+class SqlitePageStore(CommittedStore[StoredRegion]):
     """A page store in a directory, for one writer and any number of readers.
 
     A reader sees the state that there was when it opened the directory, as long as it stays. Meanwhile the writer goes
@@ -66,18 +57,16 @@ class SqlitePageStore(CommittedStore[_Region]):
         read_only: bool = False,
         log_pages_max: int = LOG_PAGES_MAX,
     ) -> None:
-        super().__init__(self._new_region)
         self.directory = directory.absolute()
         self.read_only = read_only
-        self._new_image = new_image
         self._synchronous = synchronous
         self._log_pages_max = log_pages_max
         self._process = os.getpid()
         self._closed = False
         self._sound = True
         self._held: list[ChangeSet] | None = None
-        self._unsettled: set[_Region] = set()  # not all in their files
-        self._unsynced: set[_Region] = set()  # written to their files since these were synced
+        self._unsettled: set[StoredRegion] = set()  # not all in their files
+        self._unsynced: set[StoredRegion] = set()  # written to their files since these were synced
         self._logged = 0
         with ExitStack() as resources:
             self._claim = (claim_for_reading if read_only else claim_for_writing)(self.directory)
@@ -86,7 +75,9 @@ class SqlitePageStore(CommittedStore[_Region]):
             resources.callback(self._catalogue.close)
             self._files = ImageFiles(self.directory / IMAGES, self._catalogue.world, read_only=read_only)
             resources.callback(self._files.close)
-            self._load()
+            regions = StoredRegions(self._catalogue, self._files, new_image)
+            super().__init__(regions.new)
+            self._load(regions)
             self._resources = resources.pop_all()
         if not read_only:
             self._after_commit()
@@ -175,32 +166,17 @@ class SqlitePageStore(CommittedStore[_Region]):
             if self._logged:
                 self._checkpoint()
 
-    # Opening
-
-    def _load(self) -> None:
+    def _load(self, regions: StoredRegions) -> None:
         for address, account in self._catalogue.accounts():
             self._committed.set_account(address, account)
         log = self._catalogue.log()
         self._logged = sum(len(pages) for pages in log.values())
-        self._next_id = 1
         for record in self._catalogue.regions():
-            base = self._files.existing(record.id, record.stored_pages)
-            overlay = OverlayImage(base, self._new_image())
-            region = _Region(record.id, overlay, self._tree(record.id), record.root)
             with _files_failing(self.directory):
-                overlay.replace(record.wasm_pages, log.get(record.id, {}))
-            if overlay.newer_pages or base.wasm_pages != record.wasm_pages:
-                self._unsettled.add(region)
+                region = regions.existing(record, log.get(record.id, {}))
             self._committed.add(record.address, record.name, region)
-            self._next_id = max(self._next_id, record.id + 1)
-
-    def _tree(self, region: int) -> HashTree:
-        return HashTree(partial(self._catalogue.node, region))
-
-    def _new_region(self, address: Address, name: str) -> _Region:  # noqa: ARG002 - the catalogue learns it later
-        number = self._next_id
-        self._next_id += 1
-        return _Region(number, OverlayImage(self._files.new(number), self._new_image()), self._tree(number))
+            if not region.settled:
+                self._unsettled.add(region)
 
     # Committing
 
@@ -219,7 +195,7 @@ class SqlitePageStore(CommittedStore[_Region]):
         self._logged += sum(len(record.pages) for record in records)
         self._after_commit()
 
-    def _region(self, key: tuple[Address, str]) -> _Region:
+    def _region(self, key: tuple[Address, str]) -> StoredRegion:
         region = self._committed.region(*key)
         assert region is not None  # noqa: S101 - it was shown
         return region
@@ -332,7 +308,7 @@ def _open_catalogue(claim: Claim, synchronous: Synchronous, *, read_only: bool) 
     return Catalogue(path, read_only=True, immutable=immutable)
 
 
-def _change(key: tuple[Address, str], region: _Region, changes: ChangeSet) -> RegionChange:
+def _change(key: tuple[Address, str], region: StoredRegion, changes: ChangeSet) -> RegionChange:
     root = region.root()
     record = RegionRecord(region.id, *key, region.image.wasm_pages, root)
     pages = {number: new for number, (_, new) in changes.regions[key].pages.items()}

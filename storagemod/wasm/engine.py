@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -16,6 +17,8 @@ WASM_STACK_BYTES = 64 << 20
 
 EPOCH_SECONDS = 0.01
 """Length of an epoch: how exactly a deadline is kept."""
+
+_IDLE_TICKS_MAX = 100
 
 
 @functools.cache
@@ -44,29 +47,37 @@ def shared_engine() -> wasmtime.Engine:
 
 
 class _EpochClock:
-    """Advances the engine's epoch while anything runs; asleep otherwise."""
+    """Advances the engine's epoch while anything runs, and a while longer: waking up for each run would cost more."""
 
     def __init__(self) -> None:
         self._running = 0
+        self._awake = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def _tick(self) -> None:
         engine = shared_engine()
+        idle_ticks = 0
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._running > 0)
-                self._changed.wait(EPOCH_SECONDS)  # nobody needs to notify: a tick too many does no harm
+            time.sleep(EPOCH_SECONDS)
             engine.increment_epoch()
+            idle_ticks = 0 if self._running else idle_ticks + 1
+            if idle_ticks > _IDLE_TICKS_MAX:
+                with self._changed:
+                    if not self._running:
+                        self._awake = False
+                        self._changed.wait_for(lambda: self._awake)
 
     @contextmanager
     def ticking(self) -> Iterator[None]:
         with self._changed:
             self._running += 1
             if self._thread is None or not self._thread.is_alive():  # not alive: after a fork
+                self._awake = True
                 self._thread = threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True)
                 self._thread.start()
-            elif self._running == 1:
+            elif not self._awake:
+                self._awake = True
                 self._changed.notify()
         try:
             yield

@@ -74,13 +74,16 @@ def kind(option: str, tracker: str) -> Kind:
 
 ALL_KINDS = tuple(kind(option, tracker) for tracker in TRACKERS for option in OPTIONS)
 
-KINDS = (*(kind(option, TRACKERS[0]) for option in OPTIONS), *map(kind, itertools.cycle(OPTIONS), TRACKERS[1:]))
+KINDS: tuple[Kind, ...] = (
+    *(kind(option, TRACKERS[0]) for option in OPTIONS),
+    *map(kind, itertools.cycle(OPTIONS), TRACKERS[1:]),
+)
 """Every option and every tracker, though not each with each."""
 
 ALL_KINDS_WITH_SPARE = tuple(kind("regions", tracker) for tracker in TRACKERS)
 """Those whose puppets have the region ``spare``."""
 
-KINDS_WITH_SPARE = (ALL_KINDS_WITH_SPARE[0], ALL_KINDS_WITH_SPARE[-1])
+KINDS_WITH_SPARE: tuple[Kind, ...] = (ALL_KINDS_WITH_SPARE[0], ALL_KINDS_WITH_SPARE[-1])
 
 
 class SideBySide:
@@ -136,6 +139,11 @@ class SideBySide:
         """The model of the first kind. They all have their puppets in the same places."""
         return next(iter(self.models.values()))
 
+    @property
+    def state_root(self) -> bytes:
+        """The state root of the world of the first kind."""
+        return next(iter(self.worlds.values())).state_root
+
     def deploy(self, address: Address, balance: int, policy: ReentryPolicy) -> None:
         for model in self.models.values():
             model.deploy(address, balance, policy)
@@ -144,13 +152,17 @@ class SideBySide:
         self.compare_states()
 
     def fund(self, address: Address, balance: int) -> None:
-        for each in (*self.models.values(), *self.worlds.values()):
-            each.fund(address, balance)
+        for model in self.models.values():
+            model.fund(address, balance)
+        for world in self.worlds.values():
+            world.fund(address, balance)
         self.compare_states()
 
     def load_storage(self, address: Address, region: str, data: bytes, offset: int) -> None:
-        for each in (*self.models.values(), *self.worlds.values()):
-            each.load_storage(address, region, data, offset=offset)
+        for model in self.models.values():
+            model.load_storage(address, region, data, offset)
+        for world in self.worlds.values():
+            world.load_storage(address, region, data, offset=offset)
         self.compare_states()
 
     def transact(

@@ -398,7 +398,7 @@ def region_name(operation: Operation) -> str:
     return "spare" if isinstance(operation, _ON_SPARE) else "memory"
 
 
-def _append(call: Call, data: bytes) -> None:
+def _append(call: Call, data: bytes | bytearray) -> None:
     if len(call.output) + len(data) > OUTPUT_MAX:
         raise Failed
     call.output += data

@@ -54,12 +54,15 @@ def _weighted(*choices: tuple[int, st.SearchStrategy[T]]) -> st.SearchStrategy[T
 accounts = st.sampled_from([*PUPPETS * 3, EMPTY, LATE])
 senders = st.none() | accounts
 """``None`` is the default sender."""
-policies = st.sampled_from([*[ReentryPolicy.ALLOW] * 4, *ReentryPolicy])
+policies = st.sampled_from(ReentryPolicy)
+policies_of_puppets = st.tuples(st.sampled_from([*[ReentryPolicy.ALLOW] * 6, *ReentryPolicy]), policies, policies)
+"""The first puppet, which is called most, mostly allows re-entry."""
+
 _kinds = st.sampled_from([*[CallKind.CALL] * 3, *[CallKind.STATIC] * 2, *CallKind])
 
 values = st.sampled_from([*[0] * 8, 1, 1, 400, PUPPET_BALANCE, PUPPET_BALANCE + 1])
-balances = st.sampled_from([0, 1, PUPPET_BALANCE, BALANCE_MAX])
-"""To fund accounts with. Two that hold the most there can be show that no balance exceeds it."""
+balances = st.sampled_from([0, 1, PUPPET_BALANCE, BALANCE_MAX, BALANCE_MAX])
+"""To fund accounts with. One that holds the most there can be cannot be paid."""
 
 _inside = st.sampled_from([0, 0, 1, 8, 9, 16, 4_088, 4_090, 4_096, WASM_PAGE - 16, WASM_PAGE - 8])
 """Offsets of 8 bytes that every region has: beginnings, words side by side, across the border of two pages, the end."""
@@ -87,7 +90,7 @@ _lengths = st.sampled_from([1, 0, 8, 17, 4_096, 5_000])
 
 _growths = st.sampled_from([1, 1, 1, 0, 2, LIMITS.storage_pages_max, 2**16, 2**31, 2**32 - 1])
 
-_own_offsets = st.sampled_from([0, 4, 8, 1_016])
+_own_offsets = st.sampled_from([0, 0, 0, 4, 1_016])
 
 _topics = st.lists(st.sampled_from([bytes(32), b"\xff" * 32, bytes(range(32))]), max_size=4).map(tuple)
 
@@ -125,7 +128,7 @@ _other_operations = _weighted(
 
 _endings = st.sampled_from([*[()] * 7, (Finish(),), (Revert(),), (Revert(),), (Trap(),), (OutOfBounds(),)])
 
-_top_endings = st.sampled_from([*[()] * 16, (Finish(),), (Revert(),), (Trap(),)])
+_top_endings = st.sampled_from([*[()] * 16, (Finish(),), (Revert(),), (Revert(),), (Trap(),)])
 
 
 @define
@@ -191,8 +194,16 @@ def scripts(*, spare: bool = False) -> st.SearchStrategy[Script]:
 
     def trees(offsets: st.SearchStrategy[int]) -> st.SearchStrategy[Script]:
         extra = [(4, _spare_operations)] if spare else []
-        return _trees(_weighted((3, _storage_operations(offsets)), (1, _other_operations), *extra))
+        return _trees(_weighted((4, _storage_operations(offsets)), (2, _other_operations), *extra))
 
     hole = _undone_growth(Grow(2), SpareGrow(2)) if spare else _undone_growth(Grow(2))
     near_a_hole = trees(_near_a_hole).map(lambda script: Script(hole, *script.operations))
-    return _weighted((4, trees(offsets)), (1, near_a_hole))
+    far_down = st.builds(_lowered, trees(offsets), st.lists(st.sampled_from(PUPPETS), min_size=3, max_size=5))
+    return _weighted((5, trees(offsets)), (2, near_a_hole), (1, far_down))
+
+
+def _lowered(script: Script, path: list[Address]) -> Script:
+    """A script that calls along a path, at whose end is another one."""
+    for address in path:
+        script = Script(Call(address, script))
+    return script

@@ -87,29 +87,30 @@ class Diver:
         return self.world.storage(self.address)["memory"].read_int(4, 4)
 
 
-def ran_out(receipt: Receipt) -> bool:
-    """Whether a transaction ended for want of stack where this may be so."""
-    return MAY_RUN_OUT and isinstance(receipt.error, StackError)
+def check_answered(receipt: Receipt, world: World, root_before: bytes) -> None:
+    """Skip the rest of a test where this Python cannot nest so deep, which a transaction says, and changes nothing."""
+    if MAY_RUN_OUT and isinstance(receipt.error, StackError):
+        assert world.state_root == root_before
+        pytest.skip("this Python allows too few entries from C")
+    assert receipt.ok, receipt.error
 
 
 @pytest.mark.parametrize("calls", [1, 7, 8, 9, 40, 400, DEPTH_MAX - 1, DEPTH_MAX])
 def test_reentries_down_to_the_depth_limit_are_counted_exactly(calls: int) -> None:
     diver = Diver()
+    root = diver.world.state_root
     receipt = diver.dive(calls)
-    if ran_out(receipt):
-        assert diver.counted == 0
-        return
-    assert receipt.value == calls, receipt.error
+    check_answered(receipt, diver.world, root)
+    assert receipt.value == calls
     assert diver.counted == calls
 
 
 def test_the_call_beyond_the_depth_limit_is_a_failure_code_to_its_caller() -> None:
     diver = Diver()
+    root = diver.world.state_root
     receipt = diver.dive(DEPTH_MAX + 1)
-    if ran_out(receipt):
-        assert diver.counted == 0
-        return
-    assert receipt.value == DEPTH_MAX, receipt.error
+    check_answered(receipt, diver.world, root)
+    assert receipt.value == DEPTH_MAX
     assert (diver.counted, diver.deepest_outcome) == (DEPTH_MAX, Outcome.FAILED)
 
 
@@ -121,10 +122,9 @@ def test_writes_at_every_depth_are_seen_at_every_depth(option: str) -> None:
     script = Script(Store(last.offset + 8, -1))  # which may not start
     for depth in range(DEPTH_MAX, 0, -1):
         script = Script(Store(8 * depth, depth), Call(puppet, script), last)
+    root = world.state_root
     receipt = world.transact(puppet, data=bytes(script), gas=GAS_MAX)
-    if ran_out(receipt):
-        return
-    assert receipt.ok, receipt.error
+    check_answered(receipt, world, root)
     assert [integer_at(world, puppet, 8 * depth) for depth in range(DEPTH_MAX + 2)] == [*range(DEPTH_MAX + 1), 0]
     appended = results(receipt, *script.operations)
     for _ in range(DEPTH_MAX - 1):

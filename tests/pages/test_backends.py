@@ -30,6 +30,8 @@ from tests.pages.memories import PAGES_MAX, AnyMemory, MemoryMaker, MovingMemory
 
 Attached = tuple[AnyMemory, Attachment]
 
+WRONG_RESULT = "a trial gave a wrong result"
+
 FORGETFUL = {"userfaultfd", "compare", "portable"}
 """Those whose trackers start anew when they were asked. The other one tells all that was ever written."""
 
@@ -322,6 +324,12 @@ def test_there_is_always_a_backend_and_the_quickest_one_is_taken() -> None:
     assert choose_backend("portable") is PORTABLE
 
 
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_works_here_or_the_system_says_why_not(name: str) -> None:
+    """One that gave wrong results would not be tested at all."""
+    assert why_unavailable(BACKENDS[name]) != WRONG_RESULT
+
+
 def test_a_backend_that_is_not_there_is_refused_with_those_that_are() -> None:
     with pytest.raises(StateError, match=r"no write tracker 'ebpf' \(there are: userfaultfd, pagemap, compare, portab"):
         choose_backend("ebpf")
@@ -337,7 +345,7 @@ def test_a_backend_that_does_not_work_here_is_refused_with_the_reason(monkeypatc
     monkeypatch.setitem(BACKENDS, "lying", lying)
     with pytest.raises(StateError, match=r"'broken' does not work here: .*not permitted.*try: .*compare, portable"):
         choose_backend("broken")
-    with pytest.raises(StateError, match="'lying' does not work here: a trial gave a wrong result"):
+    with pytest.raises(StateError, match=f"'lying' does not work here: {WRONG_RESULT}"):
         choose_backend("lying")
 
 

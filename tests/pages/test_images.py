@@ -23,7 +23,7 @@ from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import ENDLESS, FULL, HEADER_BYTES, SUBJECTS, Subject, page, replaced, subject
 from tests.pages.memories import ReservedMemory
 
-WASM_PAGES = 5
+WASM_PAGES = 4
 PAGES = WASM_PAGES * PAGES_PER_WASM_PAGE
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -118,22 +118,22 @@ def fail_to_replace(under_test: Subject, wasm_pages: int, new: Mapping[int, byte
     image.replace(len(before) // WASM_PAGE_BYTES, old)
 
 
-GROWN_AND_CUT = [("replace", (5, {79: 2, 20: 3})), ("replace", (1, {})), ("replace", (5, {30: 2}))]
+GROWN_AND_CUT = [("replace", (4, {63: 2, 20: 3})), ("replace", (1, {})), ("replace", (4, {30: 2}))]
 HALF_SETTLED = [
-    ("replace", (5, {60: 2, 70: 2})),
+    ("replace", (4, {50: 2, 60: 2})),
     ("fail to settle", 2),
     ("replace", (3, {})),
-    ("replace", (5, {75: 3})),
+    ("replace", (4, {63: 3})),
     ("settle",),
 ]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kind", SUBJECTS)
-@given(st.lists(steps, max_size=8))
+@given(st.lists(steps, max_size=6))
 @example(GROWN_AND_CUT)
 @example(HALF_SETTLED)
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 def test_an_image_holds_what_a_bytearray_would(kind: str, variant: str, history: list[tuple[object, ...]]) -> None:
     with pytest.MonkeyPatch.context() as patch, subject(kind) as under_test:
         for name, value in VARIANTS[variant].items():

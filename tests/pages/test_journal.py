@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import attrs
 import pytest
 from hypothesis import settings
 
@@ -30,7 +31,7 @@ def test_the_journal_does_what_full_copies_do(backend: PageBackend, machine: typ
 def test_the_journal_does_what_full_copies_do_for_long(
     backend: PageBackend, machine: type[JournalBesideCopies]
 ) -> None:
-    run(machine, backend, settings(ORDINARY, max_examples=1_000, stateful_step_count=60))
+    run(machine, backend, settings(ORDINARY, max_examples=1_000, stateful_step_count=60, derandomize=False))
 
 
 def test_a_journal_holds_pages_that_changed_and_no_others(backend: PageBackend, new_memory: MemoryMaker) -> None:
@@ -66,17 +67,38 @@ def test_only_the_newest_checkpoint_can_be_ended() -> None:
         journal.commit(first)
 
 
-def test_what_the_system_refuses_ends_the_transaction(monkeypatch: pytest.MonkeyPatch, backend: PageBackend) -> None:
+class RefusingTracker:
+    """What a kernel may do that runs out of memory."""
+
+    def drain(self) -> list[int]:
+        raise OSError(12, "Cannot allocate memory")
+
+
+class RefusingMapping:
+    def restore(self, pages: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+
+def refuse(*_: object) -> None:
+    raise OSError(12, "Cannot allocate memory")
+
+
+def test_what_the_system_refuses_ends_the_transaction(backend: PageBackend) -> None:
     """It must not be caught by a caller as a failure of its callee: elsewhere the call would succeed (rule 8)."""
-
-    def refuse(*_: object) -> None:
-        raise OSError(12, "mmap: Cannot allocate memory")
-
-    refusing = type(backend)(
-        backend.name, backend.summary, refuse, backend.track, backend.protect, backend.image_maker  # type: ignore[arg-type]
-    )
     memory = ReservedMemory(1)
-    with pytest.raises(StateError, match="storage cannot be mapped: .*Cannot allocate memory") as caught:
-        Journal(refusing).open(memory, backend.image_maker()(), wasm_pages_max=1)
-    assert caught.value.aborts
+    for refusing in (attrs.evolve(backend, map_image=refuse), attrs.evolve(backend, track=refuse)):
+        with pytest.raises(StateError, match="storage cannot be mapped: .*Cannot allocate memory") as caught:
+            Journal(refusing).open(memory, backend.image_maker()(), wasm_pages_max=1)
+        assert caught.value.aborts
+    journal = Journal(backend)
+    region = journal.open(memory, backend.image_maker()(), wasm_pages_max=1)
+    checkpoint = journal.checkpoint()
+    memory.write(0, b"\1")
+    journal.collect(region)
+    tracker, region.tracker = region.tracker, RefusingTracker()  # type: ignore[assignment]
+    with pytest.raises(StateError, match="it cannot be told what was written in storage: .*Cannot allocate memory"):
+        journal.collect(region)
+    region.tracker, region.mapping = tracker, RefusingMapping()
+    with pytest.raises(StateError, match="storage cannot be put back: .*Cannot allocate memory"):
+        journal.discard(checkpoint)
     memory.close()

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from storagemod import Address, World
+from storagemod.cli import main
+
+from .conftest import Run
+
+CONTRACT = """
+(module
+  (import "storage" "memory" (memory $s 1 8))
+  (import "storage" "notes" (memory $n 0 8))
+  (func (export "put") (param i32 i64) (i64.store $s (local.get 0) (local.get 1)))
+  (func (export "grow") (drop (memory.grow $s (i32.const 1)))))
+"""
+
+A = Address(0xA)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "world"
+    with World(folder) as world:
+        world.deploy(CONTRACT, address=A, name="keeper")
+        world.load_storage(A, "memory", b"hello, storage!!", offset=8)
+        world.transact(A, "put", 4_096, -5)
+    return folder
+
+
+def test_a_world_is_listed(run: Run, folder: Path) -> None:
+    listed = run("state", folder)
+    assert (listed.status, listed.err) == (0, "")
+    assert "keeper" in listed.out
+    assert "by memory, 1 to 8" in listed.out
+    assert run("state", "list", folder).out == listed.out
+    with World(folder, read_only=True) as world:
+        assert f"state root 0x{world.state_root.hex()}" in listed.out
+
+
+def test_a_world_is_listed_for_programs(run: Run, folder: Path) -> None:
+    listed = json.loads(run("state", folder, "--json").out)
+    assert listed["schema"] == "storagemod.state/1"
+    (keeper,) = [account for account in listed["accounts"] if account["name"] == "keeper"]
+    assert keeper["address"] == str(A)
+    (region,) = keeper["regions"]
+    assert (region["region"], region["wasm_pages"]) == ("memory", 1)
+
+
+def test_a_sound_world_verifies(run: Run, folder: Path) -> None:
+    verified = run("state", "verify", folder)
+    assert verified.status == 0
+    assert "all is as it was committed" in verified.out
+
+
+def test_a_bit_that_turned_over_is_found_and_its_page_named(run: Run, folder: Path) -> None:
+    (image,) = (folder / "images").iterdir()
+    data = bytearray(image.read_bytes())
+    data[4_096 + 4_096 + 1] ^= 0x10  # behind the header of one page, in page 1
+    image.write_bytes(data)
+    verified = run("state", "verify", folder)
+    assert verified.status == 1
+    assert f"{A} (keeper) memory: page 1 is not what was committed" in verified.out
+    damage = json.loads(run("state", "verify", folder, "--json").out)["damage"]
+    assert [(each["address"], each["region"], each["page"]) for each in damage] == [(str(A), "memory", 1)]
+
+
+def test_equal_worlds_do_not_differ(run: Run, folder: Path) -> None:
+    same = run("state", "diff", folder, folder)
+    assert (same.status, same.out) == (0, "nothing differs\n")
+
+
+def test_what_differs_is_shown(run: Run, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert run("state", "export", folder, tmp_path / "file").status == 0
+    assert run("state", "import", tmp_path / "file", other).status == 0
+    with World(other) as world:
+        world.transact(A, "put", 8, 1)
+        world.transact(A, "grow")
+        world.fund(A, 7)
+    differing = run("state", "diff", folder, other)
+    assert differing.status == 1
+    assert f"{A} balance: 0 -> 7" in differing.out
+    assert f"{A} memory: 1 -> 2 Wasm pages" in differing.out
+    assert f"{A} memory[0x8..0x10]: {b'hello, s'.hex()} -> 0100000000000000" in differing.out
+    document = json.loads(run("state", "diff", folder, other, "--json").out)
+    assert document["equal"] is False
+    assert document["regions"][0]["changes"][0]["offset"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ((), "0x00000000  00 00 00 00 00 00 00 00 68 65 6c 6c 6f 2c 20 73\n"),
+        (("--i64",), "0x00001000  -5\n"),
+        (("--range", "8:16", "--i64"), f"0x00000008  {int.from_bytes(b'hello, s', 'little')}\n"),
+        (("--range", "0x1000:0x1008"), "0x00001000  fb ff ff ff ff ff ff ff\n"),
+    ],
+)
+def test_bytes_are_dumped(run: Run, folder: Path, options: tuple[str, ...], shown: str) -> None:
+    dumped = run("state", "dump", folder, "keeper", *options)
+    assert dumped.status == 0
+    assert shown in dumped.out
+    assert run("state", "dump", folder, str(A), *options).out == dumped.out
+
+
+def test_bytes_are_dumped_raw(folder: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert main(["state", "dump", str(folder), "keeper", "--raw", "--range", "8:24"]) == 0
+    assert capsysbinary.readouterr().out == b"hello, storage!!"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dump", "FOLDER", "keeepr"), "there is no account 'keeepr' (by name there are: keeper, sender)"),
+        (("dump", "FOLDER", "keeper", "--region", "notez"), "keeper has no region 'notez' (it has: memory)"),
+        (("dump", "FOLDER", "sender"), "it has no storage"),
+        (("dump", "FOLDER", "keeper", "--range", "5"), "'5' is no range: it is written A:B"),
+        (("dump", "FOLDER", "keeper", "--range", "0:65537"), "does not lie within the 65,536 bytes"),
+        (("dump", "FOLDER", "keeper", "--range", "9:3"), "does not lie within"),
+        (("list", "NOWHERE"), "there is no world in"),
+        (("verify", "NOWHERE"), "there is no world in"),
+        (("diff", "FOLDER", "NOWHERE"), "there is no world in"),
+        (("export", "FOLDER", "FOLDER"), "exists already"),
+        (("import", "NOWHERE", "NOWHERE"), "there is no file"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run: Run, folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    places = {"FOLDER": str(folder), "NOWHERE": str(folder.parent / "nowhere")}
+    failed = run("state", *[places.get(each, each) for each in arguments])
+    assert failed.status == 2
+    assert message in failed.err
+    assert failed.out == ""
+
+
+def test_a_world_can_be_looked_at_while_it_is_written(run: Run, folder: Path) -> None:
+    with World(folder) as world:
+        world.transact(A, "put", 16, 77)
+        assert "0x00000010  77\n" in run("state", "dump", folder, "keeper", "--i64").out
+        assert run("state", "verify", folder).status == 0

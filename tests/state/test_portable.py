@@ -1,0 +1,146 @@
+"""A state goes through a file to another place and is the same there, or nothing is made."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from storagemod.errors import StateError
+from storagemod.state import (
+    Account,
+    Contents,
+    MemoryPageStore,
+    PageStore,
+    SqlitePageStore,
+    export_state,
+    import_state,
+    verify,
+)
+from storagemod.types import ReentryPolicy
+
+from .stores import A, B, account, content, write
+
+
+def filled(store: PageStore) -> PageStore:
+    store.commit(account(store, A, Account(5, 2**127, b"some code", "alice", {"b": B}, ReentryPolicy.DENY)))
+    store.commit(account(store, B, Account(1, 2, b"some code", "")))
+    store.commit(write(store, A, {0: 1, 40: 2, 41: 3, 2**20 - 1: 9}))
+    store.commit(write(store, A, {3: 1}, wasm_pages=9, region="ß"))
+    store.commit(write(store, B, {}, wasm_pages=2))
+    return store
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "state.stmx"
+    export_state(filled(MemoryPageStore()), file)
+    return file
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(entry.name for entry in directory.iterdir())
+
+
+@pytest.mark.parametrize("batch_pages", [1, 3, 1_000])
+def test_what_is_imported_is_what_was_exported(tmp_path: Path, batch_pages: int) -> None:
+    with closing(SqlitePageStore(tmp_path / "old")) as store:
+        filled(store)
+        exported = export_state(store, tmp_path / "file")
+        seen = content(store)
+        assert exported == Contents(accounts=2, regions=3, pages=5, root=store.state_root())
+    assert import_state(tmp_path / "file", tmp_path / "new", batch_pages=batch_pages) == exported
+    with closing(SqlitePageStore(tmp_path / "new", read_only=True)) as store:
+        assert (content(store), store.state_root()) == (seen, exported.root)
+        assert not list(verify(store))
+    assert names(tmp_path) == ["file", "new", "old"]
+
+
+def test_one_state_gives_one_file_wherever_it_was_kept(tmp_path: Path, file: Path) -> None:
+    with closing(SqlitePageStore(tmp_path / "world")) as store:
+        store.commit(write(store, B, {5: 5}))
+        store.commit(write(store, B, {5: 0}, wasm_pages=0))
+        filled(store)
+        store.checkpoint()
+        export_state(store, tmp_path / "other")
+    assert (tmp_path / "other").read_bytes() == file.read_bytes()
+
+
+def test_an_empty_state_can_be_carried_too(tmp_path: Path) -> None:
+    export_state(MemoryPageStore(), tmp_path / "file")
+    (tmp_path / "world").mkdir()  # an empty directory is as good as none
+    import_state(tmp_path / "file", tmp_path / "world")
+    with closing(SqlitePageStore(tmp_path / "world", read_only=True)) as store:
+        assert content(store) == ({}, {})
+
+
+def test_nothing_is_written_over(tmp_path: Path, file: Path) -> None:
+    before = file.read_bytes()
+    with pytest.raises(StateError, match=r"exists already .export to a new file"):
+        export_state(MemoryPageStore(), file)
+    assert file.read_bytes() == before
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes").touch()
+    for place in (tmp_path / "full", file):
+        with pytest.raises(StateError, match=r"exists already .import into a new directory"):
+            import_state(file, place)
+    assert names(tmp_path) == ["full", "state.stmx"]
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, file: Path) -> None:
+    with pytest.raises(StateError, match=r"nowhere/file cannot be written: No such file or directory"):
+        export_state(MemoryPageStore(), tmp_path / "nowhere" / "file")
+    with pytest.raises(StateError, match=r"cannot be imported into .*Not a directory"):
+        import_state(file, file / "world")
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("PRAGMA application_id = 1", "is a database, but not an exported state"),
+        ("PRAGMA user_version = 9", "has format 9, and this version of storagemod knows format 1"),
+        ("UPDATE accounts SET nonce = 9", "is damaged: the account .* is not what was written"),
+        ("UPDATE codes SET wasm = x'00'", "is damaged: the code .* is not what was written"),
+        ("DELETE FROM codes", "is damaged: the code of the account .* is missing"),
+        ("DELETE FROM accounts", "is damaged: the state root is not the one that it had"),
+        ("UPDATE regions SET wasm_pages = 10 WHERE id = 2", 'is damaged: region "ß" of .* does not have the root'),
+        ("UPDATE regions SET wasm_pages = -1 WHERE id = 2", 'is damaged: region "ß" of .* cannot have -1 Wasm'),
+        ("UPDATE regions SET wasm_pages = 'x' WHERE id = 3", "is damaged: "),
+        ("UPDATE regions SET wasm_pages = 70000 WHERE id = 3", "65,536 Wasm pages at most"),
+        ("UPDATE regions SET address = x'01' WHERE id = 2", "is damaged: .* is not an address"),
+        ("UPDATE regions SET name = 5 WHERE id = 2", "is damaged: "),
+        ("UPDATE pages SET page = 42 WHERE page = 41", 'is damaged: region "memory" of .* does not have the root'),
+        ("UPDATE pages SET page = -1 WHERE page = 41", "is damaged: page -1 of .* cannot be one"),
+        ("UPDATE pages SET page = 'x' WHERE page = 41", "is damaged: "),
+        ("UPDATE pages SET data = zeroblob(4096) WHERE page = 41", "does not have the root"),
+        ("UPDATE pages SET data = x'01' WHERE page = 41", "is damaged: page 41 of .* cannot be one"),
+        ("UPDATE pages SET data = 5 WHERE page = 41", "is damaged: "),
+        ("DELETE FROM pages WHERE page = 41", "does not have the root"),
+        ("DELETE FROM regions WHERE id = 3", "is damaged: the state root is not the one that it had"),
+        ("DELETE FROM state", "is damaged: "),
+        ("DROP TABLE pages", "cannot be imported into .* no such table: pages"),
+    ],
+)
+def test_a_file_that_somebody_wrote_in_makes_no_world(tmp_path: Path, file: Path, sql: str, message: str) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(sql)
+        connection.commit()
+    with pytest.raises(StateError, match=message):
+        import_state(file, tmp_path / "world")
+    assert names(tmp_path) == ["state.stmx"]
+
+
+def test_a_file_that_is_something_else_makes_no_world(tmp_path: Path, file: Path) -> None:
+    with pytest.raises(StateError, match="there is no file"):
+        import_state(tmp_path / "nothing", tmp_path / "world")
+    with pytest.raises(StateError, match="there is no file"):
+        import_state(tmp_path, tmp_path / "world")
+    file.write_bytes(file.read_bytes()[:20_000])
+    with pytest.raises(StateError, match=r"malformed|damaged"):
+        import_state(file, tmp_path / "world")
+    file.write_text("plain text " * 1_000)
+    with pytest.raises(StateError, match="file is not a database"):
+        import_state(file, tmp_path / "world")
+    assert names(tmp_path) == ["state.stmx"]
