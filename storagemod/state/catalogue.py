@@ -132,13 +132,19 @@ class Catalogue:
 
     def _begin_reading(self) -> None:
         self._run("BEGIN")  # until it is closed: one transaction, one state
+        if self._is_blank():
+            raise StateError(f"there is no world in {self.path.parent} yet")
         self._check_identity()
 
     def _begin_writing(self) -> None:
-        if not self._value("SELECT count(*) FROM sqlite_master") and not self._value("PRAGMA application_id"):
+        if self._is_blank():
             self._create()
         self._check_identity()
         self._set_synchronous(self._synchronous)
+
+    def _is_blank(self) -> bool:
+        """Whether there is nothing yet, or no more than the beginnings of one that was broken off."""
+        return not self._value("SELECT count(*) FROM sqlite_master") and not self._value("PRAGMA application_id")
 
     def _create(self) -> None:
         if self._value("PRAGMA journal_mode = WAL") != "wal":

@@ -35,9 +35,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_python_of_the_readme_runs() -> None:
-    (example,) = blocks(README, "python")
-
-    exec(example, {})  # noqa: S102 - our own
+    names: dict[str, object] = {}
+    for example in blocks(README, "python"):
+        exec(example, names)  # noqa: S102 - our own
 
 
 def test_scenario_of_the_readme_is_as_expected(run: Run, folder: Path) -> None:

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
+from storagemod.errors import StateError
 from storagemod.pages import choose_backend
 from storagemod.state import SqlitePageStore, verify
 
@@ -25,7 +26,9 @@ from .stores import content
 LOG_PAGES_MAX = 20
 """So that checkpoints are killed as well."""
 
-LIFE_SECONDS_MAX = 0.03
+OPENING_SECONDS_MAX = 0.02
+COMMIT_SECONDS_MAX = 0.002
+NUMBER_BYTES = 4
 
 
 def main(directory: str, synchronous: str, tracker: str, kills: int, seed: int) -> None:
@@ -36,12 +39,10 @@ def main(directory: str, synchronous: str, tracker: str, kills: int, seed: int) 
     for number in range(kills):
         before = model.number
         reader = Reader(settings) if number % 4 == 0 and before else None
-        acknowledged = kill_a_writer(settings, chosen.uniform(0, LIFE_SECONDS_MAX)) or before
+        acknowledged = kill_a_writer(settings, chosen) or before
         if reader is not None:
             reader.leave()
         for read_only in (True, False):
-            if read_only and not (Path(directory) / "catalogue.sqlite").exists():
-                continue  # it was killed before there was a world
             found = look(settings, model, read_only=read_only)
         print(json.dumps({"before": before, "acknowledged": acknowledged, "found": found}), flush=True)
 
@@ -59,7 +60,13 @@ def open_store(settings: tuple[Path, str, str], *, read_only: bool = False) -> S
 
 def look(settings: tuple[Path, str, str], model: Model, *, read_only: bool) -> int:
     """How many commits there are, after it was seen that there is all of them and nothing else."""
-    with closing(open_store(settings, read_only=read_only)) as store:
+    try:
+        store = open_store(settings, read_only=read_only)
+    except StateError as error:
+        if read_only and not model.number and error.message.startswith("there is no world in"):
+            return 0  # it was killed while it made one
+        raise
+    with closing(store):
         found = commits(store)
         model.advance(found)
         assert content(store) == model.content(), f"commit {found} is not as it should be"
@@ -67,7 +74,7 @@ def look(settings: tuple[Path, str, str], model: Model, *, read_only: bool) -> i
     return found
 
 
-def kill_a_writer(settings: tuple[Path, str, str], life_seconds: float) -> int:
+def kill_a_writer(settings: tuple[Path, str, str], chosen: random.Random) -> int:
     """Let a process commit until it is killed; the number of the last commit that it acknowledged, 0 if none."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -75,13 +82,17 @@ def kill_a_writer(settings: tuple[Path, str, str], life_seconds: float) -> int:
         os.close(reading)
         commit_without_end(settings, writing)
     os.close(writing)
-    time.sleep(life_seconds)
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status), "the writer ended by itself"
-    with os.fdopen(reading, "rb") as pipe:
-        acknowledged = pipe.read()
-    return int.from_bytes(acknowledged[-4:], "little")
+    with os.fdopen(reading, "rb", buffering=0) as pipe:
+        acknowledged = b""
+        awaited = chosen.choice([0, chosen.randrange(1, 25)])  # that it is there does not hang on how quick it is
+        while len(acknowledged) < awaited * NUMBER_BYTES and (more := pipe.read(NUMBER_BYTES)):
+            acknowledged += more
+        time.sleep(chosen.uniform(0, COMMIT_SECONDS_MAX if awaited else OPENING_SECONDS_MAX))
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        assert os.WIFSIGNALED(status), "the writer ended by itself"
+        acknowledged += pipe.read()
+    return int.from_bytes(acknowledged[-NUMBER_BYTES:], "little")
 
 
 def commit_without_end(settings: tuple[Path, str, str], acknowledge: int) -> NoReturn:
@@ -92,7 +103,7 @@ def commit_without_end(settings: tuple[Path, str, str], acknowledge: int) -> NoR
             for _ in range(15):
                 number += 1
                 commit(store, number)
-                os.write(acknowledge, number.to_bytes(4, "little"))
+                os.write(acknowledge, number.to_bytes(NUMBER_BYTES, "little"))
             store.close()
     finally:  # an error: the other side sees that nobody had to kill it
         os._exit(1)

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -363,6 +364,61 @@ def test_images_that_lost_what_was_not_synced_are_made_good_from_the_log(home: P
                 assert (content(store), store.state_root()) == (seen, root)
                 assert not list(verify(store))
         shutil.rmtree(again)
+
+
+def test_pages_that_a_failed_sync_may_have_dropped_are_written_again(home: Path) -> None:
+    """Systems forget what they could not write: to sync once more brings nothing to the disk."""
+    image = home / "images" / "1.pages"
+
+    def drop(_: int) -> None:
+        data = image.read_bytes()
+        image.write_bytes(data[:HEADER_BYTES] + bytes(len(data) - HEADER_BYTES))
+        raise OSError(5, "Input/output error")
+
+    with closing(SqlitePageStore(home)) as store:
+        store.commit(write(store, A, {0: 1, 9: 2}).merged(write(store, B, {3: 1})))
+        before = content(store)
+        with patch.object(files_module, "sync_file", drop), pytest.raises(StateError, match="Input/output error"):
+            store.checkpoint()
+        assert content(store) == before
+        store.checkpoint()
+        assert content(store) == before
+    with closing(SqlitePageStore(home)) as store:
+        assert content(store) == before
+        assert not list(verify(store))
+
+
+def test_closing_says_if_the_images_could_not_be_written(home: Path) -> None:
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = SqlitePageStore(home)
+    store.commit(write(store, A, {0: 1}))
+    before = content(store)
+    with patch.object(files_module, "sync_file", fail), pytest.raises(StateError, match="No space left on device"):
+        store.close()
+    store.close()
+    with closing(SqlitePageStore(home)) as store:
+        assert content(store) == before
+
+
+def test_an_interrupted_commit_has_to_be_looked_for_on_the_disk(home: Path) -> None:
+    """Nobody knows at which moment the interruption came, so the store is not used any more."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    store = SqlitePageStore(home)
+    store.commit(write(store, A, {0: 1}))
+    before = content(store)
+    change = write(store, A, {0: 2})
+    with patch.object(Catalogue, "commit", interrupt), pytest.raises(KeyboardInterrupt):
+        store.commit(change)
+    with pytest.raises(StateError, match=r"a commit .* was interrupted, or its disk failed .open it again"):
+        store.image(A, "memory")
+    store.close()
+    with closing(SqlitePageStore(home)) as store:
+        assert content(store) == before
 
 
 def test_stale_pages_beyond_what_was_synced_do_not_come_back(home: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@
   (import "contract:bank" "withdraw" (func $withdraw (param $who i32)))
   ;; @storage
 
-  (memory $memory (export "memory") 1)
+  (memory $memory (export "memory") 3)
 
   (global $loot i32 (i32.const 0))
   (global $remaining i32 (i32.const 8))

@@ -23,7 +23,7 @@
   (import "ethereum" "revert" (func $revert (param $offset i32) (param $length i32)))
   ;; @storage
 
-  (memory $memory (export "memory") 1)
+  (memory $memory (export "memory") 3)
 
   (global $total i32 (i32.const 0))
   (global $balances i32 (i32.const 64))

@@ -12,7 +12,7 @@
   ;; @storage
 
   ;; Working memory: fresh in every call, and needed here only by the copy functions that come with the storage.
-  (memory $memory (export "memory") 1)
+  (memory $memory (export "memory") 3)
 
   (global $count i32 (i32.const 0))
 

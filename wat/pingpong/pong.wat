@@ -16,7 +16,7 @@
   (import "contract:ping" "ping" (func $ping (param $depth i32) (result i32)))
   ;; @storage
 
-  (memory $memory (export "memory") 1)
+  (memory $memory (export "memory") 3)
 
   (global $visits i32 (i32.const 0))
 

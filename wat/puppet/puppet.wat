@@ -70,11 +70,12 @@
       (param $topic1 i32) (param $topic2 i32) (param $topic3 i32) (param $topic4 i32)))
   ;; @storage
 
-  ;; Working memory: at 0 the 1 KiB that scripts may use, at 4096 the call data, and behind it the output.
-  (memory $memory (export "memory") 1 33)
+  ;; Working memory: at 0 the 1 KiB that scripts may use, at 0x10000 two pages for the storage prelude, at 0x30000 the
+  ;; call data, and behind it the output.
+  (memory $memory (export "memory") 3 36)
 
   (global $own_bytes i32 (i32.const 1024))
-  (global $script i32 (i32.const 4096))
+  (global $script i32 (i32.const 0x30000))
   (global $data_bytes_max i32 (i32.const 0x100000)) ;; of call data and of output, each
 
   (global $cursor (mut i32) (i32.const 0)) ;; the next byte of the script
@@ -115,7 +116,7 @@
     (if (i32.eqz (local.get $condition))
       (then (unreachable))))
 
-  ;; Grow working memory until it has so many bytes. No more than 4096 + 2 MiB are asked for, so nothing overflows.
+  ;; Grow working memory until it has so many bytes. No more than 0x30000 + 2 MiB are asked for, so nothing overflows.
   (func $reach (param $bytes i32)
     (local $missing i32) ;; in pages
     (local.set $missing

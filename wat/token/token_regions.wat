@@ -26,7 +26,7 @@
   (import "storage" "supply" (memory $supply 1 1))
 
   ;; Working memory, which `revert` would take its output from.
-  (memory $memory (export "memory") 1)
+  (memory $memory (export "memory") 3)
 
   (global $accounts_max i32 (i32.const 131072))
   (global $exchange i32 (i32.const 0)) ;; the account of the exchange
