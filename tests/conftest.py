@@ -9,8 +9,15 @@ from storagemod.linking import option_names
 from storagemod.pages import BACKENDS, why_unavailable
 
 
-@pytest.fixture(params=option_names())
+@pytest.fixture(params=["single", "regions", "methods"])
 def option(request: pytest.FixtureRequest) -> str:
+    """Each linking option in turn under which the storage of fixtures is the region `memory` and can grow."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=option_names())
+def any_option(request: pytest.FixtureRequest) -> str:
     """Each linking option in turn."""
     name: str = request.param
     return name

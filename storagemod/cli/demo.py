@@ -34,9 +34,10 @@ _HOW_TO_READ = (
     "of that contract were running already, and `←` how a call ended."
 )
 _WHAT_THE_TABLE_SAYS = (
-    "The state root is a digest of all accounts and storage: where it is the same, nothing that lasts differs. The gas "
-    "is the same too, because these contracts reach their storage through small functions of the same length under "
-    "every option."
+    "The state root is a digest of all accounts and storage: where it is the same, nothing that lasts differs. Under "
+    "`keyed` the same bytes are kept as a table, which has roots of its own; and what is one load or store elsewhere "
+    "is calls of the host there, which the gas shows. Elsewhere the gas is the same, because these contracts reach "
+    "their storage through small functions of the same length."
 )
 _WHAT_NEXT = """\
 What next

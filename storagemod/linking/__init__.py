@@ -3,9 +3,11 @@
 from storagemod.linking.binding import check_callee, check_links
 from storagemod.linking.contract import MAIN, MEMORY_EXPORT, Contract, load_binary
 from storagemod.linking.contract_calls import PREFIX, ContractImport
+from storagemod.linking.keyed import SLOTS_REGION
 from storagemod.linking.layout import Access, Layout, Region
 from storagemod.linking.option import LinkingOption
 from storagemod.linking.options import OPTIONS, check_option_name, option_for, option_names
+from storagemod.linking.slots import Slots
 from storagemod.linking.storage import (
     GuardedMemory,
     LiveStorage,
@@ -23,6 +25,7 @@ __all__ = [
     "MEMORY_EXPORT",
     "OPTIONS",
     "PREFIX",
+    "SLOTS_REGION",
     "Access",
     "Contract",
     "ContractImport",
@@ -32,6 +35,7 @@ __all__ = [
     "LiveStorage",
     "Region",
     "Rights",
+    "Slots",
     "check_callee",
     "check_links",
     "check_option_name",

@@ -18,7 +18,7 @@ from storagemod.linking.slots import KEY_BYTES, VALUE_BYTES, WASM_PAGES, Slots
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction, Import, Instance
 
-REGION = "slots"
+SLOTS_REGION = "slots"
 """The region that holds the table."""
 
 _TYPE = FunctionType(("i32", "i32"))
@@ -27,13 +27,13 @@ _U32 = 0xFFFF_FFFF
 
 def _storage_load(context: StorageContext, key_offset: int, result_offset: int) -> None:
     key = context.memory.read(key_offset & _U32, KEY_BYTES)
-    context.memory.write(result_offset & _U32, Slots(context.storage_memory(REGION)).load(key))
+    context.memory.write(result_offset & _U32, Slots(context.storage_memory(SLOTS_REGION)).load(key))
 
 
 def _storage_store(context: StorageContext, key_offset: int, value_offset: int) -> None:
     key = context.memory.read(key_offset & _U32, KEY_BYTES)
     value = context.memory.read(value_offset & _U32, VALUE_BYTES)
-    Slots(context.storage_memory(REGION)).store(key, value)
+    Slots(context.storage_memory(SLOTS_REGION)).store(key, value)
 
 
 _FUNCTIONS = {
@@ -67,7 +67,7 @@ class Keyed:
                 f"keyed storage takes {WASM_PAGES} Wasm pages, and {limits.storage_pages_max} are allowed "
                 "(storage_pages_max)"
             )
-        return [Region(REGION, MemoryType(WASM_PAGES, WASM_PAGES), Access.HOST)]
+        return [Region(SLOTS_REGION, MemoryType(WASM_PAGES, WASM_PAGES), Access.HOST)]
 
     def module_fields(self, region: Region, memory: str) -> list[str]:  # noqa: ARG002 - the memory is all
         """Nothing besides the memory."""
@@ -79,7 +79,7 @@ class Keyed:
 
     def offered(self, item: Import, layout: Layout) -> object | None:  # noqa: ARG002 - both are alike
         """The functions' type, where there is a table."""
-        region = layout.region(REGION)
+        region = layout.region(SLOTS_REGION)
         return _TYPE if region is not None and region.access is Access.HOST else None
 
     def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:  # noqa: ARG002 - any length will do

@@ -5,13 +5,14 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from storagemod.errors import ValidationError
+from storagemod.linking.keyed import Keyed
 from storagemod.linking.methods import Methods
 from storagemod.linking.option import LinkingOption
 from storagemod.linking.regions import Regions
 from storagemod.linking.single import Single
 from storagemod.wasm import Import
 
-OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods())
+OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed())
 """In the order in which they are shown."""
 
 

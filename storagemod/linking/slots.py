@@ -4,7 +4,7 @@ Linear probing in which a cell belongs to the greatest of the keys that come by 
 set of entries, whatever was inserted and removed on the way to it, and equal storage has equal state roots.
 Source: G. Blelloch and D. Golovin, "Strongly History-Independent Hashing with Applications", FOCS 2007, section 3.
 
-A value of zero is no entry. A cell is 64 bytes, key and value; an empty one is all zeros. Neighbouring keys share a page.
+A value of zero is no entry. A cell is 64 bytes, key and value, and all zeros if empty. Neighbouring keys share pages.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from storagemod.errors import LinkError, ScenarioError, StateError, StorageModEr
 from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.linking import PREFIX, Contract
 from storagemod.scenario.check import Difference, check_transaction
+from storagemod.scenario.contents import preset
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import ContractSpec, Scenario, TransactionSpec
 from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
@@ -80,9 +81,9 @@ def run_scenario(
             world.fund(scenario.address(name), account.balance, name=name)
     deployed = [name for name in scenario.contracts if _deploy(world, scenario, name, link)]
     for name in deployed:
-        for number, preset in enumerate(scenario.contracts[name].storage):
+        for number, content in enumerate(scenario.contracts[name].storage):
             try:
-                world.load_storage(scenario.address(name), preset.region, preset.data, offset=preset.offset_bytes)
+                preset(world, scenario.address(name), content.region, content.data, offset=content.offset_bytes)
             except StorageModError as error:
                 raise _contract_at(scenario, name, ("storage", number), error) from error
     results = tuple(_transact(world, scenario, number) for number in range(len(scenario.transactions)))

@@ -331,5 +331,5 @@ class Catalogue:
         with self._failing("read"):
             try:
                 yield
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
                 raise StateError(f"the catalogue {self.path} is damaged: {error}", cause=error) from error

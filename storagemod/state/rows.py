@@ -28,7 +28,6 @@ GET_ACCOUNTS = "SELECT * FROM accounts ORDER BY address"
 
 _BALANCE_BYTES = 16
 _CHECKSUM_BYTES = 16
-_MASK_BYTES = 2
 
 
 def checksum(row: Iterable[Column]) -> bytes:
@@ -97,22 +96,15 @@ def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tup
 
 
 def packed(children: bytes) -> bytes:
-    """A node without its digests of zeros: a mask of the children that there are, then their digests."""
-    digests = [children[at : at + DIGEST_BYTES] for at in range(0, len(children), DIGEST_BYTES)]
-    there = [place for place, digest in enumerate(digests) if any(digest)]
-    mask = sum(1 << place for place in there)
-    return mask.to_bytes(_MASK_BYTES, "little") + b"".join(digests[place] for place in there)
+    """A node without the zeros at both ends: how many children of zeros come first, then the digests of the others."""
+    first = (len(children) - len(children.lstrip(b"\0"))) // DIGEST_BYTES
+    end = -(-len(children.rstrip(b"\0")) // DIGEST_BYTES)
+    return bytes([first]) + children[first * DIGEST_BYTES : end * DIGEST_BYTES]
 
 
 def unpacked(data: bytes) -> bytes:
     """The node that was packed."""
-    mask = int.from_bytes(data[:_MASK_BYTES], "little")
-    if len(data) != _MASK_BYTES + mask.bit_count() * DIGEST_BYTES:
+    children = bytes(data[0] * DIGEST_BYTES) + data[1:]
+    if len(children) % DIGEST_BYTES or len(children) > len(EMPTY_NODE):
         raise ValueError("a node of its hash trees has the wrong length")
-    children = bytearray(EMPTY_NODE)
-    at = _MASK_BYTES
-    for place in range(len(EMPTY_NODE) // DIGEST_BYTES):
-        if mask >> place & 1:
-            children[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = data[at : at + DIGEST_BYTES]
-            at += DIGEST_BYTES
-    return bytes(children)
+    return children.ljust(len(EMPTY_NODE), b"\0")

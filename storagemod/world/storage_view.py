@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import overload
 
 from storagemod.errors import ValidationError
-from storagemod.pages import Image, read_image
+from storagemod.pages import PAGE_BYTES, Image, read_image
 from storagemod.types import WASM_PAGE_BYTES
 
 
@@ -54,6 +54,11 @@ class StorageView:
         if offset < 0 or size < 1 or offset + size > len(self):
             raise ValidationError(f"bytes [{offset}, {offset + size}) are outside {self!r}")
         return int.from_bytes(self[offset : offset + size], "little", signed=signed)
+
+    def data(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of each page of 4 KiB that holds anything but zeros, in order. Costs those pages only."""
+        for number, page in self._image().pages():
+            yield number * PAGE_BYTES, page
 
     def __repr__(self) -> str:
         return f"<region {self._region!r} of {self.pages} Wasm pages>"

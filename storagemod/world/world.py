@@ -16,7 +16,7 @@ from storagemod.errors import StateError, StorageModError, ValidationError
 from storagemod.events import Observer
 from storagemod.execution import Answer, Transaction
 from storagemod.limits import DEFAULT_GAS, Limits
-from storagemod.linking import Contract
+from storagemod.linking import SLOTS_REGION, Contract
 from storagemod.pages import choose_backend, overwrite
 from storagemod.state import (
     BALANCE_MAX,
@@ -33,6 +33,7 @@ from storagemod.types import WASM_PAGE_BYTES, Address, Outcome, ReentryPolicy, V
 from storagemod.world.deployment import Deployment, contract_of, deployed_address
 from storagemod.world.receipt import Receipt, receipt_of
 from storagemod.world.request import Request, check_amount
+from storagemod.world.slots_view import SlotsView
 from storagemod.world.snapshot import Snapshot
 from storagemod.world.storage_view import StorageView
 
@@ -189,6 +190,18 @@ class World:
         address = Address(address)
         names = [region.name for region in self.contract(address).layout.regions]
         return MappingProxyType({name: self._view(address, name) for name in names})
+
+    def slots(self, address: Address | str | int) -> SlotsView:
+        """The committed entries of a contract's keyed storage, to be read and preset like a dictionary.
+
+        Raises:
+            StateError: There is no contract, or its storage is not keyed.
+        """
+        address = Address(address)
+        views = self.storage(address)
+        if SLOTS_REGION not in views or self.contract(address).options.isdisjoint({"keyed"}):
+            raise StateError(f"the storage of {self.label(address)} is not keyed")
+        return SlotsView(self, address, views[SLOTS_REGION])
 
     def load_storage(self, address: Address | str | int, region: str, data: bytes, *, offset: int = 0) -> None:
         """Write bytes into committed storage, outside any transaction; the region grows as needed.

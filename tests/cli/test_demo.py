@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from storagemod.linking import option_names
 from tests.golden import check_golden
 
 from .conftest import Run
@@ -20,11 +21,13 @@ def test_demo_is_the_golden_file(run: Run) -> None:
 def test_demo_ends_alike_under_every_option(run: Run) -> None:
     lines = run("demo").out.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("story"))
-    rows = lines[start + 2 : start + 14]
+    options = len(option_names())
+    rows = [line.split("  ") for line in lines[start + 2 : start + 2 + 4 * options]]
 
-    for first in range(0, 12, 3):
-        endings = {row.split("  ")[-1] for row in rows[first : first + 3]}
-        assert len(endings) == 1
+    for first in range(0, 4 * options, options):
+        story = [[cell.strip() for cell in row if cell.strip()] for row in rows[first : first + options]]
+        assert len({row[-3] for row in story}) == 1  # the outcome
+        assert len({row[-1] for row in story if row[-4] != "keyed"}) == 1  # the state root
 
 
 def test_demo_under_one_option_tells_the_same_stories(run: Run, option: str) -> None:

@@ -20,7 +20,7 @@ SNAPSHOTS_MAX = 3
 
 ORDINARY = settings(
     max_examples=40,
-    stateful_step_count=30,
+    stateful_step_count=25,
     derandomize=True,
     database=None,
     deadline=None,

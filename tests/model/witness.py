@@ -41,10 +41,8 @@ EVENTS = frozenset(
         "a hole was read: zeros",
         "a hole was written: found later",
         "a hole was accessed: stopped",
-        "a hole was accessed: stopped, a copy",
         "a static call wrote: found later",
         "a static call wrote: stopped",
-        "a static call wrote: stopped, a copy",
         "a static call grew storage",
         "a static call emitted a log",
         "a static call sent value",
@@ -59,7 +57,6 @@ EVENTS_OF_SPARE = frozenset(
         "an undone call had grown storage",
         "storage grew",
         "a hole was accessed: stopped",
-        "a static call wrote: stopped",
     )
 )
 """What they have to meet besides where there is a second region."""
@@ -165,10 +162,7 @@ class Witness(ReferenceWorld):
             if offset + length > len(region.memory):
                 self._note("an access left the memory", name)
             else:
-                what = "a hole was accessed: stopped" if in_hole else "a static call wrote: stopped"
-                self._note(what, name)
-                if isinstance(operation, puppet.CopyIn | puppet.CopyOut):
-                    self._note(f"{what}, a copy")
+                self._note("a hole was accessed: stopped" if in_hole else "a static call wrote: stopped", name)
             raise
         if in_hole and not isinstance(operation, WRITES):
             self._note("a hole was read: zeros", name)

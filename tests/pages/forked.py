@@ -23,7 +23,7 @@ COUNTER = """
 
 def opened(journal: Journal, backend: PageBackend) -> JournaledRegion:
     image = backend.image_maker()()
-    image.replace(2, {number: b"\1" * PAGE_BYTES for number in (1, 20)})
+    image.replace(2, dict.fromkeys((1, 20), b"\x01" * PAGE_BYTES))
     return journal.open(ReservedMemory(2), image, wasm_pages_max=2)
 
 

@@ -27,7 +27,7 @@ def page(number: int, fill: int) -> bytes:
 
 
 class DiskFile:
-    """A file on disk for images. It can be made to fail: to be read-only after its descriptor was asked for so often."""
+    """A file on disk for images. It can be made to fail: it is read-only once its descriptor was asked for so often."""
 
     def __init__(self, path: Path) -> None:
         self._writable = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)

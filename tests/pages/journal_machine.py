@@ -9,7 +9,14 @@ from typing import ClassVar
 from attrs import define, field
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from storagemod.pages import (
     NO_IMAGE,
@@ -29,7 +36,7 @@ from storagemod.pages.backend import USERFAULTFD
 from storagemod.pages.page import runs_of
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import page
-from tests.pages.memories import AnyMemory, MovingMemory, ReservedMemory, host_write, memories_of, wasm_memory
+from tests.pages.memories import MEMORIES, AnyMemory, host_write, memories_of
 
 WASM_PAGES_MAX = 5
 CHECKPOINTS_MAX = 5
@@ -47,7 +54,7 @@ ORDINARY = settings(
 fills = st.dictionaries(st.integers(0, 31), st.integers(2, 4), max_size=6)
 pieces = st.builds(lambda fill, length: bytes([fill]) * length, st.integers(0, 3), st.sampled_from([1, 8, 100, 9_000]))
 places = st.one_of(  # few, so that pages are written again and again; the memories' last ones are among them
-    st.builds(lambda number, off: number * PAGE_BYTES + off, st.sampled_from([0, 1, 17, 33]), st.sampled_from([0, 4_090])),
+    st.sampled_from([number * PAGE_BYTES + offset for number in (0, 1, 17, 33) for offset in (0, 4_090)]),
     st.just(WASM_PAGES_MAX * WASM_PAGE_BYTES),
     st.integers(0, WASM_PAGES_MAX * WASM_PAGE_BYTES),
 )
@@ -97,11 +104,12 @@ class Copies:
 
 def naive_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
     """The words that differ, word by word, joined where they lie side by side."""
-    words = []
-    for number, (old, new) in sorted(pages.items()):
-        for at in range(0, PAGE_BYTES, WORD_BYTES):
-            if old[at : at + WORD_BYTES] != new[at : at + WORD_BYTES]:
-                words.append((number * PAGE_BYTES + at) // WORD_BYTES)
+    words = [
+        (number * PAGE_BYTES + at) // WORD_BYTES
+        for number, (old, new) in sorted(pages.items())
+        for at in range(0, PAGE_BYTES, WORD_BYTES)
+        if old[at : at + WORD_BYTES] != new[at : at + WORD_BYTES]
+    ]
     for first, count in runs_of(words):
         spans = [divmod(word * WORD_BYTES, PAGE_BYTES) for word in range(first, first + count)]
         old, new = (b"".join(pages[n][side][at : at + WORD_BYTES] for n, at in spans) for side in (0, 1))
@@ -116,7 +124,7 @@ class JournalBesideCopies(RuleBasedStateMachine):
     @initialize(below=fills, newer=fills, shortened=st.booleans())
     def begin(self, below: dict[int, int], newer: dict[int, int], shortened: bool) -> None:
         self.given_back = ExitStack()
-        makers = [self.given_back.enter_context(memories_of(each)) for each in (ReservedMemory, MovingMemory, wasm_memory)]
+        makers = [self.given_back.enter_context(memories_of(each)) for each in MEMORIES.values()]
         plain, base = self.backend.image_maker()(), self.backend.image_maker()()
         plain.replace(2, {number: page(number, fill) for number, fill in newer.items()})
         base.replace(2, {number: page(number, fill) for number, fill in below.items()})
@@ -266,9 +274,10 @@ class JournalBesideCopies(RuleBasedStateMachine):
 
     # What holds after each step
 
+    @precondition(lambda self: hasattr(self, "regions"))
     @invariant()
     def the_write_set_is_what_differs_from_the_image(self) -> None:
-        for region, copies in zip(getattr(self, "regions", []), self.copies if hasattr(self, "copies") else [], strict=True):
+        for region, copies in zip(self.regions, self.copies, strict=True):
             now = Copies(copies.image, bytearray(copies.collected), b"", 0, 0)
             write_set = self.journal.write_set(region)
             assert write_set.pages == now.differing(copies.image)
@@ -279,12 +288,12 @@ class JournalBesideCopies(RuleBasedStateMachine):
 class JournalLookedAt(JournalBesideCopies):
     """The same with every byte read after each step: what was read before must not change what is found."""
 
+    @precondition(lambda self: hasattr(self, "regions"))
     @invariant()
     def contents_are_the_copies(self) -> None:
-        if hasattr(self, "regions"):
-            self.compare_contents()
-            for copies in self.copies:
-                copies.touched.update(range(len(copies.live) // PAGE_BYTES))
+        self.compare_contents()
+        for copies in self.copies:
+            copies.touched.update(range(len(copies.live) // PAGE_BYTES))
 
 
 class JournalGlancedAt(JournalBesideCopies):

@@ -17,7 +17,7 @@ PAGES_MAX = 128
 
 
 class ReservedMemory:
-    """Address space for all that the memory may become; what it is not yet faults. So do accesses of ours outside it."""
+    """Address space for all that the memory may become. An access to what it is not yet is an error, or a fault."""
 
     def __init__(self, pages: int, pages_max: int = PAGES_MAX) -> None:
         self.pages = pages

@@ -1,4 +1,4 @@
-"""Running a module of the tests as a program of its own: for what may end a process, or is to be done in a fresh one."""
+"""Running a module of the tests as a program: for what may end a process, or is to be done in a fresh one."""
 
 from __future__ import annotations
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
 
+import attrs
 import pytest
 
 from storagemod.errors import StateError
@@ -17,6 +18,7 @@ from storagemod.pages import (
     PAGE_BYTES,
     PAGES_PER_WASM_PAGE,
     Image,
+    MemoryImage,
     OverlayImage,
     PageBackend,
     WritableImage,
@@ -169,9 +171,7 @@ def test_every_changed_page_is_told_once(
         written(backend, attached, [])
 
 
-def test_more_pages_than_one_answer_of_the_kernel_holds_are_told(
-    backend: PageBackend, new_memory: MemoryMaker
-) -> None:
+def test_more_pages_than_one_answer_of_the_kernel_holds_are_told(backend: PageBackend, new_memory: MemoryMaker) -> None:
     memory = new_memory(PAGES_MAX)
     attached = attach(backend, memory)
     numbers = range(0, PAGES_MAX * PAGES_PER_WASM_PAGE, 2)
@@ -336,11 +336,11 @@ def test_a_backend_that_is_not_there_is_refused_with_those_that_are() -> None:
 
 
 def test_a_backend_that_does_not_work_here_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(memory: object, bytes_max: int) -> None:
+    def refuse(*_: object) -> NoReturn:
         raise OSError(1, "userfaultfd: Operation not permitted")
 
-    broken = PageBackend("broken", "", PORTABLE.map_image, refuse, PORTABLE.protect, PORTABLE.image_maker)  # type: ignore[arg-type]
-    lying = PageBackend("lying", "", PORTABLE.map_image, PORTABLE.track, PORTABLE.protect, lambda: lambda: _Forgetful())
+    broken = attrs.evolve(PORTABLE, name="broken", track=refuse)
+    lying = attrs.evolve(PORTABLE, name="lying", image_maker=lambda: _Forgetful)
     monkeypatch.setitem(BACKENDS, "broken", broken)
     monkeypatch.setitem(BACKENDS, "lying", lying)
     with pytest.raises(StateError, match=r"'broken' does not work here: .*not permitted.*try: .*compare, portable"):
@@ -349,16 +349,8 @@ def test_a_backend_that_does_not_work_here_is_refused_with_the_reason(monkeypatc
         choose_backend("lying")
 
 
-class _Forgetful:
+class _Forgetful(MemoryImage):
     """An image that keeps nothing."""
 
-    wasm_pages = 1
-
-    def replace(self, wasm_pages: int, pages: object) -> None:
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
         pass
-
-    def page(self, number: int) -> bytes:  # noqa: ARG002
-        return bytes(PAGE_BYTES)
-
-    def pages(self) -> list[tuple[int, bytes]]:
-        return []

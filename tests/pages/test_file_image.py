@@ -155,9 +155,7 @@ def test_telling_the_pages_of_a_sparse_image_reads_no_others(monkeypatch: pytest
 
     with disk_file() as file:
         FileImage(file, HEADER_BYTES).replace(WASM_PAGES_4_GIB, filled(0, 1, 1_000_000))
-        image = FileImage(
-            file, HEADER_BYTES, WASM_PAGES_4_GIB, pages_in_file=(file.size - HEADER_BYTES) // PAGE_BYTES
-        )
+        image = FileImage(file, HEADER_BYTES, WASM_PAGES_4_GIB, pages_in_file=(file.size - HEADER_BYTES) // PAGE_BYTES)
         monkeypatch.setattr(os, "pread", counted)
         assert dict(image.pages()) == filled(0, 1, 1_000_000)
         assert len(reads) < 100  # a file system may keep more than 4 KiB together
@@ -238,9 +236,9 @@ def test_a_file_that_cannot_be_read_is_an_error_of_the_state() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(file), "fd", -1)
             image = FileImage(file, HEADER_BYTES, 1, pages_in_file=1)
-            with pytest.raises(StateError, match="page 0 of an image cannot be read: .*Bad file descriptor"):
+            with pytest.raises(StateError, match=r"page 0 of an image cannot be read: .*Bad file descriptor"):
                 image.page(0)
-            with pytest.raises(StateError, match="an image cannot be read: .*Bad file descriptor"):
+            with pytest.raises(StateError, match=r"an image cannot be read: .*Bad file descriptor"):
                 list(image.pages())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -25,6 +26,8 @@ from tests.pages.memories import ReservedMemory
 
 WASM_PAGES = 4
 PAGES = WASM_PAGES * PAGES_PER_WASM_PAGE
+
+Step: TypeAlias = tuple[Any, ...]
 
 VARIANTS: dict[str, dict[str, object]] = {
     "as it is": {},
@@ -78,7 +81,7 @@ def made_of(fills: Mapping[int, int]) -> dict[int, bytes]:
     return {number: page(number, fill) for number, fill in fills.items()}
 
 
-def take(under_test: Subject, step: tuple[object, ...]) -> None:
+def take(under_test: Subject, step: Step) -> None:
     match step:
         case ("replace", (wasm_pages, fills)):
             under_test.replace(wasm_pages, made_of(fills))
@@ -134,7 +137,7 @@ HALF_SETTLED = [
 @example(GROWN_AND_CUT)
 @example(HALF_SETTLED)
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
-def test_an_image_holds_what_a_bytearray_would(kind: str, variant: str, history: list[tuple[object, ...]]) -> None:
+def test_an_image_holds_what_a_bytearray_would(kind: str, variant: str, history: list[Step]) -> None:
     with pytest.MonkeyPatch.context() as patch, subject(kind) as under_test:
         for name, value in VARIANTS[variant].items():
             patch.setattr(file_image, name, value)

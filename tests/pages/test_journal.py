@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -75,11 +76,11 @@ class RefusingTracker:
 
 
 class RefusingMapping:
-    def restore(self, pages: object) -> None:
+    def restore(self, _pages: object) -> None:
         raise OSError(12, "Cannot allocate memory")
 
 
-def refuse(*_: object) -> None:
+def refuse(*_: object) -> NoReturn:
     raise OSError(12, "Cannot allocate memory")
 
 
@@ -87,7 +88,7 @@ def test_what_the_system_refuses_ends_the_transaction(backend: PageBackend) -> N
     """It must not be caught by a caller as a failure of its callee: elsewhere the call would succeed (rule 8)."""
     memory = ReservedMemory(1)
     for refusing in (attrs.evolve(backend, map_image=refuse), attrs.evolve(backend, track=refuse)):
-        with pytest.raises(StateError, match="storage cannot be mapped: .*Cannot allocate memory") as caught:
+        with pytest.raises(StateError, match=r"storage cannot be mapped: .*Cannot allocate memory") as caught:
             Journal(refusing).open(memory, backend.image_maker()(), wasm_pages_max=1)
         assert caught.value.aborts
     journal = Journal(backend)
@@ -96,9 +97,9 @@ def test_what_the_system_refuses_ends_the_transaction(backend: PageBackend) -> N
     memory.write(0, b"\1")
     journal.collect(region)
     tracker, region.tracker = region.tracker, RefusingTracker()  # type: ignore[assignment]
-    with pytest.raises(StateError, match="it cannot be told what was written in storage: .*Cannot allocate memory"):
+    with pytest.raises(StateError, match=r"it cannot be told what was written in storage: .*Cannot allocate memory"):
         journal.collect(region)
     region.tracker, region.mapping = tracker, RefusingMapping()
-    with pytest.raises(StateError, match="storage cannot be put back: .*Cannot allocate memory"):
+    with pytest.raises(StateError, match=r"storage cannot be put back: .*Cannot allocate memory"):
         journal.discard(checkpoint)
     memory.close()

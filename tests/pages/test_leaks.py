@@ -94,10 +94,9 @@ def test_many_transactions_take_no_more_than_few(tracker: str) -> None:
     assert after[2] <= before[2] + (4 << 20)
 
 
+@pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize("way", WAYS)
-def test_a_transaction_is_gone_without_the_garbage_collector(
-    tracker: str, way: str, without_collector: None
-) -> None:
+def test_a_transaction_is_gone_without_the_garbage_collector(tracker: str, way: str) -> None:
     """A failed one above all: its journal may hold every page of its storage, and its receipt is kept."""
     world, address = busy_world(tracker)
     kept = [transact(world, address, turn, way) for turn in range(5)]

@@ -49,7 +49,7 @@ def test_a_base_that_cannot_be_written_leaves_everything_above(length: int) -> N
         before = dict(overlay.pages())
         for _ in range(2):
             file.good_uses = 0
-            with pytest.raises(OSError, match="Bad file descriptor|Invalid argument"):
+            with pytest.raises(OSError, match=r"Bad file descriptor|Invalid argument"):
                 overlay.settle()
             assert (overlay.wasm_pages, dict(overlay.pages())) == (length, before)
             assert overlay.newer_pages == (3 if length > 2 else 2)

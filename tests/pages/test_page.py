@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from storagemod.pages.page import PAGE_BYTES, WORD_BYTES, ZERO_PAGE, Run, differing_runs, intern_zero, merged_runs, runs_of
+from storagemod.pages.page import (
+    PAGE_BYTES,
+    WORD_BYTES,
+    ZERO_PAGE,
+    Run,
+    differing_runs,
+    intern_zero,
+    merged_runs,
+    runs_of,
+)
 
 WORDS = PAGE_BYTES // WORD_BYTES
 

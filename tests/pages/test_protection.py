@@ -50,7 +50,7 @@ def test_rights_that_could_not_be_set_are_not_taken_for_set(monkeypatch: pytest.
 
     protection = PageProtection(ReservedMemory(2))
     monkeypatch.setattr(_libc, "protect", refuse_once)
-    with pytest.raises(StateError, match="access to storage cannot be restricted: .*Cannot allocate memory"):
+    with pytest.raises(StateError, match=r"access to storage cannot be restricted: .*Cannot allocate memory"):
         protection.allow(writing=False, wasm_pages=1)
     protection.allow(writing=True, wasm_pages=2)
     assert calls[failing:] == [_libc.PROT_READ_WRITE]

@@ -62,7 +62,9 @@ STORAGE_IMPORTS = {
         *("load_i32", "load_i64", "load_i32_8_u", "store_i32", "store_i64", "store_i32_8"),
         *("copy_in", "copy_out", "size", "grow"),
     },
+    "keyed": {"storageLoad", "storageStore"},
 }
+NAMESPACES = {"keyed": "ethereum"}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +84,7 @@ def methods(module: wasmtime.Module) -> dict[str, str]:
 
 
 def storage_imports(module: wasmtime.Module) -> dict[str | None, wasmtime.ImportType]:
-    return {each.name: each for each in module.imports if each.module == "storage"}
+    return {each.name: each for each in module.imports if each.module in {"storage", *NAMESPACES.values()}}
 
 
 class TestFixtures:
@@ -100,7 +102,7 @@ class TestFixtures:
         self, engine: wasmtime.Engine, option: str
     ) -> None:
         module = wasmtime.Module(engine, fixture("counter/counter", option))
-        assert {each.module for each in module.imports} == {"storage"}
+        assert {each.module for each in module.imports} == {NAMESPACES.get(option, "storage")}
         assert set(storage_imports(module)) == STORAGE_IMPORTS[option]
 
     def test_regions_have_the_limits_that_they_are_documented_with(self, engine: wasmtime.Engine) -> None:
@@ -128,7 +130,7 @@ class TestFixtures:
 
     def test_preludes_are_no_fixtures(self) -> None:
         assert set(fixture_names()) == set(METHODS)
-        assert option_names() == ("methods", "regions", "single")
+        assert option_names() == ("keyed", "methods", "regions", "single")
 
     @pytest.mark.parametrize("name", ["bank/bnak", "bank/bank.wat", "bank"])
     def test_an_unknown_one_is_refused_with_a_suggestion(self, name: str) -> None:
@@ -144,7 +146,7 @@ class TestFixtures:
     def test_an_unknown_option_is_refused_with_a_suggestion(self, name: str) -> None:
         with pytest.raises(ValidationError, match=r"no linking option 'singel'.*did you mean single"):
             fixture(name, "singel")
-        with pytest.raises(ValidationError, match="there are methods, regions, single"):
+        with pytest.raises(ValidationError, match="there are keyed, methods, regions, single"):
             fixture(name, "zzz")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from storagemod import Address, Receipt, World
 from storagemod.scenario import puppet
+from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture
 
 
@@ -35,4 +36,4 @@ def script(*operations: puppet.Operation) -> puppet.Script:
 
 
 def integer_at(world: World, address: Address, offset: int, region: str = "memory") -> int:
-    return world.storage(address)[region].read_int(offset, signed=True)
+    return int.from_bytes(contents(world, address)[region][offset : offset + 8], "little", signed=True)

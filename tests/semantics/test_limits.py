@@ -34,10 +34,10 @@ def test_an_endless_loop_with_endless_gas_is_stopped_at_the_deadline() -> None:
     assert world.transact(a, "ok").value == 1
 
 
-def test_no_caller_can_catch_the_deadline(option: str) -> None:
+def test_no_caller_can_catch_the_deadline(any_option: str) -> None:
     """Whether it is reached depends on the machine, so a caller that went on would not be deterministic (rule 8)."""
     world = World(limits=Limits(deadline_seconds=0.2))
-    a, b = world.deploy(LOOP.replace('"spin"', '"main"'), name="loop"), deploy_puppet(world, option)
+    a, b = world.deploy(LOOP.replace('"spin"', '"main"'), name="loop"), deploy_puppet(world, any_option)
     receipt = play(world, b, Store(0, 1), Call(a), gas=2**62)
     assert isinstance(receipt.error, DeadlineError)
     assert receipt.error.depth == 2
@@ -70,16 +70,16 @@ def test_an_interrupted_transaction_is_undone_and_the_world_goes_on(monkeypatch:
     assert world.transact(a, "ok").value == 1
 
 
-def test_an_endless_recursion_exhausts_the_stack_or_the_gas(world: World, option: str) -> None:
-    a = deploy_puppet(world, option, name="deep")
+def test_an_endless_recursion_exhausts_the_stack_or_the_gas(world: World, any_option: str) -> None:
+    a = deploy_puppet(world, any_option, name="deep")
     receipt = play(world, a, StackOverflow())
     assert isinstance(receipt.error, LimitError)
     assert receipt.error.contract == "deep"
     assert play_ok(world, a, Load(0)) == [0]
 
 
-def test_a_callee_cannot_use_more_gas_than_it_was_given(world: World, option: str) -> None:
-    a = deploy_puppet(world, option)
+def test_a_callee_cannot_use_more_gas_than_it_was_given(world: World, any_option: str) -> None:
+    a = deploy_puppet(world, any_option)
     burn = script(Burn(10_000_000))
     call, _ = play_ok(world, a, Call(a, burn, gas=100_000), Load(0), gas=5_000_000)
     assert call.outcome is Outcome.FAILED
@@ -87,9 +87,9 @@ def test_a_callee_cannot_use_more_gas_than_it_was_given(world: World, option: st
     assert 100_000 < receipt.gas_used < 200_000
 
 
-def test_a_caller_keeps_a_64th_of_its_gas(world: World, option: str) -> None:
+def test_a_caller_keeps_a_64th_of_its_gas(world: World, any_option: str) -> None:
     """EIP-150. What a callee is given is bounded by what is left, whatever the caller asks for."""
-    a = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option)
     receipt = play(world, a, Call(a, script(Burn(2**32 - 1))), gas=6_400_000)
     assert receipt.ok
     assert receipt.trace is not None
@@ -98,17 +98,17 @@ def test_a_caller_keeps_a_64th_of_its_gas(world: World, option: str) -> None:
     assert given < receipt.gas_used < 6_400_000
 
 
-def test_gas_is_counted_alike_each_time(world: World, option: str) -> None:
-    a = deploy_puppet(world, option)
+def test_gas_is_counted_alike_each_time(world: World, any_option: str) -> None:
+    a = deploy_puppet(world, any_option)
     used = {
         world.call(a, data=bytes(script(Store(0, 1), Call(a, script(Load(0), Burn(100)))))).gas_used for _ in range(5)
     }
     assert len(used) == 1
 
 
-def test_the_number_of_calls_is_bounded(option: str) -> None:
+def test_the_number_of_calls_is_bounded(any_option: str) -> None:
     world = World(limits=Limits(calls_max=10))
-    a = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option)
     receipt = play(world, a, *[Call(a, script())] * 12)
     assert receipt.ok
     assert receipt.trace is not None

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from storagemod import Address, CallKind, Limits, Outcome, World
+from storagemod.scenario.contents import contents
 from storagemod.scenario.puppet import Call, Grow, Load, MemoryLoad, MemoryStore, Revert, Size, Store
 from tests.semantics.puppets import deploy_puppet, integer_at, play, play_ok, script
 
 
 def test_a_reentrant_call_sees_what_was_written_before_it_and_its_writes_are_seen_after_it(
-    world: World, option: str
+    world: World, any_option: str
 ) -> None:
-    a = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option)
     inner = script(Load(0), Store(0, 2))
     call, after = play_ok(world, a, Store(0, 1), Call(a, inner), Load(0))
     assert call.results == [1]
@@ -20,9 +21,9 @@ def test_a_reentrant_call_sees_what_was_written_before_it_and_its_writes_are_see
     assert integer_at(world, a, 0) == 2
 
 
-def test_every_ancestor_sees_the_writes_of_a_descendant(world: World, option: str) -> None:
+def test_every_ancestor_sees_the_writes_of_a_descendant(world: World, any_option: str) -> None:
     """soroban-env PR 1617: refresh every ancestor call of that contract when a call ends."""
-    a, b = deploy_puppet(world, option), deploy_puppet(world, option)
+    a, b = deploy_puppet(world, any_option), deploy_puppet(world, any_option)
     deepest = script(Load(0), Store(0, 5))
     middle = script(Call(b, script(Call(a, deepest))), Load(0))
     _, first = play_ok(world, a, Store(0, 1), Call(b, script(Call(a, middle))), Load(0))
@@ -55,13 +56,13 @@ def test_a_growth_inside_a_nested_call_is_the_growth_of_its_ancestors(world: Wor
     )
     assert (before, call.results, size, value) == (1, [1], 3, 7)
     assert integer_at(world, a, far) == 8
-    assert world.storage(a)["memory"].pages == 3
+    assert contents(world, a)["memory"].pages == 3
 
 
 @pytest.mark.parametrize("kind", CallKind)
-def test_every_kind_of_call_sees_unfinished_writes(world: World, option: str, kind: CallKind) -> None:
+def test_every_kind_of_call_sees_unfinished_writes(world: World, any_option: str, kind: CallKind) -> None:
     """Stylus: the raw call forgot to flush the cache."""
-    a, b = deploy_puppet(world, option), deploy_puppet(world, option)
+    a, b = deploy_puppet(world, any_option), deploy_puppet(world, any_option)
     look = script(Load(0))
     if kind is CallKind.DELEGATE:  # b's code on a's storage
         (call,) = play_ok(world, a, Store(0, 4), Call(b, look, kind=kind))
@@ -71,36 +72,36 @@ def test_every_kind_of_call_sees_unfinished_writes(world: World, option: str, ki
     assert call.results == [4]
 
 
-def test_each_call_has_fresh_working_memory(world: World, option: str) -> None:
+def test_each_call_has_fresh_working_memory(world: World, any_option: str) -> None:
     """A guard in working memory guards nothing; one in storage does (openbrush-contracts#85)."""
-    a = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option)
     call, own = play_ok(world, a, MemoryStore(0, 1), Call(a, script(MemoryLoad(0))), MemoryLoad(0))
     assert call.results == [0]
     assert own == 1
 
 
-def test_nothing_of_one_transaction_is_left_for_the_next(world: World, option: str) -> None:
+def test_nothing_of_one_transaction_is_left_for_the_next(world: World, any_option: str) -> None:
     """stylus-test-helpers#41: a cached harness hides the bug under test."""
-    a = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option)
     operations = (Load(0), MemoryLoad(0), Size(), Store(0, 9), MemoryStore(0, 9), Grow(1), Revert())
     first, second = play(world, a, *operations), play(world, a, *operations)
     assert first.outcome is second.outcome is Outcome.REVERTED
     assert first.output == second.output
     assert play_ok(world, a, Load(0), Size()) == [0, 1]
     other = World()
-    b = deploy_puppet(other, option)
+    b = deploy_puppet(other, any_option)
     assert play_ok(other, b, Load(0)) == [0]
 
 
-def test_contracts_with_one_layout_have_storage_of_their_own(world: World, option: str) -> None:
-    a, b = deploy_puppet(world, option), deploy_puppet(world, option)
+def test_contracts_with_one_layout_have_storage_of_their_own(world: World, any_option: str) -> None:
+    a, b = deploy_puppet(world, any_option), deploy_puppet(world, any_option)
     (call,) = play_ok(world, a, Store(0, 1), Call(b, script(Load(0), Store(0, 2))))
     assert call.results == [0]
     assert (integer_at(world, a, 0), integer_at(world, b, 0)) == (1, 2)
 
 
-def test_a_delegate_call_runs_on_the_callers_storage(world: World, option: str) -> None:
-    a, b = deploy_puppet(world, option), deploy_puppet(world, option)
+def test_a_delegate_call_runs_on_the_callers_storage(world: World, any_option: str) -> None:
+    a, b = deploy_puppet(world, any_option), deploy_puppet(world, any_option)
     call, after = play_ok(world, a, Store(0, 1), Call(b, script(Load(0), Store(0, 2)), kind=CallKind.DELEGATE), Load(0))
     assert call.results == [1]
     assert after == 2
@@ -117,10 +118,10 @@ def test_a_delegate_call_runs_on_the_callers_storage(world: World, option: str) 
     ],
 )
 def test_a_refused_reentry_is_a_failure_code_to_the_caller(
-    world: World, option: str, policy: str, refused: dict[str, int]
+    world: World, any_option: str, policy: str, refused: dict[str, int]
 ) -> None:
-    a = deploy_puppet(world, option, policy=policy, name="guarded")
-    b = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option, policy=policy, name="guarded")
+    b = deploy_puppet(world, any_option)
     look = script(Load(0))
     itself, other, static = play_ok(
         world,
@@ -158,9 +159,9 @@ def test_a_contract_that_is_not_active_may_be_called_whatever_its_policy(world: 
     assert (first.outcome, second.results) == (0, [1])
 
 
-def test_calls_nest_to_the_limit_and_no_deeper(option: str) -> None:
+def test_calls_nest_to_the_limit_and_no_deeper(any_option: str) -> None:
     world = World(limits=Limits(call_depth_max=5))
-    a = deploy_puppet(world, option)
+    a = deploy_puppet(world, any_option)
     nested = script(Store(0, 1))
     for _ in range(5):
         nested = script(Call(a, nested))

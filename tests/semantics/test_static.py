@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storagemod import CallKind, Outcome, TrapError, World
+from storagemod.scenario.contents import contents
 from storagemod.scenario.puppet import Call, CopyIn, EmitLog, Grow, Load, Operation, Size, Store, Store8
 from tests.semantics.puppets import deploy_puppet, integer_at, play, play_ok, script
 
@@ -29,27 +30,27 @@ def test_a_change_fails_the_static_call_and_is_undone(world: World, option: str,
     assert ended.error.code == "static_write"
     assert "victim at call depth 2: a static call" in str(ended.error)
     assert integer_at(world, a, 0) == 1
-    assert world.storage(a)["memory"].pages == 1
+    assert contents(world, a)["memory"].pages == 1
     assert receipt.logs == ()
 
 
-def test_value_cannot_be_sent_from_a_static_call(world: World, option: str) -> None:
-    a = deploy_puppet(world, option, balance=5)
+def test_value_cannot_be_sent_from_a_static_call(world: World, any_option: str) -> None:
+    a = deploy_puppet(world, any_option, balance=5)
     (call,) = play_ok(world, a, Call(a, script(Call(a, value=1)), kind=CallKind.STATIC))
     assert call.outcome is Outcome.FAILED
 
 
 @pytest.mark.parametrize("kind", CallKind)
-def test_calls_made_by_a_static_call_are_static_too(world: World, option: str, kind: CallKind) -> None:
-    a, b = deploy_puppet(world, option), deploy_puppet(world, option)
+def test_calls_made_by_a_static_call_are_static_too(world: World, any_option: str, kind: CallKind) -> None:
+    a, b = deploy_puppet(world, any_option), deploy_puppet(world, any_option)
     inner = script(Call(b, script(Store(0, 2)), kind=kind))
     (call,) = play_ok(world, a, Call(a, inner, kind=CallKind.STATIC))
     assert call.results[0].outcome is Outcome.FAILED
     assert integer_at(world, b, 0) == 0
 
 
-def test_a_write_is_found_at_the_next_call_out_already(world: World, option: str) -> None:
-    a, b = deploy_puppet(world, option), deploy_puppet(world, option)
+def test_a_write_is_found_at_the_next_call_out_already(world: World, any_option: str) -> None:
+    a, b = deploy_puppet(world, any_option), deploy_puppet(world, any_option)
     inner = script(Store(0, 2), Call(b, script(Call(a, script(Load(0))))), Store(0, 0))
     (call,) = play_ok(world, a, Call(a, inner, kind=CallKind.STATIC))
     assert call.outcome is Outcome.FAILED
@@ -58,8 +59,8 @@ def test_a_write_is_found_at_the_next_call_out_already(world: World, option: str
     assert len(receipt.trace.calls) == 2  # the call out never began
 
 
-def test_a_static_call_may_read_everything(world: World, option: str) -> None:
-    a = deploy_puppet(world, option)
+def test_a_static_call_may_read_everything(world: World, any_option: str) -> None:
+    a = deploy_puppet(world, any_option)
     (call,) = play_ok(world, a, Store(0, 5), Call(a, script(Load(0), Size()), kind=CallKind.STATIC))[:1]
     assert call.results == [5, 1]
 
@@ -78,7 +79,7 @@ def test_the_host_writes_storage_for_a_contract_that_exports_it(world: World) ->
     a = world.deploy(EXPORTS_ITS_STORAGE)
     receipt = world.transact(a, data=b"abc")
     assert [(change.offset, change.new) for change in receipt.changes[a]] == [(8, b"abc\0\0\0\0\0")]
-    assert world.storage(a)["memory"][8:11] == b"abc"
+    assert contents(world, a)["memory"][8:11] == b"abc"
 
 
 def test_the_host_does_not_write_storage_in_a_static_call(world: World, option: str) -> None:
@@ -88,4 +89,4 @@ def test_the_host_does_not_write_storage_in_a_static_call(world: World, option: 
     ended = receipt.trace.calls[1].ended
     assert ended is not None
     assert str(ended.error) == "exporter at call depth 2: a static call wrote storage"
-    assert world.storage(a)["memory"][8:11] == bytes(3)
+    assert contents(world, a)["memory"][8:11] == bytes(3)

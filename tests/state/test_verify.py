@@ -15,7 +15,7 @@ from storagemod.state.image_files import HEADER_BYTES
 
 from .stores import A, B, account, content, page, write
 
-ZEROS = f"x'0100{'00' * 32}'"
+ZEROS = f"x'00{'00' * 32}'"
 """A node that has one child, of zeros."""
 
 
@@ -95,7 +95,7 @@ def test_a_bit_that_turned_over_in_a_page_of_the_log_is_found(home: Path, tmp_pa
         (f"UPDATE nodes SET children = {ZEROS} WHERE region = 1 AND level = 1", "does not fit together"),  # noqa: S608
         ("DELETE FROM nodes WHERE region = 1 AND level = 0 AND place = 2", "does not fit together"),
         ("DELETE FROM nodes WHERE region = 1 AND level = 4", "the root is not that of the hash tree"),
-        ("UPDATE nodes SET children = x'0000ff' WHERE region = 1 AND level = 4", "has the wrong length"),
+        ("UPDATE nodes SET children = x'00ff' WHERE region = 1 AND level = 4", "has the wrong length"),
     ],
 )
 def test_hash_trees_that_somebody_wrote_in_are_found(home: Path, sql: str, message: str) -> None:

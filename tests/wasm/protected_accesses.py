@@ -20,6 +20,7 @@ from storagemod.wasm import Instance, Linker, Store, compile_module, to_wasm
 
 BORDER = WASM_PAGE_BYTES
 INSIDE, BEYOND = 8, BORDER + 8
+ADDRESSES: tuple[ValueType, ...] = ("i32", "i64")
 
 
 @frozen
@@ -135,12 +136,13 @@ def place_of(access: Access, place: str) -> int:
 
 def opened(live: Store, at: ValueType, backend: PageBackend) -> tuple[JournaledRegion, Instance]:
     """Two Wasm pages of storage, in parts of an image, and an instance that imports them."""
-    storage = to_wasm(f'(module (memory (export "m") {at if at == "i64" else ""} 2 4))', name="storage", limits=Limits())
+    width = "i64" if at == "i64" else ""
+    storage = to_wasm(f'(module (memory (export "m") {width} 2 4))', name="storage", limits=Limits())
     module = live.instantiate(Linker().prepare(compile_module(storage, name="storage")))
     memory = module.memory("m")
     assert memory is not None
     image = backend.image_maker()()
-    image.replace(2, {number: b"\1" * PAGE_BYTES for number in (0, 3, 16)})
+    image.replace(2, dict.fromkeys((0, 3, 16), b"\x01" * PAGE_BYTES))
     region = Journal(backend).open(memory, image, wasm_pages_max=4)
     linker = Linker()
     linker.define(live, "storage", "memory", module.export("m"))
@@ -178,8 +180,7 @@ def trials(at: ValueType, backend: PageBackend) -> Iterator[list[object]]:
 
 def main() -> None:
     backends = {choose_backend().name: choose_backend(), COMPARE.name: COMPARE}
-    at: ValueType
-    print(json.dumps([trial for backend in backends.values() for at in ("i32", "i64") for trial in trials(at, backend)]))
+    print(json.dumps([trial for backend in backends.values() for at in ADDRESSES for trial in trials(at, backend)]))
 
 
 if __name__ == "__main__":

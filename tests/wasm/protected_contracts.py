@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from storagemod import Address, CallKind, Receipt, World
 from storagemod.errors import TrapError
-from storagemod.scenario.puppet import Call, Store
-from tests.semantics.puppets import deploy_puppet, play, script
+from storagemod.scenario.puppet import Call, Operation, Store
+from tests.semantics.puppets import deploy_puppet, script
 
 GROW_AND_FAIL = "grow and fail"
 
@@ -69,14 +69,13 @@ def contract_wat(at: str, bodies: dict[str, str]) -> str:
 
 
 SEGMENT = """
-(module (import "storage" "memory" (memory $s 1 4))
-  (import "ethereum" "getCallDataSize" (func $size (result i32)))
+(module (import "storage" "memory" (memory $s 1))
   (data (memory $s) (i32.const {at}) "segment")
   (func (export "main")))
 """
 
 GROWER = """
-(module (import "storage" "memory" (memory $s 1 4))
+(module (import "storage" "memory" (memory $s 1))
   (func (export "main") (drop (memory.grow $s (i32.const 1))) unreachable))
 """
 
@@ -90,6 +89,11 @@ def ended(receipt: Receipt, call_id: int) -> list[str | None]:
     return [end.outcome.name, code, None if end.error is None else end.error.message]
 
 
+def run(world: World, to: Address, *calls: Operation) -> Receipt:
+    """Have a puppet make calls; nothing is committed."""
+    return world.call(to, data=bytes(script(*calls)))
+
+
 def trials(tracker: str) -> Iterator[list[object]]:
     for at in ("i32", "i64"):
         for kind, bodies in (("plain", PLAIN), ("in bulk", PLAIN | IN_BULK)):
@@ -97,13 +101,12 @@ def trials(tracker: str) -> Iterator[list[object]]:
             driver = deploy_puppet(world, "single")
             worker = world.deploy(contract_wat(at, bodies), name="worker")
             index = {name: bytes([number]) for number, name in enumerate(bodies)}
+            grow = Call(worker, index[GROW_AND_FAIL])
             for name in bodies:
-                static = play(world, driver, Call(worker, index[name], kind=CallKind.STATIC))
-                hole = play(world, driver, Call(worker, index[GROW_AND_FAIL]), Call(worker, index[name]), Store(0, 1))
-                both = [Call(worker, index[GROW_AND_FAIL]), Call(worker, index[name], kind=CallKind.STATIC)]
-                yield [at, kind, name, "static", ended(static, 1)]
-                yield [at, kind, name, "after an undone growth", ended(hole, 2)]
-                yield [at, kind, name, "static after an undone growth", ended(play(world, driver, *both), 2)]
+                call, static = Call(worker, index[name]), Call(worker, index[name], kind=CallKind.STATIC)
+                yield [at, kind, name, "static", ended(run(world, driver, static), 1)]
+                yield [at, kind, name, "hole", ended(run(world, driver, grow, call), 2)]
+                yield [at, kind, name, "both", ended(run(world, driver, grow, static), 2)]
     yield from delegated(tracker)
     yield from segments(tracker)
 
@@ -111,30 +114,27 @@ def trials(tracker: str) -> Iterator[list[object]]:
 def delegated(tracker: str) -> Iterator[list[object]]:
     """Code in bulk on the storage of a contract without; afterwards that is held to its rights again."""
     bodies = PLAIN | IN_BULK
-    for name, index in {name: bytes([number]) for number, name in enumerate(bodies)}.items():
-        world = World(tracker=tracker)
-        driver, owner = deploy_puppet(world, "single"), deploy_puppet(world, "single")
-        library = world.deploy(contract_wat("i32", bodies).replace("1 4)", "1)"), name="library")
-        inner = script(Call(library, index, kind=CallKind.DELEGATE), Store(0, 1))
-        receipt = play(world, driver, Call(owner, inner, kind=CallKind.STATIC))
+    world = World(tracker=tracker)
+    driver, owner = deploy_puppet(world, "single"), deploy_puppet(world, "single")
+    library = world.deploy(contract_wat("i32", bodies).replace("1 4)", "1)"), name="library")
+    for number, name in enumerate(bodies):
+        inner = script(Call(library, bytes([number]), kind=CallKind.DELEGATE), Store(0, 1))
+        receipt = run(world, driver, Call(owner, inner, kind=CallKind.STATIC))
         yield ["i32", "delegated", name, "static", ended(receipt, 2)]
-        yield ["i32", "delegated", name, "its static caller stores", ended(receipt, 1)]
+        yield ["i32", "delegated", "store", "static", ended(receipt, 1)]
 
 
 def segments(tracker: str) -> Iterator[list[object]]:
+    """Active segments, which the host writes before any code runs."""
     world = World(tracker=tracker)
     driver = deploy_puppet(world, "single")
     grower = world.deploy(GROWER)
     for place, at in (("inside", 8), ("beyond", 65_544), ("across", 65_533)):
         code = world.deploy(SEGMENT.format(at=at))
-        yield ["i32", "segment", place, "static", ended(play(world, driver, Call(code, kind=CallKind.STATIC)), 1)]
-        yield ["i32", "segment", place, "after an undone growth", ended(after_growth(world, driver, grower, code), 3)]
-
-
-def after_growth(world: World, driver: Address, grower: Address, code: Address) -> Receipt:
-    """Code delegated to by a contract whose storage a failed call grew."""
-    grow = Call(grower, kind=CallKind.DELEGATE)
-    return play(world, driver, grow, Call(code, kind=CallKind.DELEGATE), Call(code, kind=CallKind.DELEGATE))
+        name = f"segment {place}"
+        grow, run_code = Call(grower, kind=CallKind.DELEGATE), Call(code, kind=CallKind.DELEGATE)
+        yield ["i32", "segments", name, "static", ended(run(world, driver, Call(code, kind=CallKind.STATIC)), 1)]
+        yield ["i32", "segments", name, "hole", ended(run(world, driver, grow, run_code), 2)]
 
 
 def main() -> None:

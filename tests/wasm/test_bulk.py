@@ -107,7 +107,7 @@ def test_instructions_are_found(body: str, memories: set[int]) -> None:
         (f'(data (memory 2) (i64.const {11 << 56}) "x")', {2}),
         ('(data (memory 1) (i32.add (global.get $g) (i32.mul (i32.const 11) (i32.const 0x0b0b))) "x")', {1}),
         ('(data (memory 2) (i64.sub (i64.const 11) (i64.add (global.get $h) (i64.const 1419))) "x")', {2}),
-        ('(data "p") (data (memory 3) (i32.const 11) "\\0b\\fc\\0b") (data "q") (data (memory 1) (i32.const 0) "")', {1, 3}),
+        ('(data "p") (data (memory 3) (i32.const 11) "\\0b\\fc\\0b") (data (memory 1) (i32.const 0) "")', {1, 3}),
         (" ".join(f'(data (memory {n % 2}) (i32.const {n}) "{"x" * n}")' for n in range(200)), {0, 1}),
     ],
 )
@@ -177,7 +177,8 @@ def modules(draw: st.DrawFn) -> Written:
         at = draw(memory)
         in_data.add(at)
         kind = kinds[at]
-        offset = draw(st.sampled_from([const(kind), f"(global.get ${kind})", f"({kind}.add {const(kind)} {const(kind)})"]))
+        sum_of_two = f"({kind}.add {const(kind)} {const(kind)})"
+        offset = draw(st.sampled_from([const(kind), f"(global.get ${kind})", sum_of_two]))
         return f'(data (memory {at}) {offset} "{text}")'
 
     functions = [f"(func {' '.join(instruction() for _ in range(draw(st.integers(0, 6))))})" for _ in range(2)]
@@ -281,5 +282,5 @@ def test_bytes_that_are_no_code_give_some_memories_and_no_error(code: bytes) -> 
 
 
 def test_what_only_looks_like_an_instruction_is_taken_for_one() -> None:
-    """The number 1532 and `drop` are the bytes of `memory.fill 26`: one memory too many is slow, one too few a crash."""
+    """The number 1532 and `drop` are the bytes of `memory.fill 26`. One too many is safe, one too few is a crash."""
     assert found(f"(module {HEAD} (func (drop (i32.const 1532))))") == ({26}, set())

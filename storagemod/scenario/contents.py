@@ -1,0 +1,82 @@
+"""The storage of contracts as scenarios name it: by region, whatever the linking option.
+
+The storage prelude of the option `keyed` lays linear storage of 64 KiB over 32-byte slots: byte n is byte n % 32 of the
+value whose key is the number n / 32. So what a scenario says of the region `memory` can be said of keyed storage too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from storagemod.linking import SLOTS_REGION
+from storagemod.linking.layout import DEFAULT_REGION
+from storagemod.types import WASM_PAGE_BYTES, Address
+from storagemod.world import SlotsView, World
+
+_KEY_BYTES = _SLOT_BYTES = 32
+
+
+class Bytes(Protocol):
+    """Committed bytes of a region."""
+
+    @property
+    def pages(self) -> int:
+        """Length in Wasm pages."""
+
+    def __getitem__(self, key: slice, /) -> bytes: ...
+
+
+class _SlotsAsMemory:
+    pages = 1
+
+    def __init__(self, slots: SlotsView) -> None:
+        self._slots = slots
+
+    def __getitem__(self, key: slice) -> bytes:
+        start, stop, _ = key.indices(self.pages * WASM_PAGE_BYTES)
+        first = start // _SLOT_BYTES
+        data = b"".join(self._slots[_key(slot)] for slot in range(first, -(-stop // _SLOT_BYTES)))
+        return data[start - first * _SLOT_BYTES : stop - first * _SLOT_BYTES]
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Set bytes."""
+        first, end = offset // _SLOT_BYTES, -(-(offset + len(data)) // _SLOT_BYTES)
+        old = self[first * _SLOT_BYTES : end * _SLOT_BYTES]
+        inside = offset - first * _SLOT_BYTES
+        new = old[:inside] + data + old[inside + len(data) :]
+        for slot in range(first, end):
+            at = (slot - first) * _SLOT_BYTES
+            self._slots[_key(slot)] = new[at : at + _SLOT_BYTES]
+
+
+def contents(world: World, address: Address) -> Mapping[str, Bytes]:
+    """The storage of a contract by region, for keyed storage also as the region `memory`.
+
+    Raises:
+        StateError: There is no contract.
+    """
+    regions: dict[str, Bytes] = dict(world.storage(address))
+    if _is_keyed(regions):
+        regions[DEFAULT_REGION] = _SlotsAsMemory(world.slots(address))
+    return regions
+
+
+def preset(world: World, address: Address, region: str, data: bytes, *, offset: int) -> None:
+    """Set bytes of a region.
+
+    Raises:
+        StorageModError: There is no such region, or the bytes do not fit it.
+    """
+    if region == DEFAULT_REGION and _is_keyed(world.storage(address)) and offset + len(data) <= WASM_PAGE_BYTES:
+        _SlotsAsMemory(world.slots(address)).write(offset, data)
+    else:
+        world.load_storage(address, region, data, offset=offset)
+
+
+def _is_keyed(regions: Mapping[str, object]) -> bool:
+    return SLOTS_REGION in regions and DEFAULT_REGION not in regions
+
+
+def _key(slot: int) -> bytes:
+    return slot.to_bytes(_KEY_BYTES, "big")

@@ -1,0 +1,62 @@
+"""What databases are given comes back from them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storagemod.pages import EMPTY_NODE
+from storagemod.state import BALANCE_MAX, NONCE_MAX, Account
+from storagemod.state.rows import account_of, account_row, code_row, codes_of, packed, unpacked
+from storagemod.types import Address, ReentryPolicy
+
+digests = st.one_of(st.just(bytes(32)), st.binary(min_size=32, max_size=32))
+
+
+@given(st.lists(digests, min_size=16, max_size=16).map(b"".join))
+def test_a_node_comes_back(children: bytes) -> None:
+    assert unpacked(packed(children)) == children
+    assert len(packed(children)) <= 1 + len(children)
+
+
+def test_a_node_with_few_children_is_short() -> None:
+    assert len(packed(EMPTY_NODE)) == 1
+    assert len(packed(bytes(32 * 15) + b"\0" * 31 + b"\1")) == 1 + 32
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0", bytes(1 + 32 * 17), bytes([16]) + bytes(32), bytes([255])])
+def test_what_is_no_node_is_refused(data: bytes) -> None:
+    with pytest.raises((ValueError, LookupError)):
+        unpacked(data)
+
+
+@given(
+    st.integers(0, 2**160 - 1).map(Address),
+    st.builds(
+        Account,
+        nonce=st.integers(0, NONCE_MAX),
+        balance=st.integers(0, BALANCE_MAX),
+        code=st.binary(max_size=40),
+        name=st.one_of(st.none(), st.text()),
+        links=st.dictionaries(st.text(), st.integers(0, 2**160 - 1).map(Address), max_size=2),
+        policy=st.sampled_from(ReentryPolicy),
+    ),
+)
+def test_an_account_comes_back(address: Address, account: Account) -> None:
+    codes = codes_of([code_row(account.code)])  # type: ignore[list-item]
+    assert account_of(account_row(address, account), codes) == (address, account)
+
+
+@pytest.mark.parametrize("column", range(7))
+def test_a_row_with_a_column_that_is_not_what_was_written_is_refused(column: int) -> None:
+    row = list(account_row(Address(1), Account(1, 2, b"", "name")))
+    row[column] = "other"
+    with pytest.raises(ValueError, match="is not what was written"):
+        account_of(tuple(row), codes_of([]))
+
+
+@pytest.mark.parametrize("nonce", [-1, NONCE_MAX + 1])
+def test_no_account_has_a_nonce_that_cannot_be_kept(nonce: int) -> None:
+    with pytest.raises(ValueError, match="nonce"):
+        Account(nonce=nonce)
