@@ -246,6 +246,7 @@ BY_KNOWN_HISTORIES = {
     LetsStaticCallsSendValue: known.a_static_call_that_sends_value_fails_itself,
     LetsCallsBelowAStaticOneWrite: known.a_static_call_passes_its_staticness_on,
     AsksTheCallerOfADelegateCall: known.a_delegate_call_has_the_caller_and_the_value_of_its_caller,
+    TakesSelfOnlyForAllow: known.a_policy_decides_who_may_call_back,
     TakesStaticOnlyForDeny: known.a_policy_decides_who_may_call_back,
     NestsOneCallDeeper: known.calls_nest_to_the_limit,
     PaysMoreThanABalanceCanBe: known.no_balance_exceeds_what_it_can_be,
