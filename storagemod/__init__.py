@@ -17,7 +17,7 @@ from storagemod.errors import (
 )
 from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.linking import Contract
-from storagemod.types import Address, CallKind, Outcome, ReentryPolicy
+from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, SyncPolicy
 from storagemod.world import Receipt, Snapshot, StorageView, World
 
 __version__ = "0.1.0"
@@ -42,8 +42,10 @@ __all__ = [
     "Snapshot",
     "StackError",
     "StateError",
+    "StorageMapping",
     "StorageModError",
     "StorageView",
+    "SyncPolicy",
     "TrapError",
     "ValidationError",
     "World",

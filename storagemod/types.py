@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Literal, Self, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 
@@ -116,3 +116,58 @@ class Outcome(enum.IntEnum):
     OK = 0
     FAILED = 1
     REVERTED = 2
+
+
+class SyncPolicy(enum.StrEnum):
+    """When copies of storage are brought in line with it, under the linking option `copied`."""
+
+    CALL = "call"
+    """At each call that the copying call makes, and when it ends: re-entrant calls see what was written."""
+    END = "end"
+    """When it ends: what changed is copied back. Re-entrant calls read stale bytes."""
+    NONE = "none"
+    """When it ends, everything is copied back, changed or not."""
+
+
+MAP_OPTIONS = ("copied", "paged")
+"""The linking options that carry out ``ethereum.storageMap``."""
+
+_FRAME_BYTES_MAX = 65_536
+
+
+def _sync_policy(value: SyncPolicy | str) -> SyncPolicy:
+    try:
+        return SyncPolicy(value)
+    except ValueError as error:
+        known = ", ".join(each.value for each in SyncPolicy)
+        raise ValidationError(f"there is no sync policy {value!r}", hint=f"there are: {known}") from error
+
+
+def _is_frame_length(_instance: object, _attribute: object, value: object) -> None:
+    if not isinstance(value, int) or not 8 <= value <= _FRAME_BYTES_MAX or value & (value - 1):  # noqa: PLR2004
+        raise ValidationError(f"a frame is a power of two of bytes from 8 to {_FRAME_BYTES_MAX:,}, not {value!r}")
+
+
+def _is_map_option(_instance: object, _attribute: object, value: object) -> None:
+    if value not in MAP_OPTIONS:
+        raise ValidationError(f"storage is mapped by {' or '.join(MAP_OPTIONS)}, not {value!r}")
+
+
+@frozen
+class StorageMapping:
+    """How ``ethereum.storageMap`` is carried out for a contract.
+
+    Attributes:
+        option: The linking option.
+        sync: Under ``copied``, when copies and storage are brought in line.
+        frame_bytes: Under ``paged``, the length of frames and pages: a power of two, 65,536 at most.
+        exclusive: Under ``paged``, whether a second page for a frame is refused.
+
+    Raises:
+        ValidationError: A value is none of those that there are.
+    """
+
+    option: str = field(default="copied", validator=_is_map_option)
+    sync: SyncPolicy = field(default=SyncPolicy.CALL, converter=_sync_policy)
+    frame_bytes: int = field(default=4_096, validator=_is_frame_length, kw_only=True)
+    exclusive: bool = field(default=False, kw_only=True)

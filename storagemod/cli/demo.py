@@ -36,8 +36,8 @@ _HOW_TO_READ = (
 _WHAT_THE_TABLE_SAYS = (
     "The state root is a digest of all accounts and storage: where it is the same, nothing that lasts differs. Under "
     "`keyed` the same bytes are kept as a table, which has roots of its own; and what is one load or store elsewhere "
-    "is calls of the host there, which the gas shows. Elsewhere the gas is the same, because these contracts reach "
-    "their storage through small functions of the same length."
+    "is calls of the host there, which the gas shows. `copied` and `paged` look up where in memory storage is; among "
+    "the others the gas is the same, because these contracts reach storage through small functions of one length."
 )
 _WHAT_NEXT = """\
 What next

@@ -6,6 +6,7 @@ What a story tells in numbers is taken from what happened.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from attrs import frozen
 
@@ -13,7 +14,7 @@ from storagemod.events import StorageWritten
 from storagemod.report import WordNames
 from storagemod.scenario.fixtures import fixture
 from storagemod.trace import CallRecord, Trace
-from storagemod.types import Address, ReentryPolicy
+from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy
 from storagemod.world import Receipt, World
 
 GAS = 1_000_000
@@ -73,10 +74,15 @@ class _Robbery:
     left: int
 
 
+def _deploy(world: World, contract: str, option: str, address: Address, **arguments: Any) -> None:
+    mapping = option if option in MAP_OPTIONS else None
+    world.deploy(fixture(contract, option), address=address, mapping=mapping, **arguments)
+
+
 def _rob(bank: str, policy: ReentryPolicy, option: str) -> _Robbery:
     world = World()
-    world.deploy(fixture(bank, option), address=_AT_BANK, name="bank", links={"customer": _AT_MALLORY}, policy=policy)
-    world.deploy(fixture("bank/attacker", option), address=_AT_MALLORY, name="mallory", links={"bank": _AT_BANK})
+    _deploy(world, bank, option, _AT_BANK, name="bank", links={"customer": _AT_MALLORY}, policy=policy)
+    _deploy(world, "bank/attacker", option, _AT_MALLORY, name="mallory", links={"bank": _AT_BANK})
     for who, amount in DEPOSITS.items():
         world.transact(_AT_BANK, "deposit", who, amount).raise_for_error()
     receipt = world.transact(_AT_MALLORY, "attack", MALLORY, TIMES_BACK, gas=GAS)
@@ -119,10 +125,8 @@ def _closed(option: str) -> Ending:
 
 def _swap(option: str) -> Ending:
     world = World()
-    world.deploy(fixture("token/token", option), address=_AT_TOKEN, name="token", links={"exchange": _AT_EXCHANGE})
-    world.deploy(
-        fixture("exchange/exchange", option), address=_AT_EXCHANGE, name="exchange", links={"token": _AT_TOKEN}
-    )
+    _deploy(world, "token/token", option, _AT_TOKEN, name="token", links={"exchange": _AT_EXCHANGE})
+    _deploy(world, "exchange/exchange", option, _AT_EXCHANGE, name="exchange", links={"token": _AT_TOKEN})
     world.transact(_AT_TOKEN, "mint", BUYER, TOKENS).raise_for_error()
     receipt = world.transact(_AT_TOKEN, "transfer", BUYER, EXCHANGE, TOKENS_SENT, gas=GAS)
     bought = _number(world.call(_AT_EXCHANGE, "credits_of", BUYER))

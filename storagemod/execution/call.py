@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from storagemod.errors import LinkError, OutOfGasError, TrapError
 from storagemod.execution.message import Answer, Message
 from storagemod.host import CallMemory
-from storagemod.linking import MEMORY_EXPORT, Contract, ContractImport, LiveStorage, Rights
+from storagemod.linking import MEMORY_EXPORT, Contract, ContractImport, LiveStorage, Mappings, Rights
 from storagemod.types import Address, CallKind, Outcome, Value
 from storagemod.wasm import Instance
 
@@ -42,6 +42,7 @@ class Call:
         self.rights = Rights(writing=not message.static, enforced=False)
         self.instance: Instance | None = None
         self._memory: CallMemory | None = None
+        self._mappings: Mappings | None = None
 
     @property
     def address(self) -> Address:
@@ -80,10 +81,30 @@ class Call:
         self.rights = Rights(writing=not self.static, enforced=storage.can_enforce(code))
         self.resume()
 
+    @property
+    def mappings(self) -> Mappings:
+        """The mappings that it has made."""
+        if self._mappings is None:
+            assert self.storage is not None  # noqa: S101 - the contract imports storageMap
+            self._mappings = self._transaction.new_mappings(self)
+        return self._mappings
+
+    def suspend(self) -> None:
+        """See to it, before this call makes another, that storage has what it wrote."""
+        if self._mappings is not None:
+            self._mappings.suspend()
+
     def resume(self) -> None:
-        """See to it, when this call is to run or to run on, that it has its rights and no others."""
+        """See to it, when this call is to run or to run on, that it has its rights and no others, and sees storage."""
         if self.storage is not None:
             self.storage.allow(self.rights)
+        if self._mappings is not None:
+            self._mappings.resume()
+
+    def end(self) -> None:
+        """See to it, when this call ended well, that storage has what it wrote."""
+        if self._mappings is not None:
+            self._mappings.end()
 
     def storage_memory(self, region: str) -> CallMemory:
         """A region of the storage that the call runs on."""

@@ -26,10 +26,21 @@ from storagemod.execution.policy import check_reentry
 from storagemod.execution.storages import Storages
 from storagemod.host import Finished
 from storagemod.limits import Limits
-from storagemod.linking import MAIN, Contract, LiveStorage, load_binary, prepare
+from storagemod.linking import (
+    DEFAULT_REGION,
+    MAIN,
+    Contract,
+    CopiedMappings,
+    FrameTable,
+    LiveStorage,
+    Mappings,
+    PagedMappings,
+    load_binary,
+    prepare,
+)
 from storagemod.pages import Checkpoint, Journal, PageBackend
 from storagemod.state import BALANCE_MAX, AccountJournal, ChangeSet, PageStore
-from storagemod.types import Address, CallKind, FunctionType, Outcome
+from storagemod.types import Address, CallKind, FunctionType, Outcome, StorageMapping
 from storagemod.wasm import Prepared, Store, check_headroom, room_for_calls, run_with_deep_stack
 
 _MAIN_TYPE = FunctionType()
@@ -47,6 +58,7 @@ class Transaction:
         store: The wasmtime store that lives as long as the transaction.
         accounts: Accounts as the running call sees them.
         logs: The logs of calls that were not undone.
+        frame_table: The frames of storage that calls under the linking option ``paged`` have used.
     """
 
     def __init__(
@@ -70,6 +82,7 @@ class Transaction:
         self._prepared: dict[tuple[Address, Address], Prepared] = {}
         self._marks: list[tuple[Checkpoint, int]] = []
         self._active: Counter[Address] = Counter()
+        self.frame_table = FrameTable()
         self._current: Call | None = None
         self._calls = 0
 
@@ -111,6 +124,7 @@ class Transaction:
         """
         parent = self._current
         if parent is not None:
+            parent.suspend()
             self._collect(parent)
         call = Call(self, message, self._calls, parent)
         self._calls += 1
@@ -125,8 +139,8 @@ class Transaction:
             answer = self._answer(call, expected)
         finally:
             self._current = self.store.current = parent
-            if parent is not None:
-                parent.resume()
+        if parent is not None:
+            parent.resume()
         used = call.gas - self.store.fuel
         if answer.outcome is Outcome.FAILED and call.entered:
             used = call.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
@@ -148,6 +162,7 @@ class Transaction:
                 answer = self._execute(call, expected)
             finally:
                 self._active[message.address] -= 1
+            call.end()
             self._collect(call)
         except StorageModError as error:
             failure = error.at(self._label(message.code_address), call.depth)
@@ -245,6 +260,22 @@ class Transaction:
         if key not in self._prepared:
             self._prepared[key] = prepare(contract, storage, self.store)
         return self._prepared[key]
+
+    def new_mappings(self, call: Call) -> Mappings:
+        """The mappings of a call that makes its first one, as its code's account wants them."""
+        assert call.storage is not None  # noqa: S101 - it maps storage
+        settings = self.accounts[call.message.code_address].mapping or StorageMapping()
+        storage = call.storage.mapped(call.rights)
+        if settings.option == "copied":
+            return CopiedMappings(call.memory, storage, settings.sync)
+        return PagedMappings(
+            call.memory,
+            storage,
+            (call.address, DEFAULT_REGION),
+            self.frame_table,
+            frame_bytes=settings.frame_bytes,
+            exclusive=settings.exclusive,
+        )
 
     def _collect(self, call: Call) -> None:
         """Take in what a call wrote since it last was asked.

@@ -3,10 +3,12 @@
 from storagemod.linking.binding import check_callee, check_links
 from storagemod.linking.contract import MAIN, MEMORY_EXPORT, Contract, load_binary
 from storagemod.linking.contract_calls import PREFIX, ContractImport
+from storagemod.linking.copied import CopiedMappings
 from storagemod.linking.keyed import SLOTS_REGION
-from storagemod.linking.layout import Access, Layout, Region
+from storagemod.linking.layout import DEFAULT_REGION, Access, Layout, Region
 from storagemod.linking.option import LinkingOption
 from storagemod.linking.options import OPTIONS, check_option_name, option_for, option_names
+from storagemod.linking.paged import FrameTable, PagedMappings
 from storagemod.linking.slots import Slots
 from storagemod.linking.storage import (
     GuardedMemory,
@@ -18,9 +20,11 @@ from storagemod.linking.storage import (
     static_growth,
     static_write,
 )
+from storagemod.linking.storage_map import Mappings
 from storagemod.linking.storage_module import storage_module, storage_module_wat
 
 __all__ = [
+    "DEFAULT_REGION",
     "MAIN",
     "MEMORY_EXPORT",
     "OPTIONS",
@@ -29,10 +33,14 @@ __all__ = [
     "Access",
     "Contract",
     "ContractImport",
+    "CopiedMappings",
+    "FrameTable",
     "GuardedMemory",
     "Layout",
     "LinkingOption",
     "LiveStorage",
+    "Mappings",
+    "PagedMappings",
     "Region",
     "Rights",
     "Slots",

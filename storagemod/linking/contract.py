@@ -17,8 +17,8 @@ from storagemod.linking import layout as layouts
 from storagemod.linking.contract_calls import PREFIX, ContractImport, contract_import, linked_function
 from storagemod.linking.layout import Layout, Region
 from storagemod.linking.methods import accessor_types
-from storagemod.linking.options import OPTIONS, is_storage, option_for
-from storagemod.types import FunctionType, MemoryType
+from storagemod.linking.options import OPTIONS, is_storage, option_for, options_for
+from storagemod.types import MAP_OPTIONS, FunctionType, MemoryType
 from storagemod.wasm import HostFunction, Import, Linker, Module, compile_module, read_source, to_wasm
 
 MEMORY_EXPORT = "memory"
@@ -36,7 +36,7 @@ class Contract:
         name: What to call it in messages.
         module: The compiled module.
         layout: The regions of storage that its imports ask for.
-        options: The names of the linking options that it uses.
+        options: The names of the linking options that it uses, or can be run under where several map storage.
         entry_points: The exported functions that can be called, by name.
         contract_imports: What it imports from other contracts.
         bulk_storage: Whether it may reach storage by instructions that the host carries out, such as ``memory.copy``.
@@ -96,6 +96,11 @@ class Contract:
             error.at(label)
             raise
 
+    @property
+    def maps_storage(self) -> bool:
+        """Whether it calls ``ethereum.storageMap``: how that is done is settled when it is deployed."""
+        return not self.options.isdisjoint(MAP_OPTIONS)
+
     def entry_point(self, method: str) -> FunctionType:
         """The type of an entry point.
 
@@ -141,7 +146,7 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
             raise _unknown_namespace(item)
     layout = _layout(storage, limits)
     for option in OPTIONS:
-        served = option.host_functions([item for item in storage if option.claims(item)], layout)
+        served = option.host_functions([item for item in storage if option_for(item) is option], layout)
         if served:
             _require_memory(module, " or ".join(f"{each.module}.{each.name}" for each in served))
         functions += served
@@ -149,7 +154,7 @@ def load_binary(wasm: bytes, name: str, label: str, limits: Limits) -> Contract:
         name=name,
         module=module,
         layout=layout,
-        options=frozenset(option_for(item).name for item in storage),
+        options=frozenset(option.name for item in storage for option in options_for(item)),
         entry_points=MappingProxyType(
             {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
         ),
@@ -223,7 +228,7 @@ def _layout(items: list[Import], limits: Limits) -> Layout:
     """The layout that the storage imports ask for together."""
     regions: list[Region] = []
     for option in OPTIONS:
-        claimed = [item for item in items if option.claims(item)]
+        claimed = [item for item in items if option_for(item) is option]
         if claimed:
             regions += option.regions(claimed, limits)
     names = [region.name for region in regions]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from storagemod.errors import ValidationError
+from storagemod.linking.copied import Copied
 from storagemod.linking.keyed import Keyed
 from storagemod.linking.methods import Methods
 from storagemod.linking.option import LinkingOption
+from storagemod.linking.paged import Paged
 from storagemod.linking.regions import Regions
 from storagemod.linking.single import Single
 from storagemod.wasm import Import
 
-OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed())
+OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed(), Copied(), Paged())
 """In the order in which they are shown."""
 
 
@@ -26,9 +28,14 @@ def is_storage(item: Import) -> bool:
     return any(option.claims(item) for option in OPTIONS)
 
 
+def options_for(item: Import) -> tuple[LinkingOption, ...]:
+    """The options that can serve an import of storage: one, or those that map storage."""
+    return tuple(option for option in OPTIONS if option.claims(item))
+
+
 def option_for(item: Import) -> LinkingOption:
-    """The option that serves an import of storage; each is claimed by exactly one."""
-    return next(option for option in OPTIONS if option.claims(item))
+    """The option that serves an import of storage. Those that map storage link alike, and differ when it runs."""
+    return options_for(item)[0]
 
 
 def check_option_name(name: str) -> str:

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from storagemod.errors import LimitError, LinkError, TrapError
 from storagemod.linking.contract import Contract
-from storagemod.linking.layout import NAMESPACE, Layout
+from storagemod.linking.layout import DEFAULT_REGION, NAMESPACE, Layout
 from storagemod.linking.options import option_for
 from storagemod.linking.storage_module import storage_module
 from storagemod.pages import Image, Journal, JournaledRegion
@@ -22,6 +22,7 @@ class LiveStorage:
 
     layout: Layout
     instance: Instance
+    journal: Journal
     regions: dict[str, JournaledRegion]
     memories: dict[str, LinearMemory]
 
@@ -44,6 +45,13 @@ class LiveStorage:
     def guarded(self, region: str, rights: Rights) -> GuardedMemory:
         """A region as the host may use it for code that has these rights."""
         return GuardedMemory(self.memories[region], self.regions[region], rights)
+
+    def mapped(self, rights: Rights) -> MappedStorage:
+        """The region that ``storageMap`` maps, as the host may use it for code that has these rights."""
+        region = self.layout.region(DEFAULT_REGION)
+        assert region is not None  # noqa: S101 - the code was linked to it
+        pages_max = region.type.pages_max or self.memories[region.name].pages
+        return MappedStorage(self.guarded(region.name, rights), self.journal, pages_max * WASM_PAGE_BYTES)
 
     def forbidden(self, fault: tuple[int, int], rights: Rights) -> TrapError | None:
         """The rule that an access broke which the machine stopped at (offset, memory length in bytes), if it was one.
@@ -101,6 +109,40 @@ class GuardedMemory:
             raise outside_region()
 
 
+@frozen(eq=False)
+class MappedStorage:
+    """A region as the host reads and writes it for mappings: as long as it may become, and made longer when written."""
+
+    memory: GuardedMemory
+    journal: Journal
+    bytes_max: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Copy bytes out; zeros beyond the region's length."""
+        inside = max(min(length, self._end - offset), 0)
+        return (self.memory.read(offset, inside) if inside else b"").ljust(length, b"\0")
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
+        content = data.rstrip(b"\0")
+        if content and offset + len(content) > self._end:
+            self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
+        inside = max(min(len(data), self._end - offset), 0)
+        self.memory.write(offset, data[:inside])
+
+    def _lengthen(self, pages: int) -> None:
+        if not self.memory.rights.writing:
+            raise static_write()
+        missing = pages - self.memory.memory.pages
+        if missing > 0 and not self.memory.memory.grow(missing):
+            raise LimitError(f"storage would be {pages:,} Wasm pages long, and it may not")
+        self.journal.lengthen(self.memory.region, pages)
+
+    @property
+    def _end(self) -> int:
+        return self.memory.region.wasm_pages * WASM_PAGE_BYTES
+
+
 def static_write() -> TrapError:
     """What a static call that changes storage ends with (rule 6)."""
     return TrapError("a static call wrote storage", code="static_write")
@@ -140,7 +182,7 @@ def open_storage(layout: Layout, store: Store, journal: Journal, image_of: Calla
             )
         memories[region.name] = memory
         regions[region.name] = journal.open(memory, image, wasm_pages_max=region.type.pages_max or memory.pages)
-    return LiveStorage(layout, instance, regions, memories)
+    return LiveStorage(layout, instance, journal, regions, memories)
 
 
 def prepare(contract: Contract, storage: LiveStorage, store: Store) -> Prepared:

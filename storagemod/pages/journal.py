@@ -42,10 +42,15 @@ class JournaledRegion:
     protection: Protection
     wasm_pages: int
     memory_pages: int
+    collected_pages: int = field(init=False)
+    """Its length when it was last collected, in Wasm pages."""
     latest: dict[int, bytes] = field(factory=dict)
     committed: dict[int, bytes] = field(factory=dict)
     touched: set[int] = field(factory=set)
     touched_runs: list[tuple[int, int]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.collected_pages = self.wasm_pages
 
     def page(self, number: int) -> bytes:
         """The bytes of a page as they were last collected."""
@@ -160,7 +165,16 @@ class Journal:
             if undo.wasm_pages is None:
                 undo.wasm_pages = length
             region.wasm_pages = region.memory_pages = memory_pages
+        length, region.collected_pages = region.collected_pages, region.wasm_pages
         return Written(changed, length, region.wasm_pages, outside)
+
+    def lengthen(self, region: JournaledRegion, wasm_pages: int) -> None:
+        """Make a region longer that only the host grows. Its memory is as long already; the new pages are zeros."""
+        undo = self._undo(region)
+        if undo.wasm_pages is None:
+            undo.wasm_pages = region.wasm_pages
+        region.wasm_pages, region.memory_pages = wasm_pages, region.memory.pages
+        region.allow_all()
 
     def first_touched(self, region: JournaledRegion) -> tuple[tuple[int, int], ...] | None:
         """The pages that were read or written for the first time since this was last asked: runs, first and count.
@@ -218,7 +232,7 @@ class Journal:
                 else:
                     region.latest[number] = data
             if undo.wasm_pages is not None:
-                region.wasm_pages = undo.wasm_pages
+                region.wasm_pages = region.collected_pages = undo.wasm_pages
 
     def write_set(self, region: JournaledRegion) -> WriteSet:
         """What a region differs in from its image, as last collected; pages that hold the same bytes are left out."""

@@ -14,6 +14,7 @@ from storagemod.scenario.schema import ContractSpec, Scenario, TransactionSpec
 from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.state import NO_ACCOUNT
+from storagemod.types import MAP_OPTIONS
 from storagemod.world import Receipt, World
 
 
@@ -115,6 +116,7 @@ def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> bo
             links={link_name: scenario.address(target) for link_name, target in spec.links.items()},
             policy=spec.policy,
             name=name,
+            mapping=link if contract.maps_storage and link in MAP_OPTIONS else None,
             init=spec.init,
             args=spec.args,
         )

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from attrs import field, frozen, validators
 
-from storagemod.types import Address, ReentryPolicy
+from storagemod.types import Address, ReentryPolicy, StorageMapping
 
 BALANCE_MAX = 2**128 - 1
 """Values and balances are u128 (Ethereum Environment Interface)."""
@@ -29,6 +29,7 @@ class Account:
         name: What to call it in traces and errors, or ``None``.
         links: The addresses that its ``contract:NAME`` imports are bound to.
         policy: Who may call it while it is active.
+        mapping: How ``ethereum.storageMap`` is carried out for it, or ``None`` where it does not call that.
     """
 
     nonce: int = field(default=0, validator=[validators.ge(0), validators.le(NONCE_MAX)])
@@ -37,6 +38,7 @@ class Account:
     name: str | None = None
     links: Mapping[str, Address] = field(default=_no_links, hash=False)
     policy: ReentryPolicy = ReentryPolicy.ALLOW
+    mapping: StorageMapping | None = None
 
 
 NO_ACCOUNT = Account()

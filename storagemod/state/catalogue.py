@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from attrs import frozen
 from storagemod.errors import StateError
 from storagemod.pages import EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
+from storagemod.state.claim import NEW, sync_directory, sync_file
 from storagemod.state.failures import failure, leaves_doubt
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
@@ -42,6 +43,8 @@ Synchronous: TypeAlias = Literal["full", "normal"]
 
 APPLICATION_ID = int.from_bytes(b"stmw", "big")
 FORMAT = 1
+
+WORLD_ID_BYTES = 16
 
 _SCHEMA = (
     "CREATE TABLE world (id BLOB NOT NULL, commits INTEGER NOT NULL)",
@@ -111,8 +114,10 @@ class Catalogue:
         self.trusted = True
         """Whether what is on the disk is known: not after an error that leaves it in doubt."""
         self._synchronous = synchronous
-        mode = ("mode=ro&immutable=1" if immutable else "mode=ro") if read_only else "mode=rwc"
         with self._failing("opened"):
+            if not read_only and not path.exists():
+                _create(path)
+            mode = ("mode=ro&immutable=1" if immutable else "mode=ro") if read_only else "mode=rw"
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?{mode}",
                 uri=True,
@@ -123,38 +128,16 @@ class Catalogue:
         try:
             with self._failing("opened"):
                 self._run("PRAGMA trusted_schema = OFF")
-                self._begin_reading() if read_only else self._begin_writing()
+                if read_only:
+                    self._run("BEGIN")  # until it is closed: one transaction, one state
+                self._check_identity()
+                if not read_only:
+                    self._set_synchronous(synchronous)
             with self._reading():
                 ((self.world,),) = self._run("SELECT id FROM world")
         except BaseException:
             self._connection.close()
             raise
-
-    def _begin_reading(self) -> None:
-        self._run("BEGIN")  # until it is closed: one transaction, one state
-        if self._is_blank():
-            raise StateError(f"there is no world in {self.path.parent} yet")
-        self._check_identity()
-
-    def _begin_writing(self) -> None:
-        if self._is_blank():
-            self._create()
-        self._check_identity()
-        self._set_synchronous(self._synchronous)
-
-    def _is_blank(self) -> bool:
-        """Whether there is nothing yet, or no more than the beginnings of one that was broken off."""
-        return not self._value("SELECT count(*) FROM sqlite_master") and not self._value("PRAGMA application_id")
-
-    def _create(self) -> None:
-        if self._value("PRAGMA journal_mode = WAL") != "wal":
-            raise StateError(f"{self.path} is where SQLite cannot keep a write-ahead log", hint="use a local disk")
-        with self._transaction():
-            for statement in _SCHEMA:
-                self._run(statement)
-            self._run("INSERT INTO world VALUES (?, 0)", os.urandom(16))
-            self._run(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._run(f"PRAGMA user_version = {FORMAT}")
 
     def _check_identity(self) -> None:
         if self._value("PRAGMA application_id") != APPLICATION_ID:
@@ -319,6 +302,8 @@ class Catalogue:
         """Say errors of SQLite as errors of state."""
         try:
             yield
+        except OSError as error:
+            raise failure(f"the catalogue {self.path} cannot be {what}", error) from error
         except sqlite3.Error as error:
             self.trusted = self.trusted and not leaves_doubt(error)
             raise failure(f"the catalogue {self.path} cannot be {what}", error) from error
@@ -333,3 +318,25 @@ class Catalogue:
                 yield
             except (ValueError, TypeError, LookupError, AttributeError) as error:
                 raise StateError(f"the catalogue {self.path} is damaged: {error}", cause=error) from error
+
+
+def _create(path: Path) -> None:
+    """Make an empty catalogue. It has its name when it is complete, so that nobody finds half of one."""
+    new = path.with_name(NEW)
+    new.unlink(missing_ok=True)  # somebody died here
+    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO world VALUES (?, 0)", (os.urandom(WORLD_ID_BYTES),))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute("COMMIT")
+        ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
+    if mode != "wal":
+        raise StateError(f"{path} is where SQLite cannot keep a write-ahead log", hint="use a local disk")
+    with new.open("rb") as file:
+        sync_file(file.fileno())
+    new.rename(path)
+    sync_directory(path.parent)
+    sync_directory(path.absolute().parent.parent)

@@ -18,8 +18,11 @@ CATALOGUE = "catalogue.sqlite"
 IMAGES = "images"
 LOCK = "lock"
 READERS = "readers"
+NEW = "catalogue.new"
+"""A catalogue before it is complete."""
 
-_NAMES = {CATALOGUE, f"{CATALOGUE}-wal", f"{CATALOGUE}-shm", f"{CATALOGUE}-journal", IMAGES, LOCK, READERS}
+_NAMES = {CATALOGUE, NEW, f"{NEW}-journal", f"{NEW}-wal", f"{NEW}-shm", IMAGES, LOCK, READERS}
+"""What there may be where the making of a world was broken off."""
 
 _WAIT_SECONDS = 10.0
 """How long a reader waits for the writer to be done with the images: it syncs them at worst."""

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import attrs
+
 from storagemod.pages import DIGEST_BYTES, EMPTY_NODE
 from storagemod.state.account import Account
-from storagemod.types import Address, ReentryPolicy
+from storagemod.types import Address, ReentryPolicy, StorageMapping
 
 Column: TypeAlias = int | str | bytes | None
 
@@ -18,11 +20,11 @@ CODES_SCHEMA = "CREATE TABLE codes (hash BLOB PRIMARY KEY, wasm BLOB NOT NULL)"
 
 ACCOUNTS_SCHEMA = """CREATE TABLE accounts (
   address BLOB PRIMARY KEY, nonce INTEGER NOT NULL, balance BLOB NOT NULL, code BLOB, name TEXT, links TEXT NOT NULL,
-  policy TEXT NOT NULL, checksum BLOB NOT NULL
+  policy TEXT NOT NULL, mapping TEXT, checksum BLOB NOT NULL
 ) WITHOUT ROWID"""
 
 PUT_CODE = "INSERT OR IGNORE INTO codes VALUES (?, ?)"
-PUT_ACCOUNT = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ACCOUNT = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 GET_CODES = "SELECT hash, wasm FROM codes"
 GET_ACCOUNTS = "SELECT * FROM accounts ORDER BY address"
 
@@ -74,6 +76,7 @@ def account_row(address: Address, account: Account) -> tuple[Column, ...]:
         account.name,
         json.dumps({link: str(target) for link, target in sorted(account.links.items())}),
         account.policy.value,
+        None if account.mapping is None else json.dumps(attrs.asdict(account.mapping)),
     )
     return *row, checksum(row)
 
@@ -81,7 +84,7 @@ def account_row(address: Address, account: Account) -> tuple[Column, ...]:
 def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tuple[Address, Account]:
     """The account of a row."""
     check_row(row, "account")
-    address, nonce, balance, code, name, links, policy, _ = row
+    address, nonce, balance, code, name, links, policy, mapping, _ = row
     if code not in codes:
         raise ValueError(f"the code of the account {Address(address)} is missing")
     account = Account(
@@ -91,6 +94,7 @@ def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tup
         name=name,
         links=MappingProxyType({link: Address(target) for link, target in json.loads(links).items()}),
         policy=ReentryPolicy(policy),
+        mapping=None if mapping is None else StorageMapping(**json.loads(mapping)),
     )
     return Address(address), account
 

@@ -16,7 +16,7 @@ from storagemod.errors import StateError
 from storagemod.pages import MemoryImage, WritableImage
 from storagemod.state.catalogue import Catalogue, RegionChange, RegionRecord, Synchronous
 from storagemod.state.changes import ChangeSet
-from storagemod.state.claim import CATALOGUE, IMAGES, Claim, claim_for_reading, claim_for_writing, sync_directory
+from storagemod.state.claim import CATALOGUE, IMAGES, Claim, claim_for_reading, claim_for_writing
 from storagemod.state.committed import CommittedStore
 from storagemod.state.failures import failure
 from storagemod.state.image_files import ImageFiles
@@ -296,13 +296,7 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
 def _open_catalogue(claim: Claim, synchronous: Synchronous, *, read_only: bool) -> Catalogue:
     path = claim.directory / CATALOGUE
     if not read_only:
-        new = not path.exists()
-        catalogue = Catalogue(path, synchronous=synchronous)
-        if new:
-            with _files_failing(claim.directory):
-                sync_directory(claim.directory)
-                sync_directory(claim.directory.absolute().parent)
-        return catalogue
+        return Catalogue(path, synchronous=synchronous)
     left = path.with_name(f"{CATALOGUE}-wal")
     immutable = claim.undisturbed and not (left.exists() and left.stat().st_size)
     return Catalogue(path, read_only=True, immutable=immutable)

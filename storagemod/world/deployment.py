@@ -14,7 +14,7 @@ from storagemod.limits import Limits
 from storagemod.linking import Contract, check_callee, check_links, load_binary
 from storagemod.pages import WriteSet
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
-from storagemod.types import ADDRESS_BYTES, Address, ReentryPolicy
+from storagemod.types import ADDRESS_BYTES, Address, ReentryPolicy, StorageMapping
 
 
 def contract_of(account: Account, limits: Limits) -> Contract | None:
@@ -40,6 +40,7 @@ class Deployment:
     Attributes:
         accounts: The accounts that there are.
         links: The address for each ``contract:NAME`` that it imports from.
+        mapping: How its storage is mapped; for a contract that calls ``ethereum.storageMap``.
     """
 
     accounts: Mapping[Address, Account]
@@ -47,6 +48,7 @@ class Deployment:
     address: Address
     contract: Contract
     links: Mapping[str, Address]
+    mapping: StorageMapping | None = None
 
     def check(self) -> None:
         """Compare what is imported with what is offered, in both directions.
@@ -58,6 +60,11 @@ class Deployment:
         standing = self.accounts.get(self.address, NO_ACCOUNT)
         if standing.code:
             raise ValidationError(f"there is a contract at {standing.name or self.address} already")
+        if self.mapping is not None and not self.contract.maps_storage:
+            raise ValidationError(
+                "how its storage is mapped is given, but it does not import ethereum.storageMap",
+                contract=self.contract.name,
+            )
         try:
             check_links(self.contract, self.links, self._contract_at)
         except (LinkError, ValidationError) as error:
@@ -81,6 +88,7 @@ class Deployment:
             name=self._unused_name(),
             links=MappingProxyType(dict(self.links)),
             policy=policy,
+            mapping=(self.mapping or StorageMapping()) if self.contract.maps_storage else None,
         )
         return ChangeSet(
             {deployer: (sender, attrs.evolve(sender, nonce=sender.nonce + 1)), self.address: (before, account)},

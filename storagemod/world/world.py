@@ -29,7 +29,7 @@ from storagemod.state import (
     WorldState,
 )
 from storagemod.trace import Recorder
-from storagemod.types import WASM_PAGE_BYTES, Address, Outcome, ReentryPolicy, Value
+from storagemod.types import WASM_PAGE_BYTES, Address, Outcome, ReentryPolicy, StorageMapping, Value
 from storagemod.world.deployment import Deployment, contract_of, deployed_address
 from storagemod.world.receipt import Receipt, receipt_of
 from storagemod.world.request import Request, check_amount
@@ -245,6 +245,7 @@ class World:
         balance: int = 0,
         links: Mapping[str, Address | str | int] | None = None,
         policy: ReentryPolicy | str = ReentryPolicy.ALLOW,
+        mapping: StorageMapping | str | None = None,
         name: str | None = None,
         init: str | None = None,
         args: Sequence[Value] = (),
@@ -258,6 +259,8 @@ class World:
             links: The address for each ``contract:NAME`` that it imports from. It may be one where nothing stands yet,
                 so that contracts can be linked in a cycle; what is deployed there must fit.
             policy: Who may call it while it is active: ``allow``, ``deny``, ``self-only`` or ``static-only``.
+            mapping: How ``ethereum.storageMap`` is carried out for it: ``copied`` (the default), ``paged``, or a
+                :class:`storagemod.StorageMapping` that says more.
             name: What to call it in traces and errors; by default the name of the file.
             init: A method to call once. If it fails, nothing is deployed.
             args: The arguments of ``init``.
@@ -275,7 +278,8 @@ class World:
         with self._exclusive(writing=True):
             deployer = self.account(DEFAULT_SENDER)
             target = deployed_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
-            deployment = Deployment(self._state.store.accounts, self._limits, target, contract, bound)
+            mapped = StorageMapping(mapping) if isinstance(mapping, str) else mapping
+            deployment = Deployment(self._state.store.accounts, self._limits, target, contract, bound, mapped)
             deployment.check()
             mark = self._state.mark()
             try:

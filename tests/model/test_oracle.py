@@ -55,8 +55,8 @@ class KeepsTheLogsOfAnUndoneCall(ReferenceWorld):
         super()._undo(accounts, [*logs, *self.logs[len(logs) :]])
 
 
-class ForgetsToUndoAFailedTransaction(ReferenceWorld):
-    """All but the nonce of its sender, as on Ethereum."""
+class CountsTheNonceOfAFailedTransaction(ReferenceWorld):
+    """As Ethereum does."""
 
     def transact(
         self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
@@ -243,8 +243,10 @@ BY_KNOWN_HISTORIES = {
     KeepsTheValueThatAnUndoneCallMoved: known.an_undone_call_leaves_nothing_behind,
     CommitsCallsThatCarryValue: known.a_failed_transaction_changes_not_even_a_nonce,
     LetsStaticCallsGrowStorage: known.a_static_call_changes_nothing,
+    LetsStaticCallsEmitLogs: known.a_static_call_changes_nothing,
     LetsStaticCallsSendValue: known.a_static_call_that_sends_value_fails_itself,
     LetsCallsBelowAStaticOneWrite: known.a_static_call_passes_its_staticness_on,
+    TellsTheLengthWithoutTheHole: known.an_undone_growth_leaves_a_hole_until_storage_grows_again,
     AsksTheCallerOfADelegateCall: known.a_delegate_call_has_the_caller_and_the_value_of_its_caller,
     TakesSelfOnlyForAllow: known.a_policy_decides_who_may_call_back,
     TakesStaticOnlyForDeny: known.a_policy_decides_who_may_call_back,
@@ -253,7 +255,7 @@ BY_KNOWN_HISTORIES = {
     KeepsWorkingMemory: known.each_call_has_working_memory_of_its_own,
     ForgetsWhatWasThereBeforeADeployment: known.what_an_account_holds_before_a_deployment_stays_its_own,
 }
-"""What random histories find, too, but not nearly always."""
+"""These mutants random histories find out too, but not every time."""
 
 BY_RANDOM_HISTORIES = [
     mutant

@@ -245,17 +245,18 @@ class JournalBesideCopies(RuleBasedStateMachine):
             copies.reset(collected, length)
             assert region.wasm_pages == length
 
-    @precondition(lambda self: len(self.checkpoints) < CHECKPOINTS_MAX)
-    @rule(which=regions, at=places, data=pieces, pages=st.integers(0, 1), keep=st.booleans())
-    def call(self, which: int, at: int, data: bytes, pages: int, keep: bool) -> None:
-        """What a call does that calls no others."""
-        self.checkpoint({0, 1, 2})
-        self.grow(which, pages)
-        self.write_and_collect(which, at, data)
-        if keep:
-            self.commit()
-        else:
-            self.discard(writing=True)
+    @rule(which=regions, at=places, ends=st.lists(st.booleans(), min_size=1, max_size=3), pages=st.integers(0, 1))
+    def calls(self, which: int, at: int, ends: list[bool], pages: int) -> None:
+        """What calls inside one another do that write the same place: each is kept, or undone."""
+        for depth, _ in enumerate(ends, 1):
+            self.checkpoint({0, 1, 2})
+            self.grow(which, pages)
+            self.write_and_collect(which, at, bytes([depth]) * 8)
+        for keep in ends:
+            if keep:
+                self.commit()
+            else:
+                self.discard(writing=True)
 
     @rule(which=regions)
     def first_touched(self, which: int) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod.pages import hash_tree
@@ -41,6 +41,7 @@ numbers = st.one_of(st.integers(0, 40), st.integers(0, TREE_PAGES_MAX - 1), st.s
 updates = st.lists(st.dictionaries(numbers, st.integers(0, 3).map(page), max_size=4), max_size=6)
 
 
+@settings(deadline=None)
 @given(updates, st.integers(0, 2**16))
 def test_the_root_is_that_of_hashing_everything_anew(history: list[dict[int, bytes]], wasm_pages: int) -> None:
     tree, pages = HashTree(), dict[int, bytes]()
@@ -59,6 +60,7 @@ def test_the_format_does_not_change_unnoticed() -> None:
     assert tree.root(65_536).hex() == "071a32d3a3957db350289b3ad0bb1a44fe88304acccbbf52d7ea3e6d56942eea"
 
 
+@settings(deadline=None)
 @given(updates)
 def test_a_tree_that_is_stored_and_loaded_again_goes_on_as_if_nothing_had_happened(
     history: list[dict[int, bytes]],
@@ -91,6 +93,7 @@ def test_nodes_are_not_kept_without_end_once_they_are_stored() -> None:
     assert tree.root(1) == before
 
 
+@settings(deadline=None)
 @given(st.dictionaries(numbers, st.integers(0, 2).map(page)), st.dictionaries(numbers, st.integers(0, 2).map(page)))
 def test_the_difference_of_two_trees_is_the_pages_that_differ(a: dict[int, bytes], b: dict[int, bytes]) -> None:
     one, other = HashTree(), HashTree()

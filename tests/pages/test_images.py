@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -69,6 +70,7 @@ def check_mapping(under_test: Subject) -> None:
         assert extent.offset % PAGE_BYTES == 0
         assert extent.page_count > 0
         assert extent.first_page + extent.page_count <= image.wasm_pages * PAGES_PER_WASM_PAGE
+        assert os.fstat(extent.fd).st_size >= extent.offset + extent.page_count * PAGE_BYTES
     memory = ReservedMemory(image.wasm_pages)
     try:
         PrivateMapping(memory, image)
@@ -121,6 +123,7 @@ def fail_to_replace(under_test: Subject, wasm_pages: int, new: Mapping[int, byte
     image.replace(len(before) // WASM_PAGE_BYTES, old)
 
 
+ZEROS_ONLY = [("replace", (4, {0: 0, 47: 0}))]
 GROWN_AND_CUT = [("replace", (4, {63: 2, 20: 3})), ("replace", (1, {})), ("replace", (4, {30: 2}))]
 HALF_SETTLED = [
     ("replace", (4, {50: 2, 60: 2})),
@@ -134,6 +137,7 @@ HALF_SETTLED = [
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kind", SUBJECTS)
 @given(st.lists(steps, max_size=6))
+@example(ZEROS_ONLY)
 @example(GROWN_AND_CUT)
 @example(HALF_SETTLED)
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])

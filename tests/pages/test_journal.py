@@ -12,6 +12,7 @@ from hypothesis import settings
 from storagemod.errors import StateError
 from storagemod.pages import PAGE_BYTES, Journal, PageBackend
 from storagemod.pages.backend import PORTABLE
+from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import page
 from tests.pages.journal_machine import ORDINARY, JournalBesideCopies, JournalGlancedAt, JournalLookedAt, run
 from tests.pages.memories import MemoryMaker, ReservedMemory
@@ -54,6 +55,48 @@ def test_a_journal_holds_pages_that_changed_and_no_others(backend: PageBackend, 
     assert undo[300] is None
     assert undo[5] is not None
     assert undo[5][:1] == b"a"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_an_inner_call_kept_is_undone_with_the_outer_one(backend: PageBackend, *, kept: bool) -> None:
+    memory = ReservedMemory(1)
+    journal = Journal(backend)
+    region = journal.open(memory, backend.image_maker()(), wasm_pages_max=3)
+
+    def write(fill: bytes) -> None:
+        memory.grow(1)
+        memory.write(0, fill)
+        memory.write((memory.pages - 1) * WASM_PAGE_BYTES, fill)
+        journal.collect(region)
+
+    memory.write(0, b"first")
+    journal.collect(region)
+    outer = journal.checkpoint()
+    write(b"outer")
+    inner = journal.checkpoint()
+    write(b"inner")
+    write_set = journal.write_set(region)
+    assert (write_set.pages_new, sorted(write_set.pages)) == (3, [0, 16, 32])
+    if kept:
+        journal.commit(inner)
+    else:
+        journal.discard(inner)
+        assert (region.wasm_pages, memory.read(0, 5), memory.read(2 * WASM_PAGE_BYTES, 5)) == (2, b"outer", bytes(5))
+    journal.discard(outer)
+    assert (region.wasm_pages, memory.read(0, 5), memory.read(WASM_PAGE_BYTES, 5)) == (1, b"first", bytes(5))
+    assert sorted(journal.write_set(region).pages) == [0]
+    memory.close()
+
+
+def test_a_page_that_was_written_back_is_not_in_the_write_set(backend: PageBackend) -> None:
+    memory = ReservedMemory(1)
+    journal = Journal(backend)
+    region = journal.open(memory, backend.image_maker()(), wasm_pages_max=1)
+    for data in (b"changed", bytes(7)):
+        memory.write(8, data)
+        assert journal.collect(region).pages.keys() == {0}
+    assert journal.write_set(region).pages == {}
+    memory.close()
 
 
 def test_only_the_newest_checkpoint_can_be_ended() -> None:

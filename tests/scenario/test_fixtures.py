@@ -63,8 +63,10 @@ STORAGE_IMPORTS = {
         *("copy_in", "copy_out", "size", "grow"),
     },
     "keyed": {"storageLoad", "storageStore"},
+    "copied": {"storageMap"},
+    "paged": {"storageMap"},
 }
-NAMESPACES = {"keyed": "ethereum"}
+NAMESPACES = dict.fromkeys(("keyed", "copied", "paged"), "ethereum")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ class TestFixtures:
 
     def test_preludes_are_no_fixtures(self) -> None:
         assert set(fixture_names()) == set(METHODS)
-        assert option_names() == ("keyed", "methods", "regions", "single")
+        assert option_names() == ("copied", "keyed", "methods", "paged", "regions", "single")
 
     @pytest.mark.parametrize("name", ["bank/bnak", "bank/bank.wat", "bank"])
     def test_an_unknown_one_is_refused_with_a_suggestion(self, name: str) -> None:
@@ -146,7 +148,7 @@ class TestFixtures:
     def test_an_unknown_option_is_refused_with_a_suggestion(self, name: str) -> None:
         with pytest.raises(ValidationError, match=r"no linking option 'singel'.*did you mean single"):
             fixture(name, "singel")
-        with pytest.raises(ValidationError, match="there are keyed, methods, regions, single"):
+        with pytest.raises(ValidationError, match="there are copied, keyed, methods, paged, regions, single"):
             fixture(name, "zzz")
 
 

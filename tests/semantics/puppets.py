@@ -8,10 +8,12 @@ from storagemod import Address, Receipt, World
 from storagemod.scenario import puppet
 from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture
+from storagemod.types import MAP_OPTIONS
 
 
 def deploy_puppet(world: World, option: str, **arguments: Any) -> Address:
-    return world.deploy(fixture("puppet/puppet", option), **{"name": "puppet"} | arguments)
+    mapping = option if option in MAP_OPTIONS else None
+    return world.deploy(fixture("puppet/puppet", option), **{"name": "puppet", "mapping": mapping} | arguments)
 
 
 def play(world: World, to: Address, *operations: puppet.Operation, **arguments: Any) -> Receipt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod.pages import ZERO_PAGE, WriteSet
@@ -32,6 +32,7 @@ def change(store: MemoryPageStore, step: tuple[object, ...]) -> ChangeSet:
     raise AssertionError(step)
 
 
+@settings(deadline=None)
 @given(steps, steps)
 def test_changes_merged_do_what_they_do_one_after_another(before: list[object], after: list[object]) -> None:
     one, other = MemoryPageStore(), MemoryPageStore()
@@ -53,6 +54,7 @@ def test_changes_merged_do_what_they_do_one_after_another(before: list[object], 
     assert other.state_root() == one.state_root()
 
 
+@settings(deadline=None)
 @given(steps)
 def test_a_change_and_its_inverse_are_no_change(history: list[object]) -> None:
     store = MemoryPageStore()

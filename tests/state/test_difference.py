@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod.pages import hash_tree
@@ -37,6 +37,7 @@ def difference(old: PageStore, new: PageStore) -> ChangeSet:
     return ChangeSet(account_differences(old, new), dict(region_differences(old, new)))
 
 
+@settings(deadline=None)
 @given(states, states)
 def test_a_state_and_the_difference_to_another_make_the_other(
     first: list[tuple[Address, int, dict[int, int]]], second: list[tuple[Address, int, dict[int, int]]]

@@ -150,6 +150,7 @@ def another_database(path: Path) -> None:
         (lambda path: spoil_identity(path.parent, "user_version = 2"), "has format 2, and this version"),
         (lambda path: spoil_identity(path.parent, "application_id = 5"), "not the catalogue of a world"),
         (another_database, "is a database, but not the catalogue of a world"),
+        (make_empty, "is a database, but not the catalogue of a world"),
         (overwrite_all, "cannot be opened: file is not a database (restore the directory from a copy"),
     ],
 )
@@ -223,17 +224,18 @@ def test_a_place_where_a_world_can_be_made(tmp_path: Path) -> None:
             store.commit(account(store, A, Account(nonce=1)))
 
 
-@pytest.mark.parametrize("left", ["nothing", "an empty file", "an empty database"])
+@pytest.mark.parametrize("left", ["nothing", "an empty file", "half a database"])
 def test_a_world_whose_making_was_broken_off_is_made_anew(tmp_path: Path, left: str) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "lock").touch()
     (tmp_path / "readers").touch()
-    catalogue = tmp_path / "catalogue.sqlite"
+    catalogue = tmp_path / "catalogue.new"
     if left == "an empty file":
         catalogue.touch()
-    elif left == "an empty database":
+    elif left == "half a database":
         with closing(sqlite3.connect(catalogue)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE accounts (address)")
+        (tmp_path / "catalogue.new-journal").write_bytes(b"something")
     assert "there is no world in" in refusal(tmp_path, read_only=True)
     with closing(SqlitePageStore(tmp_path)) as store:
         store.commit(account(store, A, Account(nonce=1)))

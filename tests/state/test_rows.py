@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod.pages import EMPTY_NODE
 from storagemod.state import BALANCE_MAX, NONCE_MAX, Account
 from storagemod.state.rows import account_of, account_row, code_row, codes_of, packed, unpacked
-from storagemod.types import Address, ReentryPolicy
+from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy
 
 digests = st.one_of(st.just(bytes(32)), st.binary(min_size=32, max_size=32))
 
 
+@settings(deadline=None)
 @given(st.lists(digests, min_size=16, max_size=16).map(b"".join))
 def test_a_node_comes_back(children: bytes) -> None:
     assert unpacked(packed(children)) == children
@@ -31,24 +33,38 @@ def test_what_is_no_node_is_refused(data: bytes) -> None:
         unpacked(data)
 
 
-@given(
-    st.integers(0, 2**160 - 1).map(Address),
-    st.builds(
-        Account,
-        nonce=st.integers(0, NONCE_MAX),
-        balance=st.integers(0, BALANCE_MAX),
-        code=st.binary(max_size=40),
-        name=st.one_of(st.none(), st.text()),
-        links=st.dictionaries(st.text(), st.integers(0, 2**160 - 1).map(Address), max_size=2),
-        policy=st.sampled_from(ReentryPolicy),
+FIELDS = {
+    "nonce": st.integers(0, NONCE_MAX),
+    "balance": st.integers(0, BALANCE_MAX),
+    "code": st.binary(max_size=40),
+    "name": st.one_of(st.none(), st.text()),
+    "links": st.dictionaries(st.text(), st.integers(0, 2**160 - 1).map(Address), max_size=2),
+    "policy": st.sampled_from(ReentryPolicy),
+    "mapping": st.one_of(
+        st.none(),
+        st.builds(
+            StorageMapping,
+            st.sampled_from(MAP_OPTIONS),
+            st.sampled_from(SyncPolicy),
+            frame_bytes=st.sampled_from([8, 65_536]),
+            exclusive=st.booleans(),
+        ),
     ),
-)
+}
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**160 - 1).map(Address), st.builds(Account, **FIELDS))  # type: ignore[arg-type]
 def test_an_account_comes_back(address: Address, account: Account) -> None:
     codes = codes_of([code_row(account.code)])  # type: ignore[list-item]
     assert account_of(account_row(address, account), codes) == (address, account)
 
 
-@pytest.mark.parametrize("column", range(7))
+def test_all_that_an_account_has_is_tried() -> None:
+    assert [field.name for field in attrs.fields(Account)] == list(FIELDS)
+
+
+@pytest.mark.parametrize("column", range(8))
 def test_a_row_with_a_column_that_is_not_what_was_written_is_refused(column: int) -> None:
     row = list(account_row(Address(1), Account(1, 2, b"", "name")))
     row[column] = "other"

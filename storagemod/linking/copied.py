@@ -1,0 +1,125 @@
+"""The option ``copied``: mapped storage is copied into the contract's memory, and what changed is copied back.
+
+This is the seed's first proposal, its "naive implementation". When copies are brought in line with storage is a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define
+
+from storagemod.host import CallMemory
+from storagemod.linking.storage_map import LinearStorage, StorageMapOption, check_range, refuse_mapping
+from storagemod.types import SyncPolicy
+
+
+class Copied(StorageMapOption):
+    """Storage copied into working memory when it is mapped, and back when the call ends (the seed's first proposal)."""
+
+    name = "copied"
+    summary = "the host copies mapped storage into the contract's memory, and back what changed"
+
+
+@define
+class _Area:
+    memory_offset: int
+    storage_offset: int
+    length: int
+    loaded: bytes
+    """What storage had when it was last copied in, or had been given when copied back."""
+
+
+class CopiedMappings:
+    """The copies of one call.
+
+    Args:
+        memory: The contract's memory.
+        storage: Its storage.
+        sync: ``end``: what changed is copied back when the call ends. ``call``: before each call that it makes as well,
+            and storage is copied in again after it. ``none``: at the end everything is copied back, changed or not.
+    """
+
+    def __init__(self, memory: CallMemory, storage: LinearStorage, sync: SyncPolicy) -> None:
+        self._memory = memory
+        self._storage = storage
+        self._sync = sync
+        self._areas: list[_Area] = []
+
+    def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Copy a range of storage into memory. Ranges must not overlap, in memory or in storage.
+
+        Raises:
+            TrapError: A range is outside, or overlaps one that is mapped.
+        """
+        if not length:
+            return
+        check_range(self._storage, storage_offset, length)
+        for area in self._areas:
+            for where, ours, others in (
+                ("memory", memory_offset, area.memory_offset),
+                ("storage", storage_offset, area.storage_offset),
+            ):
+                if ours < others + area.length and others < ours + length:
+                    raise refuse_mapping(
+                        f"bytes [{ours:#x}, {ours + length:#x}) of {where} overlap [{others:#x}, "
+                        f"{others + area.length:#x}), which are mapped already"
+                    )
+        data = self._storage.read(storage_offset, length)
+        self._memory.write(memory_offset, data)
+        self._areas.append(_Area(memory_offset, storage_offset, length, data))
+
+    def suspend(self) -> None:
+        """Copy back what changed, if that is the policy."""
+        if self._sync is SyncPolicy.CALL:
+            self._copy_back()
+
+    def resume(self) -> None:
+        """Copy in what changed in storage, if that is the policy."""
+        if self._sync is SyncPolicy.CALL:
+            for area in self._areas:
+                data = self._storage.read(area.storage_offset, area.length)
+                if data != area.loaded:
+                    self._memory.write(area.memory_offset, data)
+                    area.loaded = data
+
+    def end(self) -> None:
+        """Copy back what changed, or everything."""
+        if self._sync is SyncPolicy.NONE:
+            for area in self._areas:
+                self._storage.write(area.storage_offset, self._memory.read(area.memory_offset, area.length))
+        else:
+            self._copy_back()
+
+    def _copy_back(self) -> None:
+        for area in self._areas:
+            now = self._memory.read(area.memory_offset, area.length)
+            if now == area.loaded:
+                continue
+            for start, stop in differing_bytes(area.loaded, now):
+                self._storage.write(area.storage_offset + start, now[start:stop])
+            area.loaded = now
+
+
+_BLOCK_BYTES = 256
+
+
+def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
+    """Where bytes of one length differ, as ranges in order. Blocks that are equal cost one comparison each."""
+    start = None
+    for block in range(0, len(old), _BLOCK_BYTES):
+        end = min(block + _BLOCK_BYTES, len(old))
+        if old[block:end] == new[block:end]:
+            if start is not None:
+                yield start, block
+                start = None
+            continue
+        for at in range(block, end):
+            if old[at] != new[at]:
+                if start is None:
+                    start = at
+            elif start is not None:
+                yield start, at
+                start = None
+    if start is not None:
+        yield start, len(old)

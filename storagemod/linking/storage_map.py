@@ -1,0 +1,139 @@
+"""What the options that map storage into working memory have in common: ``ethereum.storageMap``.
+
+``storageMap(memoryOffset: i32, storageOffset: i32, storageLength: i32)`` makes a range of linear storage appear at an
+offset of the contract's memory. How the two are kept in line is what the options differ in.
+Source: ewasm/design issue 188, "Linear storage design".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from storagemod import host
+from storagemod.errors import LinkError, TrapError
+from storagemod.host import CallMemory
+from storagemod.limits import Limits
+from storagemod.linking.layout import DEFAULT_REGION, Access, Layout, Region, bounded_region
+from storagemod.types import FunctionType, MemoryType
+from storagemod.wasm import HostFunction, Import, Instance
+
+_NAME = "storageMap"
+_TYPE = FunctionType(("i32", "i32", "i32"))
+_PAGES_MIN = 1
+_U32 = 0xFFFF_FFFF
+
+
+class MappingContext(Protocol):
+    """What ``storageMap`` needs of the running call."""
+
+    @property
+    def mappings(self) -> Mappings:
+        """The mappings that the call has made."""
+
+
+class LinearStorage(Protocol):
+    """A region of storage as the host uses it for a mapping."""
+
+    @property
+    def bytes_max(self) -> int:
+        """How long it may become."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Copy bytes out; zeros beyond the region's length."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
+
+
+class Mappings(Protocol):
+    """The mappings of one call: which bytes of its memory stand for which bytes of storage."""
+
+    def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Make storage appear in memory; traps where that cannot be."""
+
+    def suspend(self) -> None:
+        """The call is about to call another one."""
+
+    def resume(self) -> None:
+        """The call that it made is over."""
+
+    def end(self) -> None:
+        """The call is about to end well."""
+
+
+class StorageMapOption:
+    """The import of ``storageMap``; storage is one region, which only the host reaches."""
+
+    name: str
+    summary: str
+
+    def claims(self, item: Import) -> bool:
+        """``ethereum.storageMap``."""
+        return item.module == host.NAMESPACE and item.name == _NAME
+
+    def regions(self, items: Sequence[Import], limits: Limits) -> list[Region]:
+        """The one region."""
+        for item in items:
+            if item.type != _TYPE:
+                raise LinkError(
+                    f'import "{item.module}" "{item.name}" does not match: wanted {item.type}, offered {_TYPE}'
+                )
+        return [bounded_region(DEFAULT_REGION, MemoryType(_PAGES_MIN, None), Access.HOST, limits)]
+
+    def module_fields(self, region: Region, memory: str) -> list[str]:  # noqa: ARG002 - the memory is all
+        """Nothing besides the memory."""
+        return []
+
+    def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:  # noqa: ARG002
+        """``storageMap``, if it is imported."""
+        return [_STORAGE_MAP] if items else []
+
+    def offered(self, item: Import, layout: Layout) -> object | None:  # noqa: ARG002 - there is one
+        """The function's type, where storage is for the host to map."""
+        region = layout.region(DEFAULT_REGION)
+        return _TYPE if region is not None and region.access is Access.HOST else None
+
+    def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:  # noqa: ARG002 - any length will do
+        """Whether storage is for the host to map."""
+        return self.offered(item, layout) is not None
+
+    def link(self, item: Import, instance: Instance) -> Any | None:  # noqa: ARG002 - the storage module exports none
+        """``None``: the host serves it."""
+        return None
+
+
+def _storage_map(context: MappingContext, memory_offset: int, storage_offset: int, length: int) -> None:
+    context.mappings.map(memory_offset & _U32, storage_offset & _U32, length & _U32)
+
+
+_STORAGE_MAP = HostFunction(host.NAMESPACE, _NAME, _TYPE, _storage_map)
+
+
+def check_range(storage: LinearStorage, storage_offset: int, length: int) -> None:
+    """See that storage may be as long as a mapping needs.
+
+    Raises:
+        TrapError: It may not.
+    """
+    if storage_offset + length > storage.bytes_max:
+        raise TrapError(
+            f"storageMap: bytes [{storage_offset:#x}, {storage_offset + length:#x}) lie outside what storage may be, "
+            f"{storage.bytes_max:#x} bytes",
+            code="storage_out_of_bounds",
+        )
+
+
+def refuse_mapping(reason: str) -> TrapError:
+    """What a mapping that cannot be made ends the call with."""
+    return TrapError(f"storageMap: {reason}", code="storage_map")
+
+
+def check_memory(memory: CallMemory, offset: int, length: int) -> None:
+    """See that the contract's memory has a range.
+
+    Raises:
+        TrapError: It has not.
+    """
+    if length:
+        memory.read(offset + length - 1, 1)
