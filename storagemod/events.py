@@ -1,7 +1,8 @@
 """What execution tells its observers, in the order in which it happens.
 
 An observer is any callable that takes an event. Events are facts: an observer cannot change what happens, and one
-that raises aborts the transaction with its own exception.
+that raises aborts the transaction with its own exception. Events that cost something to find out are made, and told,
+only to observers that have an attribute ``wants``, a set of classes of events, which names them.
 """
 
 from __future__ import annotations
@@ -97,11 +98,26 @@ class StorageGrown:
 
 
 @frozen
+class StorageLoaded:
+    """The running call has its copy of some bytes of storage, in its own memory, in line with storage now.
+
+    Under the linking options that map storage by copying: when a mapping is made, and when it is brought up to date.
+    Told only to observers whose attribute ``wants`` names it.
+    """
+
+    call_id: int
+    address: Address
+    region: str
+    offset: int
+    length: int
+
+
+@frozen
 class PagesTouched:
     """Pages of 4 KiB that the running call was the first in the transaction to read or write.
 
-    Told only to observers with an attribute ``wants_pages`` that is true, and only where the write tracker knows:
-    ``userfaultfd`` does. ``runs`` are page numbers: the first, and how many.
+    Told only to observers whose attribute ``wants`` names it, and only where the write tracker knows: ``userfaultfd``
+    does. ``runs`` are page numbers: the first, and how many.
     """
 
     call_id: int
@@ -128,6 +144,13 @@ class LogEmitted:
 
 
 Event: TypeAlias = (
-    CallStarted | CallEnded | StorageModuleInstantiated | StorageWritten | StorageGrown | PagesTouched | LogEmitted
+    CallStarted
+    | CallEnded
+    | StorageModuleInstantiated
+    | StorageWritten
+    | StorageGrown
+    | StorageLoaded
+    | PagesTouched
+    | LogEmitted
 )
 Observer: TypeAlias = Callable[[Event], None]

@@ -31,7 +31,7 @@ _WHAT_FOLLOWS = (
 _HOW_TO_READ = (
     "In the trees each line is a call, `[gas] contract::method(arguments)`, or what a call wrote to its own storage, "
     "`memory[offset] (what it is) found -> left`, in the order in which it happened. `re-entry 2` says that two calls "
-    "of that contract were running already, and `←` how a call ended."
+    "of that contract were running already, and `←` how a call ended. A line with `!` warns of what re-entry did."
 )
 _WHAT_THE_TABLE_SAYS = (
     "The state root is a digest of all accounts and storage: where it is the same, nothing that lasts differs. Under "

@@ -17,6 +17,7 @@ from storagemod.events import (
     Observer,
     PagesTouched,
     StorageGrown,
+    StorageLoaded,
     StorageModuleInstantiated,
     StorageWritten,
 )
@@ -73,7 +74,7 @@ class Transaction:
         self._limits = limits
         self._label = label
         self._observers = tuple(observers)
-        self._wants_pages = any(getattr(observer, "wants_pages", False) for observer in observers)
+        self._wanted = frozenset[type[Event]]().union(*(getattr(observer, "wants", ()) for observer in observers))
         self.store = Store(limits)
         self.accounts = AccountJournal(state.accounts)
         self.logs: list[Log] = []
@@ -139,8 +140,6 @@ class Transaction:
             answer = self._answer(call, expected)
         finally:
             self._current = self.store.current = parent
-        if parent is not None:
-            parent.resume()
         used = call.gas - self.store.fuel
         if answer.outcome is Outcome.FAILED and call.entered:
             used = call.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
@@ -148,6 +147,8 @@ class Transaction:
         answer = attrs.evolve(answer, gas_used=used)
         if self._observers:
             self._emit(CallEnded(call.call_id, answer.outcome, answer.values, answer.output, used, answer.error))
+        if parent is not None:
+            parent.resume()
         return answer
 
     def _answer(self, call: Call, expected: FunctionType | None) -> Answer:
@@ -265,7 +266,7 @@ class Transaction:
         """The mappings of a call that makes its first one, as its code's account wants them."""
         assert call.storage is not None  # noqa: S101 - it maps storage
         settings = self.accounts[call.message.code_address].mapping or StorageMapping()
-        storage = call.storage.mapped(call.rights)
+        storage = call.storage.mapped(call.rights, self._loaded(call) if StorageLoaded in self._wanted else None)
         if settings.option == "copied":
             return CopiedMappings(call.memory, storage, settings.sync)
         return PagedMappings(
@@ -277,6 +278,12 @@ class Transaction:
             exclusive=settings.exclusive,
         )
 
+    def _loaded(self, call: Call) -> Callable[[int, int], None]:
+        def loaded(offset: int, length: int) -> None:
+            self._emit_wanted(StorageLoaded(call.call_id, call.address, DEFAULT_REGION, offset, length))
+
+        return loaded
+
     def _collect(self, call: Call) -> None:
         """Take in what a call wrote since it last was asked.
 
@@ -287,9 +294,9 @@ class Transaction:
         if self._observers:
             for growth in collected.growths:
                 self._emit(StorageGrown(call.call_id, call.address, growth.region, growth.pages_old, growth.pages_new))
-            if self._wants_pages and call.storage is not None:
+            if PagesTouched in self._wanted and call.storage is not None:
                 for region, runs in self._storages.first_touched(call.storage):
-                    self._emit(PagesTouched(call.call_id, call.address, region, runs))
+                    self._emit_wanted(PagesTouched(call.call_id, call.address, region, runs))
             if collected.changes:
                 self._emit(StorageWritten(call.call_id, call.address, collected.changes))
         if collected.broken is not None:
@@ -368,6 +375,12 @@ class Transaction:
         """Tell the observers. Callers make an event only where there are any."""
         for observer in self._observers:
             observer(event)
+
+    def _emit_wanted(self, event: Event) -> None:
+        """Tell the observers that want such events."""
+        for observer in self._observers:
+            if type(event) in getattr(observer, "wants", ()):
+                observer(event)
 
 
 def _explained(call: Call, error: StorageModError) -> StorageModError:

@@ -46,12 +46,15 @@ class LiveStorage:
         """A region as the host may use it for code that has these rights."""
         return GuardedMemory(self.memories[region], self.regions[region], rights)
 
-    def mapped(self, rights: Rights) -> MappedStorage:
-        """The region that ``storageMap`` maps, as the host may use it for code that has these rights."""
+    def mapped(self, rights: Rights, loaded: Callable[[int, int], None] | None) -> MappedStorage:
+        """The region that ``storageMap`` maps, as the host may use it for code that has these rights.
+
+        ``loaded`` is told the offset and length of what was read.
+        """
         region = self.layout.region(DEFAULT_REGION)
         assert region is not None  # noqa: S101 - the code was linked to it
         pages_max = region.type.pages_max or self.memories[region.name].pages
-        return MappedStorage(self.guarded(region.name, rights), self.journal, pages_max * WASM_PAGE_BYTES)
+        return MappedStorage(self.guarded(region.name, rights), self.journal, pages_max * WASM_PAGE_BYTES, loaded)
 
     def forbidden(self, fault: tuple[int, int], rights: Rights) -> TrapError | None:
         """The rule that an access broke which the machine stopped at (offset, memory length in bytes), if it was one.
@@ -116,9 +119,12 @@ class MappedStorage:
     memory: GuardedMemory
     journal: Journal
     bytes_max: int
+    loaded: Callable[[int, int], None] | None
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out; zeros beyond the region's length."""
+        if self.loaded is not None:
+            self.loaded(offset, length)
         inside = max(min(length, self._end - offset), 0)
         return (self.memory.read(offset, inside) if inside else b"").ljust(length, b"\0")
 

@@ -25,7 +25,7 @@ from storagemod.events import (
     StorageModuleInstantiated,
     StorageWritten,
 )
-from storagemod.trace import CallRecord, Step, Trace
+from storagemod.trace import CallRecord, Hazard, Step, Trace
 from storagemod.types import Outcome, Value
 
 if TYPE_CHECKING:
@@ -111,7 +111,22 @@ def trace_to_json(trace: Trace) -> JSON:
         undone[record.started.call_id] = above or badly
         calls.append(_call(record, undone=above or badly))
     labels = {str(address): trace.labels[address] for address in sorted(trace.labels)}
-    return {"labels": labels, "calls": calls, "dropped_events": trace.dropped}
+    hazards = [_hazard(hazard) for hazard in trace.hazards]
+    return {"labels": labels, "calls": calls, "hazards": hazards, "dropped_events": trace.dropped}
+
+
+def _hazard(hazard: Hazard) -> JSON:
+    return {
+        "kind": hazard.kind.value,
+        "address": str(hazard.address),
+        "region": hazard.region,
+        "offset_bytes": hazard.offset,
+        "old": _hex(hazard.old),
+        "new": _hex(hazard.new),
+        "call": hazard.call_id,
+        "other_call": hazard.other_call_id,
+        "undone": hazard.undone,
+    }
 
 
 def _call(record: CallRecord, *, undone: bool) -> JSON:

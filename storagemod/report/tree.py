@@ -42,7 +42,7 @@ from storagemod.events import (
     StorageModuleInstantiated,
     StorageWritten,
 )
-from storagemod.trace import CallRecord, Step, Trace
+from storagemod.trace import CallRecord, Hazard, HazardKind, Step, Trace
 from storagemod.types import Address, CallKind, Outcome, Value
 
 Segment: TypeAlias = tuple[str, str]
@@ -125,6 +125,8 @@ def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames)
             for segments in _step(trace, step, names):
                 mark: list[Segment] = [(" (undone)", "red")] if undone and can_be_undone else []
                 yield [*_indent(level), ("├─ ", "dim"), *segments, *mark]
+    for hazard in trace.hazards:
+        yield from _hazard(trace, hazard, names)
     if trace.dropped:
         missing = "1 later event is" if trace.dropped == 1 else f"{trace.dropped:,} later events are"
         yield [(f"… {missing} missing: the trace reached its limit", "red")]
@@ -182,6 +184,46 @@ def _step(trace: Trace, step: Step, names: WordNames) -> Iterator[list[Segment]]
     elif isinstance(step, StorageModuleInstantiated):
         regions = ", ".join(map(_printable, step.regions))
         yield [(f"storage module of {_label(trace, step.address)} instantiated: {regions}", "dim")]
+
+
+_HAZARDS = {
+    HazardKind.STALE_READ: "{call} went on with {old}, while {other} had written {new}",
+    HazardKind.LOST_UPDATE: "{call} copied {new} back over {old}, which {other} had written meanwhile",
+    HazardKind.TORN_MAPPING: "{call} copied back its part and left {new} here, which {other} had written meanwhile",
+    HazardKind.WRITE_AFTER_CALL: "{call} wrote {old} -> {new} after {other} had come in",
+}
+
+
+def _hazard(trace: Trace, hazard: Hazard, names: WordNames) -> Iterator[list[Segment]]:
+    """Two lines on a hazard, below the tree: what and where, and between which two calls."""
+    place = f"{_label(trace, hazard.address)} {_printable(hazard.region)}[{hazard.offset:#x}]"
+    name = names.get((hazard.address, hazard.region, hazard.offset))
+    told = _HAZARDS[hazard.kind].format(
+        call=_named(trace, hazard.call_id),
+        other=_named(trace, hazard.other_call_id),
+        old=_shown(hazard.old),
+        new=_shown(hazard.new),
+    )
+    undone = " (undone)" if hazard.undone else ""
+    called = "" if name is None else f" ({_printable(name)})"
+    yield [(f"! {hazard.kind.value} ", "bold yellow"), (f"of {place}{called}{undone}", "yellow")]
+    yield [(f"    {told}", "yellow")]
+
+
+def _named(trace: Trace, call_id: int) -> str:
+    """A call in a few words."""
+    record = next((record for record in trace.calls if record.started.call_id == call_id), None)
+    if record is None:
+        return f"call {call_id}"
+    started = record.started
+    depth = f" at depth {started.depth}"
+    return f"{_label(trace, started.code_address)}::{_printable(started.method or 'main')}{depth}"
+
+
+def _shown(data: bytes) -> str:
+    """Bytes as the number that they look like, or in hexadecimal."""
+    number = _number(data.ljust(_WORD_BYTES, b"\0")) if len(data) <= _WORD_BYTES else None
+    return _hex(data) if number is None else str(number)
 
 
 def _readable(change: StorageChange) -> list[StorageChange]:

@@ -26,7 +26,7 @@ from storagemod.types import Address
 LOG_PAGES_MAX = 4_096
 """Pages in the log, 16 MiB, at which it is emptied."""
 
-OVERLAY_PAGES_MAX = 256
+OVERLAY_PAGES_MAX = 64
 """Pages that lie over images before they are written into them, where that takes a sync. Each run is a mapping."""
 
 

@@ -17,6 +17,7 @@ from storagemod.events import (
     StorageModuleInstantiated,
     StorageWritten,
 )
+from storagemod.trace.hazards import Hazard
 from storagemod.types import Address
 
 Step: TypeAlias = "CallRecord | StorageWritten | StorageGrown | PagesTouched | LogEmitted | StorageModuleInstantiated"
@@ -68,11 +69,13 @@ class Trace:
     """The calls of one transaction, in the order in which they started.
 
     ``dropped`` counts the events beyond ``Limits.trace_events_max``. ``labels`` names the addresses for people.
+    ``hazards`` is what re-entry did to copies of storage, in the order in which it was found.
     """
 
     calls: tuple[CallRecord, ...]
     labels: Mapping[Address, str] = field(factory=dict, repr=False)
     dropped: int = 0
+    hazards: tuple[Hazard, ...] = ()
 
     @property
     def root(self) -> CallRecord:

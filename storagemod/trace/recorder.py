@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from storagemod.events import CallEnded, CallStarted, Event
+from storagemod.events import CallEnded, CallStarted, Event, PagesTouched, StorageLoaded
+from storagemod.trace.hazards import Hazard
 from storagemod.trace.model import CallRecord, Trace
 from storagemod.types import Address
 
@@ -21,7 +22,7 @@ class Recorder:
     """
 
     def __init__(self, events_max: int, *, wants_pages: bool = False) -> None:
-        self.wants_pages = wants_pages
+        self.wants = frozenset({PagesTouched} if wants_pages else ())
         self._events_left = events_max
         self._dropped = 0
         self._records: dict[int, CallRecord] = {}
@@ -42,9 +43,9 @@ class Recorder:
             record = self._records[event.call_id] = CallRecord(event, parent)
             if parent is not None:
                 parent.steps.append(record)
-        elif record is not None:
+        elif record is not None and not isinstance(event, StorageLoaded):
             record.steps.append(event)
 
-    def trace(self, labels: Mapping[Address, str]) -> Trace:
-        """Everything recorded so far, with names for the addresses."""
-        return Trace(tuple(self._records.values()), labels, self._dropped)
+    def trace(self, labels: Mapping[Address, str], hazards: Sequence[Hazard] = ()) -> Trace:
+        """Everything recorded so far, with names for the addresses, and hazards that another observer found."""
+        return Trace(tuple(self._records.values()), labels, self._dropped, tuple(hazards))

@@ -13,7 +13,7 @@ from storagemod.errors import LinkError, ValidationError
 from storagemod.limits import Limits
 from storagemod.linking import Contract, check_callee, check_links, load_binary
 from storagemod.pages import WriteSet
-from storagemod.state import NO_ACCOUNT, Account, ChangeSet
+from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet
 from storagemod.types import ADDRESS_BYTES, Address, ReentryPolicy, StorageMapping
 
 
@@ -41,6 +41,7 @@ class Deployment:
         accounts: The accounts that there are.
         links: The address for each ``contract:NAME`` that it imports from.
         mapping: How its storage is mapped; for a contract that calls ``ethereum.storageMap``.
+        balance: What it holds from the start, besides what the account holds already.
     """
 
     accounts: Mapping[Address, Account]
@@ -49,17 +50,24 @@ class Deployment:
     contract: Contract
     links: Mapping[str, Address]
     mapping: StorageMapping | None = None
+    balance: int = 0
 
     def check(self) -> None:
         """Compare what is imported with what is offered, in both directions.
 
         Raises:
-            ValidationError: The address is taken, or a link is given that is not imported.
+            ValidationError: The address is taken, it would hold more than a balance can be, or something is given that
+                the contract does not import.
             LinkError: An import of the contract, or of another one from this address, does not match.
         """
         standing = self.accounts.get(self.address, NO_ACCOUNT)
         if standing.code:
             raise ValidationError(f"there is a contract at {standing.name or self.address} already")
+        if standing.balance + self.balance > BALANCE_MAX:
+            raise ValidationError(
+                f"the account holds {standing.balance:,} already, and with {self.balance:,} more it would hold more "
+                f"than a balance can be, {BALANCE_MAX:,}"
+            )
         if self.mapping is not None and not self.contract.maps_storage:
             raise ValidationError(
                 "how its storage is mapped is given, but it does not import ethereum.storageMap",
@@ -78,12 +86,12 @@ class Deployment:
                     error.at(name)
                     raise
 
-    def changes(self, deployer: Address, *, balance: int, policy: ReentryPolicy) -> ChangeSet:
+    def changes(self, deployer: Address, *, policy: ReentryPolicy) -> ChangeSet:
         """What is committed: the account, its regions at their least lengths, and the deployer's nonce."""
         sender, before = (self.accounts.get(each, NO_ACCOUNT) for each in (deployer, self.address))
         account = attrs.evolve(
             before,
-            balance=before.balance + balance,
+            balance=before.balance + self.balance,
             code=self.contract.code,
             name=self._unused_name(),
             links=MappingProxyType(dict(self.links)),

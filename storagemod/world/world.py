@@ -28,7 +28,7 @@ from storagemod.state import (
     SqlitePageStore,
     WorldState,
 )
-from storagemod.trace import Recorder
+from storagemod.trace import HazardDetector, Recorder
 from storagemod.types import WASM_PAGE_BYTES, Address, Outcome, ReentryPolicy, StorageMapping, Value
 from storagemod.world.deployment import Deployment, contract_of, deployed_address
 from storagemod.world.receipt import Receipt, receipt_of
@@ -279,11 +279,11 @@ class World:
             deployer = self.account(DEFAULT_SENDER)
             target = deployed_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
             mapped = StorageMapping(mapping) if isinstance(mapping, str) else mapping
-            deployment = Deployment(self._state.store.accounts, self._limits, target, contract, bound, mapped)
+            deployment = Deployment(self._state.store.accounts, self._limits, target, contract, bound, mapped, balance)
             deployment.check()
             mark = self._state.mark()
             try:
-                self._state.commit(deployment.changes(DEFAULT_SENDER, balance=balance, policy=_policy(policy)))
+                self._state.commit(deployment.changes(DEFAULT_SENDER, policy=_policy(policy)))
                 if init is not None:
                     self._run(Request(target, DEFAULT_SENDER, init, args), commit=True).raise_for_error()
             except BaseException:
@@ -348,15 +348,14 @@ class World:
     def _run(self, request: Request, *, commit: bool) -> Receipt:
         store = self._state.store
         message = request.message(store.accounts, self._limits)
-        recorder = None
-        if self._trace:
-            recorder = Recorder(self._limits.trace_events_max, wants_pages=self._trace == "pages")
+        recorder = Recorder(self._limits.trace_events_max, wants_pages=self._trace == "pages")
+        detector = HazardDetector()
         transaction = Transaction(
             store,
             self._backend,
             limits=self._limits,
             label=self.label,
-            observers=self._observers if recorder is None else (recorder, *self._observers),
+            observers=(recorder, detector, *self._observers) if self._trace else self._observers,
         )
         sender = transaction.accounts[message.caller]
         transaction.accounts[message.caller] = attrs.evolve(sender, nonce=sender.nonce + 1)
@@ -376,7 +375,8 @@ class World:
                 raise
             answer = Answer(Outcome.FAILED, error=error, gas_used=message.gas)
         logs = transaction.logs if answer.outcome is Outcome.OK else ()
-        return receipt_of(answer, logs, changes, None if recorder is None else recorder.trace(self._labels()))
+        trace = recorder.trace(self._labels(), detector.hazards) if self._trace else None
+        return receipt_of(answer, logs, changes, trace)
 
     # Pieces
 

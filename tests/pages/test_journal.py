@@ -72,6 +72,8 @@ def test_what_an_inner_call_kept_is_undone_with_the_outer_one(backend: PageBacke
     memory.write(0, b"first")
     journal.collect(region)
     outer = journal.checkpoint()
+    memory.write(0, b"early")
+    journal.collect(region)
     write(b"outer")
     inner = journal.checkpoint()
     write(b"inner")
@@ -85,6 +87,24 @@ def test_what_an_inner_call_kept_is_undone_with_the_outer_one(backend: PageBacke
     journal.discard(outer)
     assert (region.wasm_pages, memory.read(0, 5), memory.read(WASM_PAGE_BYTES, 5)) == (1, b"first", bytes(5))
     assert sorted(journal.write_set(region).pages) == [0]
+    memory.close()
+
+
+def test_growth_that_an_inner_call_kept_is_undone_with_the_outer_one(backend: PageBackend) -> None:
+    memory = ReservedMemory(1)
+    journal = Journal(backend)
+    region = journal.open(memory, backend.image_maker()(), wasm_pages_max=2)
+    outer = journal.checkpoint()
+    memory.write(0, b"outer")
+    journal.collect(region)
+    inner = journal.checkpoint()
+    memory.grow(1)
+    journal.collect(region)
+    journal.commit(inner)
+    assert region.wasm_pages == 2
+    journal.discard(outer)
+    assert region.wasm_pages == 1
+    assert not journal.write_set(region).pages
     memory.close()
 
 

@@ -421,6 +421,35 @@ def test_an_interrupted_commit_has_to_be_looked_for_on_the_disk(home: Path) -> N
         assert content(store) == before
 
 
+@pytest.mark.parametrize(("code", "in_doubt"), [("SQLITE_IOERR_FSYNC", True), ("SQLITE_FULL", False)])
+def test_after_an_error_that_leaves_in_doubt_what_is_on_the_disk_it_has_to_be_opened_again(
+    home: Path, code: str, in_doubt: bool
+) -> None:
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = getattr(sqlite3, code)
+    real = Catalogue._run
+
+    def fail(catalogue: Catalogue, sql: str, *values: object) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            raise error
+        return real(catalogue, sql, *values)
+
+    store = SqlitePageStore(home)
+    store.commit(write(store, A, {0: 1}))
+    before, change = content(store), write(store, A, {0: 2})
+    with patch.object(Catalogue, "_run", fail), pytest.raises(StateError, match="what SQLite says"):
+        store.commit(change)
+    if in_doubt:
+        with pytest.raises(StateError, match="open it again"):
+            store.state_root()
+    else:
+        assert content(store) == before
+    store.close()
+    with closing(SqlitePageStore(home)) as store:
+        assert content(store) == before
+        store.commit(change)
+
+
 def test_stale_pages_beyond_what_was_synced_do_not_come_back(home: Path, tmp_path: Path) -> None:
     """A page of an image was zeroed, but only in the log when the machine stopped. Or the header was lost, too."""
     killed, copy = tmp_path / "killed", tmp_path / "copy"

@@ -246,3 +246,11 @@ except KeyboardInterrupt:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
     assert output == "True 1\n"
+
+
+def test_a_contract_cannot_be_deployed_with_more_than_a_balance_can_be(world: World) -> None:
+    world.fund(0xF, 2**128 - 1)
+    root = world.state_root
+    with pytest.raises(ValidationError, match="more than a balance can be"):
+        world.deploy("(module)", address=0xF, balance=1)
+    assert world.state_root == root
