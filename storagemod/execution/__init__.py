@@ -1,6 +1,7 @@
 """Running transactions: calls inside one another, checkpoints, re-entry, gas."""
 
+from storagemod.execution.costs import Costs
 from storagemod.execution.message import Answer, Message
 from storagemod.execution.transaction import Transaction
 
-__all__ = ["Answer", "Message", "Transaction"]
+__all__ = ["Answer", "Costs", "Message", "Transaction"]

@@ -92,6 +92,11 @@ class Storages:
             if runs:
                 yield name, runs
 
+    @property
+    def bytes_copied(self) -> int:
+        """Bytes that the host copied for contracts, out of and into storage."""
+        return sum(storage.copied.bytes for storage in self._live.values())
+
     def write_sets(self) -> dict[tuple[Address, str], WriteSet]:
         """What differs from the committed images, by address and region."""
         return {

@@ -22,6 +22,7 @@ from storagemod.events import (
     StorageWritten,
 )
 from storagemod.execution.call import Call
+from storagemod.execution.costs import Costs
 from storagemod.execution.message import Answer, Message
 from storagemod.execution.policy import check_reentry
 from storagemod.execution.storages import Storages
@@ -112,6 +113,15 @@ class Transaction:
     def changes(self) -> ChangeSet:
         """What the transaction changed, all undone calls left out."""
         return ChangeSet(self.accounts.changes(), self._storages.write_sets())
+
+    def costs(self, changes: ChangeSet) -> Costs:
+        """What it made the host do, given what it changed."""
+        return Costs(
+            instances=self.store.instances,
+            host_calls=self.store.host_calls,
+            bytes_copied=self._storages.bytes_copied,
+            pages_written=sum(len(written.pages) for written in changes.regions.values()),
+        )
 
     def call(self, message: Message, expected: FunctionType | None = None) -> Answer:
         """Make a call, nested in the running one if there is one. Its failure is an answer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from storagemod.errors import LimitError, LinkError, TrapError
 from storagemod.linking.contract import Contract
@@ -16,6 +16,13 @@ from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import Instance, LinearMemory, Linker, Prepared, Store
 
 
+@define
+class CopyCount:
+    """How many bytes the host copied out of and into storage for contracts."""
+
+    bytes: int = 0
+
+
 @frozen(eq=False)
 class LiveStorage:
     """One storage module instance, for one address and one transaction (rule 1: the one copy that counts)."""
@@ -25,6 +32,7 @@ class LiveStorage:
     journal: Journal
     regions: dict[str, JournaledRegion]
     memories: dict[str, LinearMemory]
+    copied: CopyCount = field(factory=CopyCount)
 
     def region_at(self, base: int) -> str | None:
         """The region whose memory begins at an address, if one does: for a contract that exports its storage."""
@@ -44,7 +52,7 @@ class LiveStorage:
 
     def guarded(self, region: str, rights: Rights) -> GuardedMemory:
         """A region as the host may use it for code that has these rights."""
-        return GuardedMemory(self.memories[region], self.regions[region], rights)
+        return GuardedMemory(self.memories[region], self.regions[region], rights, self.copied)
 
     def mapped(self, rights: Rights, loaded: Callable[[int, int], None] | None) -> MappedStorage:
         """The region that ``storageMap`` maps, as the host may use it for code that has these rights.
@@ -93,10 +101,12 @@ class GuardedMemory:
     memory: LinearMemory
     region: JournaledRegion
     rights: Rights
+    copied: CopyCount
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out; a range outside traps."""
         self._check(offset, length)
+        self.copied.bytes += length
         return self.memory.read(offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
@@ -104,6 +114,7 @@ class GuardedMemory:
         self._check(offset, len(data))
         if data and self.rights.enforced and not self.rights.writing:
             raise static_write()
+        self.copied.bytes += len(data)
         self.memory.write(offset, data)
 
     def _check(self, offset: int, length: int) -> None:

@@ -78,7 +78,8 @@ class Committed(Generic[RegionT]):
         self._new_region = new_region
         self._accounts: dict[Address, Account] = {}
         self._regions: dict[Address, dict[str, RegionT]] = {}
-        self._whole = True
+        self.whole = True
+        """Whether no change was left half taken in: one that could neither be made nor taken back."""
 
     @property
     def accounts(self) -> Mapping[Address, Account]:
@@ -111,25 +112,20 @@ class Committed(Generic[RegionT]):
         """Take a change in, whole or not at all.
 
         Raises:
-            StateError: There is no room for it; or an earlier one was left half taken in.
+            StateError: There is no room for it.
         """
         if any(written.pages_new > _WASM_PAGES_MAX for written in changes.regions.values()):
             raise StateError(f"a region of storage has {_WASM_PAGES_MAX:,} Wasm pages at most")
-        if not self._whole:
-            raise StateError(
-                "what is committed is not whole any more, since an earlier change could be neither made nor undone",
-                hint="open the world again",
-            )
-        self._whole = False
+        self.whole = False
         try:
             self._show(changes)
         except BaseException as error:  # an interruption as well must not leave half of it
             self._take_back(changes)
-            self._whole = True
+            self.whole = True
             if isinstance(error, OSError):
                 raise _no_room(error) from error
             raise
-        self._whole = True
+        self.whole = True
 
     def _take_back(self, changes: ChangeSet) -> None:
         try:
@@ -169,7 +165,8 @@ class CommittedStore(Generic[RegionT]):
 
     def _check(self) -> None:
         """Raise ``StateError`` if the store cannot be used."""
-        raise NotImplementedError
+        if not self._committed.whole:
+            raise StateError("a commit could be neither made nor taken back", hint="open the world again")
 
     @property
     def accounts(self) -> Mapping[Address, Account]:

@@ -52,3 +52,4 @@ class MemoryPageStore(CommittedStore[CommittedRegion]):
     def _check(self) -> None:
         if self._closed:
             raise StateError("the world is closed")
+        super()._check()

@@ -158,7 +158,7 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
             return
         self._closed = True
         with self._resources:
-            if self.read_only or not self._sound or not self._catalogue.trusted:
+            if self.read_only or not (self._sound and self._catalogue.trusted and self._committed.whole):
                 return
             held = self._merged_held()
             if held:
@@ -275,6 +275,7 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
                 f"a commit to the world {self.directory} was interrupted, or its disk failed",
                 hint="open it again: it has all that was committed before",
             )
+        super()._check()
 
     def _check_writable(self) -> None:
         self._check()

@@ -15,6 +15,8 @@ from storagemod.wasm._bindings import raw
 WASM_STACK_BYTES = 64 << 20
 """Stack that the wasm and host frames of one transaction may use together."""
 
+MEMORY_RESERVATION_BYTES = 1 << 32
+
 EPOCH_SECONDS = 0.01
 """Length of an epoch: how exactly a deadline is kept."""
 
@@ -38,6 +40,9 @@ def shared_engine() -> wasmtime.Engine:
     config.wasm_function_references = False
     config.cranelift_nan_canonicalization = True
     config.wasm_relaxed_simd_deterministic = True
+    # Storage is mapped under memories, so they stay where they are: 4 GiB are reserved for each, the most that it may be.
+    config.memory_reservation = MEMORY_RESERVATION_BYTES
+    config.memory_may_move = False
     config.consume_fuel = True
     config.epoch_interruption = True
     # The limit of the wasm stack must not exceed the size set here, or wasmtime aborts the process.

@@ -63,6 +63,7 @@ def _make_callback(function_type: FunctionType, body: Body) -> Any:
         store: Store | None = None
         try:
             store = running_store()
+            store.host_calls += 1
             answer: Value | tuple[Value, ...] | None = body(
                 store.current, *[getattr(values[index], value_type) for index, value_type in params]
             )

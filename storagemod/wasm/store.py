@@ -44,6 +44,8 @@ class Store:
     Attributes:
         current: What host functions get as their first argument: the running call. Set by whoever runs calls.
         pending: The exception that a host function raised, on its way through wasm frames to the host.
+        host_calls: How many times contracts called the host.
+        instances: How many instances were made.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -60,6 +62,8 @@ class Store:
         self._context = store._context()
         self.current: Any = None
         self.pending: BaseException | None = None
+        self.host_calls = 0
+        self.instances = 0
         self._deadline = 0.0
         self._interrupted = False
 
@@ -125,6 +129,7 @@ class Store:
         trap = TrapPointer()
         error = _instantiate(prepared.ptr(), self._context, ctypes.byref(instance), ctypes.byref(trap))
         self.raise_for(error, trap)
+        self.instances += 1
         return Instance(self, instance)
 
     def raise_for(self, error: Any, trap: Any) -> None:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
-from storagemod.execution import Answer
+from storagemod.execution import Answer, Costs
 from storagemod.pages import merged_runs
 from storagemod.state import ChangeSet
 from storagemod.trace import Trace
@@ -28,6 +28,7 @@ class Receipt:
         gas_used: Gas of the top-level call and all inside it.
         logs: In the order in which they were emitted, those of undone calls left out.
         changes: By contract, the runs of bytes of storage that differ from before: first old, last new.
+        costs: What it made the host do.
         trace: The tree of calls, or ``None`` where the world keeps none.
     """
 
@@ -38,6 +39,7 @@ class Receipt:
     gas_used: int
     logs: tuple[Log, ...] = field(repr=lambda logs: f"<{len(logs)} logs>")
     changes: Mapping[Address, tuple[StorageChange, ...]] = field(repr=False, hash=False)
+    costs: Costs = field(repr=False)
     trace: Trace | None = field(repr=False, hash=False)
 
     @property
@@ -56,7 +58,7 @@ class Receipt:
         return self
 
 
-def receipt_of(answer: Answer, logs: Sequence[Log], changes: ChangeSet, trace: Trace | None) -> Receipt:
+def receipt_of(answer: Answer, logs: Sequence[Log], changes: ChangeSet, costs: Costs, trace: Trace | None) -> Receipt:
     """The receipt of a transaction from how it ended and what it changed."""
     return Receipt(
         outcome=answer.outcome,
@@ -66,6 +68,7 @@ def receipt_of(answer: Answer, logs: Sequence[Log], changes: ChangeSet, trace: T
         gas_used=answer.gas_used,
         logs=tuple(logs),
         changes=_storage_changes(changes),
+        costs=costs,
         trace=trace,
     )
 

@@ -376,7 +376,7 @@ class World:
             answer = Answer(Outcome.FAILED, error=error, gas_used=message.gas)
         logs = transaction.logs if answer.outcome is Outcome.OK else ()
         trace = recorder.trace(self._labels(), detector.hazards) if self._trace else None
-        return receipt_of(answer, logs, changes, trace)
+        return receipt_of(answer, logs, changes, transaction.costs(changes), trace)
 
     # Pieces
 

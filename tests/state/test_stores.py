@@ -151,6 +151,23 @@ def test_an_image_that_cannot_be_written_leaves_nothing_behind(
     assert store.image(B, "memory").page(7) == page(7)
 
 
+def test_a_change_that_could_be_neither_made_nor_taken_back_is_not_shown(
+    store: PageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.commit(write(store, A, {0: 1}))
+    change = account(store, A, Account(nonce=1)).merged(write(store, A, {0: 2}))
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(committed.CommittedRegion, "change", fail)
+    with pytest.raises(StateError, match="no room"):
+        store.commit(change)
+    for use in (store.state_root, lambda: store.image(A, "memory"), lambda: store.commit(ChangeSet())):
+        with pytest.raises(StateError, match=r"could be neither made nor taken back .open the world again"):
+            use()
+
+
 def test_an_interrupted_change_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryPageStore()
     store.commit(account(store, A, Account(nonce=1)))
