@@ -12,12 +12,15 @@ from pathlib import Path
 from storagemod.bench.contracts import NESTED, SUM, WRITE_PAGES
 from storagemod.bench.measure import Comparison, compare
 from storagemod.limits import Limits
+from storagemod.pages import choose_backend
 from storagemod.types import Address
 from storagemod.world import World
 
 _LIMITS = Limits(storage_pages_max=65_536)
 
 _LENGTHS = {"64 KiB": 1, "64 MiB": 1_024, "4 GiB": 65_536}
+_LENGTHS_COPIED = {"64 KiB": 1, "1 MiB": 16, "16 MiB": 256}
+"""For trackers that copy all storage that is used."""
 _WASM_PAGE_BYTES = 65_536
 _PAGE_BYTES = 4_096
 
@@ -25,7 +28,7 @@ _PASSES = 50
 _NESTED_CALLS = 64
 _COMMITS = 20
 _PAGES_PER_COMMIT = 10
-_FAR_APART = 8 * 1024 * 1024 + _PAGE_BYTES
+_PAGES_WRITTEN_MAX = 100
 
 
 def page_comparisons(*, tracker: str | None = None, rounds: int = 15) -> Iterator[Comparison]:
@@ -69,7 +72,7 @@ def _reading(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
 def _opening(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
     world = _world(stack, tracker)
     subjects: dict[str, Callable[[], object]] = {}
-    for name, pages in _LENGTHS.items():
+    for name, pages in _lengths(tracker).items():
         contract = world.deploy(WRITE_PAGES.format(pages=pages, stride=_PAGE_BYTES), name=name)
         for offset in (0, pages * _WASM_PAGE_BYTES - _PAGE_BYTES):  # data at both ends, nothing between
             world.load_storage(contract, "memory", b"\1" * _PAGE_BYTES, offset=offset)
@@ -77,18 +80,24 @@ def _opening(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
     return compare("a transaction that opens storage and touches nothing", "flat", subjects, rounds=rounds * 4)
 
 
+def _lengths(tracker: str | None) -> dict[str, int]:
+    return _LENGTHS_COPIED if choose_backend(tracker).copies else _LENGTHS
+
+
 def _writing(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
     world = _world(stack, tracker)
-    contract = world.deploy(WRITE_PAGES.format(pages=65_536, stride=_FAR_APART))
+    name, length = list(_lengths(tracker).items())[-1]
+    stride = length * _WASM_PAGE_BYTES // _PAGES_WRITTEN_MAX // _PAGE_BYTES * _PAGE_BYTES
+    contract = world.deploy(WRITE_PAGES.format(pages=length, stride=stride))
     value = count(1)
     return compare(
-        "a transaction that writes pages of 4 GiB, far apart",
+        f"a transaction that writes pages of {name}, far apart",
         "what is above one page grows with the number of pages",
         {
             f"{pages} page{'s' if pages > 1 else ''}": lambda pages=pages: _must(  # type: ignore[misc]
                 world, contract, "write", pages, next(value)
             )
-            for pages in (1, 10, 100)
+            for pages in (1, 10, _PAGES_WRITTEN_MAX)
         },
         rounds=rounds,
     )

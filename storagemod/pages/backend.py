@@ -51,6 +51,11 @@ class PageBackend:
     protect: Callable[[LiveMemory], Protection]
     image_maker: Callable[[], Callable[[], WritableImage]]
 
+    @property
+    def copies(self) -> bool:
+        """Whether storage that is used is copied whole."""
+        return self.map_image is CopyMapping
+
     def attach(self, memory: LiveMemory, image: Image, wasm_pages_max: int) -> Attachment:
         """Put an image behind a memory that is as long as it, and begin to watch.
 

@@ -40,7 +40,7 @@ def shared_engine() -> wasmtime.Engine:
     config.wasm_function_references = False
     config.cranelift_nan_canonicalization = True
     config.wasm_relaxed_simd_deterministic = True
-    # Storage is mapped under memories, so they stay where they are: 4 GiB are reserved for each, the most that it may be.
+    # Storage is mapped under memories, so they stay where they are: what is reserved for each is the most it may be.
     config.memory_reservation = MEMORY_RESERVATION_BYTES
     config.memory_may_move = False
     config.consume_fuel = True

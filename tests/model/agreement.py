@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -48,12 +51,21 @@ class Kind:
         option: The linking option of its puppets.
         world: Arguments for ``World``, besides the limits.
         protected: Whether it protects pages, as in ``ReferenceWorld``.
+        durable: Whether it is kept in a directory.
+        model: What foretells it.
     """
 
     name: str
     option: str
     world: dict[str, Any] = Factory(dict)
     protected: bool = False
+    durable: bool = False
+    model: type[ReferenceWorld] = ReferenceWorld
+
+    def open(self, folder: str | None) -> World:
+        """Make such a world, or open it anew where it is kept in a directory."""
+        arguments = {"limits": LIMITS, **self.world}
+        return World(folder, synchronous="normal", **arguments) if folder else World(**arguments)
 
 
 OPTIONS = ("single", "regions", "methods")
@@ -62,50 +74,70 @@ TRACKERS = tuple(name for name, backend in BACKENDS.items() if why_unavailable(b
 """Those that work here, the quickest first, and ``portable`` last."""
 
 
-def kind(option: str, tracker: str) -> Kind:
+def kind(option: str, tracker: str, *, durable: bool = False) -> Kind:
     """A kind by what users choose. Some have traces and some have not: to listen changes nothing."""
     return Kind(
-        f"{tracker}, {option}",
+        f"{tracker}, {option}{', durable' if durable else ''}",
         option,
         {"tracker": tracker, "trace": option == "single"},
         protected=BACKENDS[tracker].protect is not NoProtection,
+        durable=durable,
     )
 
 
-ALL_KINDS = tuple(kind(option, tracker) for tracker in TRACKERS for option in OPTIONS)
+def durable_kind(option: str, tracker: str) -> Kind:
+    """The same in a directory."""
+    return kind(option, tracker, durable=True)
+
+
+ALL_KINDS: tuple[Kind, ...] = (
+    *(kind(option, tracker) for tracker in TRACKERS for option in OPTIONS),
+    *map(durable_kind, itertools.cycle(OPTIONS), TRACKERS),
+)
 
 KINDS: tuple[Kind, ...] = (
     *(kind(option, TRACKERS[0]) for option in OPTIONS),
     *map(kind, itertools.cycle(OPTIONS), TRACKERS[1:]),
+    durable_kind("single", TRACKERS[0]),
 )
-"""Every option and every tracker, though not each with each."""
+"""Every option and every tracker, though not each with each, and a world in a directory."""
 
-ALL_KINDS_WITH_SPARE = tuple(kind("regions", tracker) for tracker in TRACKERS)
+ALL_KINDS_WITH_SPARE: tuple[Kind, ...] = (
+    *(kind("regions", tracker) for tracker in TRACKERS),
+    *(durable_kind("regions", tracker) for tracker in TRACKERS),
+)
 """Those whose puppets have the region ``spare``."""
 
-KINDS_WITH_SPARE: tuple[Kind, ...] = (ALL_KINDS_WITH_SPARE[0], ALL_KINDS_WITH_SPARE[-1])
+KINDS_WITH_SPARE: tuple[Kind, ...] = (kind("regions", TRACKERS[0]), durable_kind("regions", TRACKERS[-1]))
 
 
 class SideBySide:
     """The model, and a world of each kind.
 
     Where only some kinds protect pages, there is a model for these and one for the others. States that are equal have
-    one state root, under all kinds.
+    one state root, under all kinds. It is a context manager, or to be closed: worlds may have directories.
 
     Args:
         kinds: The worlds.
         spare: Whether the puppets of these worlds have the region ``spare``. It must be so for all of them.
-        model: What foretells: another class only where the model is itself under test.
+        model: What foretells them all: only where a model is itself under test.
     """
 
     def __init__(
-        self, kinds: Sequence[Kind] = KINDS, *, spare: bool = False, model: type[ReferenceWorld] = ReferenceWorld
+        self, kinds: Sequence[Kind] = KINDS, *, spare: bool = False, model: type[ReferenceWorld] | None = None
     ) -> None:
-        self.worlds = {kind: World(limits=LIMITS, **kind.world) for kind in kinds}
+        self._stack = ExitStack()
+        self._folders = {
+            kind: self._stack.enter_context(tempfile.TemporaryDirectory(prefix="storagemod-model-"))
+            for kind in kinds
+            if kind.durable
+        }
+        self.worlds = {kind: kind.open(self._folders.get(kind)) for kind in kinds}
         first = self.worlds[kinds[0]]
         self.sender = first.default_sender
+        self._model_of = {kind: (model or kind.model, kind.protected) for kind in kinds}
         self.models = {
-            protected: model(
+            (foreteller, protected): foreteller(
                 self.sender,
                 first.account(self.sender).balance,
                 call_depth_max=LIMITS.call_depth_max,
@@ -113,7 +145,7 @@ class SideBySide:
                 spare=spare,
                 protected=protected,
             )
-            for protected in dict.fromkeys(kind.protected for kind in kinds)
+            for foreteller, protected in dict.fromkeys(self._model_of.values())
         }
         self._snapshots: list[tuple[list[defaultdict[Address, Account]], list[Snapshot]]] = []
         self._digests: dict[bytes, bytes] = {}
@@ -126,13 +158,42 @@ class SideBySide:
         kinds: Sequence[Kind] = KINDS,
         *,
         spare: bool = False,
-        model: type[ReferenceWorld] = ReferenceWorld,
+        model: type[ReferenceWorld] | None = None,
     ) -> SideBySide:
         """Worlds with the three puppets in them."""
         both = cls(kinds, spare=spare, model=model)
-        for address, policy in zip(PUPPETS, policies, strict=True):
-            both.deploy(address, PUPPET_BALANCE, policy)
+        try:
+            for address, policy in zip(PUPPETS, policies, strict=True):
+                both.deploy(address, PUPPET_BALANCE, policy)
+        except BaseException:
+            both.close()
+            raise
         return both
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all worlds, and of what is open in them."""
+        while self._snapshots:
+            _, snapshots = self._snapshots.pop()
+            for snapshot in snapshots:
+                snapshot.__exit__(None, None, None)
+        for world in self.worlds.values():
+            world.close()
+        self._stack.close()
+
+    def reopen(self) -> None:
+        """Close the worlds that are kept in directories, and open them anew."""
+        for kind, folder in self._folders.items():
+            self.worlds[kind].close()
+            self.worlds[kind] = kind.open(folder)
+        self.compare_states()
 
     @property
     def model(self) -> ReferenceWorld:
@@ -174,14 +235,14 @@ class SideBySide:
         """
         sender = sender or self.sender
         predictions = {
-            protected: model.transact(to, script, sender=sender, value=value, commit=commit)
+            key: model.transact(to, script, sender=sender, value=value, commit=commit)
             if value <= model.accounts[sender].balance
             else None
-            for protected, model in self.models.items()
+            for key, model in self.models.items()
         }
         data = bytes(with_gas(script))
         for kind, world in self.worlds.items():
-            predicted = predictions[kind.protected]
+            predicted = predictions[self._model_of[kind]]
             run = functools.partial(world.transact if commit else world.call, to, data=data, gas=GAS_MAX)
             if predicted is None:
                 with pytest.raises(ValidationError, match="cannot pay"):
@@ -215,12 +276,12 @@ class SideBySide:
 
     def compare_states(self) -> None:
         """Every account and every byte of storage, and the state root."""
-        digests = {protected: model.digest() for protected, model in self.models.items()}
+        digests = {key: model.digest() for key, model in self.models.items()}
         for kind, world in self.worlds.items():
-            model = self.models[kind.protected]
+            model = self.models[self._model_of[kind]]
             for address in {*model.accounts, *world.accounts()}:
                 compare_account(kind.name, model.accounts[address], world, address)
-            digest, root = digests[kind.protected], world.state_root
+            digest, root = digests[self._model_of[kind]], world.state_root
             assert self._roots.setdefault(digest, root) == root, f"{kind.name}: equal states have two roots"
             assert self._digests.setdefault(root, digest) == digest, f"{kind.name}: two states have one root"
 

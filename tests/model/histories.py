@@ -46,7 +46,7 @@ class Histories(RuleBasedStateMachine):
 
     kinds: ClassVar[tuple[Kind, ...]] = KINDS
     spare: ClassVar[bool] = False
-    model: ClassVar[type[ReferenceWorld]] = ReferenceWorld
+    model: ClassVar[type[ReferenceWorld] | None] = None
     both: SideBySide
 
     @initialize(policies=strategies.policies_of_puppets)
@@ -90,6 +90,15 @@ class Histories(RuleBasedStateMachine):
     @rule(keep=st.booleans())
     def end_snapshot(self, keep: bool) -> None:
         self.both.end_snapshot(keep=keep)
+
+    @precondition(lambda self: not self.both.open_snapshots)
+    @rule()
+    def reopen(self) -> None:
+        self.both.reopen()
+
+    def teardown(self) -> None:
+        if hasattr(self, "both"):  # not where it could not even begin
+            self.both.close()
 
     def _script(self, data: st.DataObject) -> Script:
         return data.draw(strategies.scripts(spare=self.spare), label="script")

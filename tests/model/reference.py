@@ -2,7 +2,8 @@
 
 It is to be read as a specification, and was written from one. It runs the scripts of the puppet without wasm: storage
 is a bytearray, every call begins with a copy of the whole state, and one that fails puts that copy back. It has no gas,
-no pages of 4 KiB, no journal, no trackers and no linking options. Numbers in comments are the rules of the semantics.
+no pages of 4 KiB, no journal, no trackers, and of linking options those under which storage is memory that calls share;
+``linked.py`` has the others. Numbers in comments are the rules of the semantics.
 """
 
 from __future__ import annotations
@@ -93,6 +94,10 @@ class Call:
     output: bytearray = Factory(bytearray)
     storage_before: dict[str, Region] = Factory(dict)
     """The storage as it was when this call last began to run: at its start, or when a call that it made had ended."""
+    copy: bytearray | None = None
+    """Under an option that maps storage, what this call has of it in its working memory, once it has used it."""
+    copied: bytes = b""
+    """What storage and that copy had in common when they were last brought in line."""
 
     @property
     def depth(self) -> int:
@@ -269,9 +274,20 @@ class ReferenceWorld:
                 reverts = True
                 break
             self._step(call, operation)
+        if not reverts:
+            self._finish(call)
         self._end_interval(call)
         if reverts:
             raise Reverted
+
+    def _suspend(self, call: Call) -> None:
+        """The call is about to make another. Nothing is to be done where calls share storage."""
+
+    def _resume(self, call: Call) -> None:
+        """The call that it made is over."""
+
+    def _finish(self, call: Call) -> None:
+        """The call is about to end well."""
 
     def _begin_interval(self, call: Call) -> None:
         call.storage_before = self.accounts[call.address].copy_regions()
@@ -369,6 +385,7 @@ class ReferenceWorld:
         """Make a call, and append its outcome and its output."""
         if asked.value and call.static:  # it is the caller that breaks the rule (6)
             raise Failed
+        self._suspend(call)
         self._end_interval(call)
         delegate = asked.kind is CallKind.DELEGATE
         callee = Call(
@@ -383,6 +400,7 @@ class ReferenceWorld:
         )
         outcome, output = self._call(callee)
         self._begin_interval(call)
+        self._resume(call)
         _append(call, _i32(outcome) + _i32(len(output)) + output)
 
 

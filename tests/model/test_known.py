@@ -12,8 +12,10 @@ from .agreement import ALL_KINDS, ALL_KINDS_WITH_SPARE, SideBySide
 
 @pytest.mark.parametrize("history", known.HISTORIES, ids=lambda history: history.__name__)
 def test_worlds_and_the_model_do_what_is_known(history: Callable[[SideBySide], None]) -> None:
-    history(SideBySide.with_puppets(kinds=ALL_KINDS))
+    with SideBySide.with_puppets(kinds=ALL_KINDS) as both:
+        history(both)
 
 
 def test_regions_have_lengths_and_holes_of_their_own() -> None:
-    known.regions_have_lengths_and_holes_of_their_own(SideBySide.with_puppets(kinds=ALL_KINDS_WITH_SPARE, spare=True))
+    with SideBySide.with_puppets(kinds=ALL_KINDS_WITH_SPARE, spare=True) as both:
+        known.regions_have_lengths_and_holes_of_their_own(both)

@@ -285,6 +285,7 @@ def test_random_histories_find_out_a_model_that_is_wrong(mutant: type[ReferenceW
 def test_known_histories_find_out_a_model_that_is_wrong(
     mutant: type[ReferenceWorld], history: Callable[[SideBySide], None]
 ) -> None:
-    history(SideBySide.with_puppets(kinds=KINDS))
-    with pytest.raises(AssertionError, match=_DISAGREEMENT):
-        history(SideBySide.with_puppets(kinds=KINDS, model=mutant))
+    with SideBySide.with_puppets(kinds=KINDS) as both:
+        history(both)
+    with pytest.raises(AssertionError, match=_DISAGREEMENT), SideBySide.with_puppets(kinds=KINDS, model=mutant) as both:
+        history(both)
