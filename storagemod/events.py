@@ -113,6 +113,19 @@ class StorageLoaded:
 
 
 @frozen
+class StorageHeldBack:
+    """The running call is about to call another, and does not copy back what it changed in its copies of storage.
+
+    ``changes`` have the bytes that it copied in as the old ones. Told only to observers whose attribute ``wants`` names
+    it.
+    """
+
+    call_id: int
+    address: Address
+    changes: tuple[StorageChange, ...]
+
+
+@frozen
 class PagesTouched:
     """Pages of 4 KiB that the running call was the first in the transaction to read or write.
 
@@ -150,6 +163,7 @@ Event: TypeAlias = (
     | StorageWritten
     | StorageGrown
     | StorageLoaded
+    | StorageHeldBack
     | PagesTouched
     | LogEmitted
 )

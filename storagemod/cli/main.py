@@ -18,6 +18,7 @@ import click
 
 import storagemod
 from storagemod.cli.bench import bench_command
+from storagemod.cli.compare import compare_command
 from storagemod.cli.compile import compile_command
 from storagemod.cli.demo import demo_command
 from storagemod.cli.doctor import doctor_command
@@ -70,6 +71,7 @@ def cli(context: click.Context) -> int:
 for _command in (
     demo_command,
     run_command,
+    compare_command,
     compile_command,
     inspect_command,
     state_command,

@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from storagemod.errors import StorageModError
+from storagemod.errors import ScenarioError, StorageModError
 from storagemod.linking import option_names
 from storagemod.pages import BACKENDS
+from storagemod.scenario import Scenario, load_scenario
+from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
 
 link_choice = click.Choice(option_names())
 
@@ -39,6 +41,23 @@ class NamedPath(click.Path):
         if value == "":
             self.fail("it is empty (a variable of the shell that is not set?)", param, ctx)
         return super().convert(value, param, ctx)
+
+
+def load_named_scenario(file: Path) -> Scenario:
+    """A scenario, by its file or else by the name that it comes with.
+
+    Raises:
+        ScenarioError: It cannot be read, or cannot be understood.
+    """
+    name = str(file)
+    try:
+        return load_scenario(file)
+    except ScenarioError as error:
+        if is_missing(error):
+            if name in scenario_names():
+                return load_scenario(scenario_path(name), label=name)
+            error.hint = did_you_mean(name, scenario_names())
+        raise
 
 
 def is_missing(error: StorageModError) -> bool:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import click
 
-from storagemod.cli.options import NamedPath, is_missing, link_choice, tracker_option
+from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, tracker_option
 from storagemod.cli.output import note, say, say_document, say_tree
 from storagemod.errors import ScenarioError
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
-from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, load_scenario, run_scenario
-from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
+from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, run_scenario
 from storagemod.world import World
 
 
@@ -84,15 +83,10 @@ def run_command(  # noqa: PLR0917 - click calls it by names
 
 
 def _load(file: Path) -> Scenario | None:
-    """A scenario, by its file or else by its name; ``None`` where what is wrong with it has been told."""
-    name = str(file)
+    """A scenario; ``None`` where what is wrong with it has been told."""
     try:
-        return load_scenario(file)
+        return load_named_scenario(file)
     except ScenarioError as error:
-        if is_missing(error):
-            if name in scenario_names():
-                return load_scenario(scenario_path(name), label=name)
-            error.hint = did_you_mean(name, scenario_names())
         note(f"error: {error}")
         return None
 

@@ -16,7 +16,9 @@ from storagemod.events import (
     LogEmitted,
     Observer,
     PagesTouched,
+    StorageChange,
     StorageGrown,
+    StorageHeldBack,
     StorageLoaded,
     StorageModuleInstantiated,
     StorageWritten,
@@ -278,7 +280,8 @@ class Transaction:
         settings = self.accounts[call.message.code_address].mapping or StorageMapping()
         storage = call.storage.mapped(call.rights, self._loaded(call) if StorageLoaded in self._wanted else None)
         if settings.option == "copied":
-            return CopiedMappings(call.memory, storage, settings.sync)
+            held_back = self._held_back(call) if StorageHeldBack in self._wanted else None
+            return CopiedMappings(call.memory, storage, settings.sync, held_back)
         return PagedMappings(
             call.memory,
             storage,
@@ -293,6 +296,13 @@ class Transaction:
             self._emit_wanted(StorageLoaded(call.call_id, call.address, DEFAULT_REGION, offset, length))
 
         return loaded
+
+    def _held_back(self, call: Call) -> Callable[[list[tuple[int, bytes, bytes]]], None]:
+        def held_back(changes: list[tuple[int, bytes, bytes]]) -> None:
+            told = tuple(StorageChange(DEFAULT_REGION, offset, old, new) for offset, old, new in changes)
+            self._emit_wanted(StorageHeldBack(call.call_id, call.address, told))
+
+        return held_back
 
     def _collect(self, call: Call) -> None:
         """Take in what a call wrote since it last was asked.

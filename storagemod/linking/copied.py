@@ -5,7 +5,7 @@ This is the seed's first proposal, its "naive implementation". When copies are b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from attrs import define
 
@@ -38,9 +38,18 @@ class CopiedMappings:
         storage: Its storage.
         sync: ``end``: what changed is copied back when the call ends. ``call``: before each call that it makes as well,
             and storage is copied in again after it. ``none``: at the end everything is copied back, changed or not.
+        held_back: Told, before each call that it makes, what it changed and does not copy back: the offset in storage,
+            the bytes that were copied in, and those that are in their place.
     """
 
-    def __init__(self, memory: CallMemory, storage: LinearStorage, sync: SyncPolicy) -> None:
+    def __init__(
+        self,
+        memory: CallMemory,
+        storage: LinearStorage,
+        sync: SyncPolicy,
+        held_back: Callable[[list[tuple[int, bytes, bytes]]], None] | None = None,
+    ) -> None:
+        self._held_back = held_back
         self._memory = memory
         self._storage = storage
         self._sync = sync
@@ -73,6 +82,8 @@ class CopiedMappings:
         """Copy back what changed, if that is the policy."""
         if self._sync is SyncPolicy.CALL:
             self._copy_back()
+        elif self._held_back is not None:
+            self._held_back(list(self._changes()))
 
     def resume(self) -> None:
         """Copy in what changed in storage, if that is the policy."""
@@ -90,6 +101,12 @@ class CopiedMappings:
                 self._storage.write(area.storage_offset, self._memory.read(area.memory_offset, area.length))
         else:
             self._copy_back()
+
+    def _changes(self) -> Iterator[tuple[int, bytes, bytes]]:
+        for area in self._areas:
+            now = self._memory.read(area.memory_offset, area.length)
+            for start, stop in differing_bytes(area.loaded, now):
+                yield area.storage_offset + start, area.loaded[start:stop], now[start:stop]
 
     def _copy_back(self) -> None:
         for area in self._areas:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+import time
+
+from attrs import field, frozen
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError
 from storagemod.limits import DEFAULT_GAS, Limits
@@ -14,7 +16,7 @@ from storagemod.scenario.schema import ContractSpec, Scenario, TransactionSpec
 from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.state import NO_ACCOUNT
-from storagemod.types import MAP_OPTIONS
+from storagemod.types import MAP_OPTIONS, StorageMapping, SyncPolicy
 from storagemod.world import Receipt, World
 
 
@@ -28,6 +30,7 @@ class TransactionResult:
         receipt: How it ended, or ``None`` where it could not start.
         refused: Why it could not start, where that was expected.
         differences: What is not as expected.
+        seconds: How long it took; not the same from run to run.
     """
 
     title: str
@@ -35,6 +38,7 @@ class TransactionResult:
     receipt: Receipt | None
     refused: StorageModError | None
     differences: tuple[Difference, ...]
+    seconds: float = field(eq=False)
 
     @property
     def ok(self) -> bool:
@@ -58,7 +62,12 @@ class ScenarioResult:
 
 
 def run_scenario(
-    scenario: Scenario, *, link: str | None = None, limits: Limits | None = None, world: World | None = None
+    scenario: Scenario,
+    *,
+    link: str | None = None,
+    sync: SyncPolicy = SyncPolicy.CALL,
+    limits: Limits | None = None,
+    world: World | None = None,
 ) -> ScenarioResult:
     """Run a scenario.
 
@@ -69,6 +78,7 @@ def run_scenario(
         scenario: What to run.
         link: The linking option for contracts that leave it open. Where one is named, a contract that does not and
             uses others is an error; by default such a contract is run as it is.
+        sync: When copies of storage are brought in line with it, under the option ``copied``.
         limits: The limits of the world, if it is to be a new one.
         world: Where to run it; by default a new world in memory.
 
@@ -80,7 +90,7 @@ def run_scenario(
     for name, account in scenario.accounts.items():
         if world.account(scenario.address(name)) == NO_ACCOUNT:
             world.fund(scenario.address(name), account.balance, name=name)
-    deployed = [name for name in scenario.contracts if _deploy(world, scenario, name, link)]
+    deployed = [name for name in scenario.contracts if _deploy(world, scenario, name, link, sync)]
     for name in deployed:
         for number, content in enumerate(scenario.contracts[name].storage):
             try:
@@ -91,7 +101,7 @@ def run_scenario(
     return ScenarioResult(scenario, link or DEFAULT_OPTION, results, world.state_root)
 
 
-def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> bool:
+def _deploy(world: World, scenario: Scenario, name: str, link: str | None, sync: SyncPolicy) -> bool:
     """Deploy a contract that does not stand yet; an error stands at the line of the key that it comes from."""
     spec = scenario.contracts[name]
     key = "wat" if spec.code is None else "code"
@@ -116,7 +126,7 @@ def _deploy(world: World, scenario: Scenario, name: str, link: str | None) -> bo
             links={link_name: scenario.address(target) for link_name, target in spec.links.items()},
             policy=spec.policy,
             name=name,
-            mapping=link if contract.maps_storage and link in MAP_OPTIONS else None,
+            mapping=StorageMapping(link, sync) if contract.maps_storage and link in MAP_OPTIONS else None,
             init=spec.init,
             args=spec.args,
         )
@@ -143,6 +153,7 @@ def _check_links(contract: Contract, spec: ContractSpec) -> None:
 def _transact(world: World, scenario: Scenario, number: int) -> TransactionResult:
     spec = scenario.transactions[number]
     receipt, refused = None, None
+    started = time.perf_counter()
     try:
         receipt = _send(world, scenario, spec)
     except StorageModError as error:
@@ -152,12 +163,14 @@ def _transact(world: World, scenario: Scenario, number: int) -> TransactionResul
                 f'transaction "{spec.title}": {error}', path=scenario.path, line=line, cause=error
             ) from error
         refused = error
+    seconds = time.perf_counter() - started
     return TransactionResult(
         title=spec.title,
         line=scenario.lines.line(("transactions", number)),
         receipt=receipt,
         refused=refused,
         differences=check_transaction(world, scenario, number, receipt, refused),
+        seconds=seconds,
     )
 
 

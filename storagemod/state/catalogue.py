@@ -254,7 +254,7 @@ class Catalogue:
         else:
             self._run(PUT_ACCOUNT, *account_row(address, new))
         if old.code and old.code != new.code:
-            sql = "DELETE FROM codes WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE code = ?1)"
+            sql = "DELETE FROM codes WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM accounts WHERE code = codes.hash)"
             self._run(sql, code_hash(old.code))
 
     def _put_region(self, region: RegionChange) -> None:

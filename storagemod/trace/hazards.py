@@ -13,7 +13,15 @@ from collections.abc import Iterator
 import attrs
 from attrs import define, field, frozen
 
-from storagemod.events import CallEnded, CallStarted, Event, StorageChange, StorageLoaded, StorageWritten
+from storagemod.events import (
+    CallEnded,
+    CallStarted,
+    Event,
+    StorageChange,
+    StorageHeldBack,
+    StorageLoaded,
+    StorageWritten,
+)
 from storagemod.types import Address, Outcome
 
 
@@ -21,7 +29,8 @@ class HazardKind(enum.StrEnum):
     """What happened."""
 
     STALE_READ = "stale read"
-    """A call went on with a copy of bytes that another call had changed meanwhile."""
+    """A call went on with a copy of bytes that another call had changed meanwhile, or copied in bytes that a call above
+    it had changed and not copied back."""
     LOST_UPDATE = "lost update"
     """A call copied bytes back over what another call had written since it had copied them in."""
     TORN_MAPPING = "torn mapping"
@@ -97,6 +106,8 @@ class _Call:
     checked: int = 0
     """The moment up to which stale reads are reported."""
     reentered_by: int | None = None
+    held_back: tuple[StorageChange, ...] = ()
+    """What it had changed in its copies, and not copied back, when it made the call that runs now."""
 
 
 class HazardDetector:
@@ -105,7 +116,7 @@ class HazardDetector:
     Costs the bytes that calls change, once more for each call of their contract that holds copies and is active.
     """
 
-    wants = frozenset({StorageLoaded})
+    wants = frozenset({StorageLoaded, StorageHeldBack})
 
     def __init__(self) -> None:
         self.hazards: list[Hazard] = []
@@ -121,11 +132,27 @@ class HazardDetector:
                 self._check_stale(self._calls[-1])
             self._calls.append(_Call(event.call_id, event.address, self._moment, len(self.hazards)))
         elif isinstance(event, StorageLoaded):
+            self._check_held_back(self._calls[-1], event)
             self._load(self._calls[-1], event)
+        elif isinstance(event, StorageHeldBack):
+            self._calls[-1].held_back = event.changes
         elif isinstance(event, StorageWritten):
             self._write(self._calls[-1], event)
         elif isinstance(event, CallEnded):
             self._end(self._calls.pop(), event)
+
+    def _check_held_back(self, call: _Call, event: StorageLoaded) -> None:
+        """Report what a call copies in that is not what a call above it has made of it."""
+        end = event.offset + event.length
+        for above in self._calls[:-1]:
+            if above.address != call.address:
+                continue
+            for change in above.held_back:
+                low, high = max(change.offset, event.offset), min(change.offset + len(change.old), end)
+                if change.region == event.region and low < high:
+                    cut = slice(low - change.offset, high - change.offset)
+                    missed = StorageChange(change.region, low, change.old[cut], change.new[cut])
+                    self._found(HazardKind.STALE_READ, call, missed, above.call_id)
 
     def _load(self, call: _Call, event: StorageLoaded) -> None:
         for area in call.areas:

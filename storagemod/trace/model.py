@@ -82,6 +82,12 @@ class Trace:
         """The top-level call."""
         return self.calls[0]
 
+    @property
+    def pages_touched(self) -> int:
+        """How many pages of 4 KiB were read or written, undone calls included; 0 where that was not recorded."""
+        steps = (step for record in self.calls for step in record.steps if isinstance(step, PagesTouched))
+        return sum(count for step in steps for _, count in step.runs)
+
     def __iter__(self) -> Iterator[CallRecord]:
         return iter(self.calls)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from storagemod.events import CallEnded, CallStarted, Event, PagesTouched, StorageLoaded
+from storagemod.events import CallEnded, CallStarted, Event, PagesTouched, StorageHeldBack, StorageLoaded
 from storagemod.trace.hazards import Hazard
 from storagemod.trace.model import CallRecord, Trace
 from storagemod.types import Address
@@ -43,7 +43,7 @@ class Recorder:
             record = self._records[event.call_id] = CallRecord(event, parent)
             if parent is not None:
                 parent.steps.append(record)
-        elif record is not None and not isinstance(event, StorageLoaded):
+        elif record is not None and not isinstance(event, StorageLoaded | StorageHeldBack):
             record.steps.append(event)
 
     def trace(self, labels: Mapping[Address, str], hazards: Sequence[Hazard] = ()) -> Trace:

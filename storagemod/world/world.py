@@ -97,7 +97,11 @@ class World:
         self._process = os.getpid()
         self._closed = False
         if not store.accounts and not read_only:
-            self._commit_account(DEFAULT_SENDER, Account(balance=DEFAULT_SENDER_BALANCE, name="sender"))
+            try:
+                self._commit_account(DEFAULT_SENDER, Account(balance=DEFAULT_SENDER_BALANCE, name="sender"))
+            except BaseException:
+                store.close()
+                raise
 
     def __enter__(self) -> Self:
         return self

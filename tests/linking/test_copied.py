@@ -259,19 +259,14 @@ def test_each_call_has_mappings_of_its_own(world: World) -> None:
         (Map(0, 2**32 - 1, 2**32 - 1), "storage_out_of_bounds", "bytes [0xffffffff, 0x1fffffffe)"),
     ],
 )
-@pytest.mark.parametrize("option", ["copied", "paged"])
-def test_a_range_that_leaves_memory_or_storage_traps_and_says_so(
-    option: str, mapping: Map, code: str, message: str
-) -> None:
+def test_a_range_that_leaves_memory_or_storage_fails_the_call(mapping: Map, code: str, message: str) -> None:
     world = World(limits=Limits(storage_pages_max=2))
-    deploy(world, StorageMapping(option, frame_bytes=8), address=A)
-    aligned = Map(mapping.memory & ~7, mapping.storage & ~7, mapping.length) if option == "paged" else mapping
-    receipt = run(world, A, aligned)
+    deploy(world, address=A)
+    receipt = run(world, A, mapping, gas=12_345)
     assert isinstance(receipt.error, TrapError)
     assert receipt.error.code == code
-    if option == "copied":
-        assert message in str(receipt.error)
-    assert receipt.gas_used == 100_000_000
+    assert message in str(receipt.error)
+    assert receipt.gas_used == 12_345
 
 
 def test_storage_beyond_its_length_is_read_as_zeros_and_stays_as_long_as_it_is(world: World) -> None:
@@ -399,7 +394,7 @@ def test_writes_of_calls_inside_one_another_come_back_from_the_innermost_outward
     results = run_ok(world, A, Map(0, 0, 4), Set(0, b"\x01"), Set(1, b"\x01"), Call(A, second), Get(0, 4))
     in_line = sync is SyncPolicy.CALL
     assert results == [
-        (Outcome.OK, [b"\x03\x01\x02\x03" if in_line else b"\x02\0\x02\0"]),
+        (Outcome.OK, [(Outcome.OK, []), b"\x03\x01\x02\x03" if in_line else b"\x02\0\x02\0"]),
         b"\x03\x01\x02\x03" if in_line else b"\x01\x01\0\0",
     ]
     others = b"\0\0" if sync is SyncPolicy.NONE else b"\x02\x03"
@@ -469,11 +464,12 @@ def test_code_of_another_contract_maps_the_storage_that_it_runs_on(world: World,
     ],
 )
 def test_code_that_maps_cannot_run_on_storage_that_is_not_the_hosts_to_map(world: World, caller: str) -> None:
+    callee = "".join(f"\\{byte:02x}" for byte in B)
     delegate = world.deploy(
         f"""(module {caller}
           (import "ethereum" "callDelegate" (func $call (param i64 i32 i32 i32) (result i32)))
           (memory $memory (export "memory") 1)
-          (data (memory $memory) (i32.const 0) "{"".join(f"\\{byte:02x}" for byte in B)}")
+          (data (memory $memory) (i32.const 0) "{callee}")
           (func (export "delegate") (result i32)
             (call $call (i64.const 1000000) (i32.const 0) (i32.const 0) (i32.const 0))))""",
         name="caller",

@@ -18,16 +18,25 @@ from attrs import Factory, frozen
 from storagemod import Contract, Limits, Receipt, Snapshot, World
 from storagemod.errors import ValidationError
 from storagemod.limits import GAS_MAX
+from storagemod.linking import SLOTS_REGION
+from storagemod.linking.slots import WASM_PAGES
 from storagemod.pages import BACKENDS, why_unavailable
 from storagemod.pages.protection import NoProtection
+from storagemod.scenario.contents import contents, preset
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, Script
+from storagemod.trace import HazardKind
 from storagemod.types import Address, ReentryPolicy
 
-from .reference import Account, Prediction, ReferenceWorld
+from . import linked
+from .linked import SLOT
+from .reference import PAGE, WASM_PAGE, Account, Prediction, ReferenceWorld
 
 LIMITS = Limits(call_depth_max=5, storage_pages_max=4)
 """Small, so that they are reached."""
+
+LIMITS_OF_KEYED = attrs.evolve(LIMITS, storage_pages_max=WASM_PAGES)
+"""Its table takes more than storage that is laid over it may."""
 
 PUPPETS = (Address(0xA), Address(0xB), Address(0xC))
 EMPTY = Address(0xE)
@@ -64,7 +73,7 @@ class Kind:
 
     def open(self, folder: str | None) -> World:
         """Make such a world, or open it anew where it is kept in a directory."""
-        arguments = {"limits": LIMITS, **self.world}
+        arguments = {"limits": LIMITS_OF_KEYED if self.option == "keyed" else LIMITS, **self.world}
         return World(folder, synchronous="normal", **arguments) if folder else World(**arguments)
 
 
@@ -79,7 +88,7 @@ def kind(option: str, tracker: str, *, durable: bool = False) -> Kind:
     return Kind(
         f"{tracker}, {option}{', durable' if durable else ''}",
         option,
-        {"tracker": tracker, "trace": option == "single"},
+        {"tracker": tracker, "trace": option == "single" or tracker == TRACKERS[0]},
         protected=BACKENDS[tracker].protect is not NoProtection,
         durable=durable,
     )
@@ -107,6 +116,38 @@ ALL_KINDS_WITH_SPARE: tuple[Kind, ...] = (
     *(durable_kind("regions", tracker) for tracker in TRACKERS),
 )
 """Those whose puppets have the region ``spare``."""
+
+_MODELS: dict[str, type[linked.SmallStorage]] = {
+    "keyed": linked.Keyed,
+    "copied, call": linked.CopiedAtCalls,
+    "copied, end": linked.CopiedAtEnds,
+    "copied, none": linked.CopiedWhole,
+    "paged": linked.Paged,
+}
+
+SMALL = tuple(_MODELS)
+"""The options, and policies, under which storage is 64 KiB and does not grow."""
+
+
+def small_kind(name: str, tracker: str, *, durable: bool = False) -> Kind:
+    """A kind of one of these. They all have traces, for the hazards."""
+    option, _, _ = name.partition(",")
+    plain = kind(option, tracker, durable=durable)
+    named = f"{tracker}, {name}{', durable' if durable else ''}"
+    return attrs.evolve(plain, name=named, world={"tracker": tracker}, model=_MODELS[name])
+
+
+ALL_SMALL_KINDS: tuple[Kind, ...] = (
+    *(small_kind(name, tracker) for tracker in TRACKERS for name in SMALL),
+    *(small_kind(name, TRACKERS[0], durable=True) for name in SMALL),
+)
+
+SMALL_KINDS: tuple[Kind, ...] = (
+    *(small_kind(name, TRACKERS[0]) for name in SMALL),
+    *(small_kind(name, TRACKERS[-1]) for name in ("keyed", "copied, none")),
+    small_kind("paged", TRACKERS[-1], durable=True),
+)
+"""Every one of them, and where it matters whether pages are protected, without that, too."""
 
 KINDS_WITH_SPARE: tuple[Kind, ...] = (kind("regions", TRACKERS[0]), durable_kind("regions", TRACKERS[-1]))
 
@@ -149,7 +190,7 @@ class SideBySide:
         }
         self._snapshots: list[tuple[list[defaultdict[Address, Account]], list[Snapshot]]] = []
         self._digests: dict[bytes, bytes] = {}
-        self._roots: dict[bytes, bytes] = {}
+        self._roots: dict[tuple[str, bytes], bytes] = {}
 
     @classmethod
     def with_puppets(
@@ -209,7 +250,8 @@ class SideBySide:
         for model in self.models.values():
             model.deploy(address, balance, policy)
         for kind, world in self.worlds.items():
-            world.deploy(_puppet(kind.option), address=address, balance=balance, policy=policy)
+            mapping = kind.model.mapping_at(address) if issubclass(kind.model, linked.SmallStorage) else None
+            world.deploy(_puppet(kind.option), address=address, balance=balance, policy=policy, mapping=mapping)
         self.compare_states()
 
     def fund(self, address: Address, balance: int) -> None:
@@ -223,7 +265,7 @@ class SideBySide:
         for model in self.models.values():
             model.load_storage(address, region, data, offset)
         for world in self.worlds.values():
-            world.load_storage(address, region, data, offset=offset)
+            preset(world, address, region, data, offset=offset)
         self.compare_states()
 
     def transact(
@@ -248,7 +290,9 @@ class SideBySide:
                 with pytest.raises(ValidationError, match="cannot pay"):
                     run(sender=sender, value=value)
             else:
-                compare_receipt(kind.name, predicted, run(sender=sender, value=value))
+                receipt = run(sender=sender, value=value)
+                compare_receipt(kind, predicted, receipt)
+                compare_hazards(kind, predicted, receipt)
         self.compare_states()
         return next(iter(predictions.values()))
 
@@ -280,37 +324,74 @@ class SideBySide:
         for kind, world in self.worlds.items():
             model = self.models[self._model_of[kind]]
             for address in {*model.accounts, *world.accounts()}:
-                compare_account(kind.name, model.accounts[address], world, address)
+                compare_account(kind, model.accounts[address], world, address)
             digest, root = digests[self._model_of[kind]], world.state_root
-            assert self._roots.setdefault(digest, root) == root, f"{kind.name}: equal states have two roots"
+            layout = "slots" if kind.option == "keyed" else "linear"
+            assert self._roots.setdefault((layout, digest), root) == root, f"{kind.name}: equal states have two roots"
             assert self._digests.setdefault(root, digest) == digest, f"{kind.name}: two states have one root"
 
 
-def compare_receipt(kind: str, predicted: Prediction, receipt: Receipt) -> None:
+def compare_receipt(where: Kind, predicted: Prediction, receipt: Receipt) -> None:
     """Check one receipt, the parts that tell most first."""
+    kind = where.name
     assert receipt.outcome is predicted.outcome, f"{kind}: outcome, {receipt.error}"
     assert receipt.output == predicted.output, f"{kind}: output"
     logs = tuple((log.address, log.topics, log.data) for log in receipt.logs)
     assert logs == predicted.logs, f"{kind}: logs"
     changes = {address: tuple(map(attrs.astuple, runs)) for address, runs in receipt.changes.items()}
-    assert changes == predicted.changes, f"{kind}: changes"
+    if where.option == "keyed":  # where bytes of its table change is its own affair
+        assert changes.keys() == predicted.changes.keys(), f"{kind}: changes"
+        assert {region for runs in changes.values() for region, *_ in runs} <= {SLOTS_REGION}, f"{kind}: changes"
+    else:
+        assert changes == predicted.changes, f"{kind}: changes"
     assert receipt.ok is (receipt.error is None), f"{kind}: error"
 
 
-def compare_account(kind: str, expected: Account, world: World, address: Address) -> None:
+def compare_hazards(kind: Kind, predicted: Prediction, receipt: Receipt) -> None:
+    """Check that there is an explanation of what went wrong, and none where nothing can go wrong."""
+    if receipt.trace is not None:
+        found = {hazard.kind for hazard in receipt.trace.hazards} - {HazardKind.WRITE_AFTER_CALL}
+        if not issubclass(kind.model, linked.Stale):
+            assert not found, f"{kind.name}: hazards"
+        assert found or not predicted.astray, f"{kind.name}: hazards"
+
+
+def compare_account(kind: Kind, expected: Account, world: World, address: Address) -> None:
     """Check one account and its storage."""
     account = world.account(address)
-    where = f"{kind}: {address}"
+    where = f"{kind.name}: {address}"
     assert account.nonce == expected.nonce, f"{where}: nonce"
     assert account.balance == expected.balance, f"{where}: balance"
     assert bool(account.code) is bool(expected.regions), f"{where}: code"
     if account.code:
-        storage = world.storage(address)
+        storage = contents(world, address)
+        if kind.option == "keyed":
+            assert {*storage} == {SLOTS_REGION, *expected.regions}, f"{where}: regions"
+            compare_slots(where, expected, world, address)
+            return
         used = {name for name, view in storage.items() if view.pages or name in expected.regions}
         assert used == {*expected.regions}, f"{where}: regions"
         for name, region in expected.regions.items():
             assert storage[name].pages == region.pages, f"{where}: length of {name}"
             assert storage[name][:] == bytes(region.memory), f"{where}: bytes of {name}"
+
+
+def compare_slots(where: str, expected: Account, world: World, address: Address) -> None:
+    """Check keyed storage: that it has these entries and no others, and that they read as linear storage."""
+    memory = bytes(expected.regions["memory"].memory)
+    slots = {
+        at: memory[at : at + SLOT]
+        for page in range(0, WASM_PAGE, PAGE)
+        if memory[page : page + PAGE].strip(b"\0")
+        for at in range(page, page + PAGE, SLOT)
+        if memory[at : at + SLOT] != bytes(SLOT)
+    }
+    keys = {(at // SLOT).to_bytes(SLOT, "big"): slot for at, slot in slots.items()}
+    assert dict(world.slots(address)) == keys, f"{where}: bytes of slots"
+    view = contents(world, address)["memory"]
+    assert view.pages == 1, f"{where}: length of memory"
+    for at, slot in slots.items():
+        assert view[at : at + SLOT] == slot, f"{where}: bytes of memory"
 
 
 def with_gas(script: Script, gas: int = GAS_MAX) -> Script:

@@ -12,8 +12,8 @@ from storagemod.scenario.puppet import Script
 from storagemod.types import Address, ReentryPolicy
 
 from . import strategies
-from .agreement import KINDS, KINDS_WITH_SPARE, LATE, PUPPET_BALANCE, PUPPETS, Kind, SideBySide
-from .reference import BALANCE_MAX, ReferenceWorld
+from .agreement import KINDS, KINDS_WITH_SPARE, LATE, PUPPET_BALANCE, PUPPETS, SMALL_KINDS, Kind, SideBySide
+from .reference import BALANCE_MAX, WASM_PAGE, ReferenceWorld
 
 SNAPSHOTS_MAX = 3
 """Open at once."""
@@ -46,6 +46,7 @@ class Histories(RuleBasedStateMachine):
 
     kinds: ClassVar[tuple[Kind, ...]] = KINDS
     spare: ClassVar[bool] = False
+    small: ClassVar[bool] = False
     model: ClassVar[type[ReferenceWorld] | None] = None
     both: SideBySide
 
@@ -77,8 +78,10 @@ class Histories(RuleBasedStateMachine):
 
     @rule(address=st.sampled_from([*PUPPETS, LATE]), loaded=strategies.loads, second=st.booleans())
     def load_storage(self, address: Address, loaded: tuple[int, bytes], second: bool) -> None:
+        offset, data = loaded
+        if self.small and offset + len(data) > WASM_PAGE:
+            return
         if self.both.model.accounts[address].regions:
-            offset, data = loaded
             self.both.load_storage(address, "spare" if self.spare and second else "memory", data, offset)
 
     @precondition(lambda self: self.both.open_snapshots < SNAPSHOTS_MAX)
@@ -101,7 +104,7 @@ class Histories(RuleBasedStateMachine):
             self.both.close()
 
     def _script(self, data: st.DataObject) -> Script:
-        return data.draw(strategies.scripts(spare=self.spare), label="script")
+        return data.draw(strategies.scripts(spare=self.spare, small=self.small), label="script")
 
 
 class HistoriesWithSpare(Histories):
@@ -109,6 +112,13 @@ class HistoriesWithSpare(Histories):
 
     kinds = KINDS_WITH_SPARE
     spare = True
+
+
+class HistoriesOfSmallStorage(Histories):
+    """The same under the options whose preludes offer 64 KiB. Few places of it are used, so that copies meet."""
+
+    kinds = SMALL_KINDS
+    small = True
 
 
 def run(histories: type[Histories], settings: settings = ORDINARY) -> None:

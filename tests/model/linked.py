@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import attrs
+
 from storagemod.scenario import puppet
-from storagemod.scenario.puppet import Operation
+from storagemod.scenario.puppet import Operation, Script
 from storagemod.types import Address, StorageMapping, SyncPolicy
 
-from .reference import PAGE, WASM_PAGE, WRITES, Call, Failed, ReferenceWorld, Region
+from .reference import PAGE, WASM_PAGE, WRITES, Call, Failed, Prediction, ReferenceWorld, Region, append, i32
 
 SLOT = 32
 
@@ -23,19 +25,20 @@ class SmallStorage(ReferenceWorld):
     mapping: ClassVar[StorageMapping | None] = None
     """How puppets are deployed that map storage."""
 
+    def _storage(self, call: Call) -> bytes:
+        return bytes(self.accounts[call.address].regions["memory"].memory[:WASM_PAGE])
+
     @classmethod
     def mapping_at(cls, address: Address) -> StorageMapping | None:  # noqa: ARG003 - it is the same for all
         """How the puppet at an address maps storage, whatever storage its code runs on."""
         return cls.mapping
 
-    def _grow(self, memory: bytearray, pages: int) -> int:  # noqa: ARG002 - it is as long as it will ever be
-        return -1 if pages else 1
-
     def _access(self, call: Call, operation: Operation) -> None:
         match operation:
-            case puppet.Size() | puppet.Grow():
-                pages = 0 if isinstance(operation, puppet.Size) else operation.pages
-                call.output += self._grow(bytearray(), pages).to_bytes(4, "little", signed=True)
+            case puppet.Size():
+                append(call, i32(1))
+            case puppet.Grow(pages):
+                append(call, i32(-1 if pages else 1))
             case _:
                 super()._access(call, operation)
 
@@ -58,6 +61,35 @@ class Keyed(SmallStorage):
         return accessed
 
 
+class Shared(SmallStorage):
+    """What copies that grow stale are measured by: calls share 64 KiB of storage, as under ``single``.
+
+    What static calls may do is judged as it is with copies: by what is left of it when they end well (6).
+
+    Attributes:
+        measured: The model of copies that is measured.
+    """
+
+    measured: Stale
+
+    def _begin_interval(self, call: Call) -> None:
+        super()._begin_interval(call)
+        if not call.copied:
+            call.copied = self._storage(call)
+
+    def _end_interval(self, call: Call) -> None:
+        """What a call did is looked at when it ends."""
+
+    def _region(self, call: Call, operation: Operation) -> Region:
+        region = super()._region(call, operation)
+        call.copy = region.memory
+        return region
+
+    def _finish(self, call: Call) -> None:
+        if call.static and (self._storage(call) != call.copied or self.measured.forbids_end(call)):
+            raise Failed
+
+
 class Mapped(SmallStorage):
     """Storage is copied into the working memory of each call that uses it, when it does so first.
 
@@ -78,9 +110,6 @@ class Mapped(SmallStorage):
         if call.copy is not None:
             self._write_back(call, call.copy)
 
-    def _storage(self, call: Call) -> bytes:
-        return bytes(self.accounts[call.address].regions["memory"].memory[:WASM_PAGE])
-
     def _write_back(self, call: Call, copy: bytearray) -> None:
         """Bring what changed from the copy to storage."""
         for page in range(0, WASM_PAGE, PAGE):
@@ -96,14 +125,39 @@ class Mapped(SmallStorage):
                 memory[at] = copy[at]
 
 
-class CopiedAtEnds(Mapped):
-    """``copied`` with the policy ``end``: what changed is written when a call ends well. Copies grow stale (3)."""
+class Stale(Mapped):
+    """Copies are not brought in line at calls (3)."""
+
+    def transact(
+        self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
+    ) -> Prediction:
+        shared = Shared(
+            self.sender,
+            0,
+            call_depth_max=self.call_depth_max,
+            storage_pages_max=self.storage_pages_max,
+            spare=self.spare,
+            protected=False,
+        )
+        shared.measured = self
+        shared.accounts = self.copy_accounts()
+        right = shared.transact(to, script, sender=sender, value=value, commit=commit)
+        prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
+        return attrs.evolve(prediction, astray=prediction != right or self.accounts != shared.accounts)
+
+    def forbids_end(self, call: Call) -> bool:  # noqa: ARG002 - it is for ``CopiedWhole`` to say
+        """Whether a call may not end well, even if it changed nothing."""
+        return False
+
+
+class CopiedAtEnds(Stale):
+    """``copied`` with the policy ``end``: what changed is written when a call ends well."""
 
     mapping = StorageMapping("copied", SyncPolicy.END)
 
 
-class CopiedWhole(Mapped):
-    """``copied`` with the policy ``none``: when a call ends well, everything is written, changed or not (3).
+class CopiedWhole(Stale):
+    """``copied`` with the policy ``none``: when a call ends well, everything is written, changed or not.
 
     So a static call that used storage at all fails where writes are stopped, and where they are found by what they
     changed, only if it changed its copy.
@@ -111,8 +165,11 @@ class CopiedWhole(Mapped):
 
     mapping = StorageMapping("copied", SyncPolicy.NONE)
 
+    def forbids_end(self, call: Call) -> bool:
+        return call.static and call.copy is not None and self.protected
+
     def _write_back(self, call: Call, copy: bytearray) -> None:
-        if call.static and self.protected:
+        if self.forbids_end(call):
             raise Failed
         self.accounts[call.address].regions["memory"].memory[:WASM_PAGE] = copy
 

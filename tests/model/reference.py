@@ -117,6 +117,8 @@ class Prediction:
     output: bytes
     logs: tuple[Log, ...] = ()
     changes: dict[Address, tuple[Change, ...]] = Factory(dict)
+    astray: bool = False
+    """Whether storage that calls share would have made a difference."""
 
 
 class ReferenceWorld:
@@ -315,15 +317,15 @@ class ReferenceWorld:
             case puppet.Burn():
                 pass
             case puppet.MemoryLoad(offset):
-                _append(call, call.own_memory[offset : offset + 8])
+                append(call, call.own_memory[offset : offset + 8])
             case puppet.MemoryStore(offset, value):
                 call.own_memory[offset : offset + 8] = _i64(value)
             case puppet.Caller():
-                _append(call, call.caller)
+                append(call, call.caller)
             case puppet.OwnAddress():
-                _append(call, call.address)
+                append(call, call.address)
             case puppet.CallValue():
-                _append(call, call.value.to_bytes(16, "little"))
+                append(call, call.value.to_bytes(16, "little"))
             case puppet.Call():
                 self._call_out(call, operation)
             case puppet.EmitLog(data, topics):
@@ -338,7 +340,7 @@ class ReferenceWorld:
         memory = self._region(call, operation).memory
         match operation:
             case puppet.Load(offset) | puppet.SpareLoad(offset):
-                _append(call, memory[self._bytes(call, operation, offset, 8)])
+                append(call, memory[self._bytes(call, operation, offset, 8)])
             case puppet.Store(offset, value) | puppet.SpareStore(offset, value):
                 memory[self._bytes(call, operation, offset, 8)] = _i64(value)
             case puppet.Store8(offset, value):
@@ -346,11 +348,11 @@ class ReferenceWorld:
             case puppet.CopyIn(offset, data):
                 memory[self._bytes(call, operation, offset, len(data))] = data
             case puppet.CopyOut(offset, length):
-                _append(call, memory[self._bytes(call, operation, offset, length)])
+                append(call, memory[self._bytes(call, operation, offset, length)])
             case puppet.Size() | puppet.SpareSize():
-                _append(call, _i32(len(memory) // WASM_PAGE))
+                append(call, i32(len(memory) // WASM_PAGE))
             case puppet.Grow(pages) | puppet.SpareGrow(pages):
-                _append(call, _i32(self._grow(memory, pages)))
+                append(call, i32(self._grow(memory, pages)))
             case _:
                 raise NotImplementedError(f"the model does not know {operation!r}")
 
@@ -401,7 +403,7 @@ class ReferenceWorld:
         outcome, output = self._call(callee)
         self._begin_interval(call)
         self._resume(call)
-        _append(call, _i32(outcome) + _i32(len(output)) + output)
+        append(call, i32(outcome) + i32(len(output)) + output)
 
 
 def _operations(script: Script | bytes) -> tuple[Operation, ...]:
@@ -416,13 +418,13 @@ def region_name(operation: Operation) -> str:
     return "spare" if isinstance(operation, _ON_SPARE) else "memory"
 
 
-def _append(call: Call, data: bytes | bytearray) -> None:
+def append(call: Call, data: bytes | bytearray) -> None:
     if len(call.output) + len(data) > OUTPUT_MAX:
         raise Failed
     call.output += data
 
 
-def _i32(value: int) -> bytes:
+def i32(value: int) -> bytes:
     return value.to_bytes(4, "little", signed=True)
 
 

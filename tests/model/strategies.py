@@ -95,6 +95,26 @@ _own_offsets = st.sampled_from([0, 0, 0, 4, 1_016])
 _topics = st.lists(st.sampled_from([bytes(32), b"\xff" * 32, bytes(range(32))]), max_size=4).map(tuple)
 
 
+_small_offsets = _weighted(
+    (12, st.sampled_from([0, 0, 0, 1, 4, 8, 28, 32])),
+    (4, _inside),
+    (1, st.sampled_from([WASM_PAGE - 7, WASM_PAGE, WASM_PAGE + 4_096, 2**32 - 8])),
+)
+"""Few, so that calls hit upon each other's copies."""
+
+_short_data = st.sampled_from([b"x", b"", b"\0", bytes(8), bytes(range(16)), b"\xff" * 40])
+"""The prelude of keyed storage makes three calls of the host for a byte."""
+
+_small_operations: st.SearchStrategy[Operation] = _weighted(
+    (5, st.builds(Store, _small_offsets, integers)),
+    (2, st.builds(Store8, _small_offsets, st.sampled_from([1, 0, 255]))),
+    (2, st.builds(CopyIn, _small_offsets, _short_data)),
+    (3, st.builds(Load, _small_offsets)),
+    (1, st.builds(CopyOut, _small_offsets, st.sampled_from([1, 0, 8, 17, 100]))),
+    (1, st.sampled_from([Size(), Grow(0), Grow(1), Grow(2**32 - 1), SpareLoad(0), SpareSize()])),
+)
+
+
 def _storage_operations(offsets: st.SearchStrategy[int]) -> st.SearchStrategy[Operation]:
     return _weighted(
         (4, st.builds(Store, offsets, integers)),
@@ -189,8 +209,10 @@ def _undone_growth(*growths: Operation) -> Call:
 
 
 @functools.cache
-def scripts(*, spare: bool = False) -> st.SearchStrategy[Script]:
-    """Scripts for a top-level call; those with ``spare`` use the second region too."""
+def scripts(*, spare: bool = False, small: bool = False) -> st.SearchStrategy[Script]:
+    """Scripts for a top-level call; those with ``spare`` use the second region too, ``small`` ones only 64 KiB."""
+    if small:
+        return _trees(_weighted((6, _small_operations), (1, _other_operations)))
 
     def trees(offsets: st.SearchStrategy[int]) -> st.SearchStrategy[Script]:
         extra = [(4, _spare_operations)] if spare else []

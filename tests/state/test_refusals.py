@@ -298,6 +298,7 @@ def test_a_name_that_cannot_be_kept(home: Path) -> None:
 
 AS_SOMEBODY_ELSE = """
 import os, sys
+import urllib.parse  # pathlib imports it late, when somebody else may not
 from pathlib import Path
 from storagemod.errors import StateError
 from storagemod.state import SqlitePageStore, verify

@@ -1,0 +1,181 @@
+"""One scenario under every linking option and sync policy, side by side."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from storagemod.errors import ScenarioError, ValidationError
+from storagemod.execution import Costs
+from storagemod.linking.layout import DEFAULT_REGION
+from storagemod.linking.options import option_names
+from storagemod.scenario.contents import contents
+from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
+from storagemod.scenario.schema import Scenario
+from storagemod.trace import HazardKind
+from storagemod.types import WASM_PAGE_BYTES, SyncPolicy
+from storagemod.world import World
+
+_ROUNDS = 3
+
+
+@frozen
+class Variant:
+    """A linking option and, where copies of storage are made, when they are brought in line with it."""
+
+    link: str
+    sync: SyncPolicy | None = None
+
+    def __str__(self) -> str:
+        return self.link if self.sync is None else f"{self.link}, {self.sync}"
+
+
+@frozen
+class Compared:
+    """What came of a scenario under one variant.
+
+    Attributes:
+        variant: Which.
+        result: How it ended.
+        costs: What all of its transactions made the host do.
+        pages_touched: Pages of 4 KiB that were read or written, or ``None`` where the write tracker cannot know.
+        hazards: How many of each kind were found, those of undone calls too: they may be why these failed.
+        seconds: How long its transactions took, the median of some rounds.
+        differences: What is other than under the first variant, in words; nothing for the first itself.
+    """
+
+    variant: Variant
+    result: ScenarioResult
+    costs: Costs
+    pages_touched: int | None
+    hazards: Mapping[HazardKind, int]
+    seconds: float
+    differences: tuple[str, ...]
+
+    @property
+    def gas(self) -> int:
+        """Gas of all transactions."""
+        return sum(each.receipt.gas_used for each in self.result.transactions if each.receipt is not None)
+
+
+@frozen
+class Comparison:
+    """A scenario under several variants; the first is what the others are compared with.
+
+    Attributes:
+        scenario: What was run.
+        compared: The variants under which it can run.
+        refused: Why it cannot run under the others.
+    """
+
+    scenario: Scenario
+    compared: tuple[Compared, ...]
+    refused: Mapping[Variant, str]
+
+
+def variants(links: Sequence[str] = (), syncs: Sequence[SyncPolicy] = ()) -> list[Variant]:
+    """The variants of these options and policies; of all there are, where none are named."""
+    found = []
+    for link in links or option_names():
+        found += [Variant(link, sync) for sync in syncs or SyncPolicy] if link == "copied" else [Variant(link)]
+    return found
+
+
+def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: str | None = None) -> Comparison:
+    """Run a scenario under each variant, several times in turns, and say what differs.
+
+    Raises:
+        ScenarioError: It can run under none of them.
+    """
+    refused: dict[Variant, str] = {}
+    runs: dict[Variant, list[tuple[ScenarioResult, World]]] = {}
+    for _ in range(_ROUNDS):
+        for variant in wanted:
+            if variant in refused:
+                continue
+            world = World(trace="pages", tracker=tracker)
+            try:
+                result = run_scenario(scenario, link=variant.link, sync=variant.sync or SyncPolicy.CALL, world=world)
+            except ScenarioError as error:
+                if not isinstance(error.cause, ValidationError):  # not a matter of the variant
+                    raise
+                refused[variant] = str(error)
+                continue
+            runs.setdefault(variant, []).append((result, world))
+    if not runs:
+        raise ScenarioError(next(iter(refused.values()), "no linking option is named"))
+    first = next(iter(runs.values()))[0]
+    return Comparison(
+        scenario, tuple(_compared(scenario, variant, rounds, first) for variant, rounds in runs.items()), refused
+    )
+
+
+def _compared(
+    scenario: Scenario,
+    variant: Variant,
+    rounds: Sequence[tuple[ScenarioResult, World]],
+    first: tuple[ScenarioResult, World],
+) -> Compared:
+    result, world = rounds[0]
+    receipts = [each.receipt for each in result.transactions if each.receipt is not None]
+    traces = [receipt.trace for receipt in receipts if receipt.trace is not None]
+    touched = [trace.pages_touched for trace in traces]
+    differences = () if rounds[0] is first else tuple(_differences(scenario, (result, world), first))
+    return Compared(
+        variant=variant,
+        result=result,
+        costs=Costs(
+            instances=sum(receipt.costs.instances for receipt in receipts),
+            host_calls=sum(receipt.costs.host_calls for receipt in receipts),
+            bytes_copied=sum(receipt.costs.bytes_copied for receipt in receipts),
+            pages_written=sum(receipt.costs.pages_written for receipt in receipts),
+        ),
+        pages_touched=sum(touched) if any(touched) else None,
+        hazards=Counter(hazard.kind for trace in traces for hazard in trace.hazards),
+        seconds=statistics.median(sum(each.seconds for each in run.transactions) for run, _ in rounds),
+        differences=differences,
+    )
+
+
+def _differences(
+    scenario: Scenario, ours: tuple[ScenarioResult, World], first: tuple[ScenarioResult, World]
+) -> Iterator[str]:
+    """What is other than under the first variant, in words."""
+    (result, world), (first_result, first_world) = ours, first
+    for here, there in zip(result.transactions, first_result.transactions, strict=True):
+        if _ending(here) != _ending(there):
+            yield f'"{here.title}" {_ending(here)}; under {first_result.link} it {_ending(there)}'
+    for name in scenario.contracts:
+        address = scenario.address(name)
+        storage, first_storage = contents(world, address), contents(first_world, address)
+        if DEFAULT_REGION not in storage or DEFAULT_REGION not in first_storage:
+            continue
+        regions = storage[DEFAULT_REGION], first_storage[DEFAULT_REGION]
+        length = max(region.pages for region in regions) * WASM_PAGE_BYTES
+        found, wanted = (region[0:length].ljust(length, b"\0") for region in regions)
+        if found != wanted:
+            at = next(at for at in range(0, length, 8) if found[at : at + 8] != wanted[at : at + 8])
+            numbers = [int.from_bytes(data[at : at + 8], "little", signed=True) for data in (found, wanted)]
+            yield (
+                f"{name} {DEFAULT_REGION}[{at:#x}] is {numbers[0]} at the end; "
+                f"under {first_result.link} it is {numbers[1]}"
+            )
+        if world.account(address).balance != first_world.account(address).balance:
+            balances = world.account(address).balance, first_world.account(address).balance
+            yield f"{name} has a balance of {balances[0]:,} at the end; under {first_result.link} of {balances[1]:,}"
+
+
+def _ending(transaction: TransactionResult) -> str:
+    """How a transaction ended, in words that do not depend on gas or on the linking option."""
+    receipt = transaction.receipt
+    if receipt is None:
+        return "was refused"
+    if not receipt.ok:
+        return f"ended {receipt.outcome.name.lower()} ({type(receipt.error).__name__})"
+    gave = [] if receipt.value is None else [str(receipt.value)]
+    gave += [f"0x{receipt.output.hex()}"] if receipt.output else []
+    logs = f" and {len(receipt.logs)} logs" if receipt.logs else ""
+    return f"gave {' '.join(gave) or 'nothing'}{logs}"
