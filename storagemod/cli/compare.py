@@ -24,10 +24,13 @@ _HEADERS = (
     "gas",
     "host calls",
     "bytes copied",
-    "pages",
-    "written",
     "instances",
+    "written",
+    "touched",
 )
+COLUMNS_ALIKE = len(_HEADERS) - 1
+"""How many columns are the same on every machine: which pages were touched is not known everywhere."""
+
 _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPING)
 
 
@@ -52,7 +55,7 @@ def compare_command(  # noqa: PLR0917 - click calls it by names
 
     Shown are the transactions that end as the scenario expects, whether results or storage differ from those under the
     first option, hazards (stale reads, lost updates and torn mappings; in brackets writes after calls), gas, calls of
-    the host, bytes that it copied, pages of 4 KiB touched and written, instances made, and the time as a ratio to the
+    the host, bytes that it copied, instances made, pages of 4 KiB written and touched, and the time as a ratio to the
     quickest. What differs is told below in words.
 
     The exit status is 0 whatever differs: under some options things go wrong on purpose.
@@ -62,7 +65,7 @@ def compare_command(  # noqa: PLR0917 - click calls it by names
     if form == "json":
         say_document(document("compare", _to_json(comparison, timed=not no_time)))
         return 0
-    headers, rows = _table(comparison, timed=not no_time)
+    headers, rows = comparison_table(comparison, timed=not no_time)
     if form == "markdown":
         text = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
         for row in (headers, ["---"] * len(headers), *text):
@@ -70,11 +73,12 @@ def compare_command(  # noqa: PLR0917 - click calls it by names
     else:
         say(f"{scenario.path}: {scenario.name}", "bold")
         say(render_table(headers, rows))
-    _print_words(comparison)
+    say_differences(comparison)
     return 0
 
 
-def _table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
+def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
+    """Headers and rows, one for each variant; the first ``COLUMNS_ALIKE`` columns are alike everywhere."""
     quickest = min(each.seconds for each in comparison.compared)
     headers, rows = list(_HEADERS), [_row(each) for each in comparison.compared]
     if timed:
@@ -96,13 +100,14 @@ def _row(compared: Compared) -> list[str | int]:
         compared.gas,
         costs.host_calls,
         costs.bytes_copied,
-        NOTHING if compared.pages_touched is None else compared.pages_touched,
-        costs.pages_written,
         costs.instances,
+        costs.pages_written,
+        NOTHING if compared.pages_touched is None else compared.pages_touched,
     ]
 
 
-def _print_words(comparison: Comparison) -> None:
+def say_differences(comparison: Comparison) -> None:
+    """Print, in words, what differs, and why a variant could not run."""
     for compared in comparison.compared:
         if compared.differences:
             say()

@@ -9,12 +9,15 @@ from collections.abc import Sequence
 
 import click
 
+from storagemod.cli.compare import COLUMNS_ALIKE, comparison_table, say_differences
 from storagemod.cli.options import link_choice
 from storagemod.cli.output import say, say_tree
 from storagemod.cli.stories import STORIES, Ending, Story, trace_of
 from storagemod.linking import OPTIONS, Contract, storage_module_wat
 from storagemod.report import render_table
-from storagemod.scenario.fixtures import fixture
+from storagemod.scenario import load_scenario
+from storagemod.scenario.compare import compare_scenario, variants
+from storagemod.scenario.fixtures import fixture, scenario_path
 
 WIDTH = 100
 LINES_SHOWN = 4  # of the storage module, which is long under `methods`
@@ -39,9 +42,21 @@ _WHAT_THE_TABLE_SAYS = (
     "is calls of the host there, which the gas shows. `copied` and `paged` look up where in memory storage is; among "
     "the others the gas is the same, because these contracts reach storage through small functions of one length."
 )
+_COMPARED = "bank/robbed"
+_WHAT_IS_COMPARED = (
+    "The bank with a fault as a scenario file, whose transactions say what is to come of them. Under `copied` each "
+    "call has copies of storage, and a policy says when they are brought in line with it: at each call, at a call's "
+    "end (`end`), or then with everything, changed or not (`none`)."
+)
+_WHAT_DIFFERS = (
+    "With copies that are brought in line too late, calls acted on bytes that were not true any more, and wrote them "
+    "over those that were: the hazards, which every option that keeps one storage is free of. In brackets are writes "
+    "after a call during which a contract was re-entered: the bank's own fault, under every option."
+)
 _WHAT_NEXT = """\
 What next
   storagemod run bank/robbed -vvvv   the first story again, as a scenario file
+  storagemod compare FILE.toml       any scenario, side by side
   storagemod inspect bank/bank       a contract's imports and its storage module
   storagemod compile FILE.wat        whether a contract of yours is one
   storagemod run FILE.toml           whether it does what you expect"""
@@ -73,6 +88,7 @@ def demo_command(link: str | None) -> int:
     say()
     if link is None:
         _tell(_WHAT_THE_TABLE_SAYS)
+        _compare()
     say(_WHAT_NEXT)
     return 0
 
@@ -93,6 +109,18 @@ def _show(number: int, story: Story, ending: Ending) -> None:
     say_tree(trace_of(ending.receipt), verbosity=4, indent="  ", names=story.names)
     say()
     _tell(ending.told)
+
+
+def _compare() -> None:
+    """The first story once more, under every option and sync policy, with what it costs and what goes wrong."""
+    say("The first story, side by side\n", "bold")
+    _tell(_WHAT_IS_COMPARED)
+    comparison = compare_scenario(load_scenario(scenario_path(_COMPARED), label=_COMPARED), variants())
+    headers, rows = comparison_table(comparison, timed=False)
+    say(render_table(headers[:COLUMNS_ALIKE], [row[:COLUMNS_ALIKE] for row in rows]))
+    say_differences(comparison)
+    say()
+    _tell(_WHAT_DIFFERS)
 
 
 def _code(lines: Sequence[str]) -> None:

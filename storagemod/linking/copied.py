@@ -63,7 +63,7 @@ class CopiedMappings:
         """
         if not length:
             return
-        check_range(self._storage, storage_offset, length)
+        check_range(self._memory, memory_offset, self._storage, storage_offset, length)
         for area in self._areas:
             for where, ours, others in (
                 ("memory", memory_offset, area.memory_offset),

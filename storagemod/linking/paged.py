@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from attrs import define, field, frozen
 
+from storagemod.errors import LimitError
 from storagemod.host import CallMemory
-from storagemod.linking.storage_map import LinearStorage, StorageMapOption, check_memory, check_range, refuse_mapping
+from storagemod.linking.storage_map import LinearStorage, StorageMapOption, check_range, refuse_mapping
 from storagemod.types import Address
+
+PAGES_MAX = 65_536
+"""Pages in the page table of one call: 256 MiB of frames of 4 KiB. Small frames must not make a table without end."""
 
 
 class Paged(StorageMapOption):
@@ -23,11 +27,15 @@ class Paged(StorageMapOption):
 
 @frozen
 class FrameKey:
-    """Which frame: the contract that it belongs to, its region, and its place there, counted in frames."""
+    """Which frame: the contract that it belongs to, its region, and its place there, counted in frames of its length.
+
+    The length is part of it, because code that runs on the storage of another contract brings its own.
+    """
 
     address: Address
     region: str
     index: int
+    frame_bytes: int
 
 
 @define
@@ -35,7 +43,7 @@ class Frame:
     """What the frame table says of a frame besides its bytes."""
 
     dirty: bool = False
-    """Whether a call that was not undone at once wrote it."""
+    """Whether a call wrote it, be it one that was undone since."""
 
 
 @define
@@ -86,6 +94,7 @@ class PagedMappings:
         self._frame_bytes = frame_bytes
         self._exclusive = exclusive
         self._pages: dict[int, _Page] = {}
+        self._first_pages: dict[FrameKey, int] = {}
 
     @property
     def pages(self) -> dict[int, FrameKey]:
@@ -98,16 +107,18 @@ class PagedMappings:
         Raises:
             TrapError: A page fault: an offset is not that of a page or frame, or outside. Or a page stands for another
                 frame already, or, where frames are exclusive, a frame stands in another page.
+            LimitError: The page table would be too long.
         """
+        if not length:
+            return
         size = self._frame_bytes
         for what, offset in (("memory", memory_offset), ("storage", storage_offset)):
             if offset % size:
                 raise refuse_mapping(f"page fault: byte {offset:#x} of {what} is not where a page of {size:,} begins")
         count = -(-length // size)
-        check_range(self._storage, storage_offset, count * size)
-        check_memory(self._memory, memory_offset, count * size)
+        check_range(self._memory, memory_offset, self._storage, storage_offset, count * size, what="page fault: ")
         for step in range(count):
-            self._map_page(memory_offset // size + step, FrameKey(*self._owner, storage_offset // size + step))
+            self._map_page(memory_offset // size + step, FrameKey(*self._owner, storage_offset // size + step, size))
 
     def _map_page(self, number: int, key: FrameKey) -> None:
         standing = self._pages.get(number)
@@ -115,10 +126,13 @@ class PagedMappings:
             raise refuse_mapping(f"page {number:,} of memory stands for frame {standing.frame.index:,} already")
         if standing is not None:
             return
-        if self._exclusive:
-            for other, page in self._pages.items():
-                if page.frame == key:
-                    raise refuse_mapping(f"frame {key.index:,} stands in page {other:,} already, and is exclusive")
+        first = self._first_pages.setdefault(key, number)
+        if self._exclusive and first != number:
+            raise refuse_mapping(f"frame {key.index:,} stands in page {first:,} already, and is exclusive")
+        if len(self._pages) >= PAGES_MAX:
+            raise LimitError(
+                f"a page table would have more than {PAGES_MAX:,} pages", hint="longer frames make fewer of them"
+            )
         self._table.frame(key)
         data = self._storage.read(key.index * self._frame_bytes, self._frame_bytes)
         self._memory.write(number * self._frame_bytes, data)

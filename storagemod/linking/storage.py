@@ -144,8 +144,9 @@ class MappedStorage:
         content = data.rstrip(b"\0")
         if content and offset + len(content) > self._end:
             self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
-        inside = max(min(len(data), self._end - offset), 0)
-        self.memory.write(offset, data[:inside])
+        data = data[: max(self._end - offset, 0)]
+        if data and self.memory.read(offset, len(data)) != data:  # what changes nothing is no write (rule 6)
+            self.memory.write(offset, data)
 
     def _lengthen(self, pages: int) -> None:
         if not self.memory.rights.writing:
@@ -218,7 +219,7 @@ def prepare(contract: Contract, storage: LiveStorage, store: Store) -> Prepared:
         if not option.accepts(item, storage.layout, sizes):
             offered = option.offered(item, storage.layout) or "nothing of that name"
             raise LinkError(
-                f'import "{NAMESPACE}" "{item.name}" does not match the storage that it is to run on: '
+                f'import "{item.module}" "{item.name}" does not match the storage that it is to run on: '
                 f"wanted {item.type}, offered {offered}"
             )
         export = option.link(item, storage.instance)

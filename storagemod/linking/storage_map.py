@@ -50,7 +50,7 @@ class Mappings(Protocol):
     """The mappings of one call: which bytes of its memory stand for which bytes of storage."""
 
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
-        """Make storage appear in memory; traps where that cannot be."""
+        """Make storage appear in memory; traps where that cannot be. A length of 0 maps nothing, wherever it is."""
 
     def suspend(self) -> None:
         """The call is about to call another one."""
@@ -110,30 +110,34 @@ def _storage_map(context: MappingContext, memory_offset: int, storage_offset: in
 _STORAGE_MAP = HostFunction(host.NAMESPACE, _NAME, _TYPE, _storage_map)
 
 
-def check_range(storage: LinearStorage, storage_offset: int, length: int) -> None:
-    """See that storage may be as long as a mapping needs.
+def check_range(
+    memory: CallMemory, memory_offset: int, storage: LinearStorage, storage_offset: int, length: int, *, what: str = ""
+) -> None:
+    """See that memory is as long as a mapping needs, and storage may be.
+
+    Before anything is copied: a range may be much longer than either. ``what`` a range outside is called comes before
+    the message.
 
     Raises:
-        TrapError: It may not.
+        TrapError: One is not.
     """
     if storage_offset + length > storage.bytes_max:
         raise TrapError(
-            f"storageMap: bytes [{storage_offset:#x}, {storage_offset + length:#x}) lie outside what storage may be, "
-            f"{storage.bytes_max:#x} bytes",
+            f"storageMap: {what}bytes [{storage_offset:#x}, {storage_offset + length:#x}) lie outside what storage "
+            f"may be, {storage.bytes_max:#x} bytes",
             code="storage_out_of_bounds",
         )
+    try:
+        memory.read(memory_offset + length - 1, 1)
+    except TrapError as error:
+        raise TrapError(
+            f"storageMap: {what}bytes [{memory_offset:#x}, {memory_offset + length:#x}) lie outside the memory of the "
+            "contract",
+            code=error.code,
+            cause=error,
+        ) from error
 
 
 def refuse_mapping(reason: str) -> TrapError:
     """What a mapping that cannot be made ends the call with."""
     return TrapError(f"storageMap: {reason}", code="storage_map")
-
-
-def check_memory(memory: CallMemory, offset: int, length: int) -> None:
-    """See that the contract's memory has a range.
-
-    Raises:
-        TrapError: It has not.
-    """
-    if length:
-        memory.read(offset + length - 1, 1)

@@ -57,4 +57,4 @@ def test_commands_that_the_demo_names_next_can_be_run(run: Run, tmp_path: Path) 
     for line in next_steps:
         command = line.split("  ")[1].removeprefix("storagemod ").replace("FILE.", f"{tmp_path}/FILE.")
         assert run(*command.split()).status == 0
-    assert len(next_steps) == 4
+    assert len(next_steps) == 5

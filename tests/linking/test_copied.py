@@ -298,8 +298,9 @@ def test_storage_becomes_as_long_as_what_is_written_and_not_zero_needs(
     deploy(world, StorageMapping("copied", sync), address=A)
     run_ok(world, A, Map(0, WASM_PAGE - 8, 8 + 2 * WASM_PAGE), Set(at, data))
     assert pages_of(world, A) == pages
-    assert storage_of(world, A, WASM_PAGE - 8, pages * WASM_PAGE)[at : at + len(data)] == (
-        data[: (pages - 1) * WASM_PAGE + 8 - at]
+    assert (
+        storage_of(world, A, WASM_PAGE - 8, pages * WASM_PAGE)[at : at + len(data)]
+        == (data[: (pages - 1) * WASM_PAGE + 8 - at])
     )
 
 

@@ -65,12 +65,7 @@ class Shared(SmallStorage):
     """What copies that grow stale are measured by: calls share 64 KiB of storage, as under ``single``.
 
     What static calls may do is judged as it is with copies: by what is left of it when they end well (6).
-
-    Attributes:
-        measured: The model of copies that is measured.
     """
-
-    measured: Stale
 
     def _begin_interval(self, call: Call) -> None:
         super()._begin_interval(call)
@@ -80,13 +75,8 @@ class Shared(SmallStorage):
     def _end_interval(self, call: Call) -> None:
         """What a call did is looked at when it ends."""
 
-    def _region(self, call: Call, operation: Operation) -> Region:
-        region = super()._region(call, operation)
-        call.copy = region.memory
-        return region
-
     def _finish(self, call: Call) -> None:
-        if call.static and (self._storage(call) != call.copied or self.measured.forbids_end(call)):
+        if call.static and self._storage(call) != call.copied:
             raise Failed
 
 
@@ -139,15 +129,10 @@ class Stale(Mapped):
             spare=self.spare,
             protected=False,
         )
-        shared.measured = self
         shared.accounts = self.copy_accounts()
         right = shared.transact(to, script, sender=sender, value=value, commit=commit)
         prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
         return attrs.evolve(prediction, astray=prediction != right or self.accounts != shared.accounts)
-
-    def forbids_end(self, call: Call) -> bool:  # noqa: ARG002 - it is for ``CopiedWhole`` to say
-        """Whether a call may not end well, even if it changed nothing."""
-        return False
 
 
 class CopiedAtEnds(Stale):
@@ -159,18 +144,12 @@ class CopiedAtEnds(Stale):
 class CopiedWhole(Stale):
     """``copied`` with the policy ``none``: when a call ends well, everything is written, changed or not.
 
-    So a static call that used storage at all fails where writes are stopped, and where they are found by what they
-    changed, only if it changed its copy.
+    In a static call nothing else can have changed storage, so what is written changes nothing if the call did not (6).
     """
 
     mapping = StorageMapping("copied", SyncPolicy.NONE)
 
-    def forbids_end(self, call: Call) -> bool:
-        return call.static and call.copy is not None and self.protected
-
     def _write_back(self, call: Call, copy: bytearray) -> None:
-        if self.forbids_end(call):
-            raise Failed
         self.accounts[call.address].regions["memory"].memory[:WASM_PAGE] = copy
 
 

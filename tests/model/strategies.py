@@ -115,6 +115,14 @@ _small_operations: st.SearchStrategy[Operation] = _weighted(
 )
 
 
+_narrow_operations: st.SearchStrategy[Operation] = _weighted(
+    (2, st.builds(Store, st.sampled_from([0, 0, 4, 8]), st.sampled_from([1, 2, 0, -1]))),
+    (2, st.builds(Store8, st.integers(0, 9), st.sampled_from([1, 2, 0]))),
+    (3, st.builds(Load, st.sampled_from([0, 0, 4, 8]))),
+)
+"""For calls that keep coming back to a few bytes."""
+
+
 def _storage_operations(offsets: st.SearchStrategy[int]) -> st.SearchStrategy[Operation]:
     return _weighted(
         (4, st.builds(Store, offsets, integers)),
@@ -187,13 +195,18 @@ def _tree(first: list[Operation], nodes: list[_Node], ending: tuple[Operation, .
     return Script(*first, *ending)
 
 
-def _trees(operations: st.SearchStrategy[Operation]) -> st.SearchStrategy[Script]:
+_called = st.sampled_from([*PUPPETS[:1] * 4, *PUPPETS * 3, EMPTY, LATE])
+
+
+def _trees(
+    operations: st.SearchStrategy[Operation], called: st.SearchStrategy[Address] = _called
+) -> st.SearchStrategy[Script]:
     few = st.lists(operations, max_size=3)
     node = st.builds(
         _Node,
         ups=st.sampled_from([*[0] * 6, 1, 1, 2, 4]),
         before=few,
-        account=st.sampled_from([*PUPPETS[:1] * 4, *PUPPETS * 3, EMPTY, LATE]),
+        account=called,
         kind=_kinds,
         value=values,
         ending=_endings,
@@ -212,7 +225,9 @@ def _undone_growth(*growths: Operation) -> Call:
 def scripts(*, spare: bool = False, small: bool = False) -> st.SearchStrategy[Script]:
     """Scripts for a top-level call; those with ``spare`` use the second region too, ``small`` ones only 64 KiB."""
     if small:
-        return _trees(_weighted((6, _small_operations), (1, _other_operations)))
+        wide = _trees(_weighted((6, _small_operations), (1, _other_operations)))
+        narrow = _trees(_narrow_operations, st.sampled_from([*PUPPETS[:1] * 4, *PUPPETS[:2]]))
+        return _weighted((1, wide), (1, narrow))
 
     def trees(offsets: st.SearchStrategy[int]) -> st.SearchStrategy[Script]:
         extra = [(4, _spare_operations)] if spare else []
