@@ -11,34 +11,28 @@ from storagemod.errors import BalanceError, LimitError, LinkError, RevertError, 
 from storagemod.events import (
     CallEnded,
     CallStarted,
-    Event,
     Log,
     LogEmitted,
     Observer,
     PagesTouched,
-    StorageChange,
     StorageGrown,
-    StorageHeldBack,
-    StorageLoaded,
     StorageModuleInstantiated,
     StorageWritten,
 )
 from storagemod.execution.call import Call
 from storagemod.execution.costs import Costs
+from storagemod.execution.mappings import Mapper
 from storagemod.execution.message import Answer, Message
+from storagemod.execution.observation import Observers
 from storagemod.execution.policy import check_reentry
 from storagemod.execution.storages import Storages
 from storagemod.host import Finished
 from storagemod.limits import Limits
 from storagemod.linking import (
-    DEFAULT_REGION,
     MAIN,
     Contract,
-    CopiedMappings,
-    FrameTable,
     LiveStorage,
     Mappings,
-    PagedMappings,
     load_binary,
     prepare,
 )
@@ -62,7 +56,6 @@ class Transaction:
         store: The wasmtime store that lives as long as the transaction.
         accounts: Accounts as the running call sees them.
         logs: The logs of calls that were not undone.
-        frame_table: The frames of storage that calls under the linking option ``paged`` have used.
     """
 
     def __init__(
@@ -76,8 +69,8 @@ class Transaction:
     ) -> None:
         self._limits = limits
         self._label = label
-        self._observers = tuple(observers)
-        self._wanted = frozenset[type[Event]]().union(*(getattr(observer, "wants", ()) for observer in observers))
+        self._observers = Observers(observers)
+        self._mapper = Mapper(self._observers)
         self.store = Store(limits)
         self.accounts = AccountJournal(state.accounts)
         self.logs: list[Log] = []
@@ -86,7 +79,6 @@ class Transaction:
         self._prepared: dict[tuple[Address, Address], Prepared] = {}
         self._marks: list[tuple[Checkpoint, int]] = []
         self._active: Counter[Address] = Counter()
-        self.frame_table = FrameTable()
         self._current: Call | None = None
         self._calls = 0
 
@@ -144,7 +136,7 @@ class Transaction:
         gas_before = self.store.fuel
         call.gas = gas_before if parent is None else min(message.gas, gas_before - gas_before // _GAS_KEPT_DIVISOR)
         if self._observers:
-            self._emit(self._started(call))
+            self._observers.emit(self._started(call))
         self._marks.append((self._journal.checkpoint(), len(self.logs)))
         self.accounts.checkpoint()
         self.store.fuel = call.gas
@@ -158,7 +150,9 @@ class Transaction:
         self.store.fuel = gas_before - used
         answer = attrs.evolve(answer, gas_used=used)
         if self._observers:
-            self._emit(CallEnded(call.call_id, answer.outcome, answer.values, answer.output, used, answer.error))
+            self._observers.emit(
+                CallEnded(call.call_id, answer.outcome, answer.values, answer.output, used, answer.error)
+            )
         if parent is not None:
             parent.resume()
         return answer
@@ -262,7 +256,7 @@ class Transaction:
         if storage is None:
             storage = self._storages.open(address, self._contract(address).layout)
             if storage.regions and self._observers:
-                self._emit(StorageModuleInstantiated(call.call_id, address, tuple(storage.regions)))
+                self._observers.emit(StorageModuleInstantiated(call.call_id, address, tuple(storage.regions)))
         return storage
 
     def _prepare(self, call: Call, contract: Contract, storage: LiveStorage) -> Prepared:
@@ -276,33 +270,7 @@ class Transaction:
 
     def new_mappings(self, call: Call) -> Mappings:
         """The mappings of a call that makes its first one, as its code's account wants them."""
-        assert call.storage is not None  # noqa: S101 - it maps storage
-        settings = self.accounts[call.message.code_address].mapping or StorageMapping()
-        storage = call.storage.mapped(call.rights, self._loaded(call) if StorageLoaded in self._wanted else None)
-        if settings.option == "copied":
-            held_back = self._held_back(call) if StorageHeldBack in self._wanted else None
-            return CopiedMappings(call.memory, storage, settings.sync, held_back)
-        return PagedMappings(
-            call.memory,
-            storage,
-            (call.address, DEFAULT_REGION),
-            self.frame_table,
-            frame_bytes=settings.frame_bytes,
-            exclusive=settings.exclusive,
-        )
-
-    def _loaded(self, call: Call) -> Callable[[int, int], None]:
-        def loaded(offset: int, length: int) -> None:
-            self._emit_wanted(StorageLoaded(call.call_id, call.address, DEFAULT_REGION, offset, length))
-
-        return loaded
-
-    def _held_back(self, call: Call) -> Callable[[list[tuple[int, bytes, bytes]]], None]:
-        def held_back(changes: list[tuple[int, bytes, bytes]]) -> None:
-            told = tuple(StorageChange(DEFAULT_REGION, offset, old, new) for offset, old, new in changes)
-            self._emit_wanted(StorageHeldBack(call.call_id, call.address, told))
-
-        return held_back
+        return self._mapper.mappings(call, self.accounts[call.message.code_address].mapping or StorageMapping())
 
     def _collect(self, call: Call) -> None:
         """Take in what a call wrote since it last was asked.
@@ -313,12 +281,14 @@ class Transaction:
         collected = self._storages.collect(call.storage, static=call.static, details=bool(self._observers))
         if self._observers:
             for growth in collected.growths:
-                self._emit(StorageGrown(call.call_id, call.address, growth.region, growth.pages_old, growth.pages_new))
-            if PagesTouched in self._wanted and call.storage is not None:
+                self._observers.emit(
+                    StorageGrown(call.call_id, call.address, growth.region, growth.pages_old, growth.pages_new)
+                )
+            if self._observers.want(PagesTouched) and call.storage is not None:
                 for region, runs in self._storages.first_touched(call.storage):
-                    self._emit_wanted(PagesTouched(call.call_id, call.address, region, runs))
+                    self._observers.emit_wanted(PagesTouched(call.call_id, call.address, region, runs))
             if collected.changes:
-                self._emit(StorageWritten(call.call_id, call.address, collected.changes))
+                self._observers.emit(StorageWritten(call.call_id, call.address, collected.changes))
         if collected.broken is not None:
             raise collected.broken
 
@@ -358,7 +328,7 @@ class Transaction:
         log = Log(call.address, topics, data)
         self.logs.append(log)
         if self._observers:
-            self._emit(LogEmitted(call.call_id, log))
+            self._observers.emit(LogEmitted(call.call_id, log))
 
     def _check_output(self, output: bytes) -> bytes:
         """The output of a call, if it is not too long.
@@ -390,17 +360,6 @@ class Transaction:
             static=message.static,
             reentry=self._active[message.address],
         )
-
-    def _emit(self, event: Event) -> None:
-        """Tell the observers. Callers make an event only where there are any."""
-        for observer in self._observers:
-            observer(event)
-
-    def _emit_wanted(self, event: Event) -> None:
-        """Tell the observers that want such events."""
-        for observer in self._observers:
-            if type(event) in getattr(observer, "wants", ()):
-                observer(event)
 
 
 def _explained(call: Call, error: StorageModError) -> StorageModError:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Literal, Self
@@ -31,6 +28,7 @@ from storagemod.state import (
 from storagemod.trace import HazardDetector, Recorder
 from storagemod.types import WASM_PAGE_BYTES, Address, Outcome, ReentryPolicy, StorageMapping, Value
 from storagemod.world.deployment import Deployment, contract_of, deployed_address
+from storagemod.world.gate import Gate
 from storagemod.world.receipt import Receipt, receipt_of
 from storagemod.world.request import Request, check_amount
 from storagemod.world.slots_view import SlotsView
@@ -92,10 +90,7 @@ class World:
         else:
             store = MemoryPageStore(self._backend.image_maker())
         self._state = WorldState(store)
-        self._read_only = read_only
-        self._busy = threading.Lock()
-        self._process = os.getpid()
-        self._closed = False
+        self._gate = Gate(read_only=read_only)
         if not store.accounts and not read_only:
             try:
                 self._commit_account(DEFAULT_SENDER, Account(balance=DEFAULT_SENDER_BALANCE, name="sender"))
@@ -117,10 +112,10 @@ class World:
         Raises:
             StateError: A transaction or a snapshot is open.
         """
-        if not self._closed:
-            with self._exclusive():
+        if not self._gate.closed:
+            with self._gate.enter():
                 self._state.close()
-                self._closed = True
+                self._gate.closed = True
 
     def checkpoint(self) -> None:
         """Bring everything that is committed into the image files, and empty the log. Happens by itself, too.
@@ -128,7 +123,7 @@ class World:
         Raises:
             StateError: The files cannot be written; nothing is lost, for the log has it all.
         """
-        with self._exclusive():
+        with self._gate.enter():
             self._state.store.checkpoint()
 
     # Accounts and storage
@@ -180,7 +175,7 @@ class World:
         """
         address = Address(address)
         check_amount("balance", balance, BALANCE_MAX)
-        with self._exclusive(writing=True):
+        with self._gate.enter(writing=True):
             account = self.account(address)
             self._commit_account(address, attrs.evolve(account, balance=balance, name=name or account.name))
         return address
@@ -226,7 +221,7 @@ class World:
                 f"bytes [{offset}, {offset + len(data)}) do not fit region {region!r} of {contract.name}, "
                 f"which holds {pages_max:,} Wasm pages at most"
             )
-        with self._exclusive(writing=True):
+        with self._gate.enter(writing=True):
             written = overwrite(self._state.store.image(address, region), offset, bytes(data))
             self._state.commit(ChangeSet(regions={(address, region): written}))
 
@@ -234,7 +229,7 @@ class World:
         """A context manager that undoes at its end what happened to the world inside, unless it is kept."""
 
         def check_idle() -> None:
-            with self._exclusive():
+            with self._gate.enter():
                 pass
 
         return Snapshot(self._state, check_idle)
@@ -279,7 +274,7 @@ class World:
         bound = {link: Address(target) for link, target in (links or {}).items()}
         if args and init is None:
             raise ValidationError("args are given, but no init method to call with them")
-        with self._exclusive(writing=True):
+        with self._gate.enter(writing=True):
             deployer = self.account(DEFAULT_SENDER)
             target = deployed_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
             mapped = StorageMapping(mapping) if isinstance(mapping, str) else mapping
@@ -325,7 +320,7 @@ class World:
             StateError: Another transaction is open on this world.
         """
         source = DEFAULT_SENDER if sender is None else sender
-        with self._exclusive(writing=True):
+        with self._gate.enter(writing=True):
             return self._run(Request(to, source, method, args, data, value, gas), commit=True)
 
     def call(
@@ -346,7 +341,7 @@ class World:
             StateError: A transaction is open on this world.
         """
         source = DEFAULT_SENDER if sender is None else sender
-        with self._exclusive():
+        with self._gate.enter():
             return self._run(Request(to, source, method, args, data, value, gas), commit=False)
 
     def _run(self, request: Request, *, commit: bool) -> Receipt:
@@ -383,27 +378,6 @@ class World:
         return receipt_of(answer, logs, changes, transaction.costs(changes), trace)
 
     # Pieces
-
-    @contextmanager
-    def _exclusive(self, *, writing: bool = False) -> Iterator[None]:
-        if self._closed:
-            raise StateError("the world is closed")
-        if os.getpid() != self._process:
-            raise StateError(
-                f"the world belongs to process {self._process}, and this is a fork of it",
-                hint="make or open a world in each process",
-            )
-        if writing and self._read_only:
-            raise StateError("the world was opened to be read only", hint="call() works; it never commits")
-        if not self._busy.acquire(blocking=False):
-            raise StateError(
-                "a transaction is open on this world already",
-                hint="a world runs one at a time: wait for it, or use a world for each thread",
-            )
-        try:
-            yield
-        finally:
-            self._busy.release()
 
     def _contract_at(self, address: Address) -> Contract | None:
         return contract_of(self.account(address), self._limits)

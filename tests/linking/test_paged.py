@@ -349,7 +349,7 @@ def test_a_second_page_for_a_frame_fails_the_call_where_frames_are_exclusive() -
     assert storage_of(world, B, 0, 5) == b"last!"
 
 
-def test_all_of_a_large_memory_can_be_mapped_by_exclusive_frames() -> None:
-    world = World()
+def test_many_small_frames_can_be_mapped_and_be_exclusive() -> None:
+    world = World(trace=False)
     deploy(world, StorageMapping("paged", frame_bytes=8, exclusive=True), address=A)
     assert run_ok(world, A, Map(0, 0, 4 * WASM_PAGE), Set(0, b"x"), Get(0, 1)) == [b"x"]

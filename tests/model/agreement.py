@@ -137,10 +137,12 @@ def small_kind(name: str, tracker: str, *, durable: bool = False) -> Kind:
     return attrs.evolve(plain, name=named, world={"tracker": tracker}, model=_MODELS[name])
 
 
-ALL_SMALL_KINDS: tuple[Kind, ...] = (
-    *(small_kind(name, tracker) for tracker in TRACKERS for name in SMALL),
-    *(small_kind(name, TRACKERS[0], durable=True) for name in SMALL),
-)
+def all_small_kinds(name: str) -> tuple[Kind, ...]:
+    """One of these options under every tracker, and in a directory."""
+    return *(small_kind(name, tracker) for tracker in TRACKERS), small_kind(name, TRACKERS[0], durable=True)
+
+
+ALL_SMALL_KINDS: tuple[Kind, ...] = tuple(kind for name in SMALL for kind in all_small_kinds(name))
 
 SMALL_KINDS: tuple[Kind, ...] = (
     *(small_kind(name, TRACKERS[0]) for name in SMALL),
@@ -354,6 +356,13 @@ def compare_hazards(kind: Kind, predicted: Prediction, receipt: Receipt) -> None
         if not issubclass(kind.model, linked.Stale):
             assert not found, f"{kind.name}: hazards"
         assert found or not predicted.astray, f"{kind.name}: hazards"
+        lost = [
+            (hazard.address, hazard.offset + at, *pair)
+            for hazard in receipt.trace.hazards
+            if hazard.kind is HazardKind.LOST_UPDATE
+            for at, pair in enumerate(zip(hazard.old, hazard.new, strict=True))
+        ]
+        assert sorted(lost) == sorted(predicted.lost), f"{kind.name}: lost updates"
 
 
 def compare_account(kind: Kind, expected: Account, world: World, address: Address) -> None:

@@ -207,6 +207,20 @@ def snapshots_nest(both: SideBySide) -> None:
     assert both.model.accounts[EMPTY].balance == 0
 
 
+def a_world_opened_anew_is_as_it_was(both: SideBySide) -> None:
+    """What is kept in a directory has its storage, its balances, and its policies again."""
+    both.deploy(LATE, 3, ReentryPolicy.DENY)
+    played(both, Store(0, 1), Store(_END, 2), Call(EMPTY, value=4))
+    root = both.state_root
+    both.reopen()
+    assert both.state_root == root
+    assert played(both, Load(0), Load(_END)) == [1, 2]
+    (called,) = played(both, Call(LATE, Script(Store(0, 3), Call(LATE))))
+    assert called.results[0].outcome is FAILED
+    both.reopen()
+    assert [both.model.accounts[address].balance for address in (A, LATE, EMPTY)] == [PUPPET_BALANCE - 4, 3, 4]
+
+
 HISTORIES = (
     a_reentry_sees_unfinished_writes_and_its_own_are_seen,
     an_undone_call_leaves_nothing_behind,
@@ -224,6 +238,7 @@ HISTORIES = (
     what_an_account_holds_before_a_deployment_stays_its_own,
     an_undone_growth_leaves_a_hole_until_storage_grows_again,
     snapshots_nest,
+    a_world_opened_anew_is_as_it_was,
 )
 
 

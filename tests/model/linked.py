@@ -14,7 +14,7 @@ from storagemod.scenario import puppet
 from storagemod.scenario.puppet import Operation, Script
 from storagemod.types import Address, StorageMapping, SyncPolicy
 
-from .reference import PAGE, WASM_PAGE, WRITES, Call, Failed, Prediction, ReferenceWorld, Region, append, i32
+from .reference import PAGE, WASM_PAGE, WRITES, Byte, Call, Failed, Prediction, ReferenceWorld, Region, append, i32
 
 SLOT = 32
 
@@ -116,7 +116,13 @@ class Mapped(SmallStorage):
 
 
 class Stale(Mapped):
-    """Copies are not brought in line at calls (3)."""
+    """Copies are not brought in line at calls (3).
+
+    Attributes:
+        lost: Bytes that one call wrote and another one wrote over with what it had made of an older copy.
+    """
+
+    lost: list[Byte]
 
     def transact(
         self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
@@ -131,8 +137,18 @@ class Stale(Mapped):
         )
         shared.accounts = self.copy_accounts()
         right = shared.transact(to, script, sender=sender, value=value, commit=commit)
+        self.lost = []
         prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
-        return attrs.evolve(prediction, astray=prediction != right or self.accounts != shared.accounts)
+        astray = prediction != right or self.accounts != shared.accounts
+        return attrs.evolve(prediction, astray=astray, lost=tuple(self.lost))
+
+    def _finish(self, call: Call) -> None:
+        before, copied = self._storage(call), call.copied
+        super()._finish(call)
+        after = self._storage(call)
+        if call.copy is not None and before not in (copied, after):
+            where = (at for at in range(WASM_PAGE) if copied[at] != before[at] != after[at])
+            self.lost += [(call.address, at, before[at], after[at]) for at in where]
 
 
 class CopiedAtEnds(Stale):

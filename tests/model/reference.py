@@ -35,6 +35,10 @@ Change: TypeAlias = tuple[str, int, bytes, bytes]
 """Region, offset, bytes before, bytes after."""
 
 
+Byte: TypeAlias = tuple[Address, int, int, int]
+"""Whose storage, offset, the byte before, the byte after."""
+
+
 class Failed(Exception):
     """The running call is over, and fails."""
 
@@ -119,6 +123,8 @@ class Prediction:
     changes: dict[Address, tuple[Change, ...]] = Factory(dict)
     astray: bool = False
     """Whether storage that calls share would have made a difference."""
+    lost: tuple[Byte, ...] = ()
+    """Bytes that one call wrote, and that another one wrote over with what it had made of an older copy."""
 
 
 class ReferenceWorld:

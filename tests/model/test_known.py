@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from . import known
-from .agreement import ALL_KINDS, ALL_KINDS_WITH_SPARE, SideBySide
+from . import known, known_small
+from .agreement import ALL_KINDS, ALL_KINDS_WITH_SPARE, SMALL, SideBySide, all_small_kinds
 
 
 @pytest.mark.parametrize("history", known.HISTORIES, ids=lambda history: history.__name__)
@@ -19,3 +19,19 @@ def test_worlds_and_the_model_do_what_is_known(history: Callable[[SideBySide], N
 def test_regions_have_lengths_and_holes_of_their_own() -> None:
     with SideBySide.with_puppets(kinds=ALL_KINDS_WITH_SPARE, spare=True) as both:
         known.regions_have_lengths_and_holes_of_their_own(both)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("history", known_small.HISTORIES, ids=lambda history: history.__name__)
+def test_keyed_and_mapped_storage_does_what_is_known(history: Callable[[SideBySide, str], None], name: str) -> None:
+    with SideBySide.with_puppets(kinds=all_small_kinds(name)) as both:
+        history(both, name)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("history", known_small.ALIKE, ids=lambda history: history.__name__)
+def test_what_has_nothing_to_do_with_storage_is_the_same_under_every_option(
+    history: Callable[[SideBySide], None], name: str
+) -> None:
+    with SideBySide.with_puppets(kinds=all_small_kinds(name)) as both:
+        history(both)

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+import attrs
 import pytest
 from hypothesis import settings
 
-from .agreement import ALL_KINDS, ALL_KINDS_WITH_SPARE
-from .histories import ORDINARY, Histories, HistoriesWithSpare, run
-from .witness import EVENTS, EVENTS_OF_SPARE, Witness
+from .agreement import ALL_KINDS, ALL_KINDS_WITH_SPARE, ALL_SMALL_KINDS, SMALL, SMALL_KINDS, Kind
+from .histories import ORDINARY, Histories, HistoriesOfSmallStorage, HistoriesWithSpare, run
+from .witness import (
+    EVENTS,
+    EVENTS_OF_KEYED_STORAGE,
+    EVENTS_OF_MAPPED_STORAGE,
+    EVENTS_OF_SPARE,
+    EVENTS_OF_STALE_COPIES,
+    KeyedWitness,
+    MappedWitness,
+    Witness,
+)
 
 FUZZ = os.environ.get("STORAGEMOD_FUZZ") == "1"
 FUZZ_EXAMPLES = int(os.environ.get("STORAGEMOD_FUZZ_EXAMPLES", "2000"))
@@ -40,6 +50,41 @@ def test_worlds_do_what_the_model_says_and_all_that_matters_happens() -> None:
     assert (EVENTS | EVENTS_OF_SPARE) - SEEN.keys() == set()
 
 
+SEEN_SMALL: dict[str, Counter[str]] = {name: Counter() for name in SMALL}
+
+
+def witnessed(kind: Kind, name: str) -> Kind:
+    """The same kind, whose model counts what it meets."""
+    witness = KeyedWitness if name == "keyed" else MappedWitness
+    model = type(kind.model.__name__, (witness, kind.model), {"seen": SEEN_SMALL[name]})
+    return attrs.evolve(kind, model=model)
+
+
+class WitnessedHistoriesOfSmallStorage(HistoriesOfSmallStorage):
+    kinds = tuple(witnessed(kind, name) for name in SMALL for kind in SMALL_KINDS if f" {name}" in kind.name)
+
+
+def test_keyed_and_mapped_storage_does_what_its_model_says_and_all_that_matters_happens() -> None:
+    run(WitnessedHistoriesOfSmallStorage)
+    assert len(WitnessedHistoriesOfSmallStorage.kinds) == len(SMALL_KINDS)
+    stale = EVENTS_OF_MAPPED_STORAGE | EVENTS_OF_STALE_COPIES
+    in_line = EVENTS_OF_MAPPED_STORAGE - {
+        "storage had changed since it was copied",
+        "a call used storage while one above it had changed its copy",
+    }
+    missed = {
+        name: events - SEEN_SMALL[name].keys()
+        for name, events in {
+            "keyed": EVENTS_OF_KEYED_STORAGE,
+            "copied, call": in_line,
+            "copied, end": stale,
+            "copied, none": stale,
+            "paged": in_line,
+        }.items()
+    }
+    assert missed == {name: set() for name in SMALL}
+
+
 class LongHistories(Histories):
     kinds = ALL_KINDS
 
@@ -48,9 +93,13 @@ class LongHistoriesWithSpare(HistoriesWithSpare):
     kinds = ALL_KINDS_WITH_SPARE
 
 
+class LongHistoriesOfSmallStorage(HistoriesOfSmallStorage):
+    kinds = ALL_SMALL_KINDS
+
+
 @pytest.mark.fuzz
 @pytest.mark.skipif(not FUZZ, reason="takes long: set STORAGEMOD_FUZZ=1 to run it")
-@pytest.mark.parametrize("histories", [LongHistories, LongHistoriesWithSpare])
+@pytest.mark.parametrize("histories", [LongHistories, LongHistoriesWithSpare, LongHistoriesOfSmallStorage])
 def test_worlds_do_what_the_model_says_for_long(histories: type[Histories]) -> None:
     """Other histories each time. One that fails is kept in `.hypothesis`, and comes first the next time."""
     run(

@@ -9,7 +9,8 @@ from storagemod.scenario import puppet
 from storagemod.scenario.puppet import Operation, Script
 from storagemod.types import Address, CallKind
 
-from .reference import BALANCE_MAX, WRITES, Account, Call, Failed, Log, Prediction, ReferenceWorld, region_name
+from .linked import Keyed, Mapped
+from .reference import BALANCE_MAX, WRITES, Account, Call, Failed, Log, Prediction, ReferenceWorld, Region, region_name
 
 EVENTS = frozenset(
     {
@@ -173,3 +174,97 @@ class Witness(ReferenceWorld):
         if before < 0:
             self._note("storage could not grow")
         return before
+
+
+EVENTS_OF_MAPPED_STORAGE = frozenset(
+    {
+        "a call used storage while one above it had changed its copy",
+        "a call changed its copy",
+        "a call changed its copy: static",
+        "a call ended with its copy as it was",
+        "storage had changed since it was copied",
+        "an undone call had changed its copy",
+        "a static call made a call with a copy that it had changed",
+    }
+)
+
+EVENTS_OF_STALE_COPIES = frozenset(
+    {
+        "something went astray: ok",
+        "something went astray: failed",
+        "something went astray: reverted",
+        "an update was lost",
+        "stale copies made no difference",
+    }
+)
+
+EVENTS_OF_KEYED_STORAGE = frozenset({"a static call removed what was not there", "a static call wrote: stopped"})
+
+
+class MappedWitness(Mapped):
+    """The same for models of mapped storage: a class to put before one of them."""
+
+    seen: ClassVar[Counter[str]]
+
+    def transact(
+        self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
+    ) -> Prediction:
+        prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
+        if prediction.astray:
+            self.seen[f"something went astray: {prediction.outcome.name.lower()}"] += 1
+        elif prediction.lost:
+            self.seen["stale copies made no difference"] += 1
+        if prediction.lost:
+            self.seen["an update was lost"] += 1
+        return prediction
+
+    def _region(self, call: Call, operation: Operation) -> Region:
+        above = call.parent
+        while above is not None and call.copy is None:
+            if above.address == call.address and _has_changed(above):
+                self.seen["a call used storage while one above it had changed its copy"] += 1
+            above = above.parent
+        return super()._region(call, operation)
+
+    def _call_out(self, call: Call, asked: puppet.Call) -> None:
+        if call.static and _has_changed(call):
+            self.seen["a static call made a call with a copy that it had changed"] += 1
+        super()._call_out(call, asked)
+
+    def _run(self, call: Call) -> None:
+        try:
+            super()._run(call)
+        except Exception:
+            if _has_changed(call):
+                self.seen["an undone call had changed its copy"] += 1
+            raise
+
+    def _finish(self, call: Call) -> None:
+        if _has_changed(call):
+            self.seen["a call changed its copy: static" if call.static else "a call changed its copy"] += 1
+        elif call.copy is not None:
+            self.seen["a call ended with its copy as it was"] += 1
+        if call.copy is not None and self._storage(call) != call.copied:
+            self.seen["storage had changed since it was copied"] += 1
+        super()._finish(call)
+
+
+class KeyedWitness(Keyed):
+    """The same for the model of keyed storage."""
+
+    seen: ClassVar[Counter[str]]
+
+    def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
+        try:
+            accessed = super()._bytes(call, operation, offset, length)
+        except Failed:
+            if call.static and isinstance(operation, WRITES):
+                self.seen["a static call wrote: stopped"] += 1
+            raise
+        if call.static and isinstance(operation, WRITES) and self.protected:
+            self.seen["a static call removed what was not there"] += 1
+        return accessed
+
+
+def _has_changed(call: Call) -> bool:
+    return call.copy is not None and call.copy != call.copied

@@ -1,0 +1,121 @@
+"""Histories whose end is known, for storage that is keyed or mapped: what each option makes of the same scripts.
+
+Each is a function of worlds side by side, all under one option, and the name of that option and policy.
+"""
+
+from __future__ import annotations
+
+from storagemod.scenario.puppet import Call, CopyIn, Grow, Load, Revert, Script, Size, SpareSize, Store
+from storagemod.types import CallKind, Outcome
+
+from . import known
+from .agreement import PUPPETS, SideBySide
+from .known import outcome, played
+from .reference import WASM_PAGE
+
+A, B, C = PUPPETS
+OK, FAILED, REVERTED = Outcome.OK, Outcome.FAILED, Outcome.REVERTED
+
+IN_LINE = ("keyed", "copied, call", "paged")
+"""Those under which a re-entrant call sees everything, and all see what it did."""
+
+_END = WASM_PAGE - 8
+
+
+def _committed(both: SideBySide, offset: int = 0) -> int:
+    return int(played(both, Load(offset))[0])
+
+
+def a_reentry_sees_what_was_written_where_copies_are_in_line(both: SideBySide, name: str) -> None:
+    inner, seen = played(both, Store(0, 1), Call(A, Script(Load(0), Store(0, 5))), Load(0))
+    assert (inner.results, seen, _committed(both)) == (([1], 5, 5) if name in IN_LINE else ([0], 1, 1))
+
+
+def a_copy_that_was_not_changed_is_written_back_under_none(both: SideBySide, name: str) -> None:
+    _, _, seen = played(both, Load(0), Call(B, Script(Call(A, Script(Store(0, 5), Store(_END, 6))))), Load(0))
+    assert seen == (5 if name in IN_LINE else 0)
+    expected = (0, 0) if name == "copied, none" else (5, 6)
+    assert (_committed(both), _committed(both, _END)) == expected
+
+
+def bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none(both: SideBySide, name: str) -> None:
+    played(both, Store(0, 1), Call(A, Script(CopyIn(1, b"\2"), CopyIn(4_096, b"\3"))), CopyIn(2, b"\4"))
+    assert _committed(both) == (0x04_00_01 if name == "copied, none" else 0x04_02_01)
+    assert _committed(both, 4_096) == (0 if name == "copied, none" else 3)
+
+
+def storage_is_copied_when_it_is_first_used(both: SideBySide, name: str) -> None:  # noqa: ARG001 - under each
+    _, size, seen = played(both, Call(A, Script(Store(0, 5))), Size(), Load(0))
+    assert (size, seen, _committed(both)) == (1, 5, 5)
+
+
+def a_delegate_call_has_a_copy_of_its_own(both: SideBySide, name: str) -> None:
+    inner, seen = played(both, Store(0, 1), Call(B, Script(Load(0), Store(8, 2)), kind=CallKind.DELEGATE), Load(8))
+    assert (inner.results, seen) == (([1], 2) if name in IN_LINE else ([0], 0))
+    assert (_committed(both), _committed(both, 8)) == (1, 0 if name == "copied, none" else 2)
+
+
+def what_an_undone_call_made_of_its_copy_is_gone(both: SideBySide, name: str) -> None:  # noqa: ARG001 - under each
+    called, seen = played(both, Store(0, 1), Call(A, Script(Store(0, 2), Store(8, 2), Revert())), Load(8))
+    assert (called.outcome, seen) == (REVERTED, 0)
+    assert (_committed(both), _committed(both, 8)) == (1, 0)
+
+
+def a_static_call_may_not_end_or_call_with_a_copy_that_it_changed(both: SideBySide, name: str) -> None:
+    reads, writes = Script(Load(0)), Script(Store(0, 1))
+    restores = Script(Store(0, 1), Call(B), Store(0, 0))
+    reverts = Script(Store(0, 1), Revert())
+    called = played(both, *(Call(A, each, kind=CallKind.STATIC) for each in (reads, writes, restores, reverts)))
+    assert [each.outcome for each in called] == [
+        OK,
+        FAILED,
+        FAILED if name in IN_LINE else OK,
+        FAILED if name == "keyed" else REVERTED,
+    ]
+
+
+def a_static_call_may_remove_what_is_not_there(both: SideBySide, name: str) -> None:  # noqa: ARG001 - under each
+    (called,) = played(both, Call(A, Script(Store(0, 0), CopyIn(30, bytes(8)), Load(0)), kind=CallKind.STATIC))
+    assert (called.outcome, called.results) == (OK, [0])
+
+
+def storage_has_one_page_and_no_way_to_more(both: SideBySide, name: str) -> None:  # noqa: ARG001 - under each
+    assert played(both, Size(), Grow(0), Grow(1), Size(), Grow(2**32 - 1)) == [1, 1, -1, 1, -1]
+    assert outcome(both, Store(_END, 1)) is OK
+    assert outcome(both, Store(_END + 1, 1)) is FAILED
+    assert outcome(both, CopyIn(WASM_PAGE, b"")) is OK
+    assert outcome(both, CopyIn(WASM_PAGE + 1, b"")) is FAILED
+    assert outcome(both, SpareSize()) is FAILED
+
+
+def a_world_opened_anew_is_as_it_was(both: SideBySide, name: str) -> None:
+    known.a_world_opened_anew_is_as_it_was(both)
+    both.load_storage(A, "memory", bytes(8), 0)
+    a_reentry_sees_what_was_written_where_copies_are_in_line(both, name)
+
+
+HISTORIES = (
+    a_reentry_sees_what_was_written_where_copies_are_in_line,
+    a_copy_that_was_not_changed_is_written_back_under_none,
+    bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none,
+    storage_is_copied_when_it_is_first_used,
+    a_delegate_call_has_a_copy_of_its_own,
+    what_an_undone_call_made_of_its_copy_is_gone,
+    a_static_call_may_not_end_or_call_with_a_copy_that_it_changed,
+    a_static_call_may_remove_what_is_not_there,
+    storage_has_one_page_and_no_way_to_more,
+    a_world_opened_anew_is_as_it_was,
+)
+
+ALIKE = (
+    known.a_failed_transaction_changes_not_even_a_nonce,
+    known.a_static_call_passes_its_staticness_on,
+    known.a_static_call_that_sends_value_fails_itself,
+    known.a_delegate_call_has_the_caller_and_the_value_of_its_caller,
+    known.a_delegate_call_enters_nobody,
+    known.a_policy_decides_who_may_call_back,
+    known.no_balance_exceeds_what_it_can_be,
+    known.each_call_has_working_memory_of_its_own,
+    known.what_an_account_holds_before_a_deployment_stays_its_own,
+)
+"""Histories that come out as they do where storage is memory."""
