@@ -98,6 +98,21 @@ class StorageGrown:
 
 
 @frozen
+class StorageMapped:
+    """The running call made bytes of storage appear in its own memory, by ``ethereum.storageMap``.
+
+    ``option`` is the linking option that keeps the two in line; offsets and length are in bytes.
+    """
+
+    call_id: int
+    address: Address
+    option: str
+    memory_offset: int
+    storage_offset: int
+    length: int
+
+
+@frozen
 class StorageLoaded:
     """The running call has its copy of some bytes of storage, in its own memory, in line with storage now.
 
@@ -162,6 +177,7 @@ Event: TypeAlias = (
     | StorageModuleInstantiated
     | StorageWritten
     | StorageGrown
+    | StorageMapped
     | StorageLoaded
     | StorageHeldBack
     | PagesTouched

@@ -81,13 +81,12 @@ class Call:
         self.rights = Rights(writing=not self.static, enforced=storage.can_enforce(code))
         self.resume()
 
-    @property
-    def mappings(self) -> Mappings:
-        """The mappings that it has made."""
+    def map_storage(self, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Make storage appear in this call's memory."""
         if self._mappings is None:
-            assert self.storage is not None  # noqa: S101 - the contract imports storageMap
             self._mappings = self._transaction.new_mappings(self)
-        return self._mappings
+        self._mappings.map(memory_offset, storage_offset, length)
+        self._transaction.storage_mapped(self, memory_offset, storage_offset, length)
 
     def suspend(self) -> None:
         """See to it, before this call makes another, that storage has what it wrote."""

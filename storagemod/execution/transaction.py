@@ -16,6 +16,7 @@ from storagemod.events import (
     Observer,
     PagesTouched,
     StorageGrown,
+    StorageMapped,
     StorageModuleInstantiated,
     StorageWritten,
 )
@@ -270,7 +271,18 @@ class Transaction:
 
     def new_mappings(self, call: Call) -> Mappings:
         """The mappings of a call that makes its first one, as its code's account wants them."""
-        return self._mapper.mappings(call, self.accounts[call.message.code_address].mapping or StorageMapping())
+        return self._mapper.mappings(call, self._mapping(call))
+
+    def storage_mapped(self, call: Call, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Tell that a call mapped storage."""
+        if self._observers:
+            option = self._mapping(call).option
+            self._observers.emit(
+                StorageMapped(call.call_id, call.address, option, memory_offset, storage_offset, length)
+            )
+
+    def _mapping(self, call: Call) -> StorageMapping:
+        return self.accounts[call.message.code_address].mapping or StorageMapping()
 
     def _collect(self, call: Call) -> None:
         """Take in what a call wrote since it last was asked.

@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from storagemod.errors import LimitError, LinkError, TrapError
 from storagemod.linking.contract import Contract
-from storagemod.linking.layout import DEFAULT_REGION, NAMESPACE, Layout
+from storagemod.linking.layout import DEFAULT_REGION, Layout
 from storagemod.linking.options import option_for
 from storagemod.linking.storage_module import storage_module
 from storagemod.pages import Image, Journal, JournaledRegion
@@ -145,8 +145,8 @@ class MappedStorage:
         if content and offset + len(content) > self._end:
             self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
         data = data[: max(self._end - offset, 0)]
-        if data and self.memory.read(offset, len(data)) != data:  # what changes nothing is no write (rule 6)
-            self.memory.write(offset, data)
+        if data and (self.memory.rights.writing or self.memory.memory.read(offset, len(data)) != data):
+            self.memory.write(offset, data)  # a static call may copy back what is there already (rule 6)
 
     def _lengthen(self, pages: int) -> None:
         if not self.memory.rights.writing:

@@ -27,9 +27,8 @@ _U32 = 0xFFFF_FFFF
 class MappingContext(Protocol):
     """What ``storageMap`` needs of the running call."""
 
-    @property
-    def mappings(self) -> Mappings:
-        """The mappings that the call has made."""
+    def map_storage(self, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Make storage appear in memory; traps where that cannot be."""
 
 
 class LinearStorage(Protocol):
@@ -104,7 +103,7 @@ class StorageMapOption:
 
 
 def _storage_map(context: MappingContext, memory_offset: int, storage_offset: int, length: int) -> None:
-    context.mappings.map(memory_offset & _U32, storage_offset & _U32, length & _U32)
+    context.map_storage(memory_offset & _U32, storage_offset & _U32, length & _U32)
 
 
 _STORAGE_MAP = HostFunction(host.NAMESPACE, _NAME, _TYPE, _storage_map)

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from storagemod.errors import RevertError, StorageModError, TrapError
 from storagemod.events import (
     Log,
+    LogEmitted,
     PagesTouched,
     StorageChange,
     StorageGrown,
+    StorageMapped,
     StorageModuleInstantiated,
     StorageWritten,
 )
@@ -158,24 +160,40 @@ def _call(record: CallRecord, *, undone: bool) -> JSON:
 
 
 def _step(step: Step) -> JSON:
-    if isinstance(step, CallRecord):
-        return {"type": "call", "call": step.started.call_id}
-    if isinstance(step, StorageWritten):
-        return {"type": "storage_written", "address": str(step.address), "changes": _changes(step.changes)}
-    if isinstance(step, StorageGrown):
-        return {
-            "type": "storage_grown",
-            "address": str(step.address),
-            "region": step.region,
-            "pages_old": step.pages_old,
-            "pages_new": step.pages_new,
-        }
-    if isinstance(step, StorageModuleInstantiated):
-        return {"type": "storage_module", "address": str(step.address), "regions": list(step.regions)}
-    if isinstance(step, PagesTouched):
-        runs = [{"first": first, "count": count} for first, count in step.runs]
-        return {"type": "pages_touched", "address": str(step.address), "region": step.region, "runs": runs}
-    return {"type": "log", "log": _log(step.log)}
+    match step:
+        case CallRecord():
+            return {"type": "call", "call": step.started.call_id}
+        case LogEmitted():
+            return {"type": "log", "log": _log(step.log)}
+        case _:
+            kind, details = _storage_step(step)
+            return {"type": kind, "address": str(step.address), **details}
+
+
+def _storage_step(
+    step: StorageWritten | StorageGrown | StorageMapped | StorageModuleInstantiated | PagesTouched,
+) -> tuple[str, JSON]:
+    match step:
+        case StorageWritten():
+            return "storage_written", {"changes": _changes(step.changes)}
+        case StorageGrown():
+            return "storage_grown", {
+                "region": step.region,
+                "pages_old": step.pages_old,
+                "pages_new": step.pages_new,
+            }
+        case StorageMapped():
+            return "storage_mapped", {
+                "option": step.option,
+                "memory_offset_bytes": step.memory_offset,
+                "storage_offset_bytes": step.storage_offset,
+                "length_bytes": step.length,
+            }
+        case StorageModuleInstantiated():
+            return "storage_module", {"regions": list(step.regions)}
+        case PagesTouched():
+            runs = [{"first": first, "count": count} for first, count in step.runs]
+            return "pages_touched", {"region": step.region, "runs": runs}
 
 
 def _changes(changes: Iterable[StorageChange]) -> list[JSON]:

@@ -39,6 +39,7 @@ from storagemod.events import (
     PagesTouched,
     StorageChange,
     StorageGrown,
+    StorageMapped,
     StorageModuleInstantiated,
     StorageWritten,
 )
@@ -121,7 +122,7 @@ def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames)
             open_calls.append((step, iter(step.steps), undone or _ended_badly(step)))
         elif details:
             # An instance stays for later calls, and what was read was read.
-            can_be_undone = not isinstance(step, StorageModuleInstantiated | PagesTouched)
+            can_be_undone = not isinstance(step, StorageModuleInstantiated | PagesTouched | StorageMapped)
             for segments in _step(trace, step, names):
                 mark: list[Segment] = [(" (undone)", "red")] if undone and can_be_undone else []
                 yield [*_indent(level), ("├─ ", "dim"), *segments, *mark]
@@ -177,6 +178,9 @@ def _step(trace: Trace, step: Step, names: WordNames) -> Iterator[list[Segment]]
     elif isinstance(step, PagesTouched):
         pages = ", ".join(str(first) if count == 1 else f"{first}-{first + count - 1}" for first, count in step.runs)
         yield [(f"{_printable(step.region)} touched first: pages {pages}", "dim")]
+    elif isinstance(step, StorageMapped):
+        storage = f"[{step.storage_offset:#x}..{step.storage_offset + step.length:#x}]"
+        yield [(f"storage{storage} mapped at {step.memory_offset:#x} of its memory, {step.option}", "dim")]
     elif isinstance(step, LogEmitted):
         topics = "".join(f" topic {_hex(topic)}" for topic in step.log.topics)
         data = f" data {_hex(step.log.data)}" if step.log.data else ""

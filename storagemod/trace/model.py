@@ -14,13 +14,16 @@ from storagemod.events import (
     PagesTouched,
     StorageChange,
     StorageGrown,
+    StorageMapped,
     StorageModuleInstantiated,
     StorageWritten,
 )
 from storagemod.trace.hazards import Hazard
 from storagemod.types import Address
 
-Step: TypeAlias = "CallRecord | StorageWritten | StorageGrown | PagesTouched | LogEmitted | StorageModuleInstantiated"
+Step: TypeAlias = (
+    "CallRecord | StorageWritten | StorageGrown | StorageMapped | PagesTouched | LogEmitted | StorageModuleInstantiated"
+)
 
 
 @define(eq=False)

@@ -125,7 +125,7 @@ def test_fault_of_the_program_is_called_one_and_asks_for_a_report(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("storagemod.cli.run.load_scenario", fail)
+    monkeypatch.setattr("storagemod.cli.run.load_named_scenario", fail)
 
     ran = run("run", tmp_path)
 
@@ -141,7 +141,7 @@ def test_fault_shows_its_traceback_where_the_environment_asks_for_it(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("storagemod.cli.run.load_scenario", fail)
+    monkeypatch.setattr("storagemod.cli.run.load_named_scenario", fail)
     monkeypatch.setenv("STORAGEMOD_TRACEBACK", "1")
 
     assert main(["run", "x"]) == 70

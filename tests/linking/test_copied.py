@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -205,7 +206,7 @@ def test_differing_bytes_are_those_that_differ_in_runs_as_long_as_can_be(pair: t
     assert [at for start, stop in runs for at in range(start, stop)] == [
         at for at in range(len(old)) if old[at] != new[at]
     ]
-    assert all(stop < start for (_, stop), (start, _) in zip(runs, runs[1:], strict=False))
+    assert all(stop < start for (_, stop), (start, _) in itertools.pairwise(runs))
 
 
 def test_a_run_across_blocks_is_one() -> None:
@@ -358,7 +359,7 @@ _AFTER = (Get(0, 8), Set(6, b"a"))
     ],
 )
 def test_what_a_reentrant_call_sees_and_leaves_byte_by_byte(
-    world: World, sync: SyncPolicy, inner_found: bytes, inner_left: bytes, outer_found: bytes, kept: bytes
+    world: World, sync: SyncPolicy, *, inner_found: bytes, inner_left: bytes, outer_found: bytes, kept: bytes
 ) -> None:
     deploy(world, StorageMapping("copied", sync), address=A)
     world.load_storage(A, "memory", _BEFORE)

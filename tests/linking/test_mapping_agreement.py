@@ -33,7 +33,7 @@ WASM_PAGE = 65_536
 PUPPETS = (Address(0xA), Address(0xB), Address(0xC))
 
 ORDINARY = settings(
-    max_examples=80, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 Linking = Mapping[Address, tuple[str, StorageMapping | None]]

@@ -191,10 +191,8 @@ EVENTS_OF_MAPPED_STORAGE = frozenset(
 EVENTS_OF_STALE_COPIES = frozenset(
     {
         "something went astray: ok",
-        "something went astray: failed",
         "something went astray: reverted",
         "an update was lost",
-        "stale copies made no difference",
     }
 )
 
@@ -212,8 +210,6 @@ class MappedWitness(Mapped):
         prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
         if prediction.astray:
             self.seen[f"something went astray: {prediction.outcome.name.lower()}"] += 1
-        elif prediction.lost:
-            self.seen["stale copies made no difference"] += 1
         if prediction.lost:
             self.seen["an update was lost"] += 1
         return prediction

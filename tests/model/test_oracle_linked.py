@@ -1,0 +1,249 @@
+"""The comparison can fail for keyed and mapped storage, too: each model here is wrong about one rule, and found out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+
+from storagemod.scenario.puppet import Call as CallOut
+from storagemod.scenario.puppet import Load, Operation, Script, Store
+from storagemod.trace import Hazard, HazardDetector, HazardKind
+
+from . import known_small
+from .agreement import PUPPETS, SMALL, TRACKERS, Kind, SideBySide, all_small_kinds, small_kind
+from .histories import UNSHRUNK, HistoriesOfSmallStorage, run
+from .linked import CopiedAtCalls, CopiedAtEnds, CopiedWhole, Keyed, Mapped, Paged, SmallStorage, Stale
+from .reference import PAGE, WASM_PAGE, WRITES, Call, Failed, ReferenceWorld, Region
+
+
+class SharesStorageAtOnce(CopiedAtEnds):
+    """As if there were no copies."""
+
+    def _region(self, call: Call, operation: Operation) -> Region:
+        return ReferenceWorld._region(self, call, operation)
+
+
+class CopiesWhatACallAboveHoldsBack(CopiedAtEnds):
+    def _region(self, call: Call, operation: Operation) -> Region:
+        first = call.copy is None
+        region = super()._region(call, operation)
+        above = call.parent
+        if first and above is not None and above.address == call.address and above.copy is not None:
+            region.memory[:] = above.copy
+        return region
+
+
+class CopiesStorageWhenACallBegins(CopiedAtEnds):
+    def _run(self, call: Call) -> None:
+        self._region(call, Load(0))
+        super()._run(call)
+
+
+class RefreshesStaleCopies(CopiedAtEnds):
+    def _resume(self, call: Call) -> None:
+        if call.copy is not None:
+            for at, byte in enumerate(self._storage(call)):
+                if call.copy[at] == call.copied[at] != byte:
+                    call.copy[at] = byte
+            call.copied = self._storage(call)
+
+
+class WritesBackBeforeCallsOnly(CopiedAtEnds):
+    def _suspend(self, call: Call) -> None:
+        super()._finish(call)
+
+
+class WritesWholePagesAtTheEnd(CopiedAtEnds):
+    def _write_page(self, call: Call, copy: bytearray, page: int) -> None:
+        Paged._write_page(self, call, copy, page)  # type: ignore[arg-type]
+
+
+class WritesWholeWordsAtTheEnd(CopiedAtEnds):
+    def _write_page(self, call: Call, copy: bytearray, page: int) -> None:
+        memory = self.accounts[call.address].regions["memory"].memory
+        for at in range(page, page + PAGE, 8):
+            if copy[at : at + 8] != call.copied[at : at + 8]:
+                memory[at : at + 8] = copy[at : at + 8]
+
+
+class WritesEverythingAtTheEnd(CopiedAtEnds):
+    def _write_back(self, call: Call, copy: bytearray) -> None:
+        CopiedWhole._write_back(self, call, copy)  # type: ignore[arg-type]
+
+
+class LosesNothing(CopiedAtEnds):
+    def _finish(self, call: Call) -> None:
+        super()._finish(call)
+        self.lost.clear()
+
+
+class WritesOnlyWhatChanged(CopiedWhole):
+    def _write_back(self, call: Call, copy: bytearray) -> None:
+        Mapped._write_back(self, call, copy)
+
+
+class WritesNothingWhereNothingChanged(CopiedWhole):
+    def _write_back(self, call: Call, copy: bytearray) -> None:
+        if copy != call.copied:
+            super()._write_back(call, copy)
+
+
+class ForgetsToWriteBeforeACall(CopiedAtCalls):
+    def _suspend(self, call: Call) -> None:
+        pass
+
+
+class ForgetsToWriteBeforeADelegateCall(CopiedAtCalls):
+    """The fault of a flush that is left out on one kind of call."""
+
+    def _call_out(self, call: Call, asked: CallOut) -> None:
+        copy, call.copy = call.copy, call.copy if asked.kind != "callDelegate" else None
+        try:
+            super()._call_out(call, asked)
+        finally:
+            call.copy = copy
+
+
+class ForgetsToRefreshAfterACall(CopiedAtCalls):
+    def _resume(self, call: Call) -> None:
+        if call.copy is not None:
+            call.copied = self._storage(call)
+
+
+class RefreshesTheCallerOnly(CopiedAtCalls):
+    """And no other ancestor of the same contract."""
+
+    def _call_out(self, call: Call, asked: CallOut) -> None:
+        before = call.copy
+        call.copy = None if before is None else bytearray(before)
+        super()._call_out(call, asked)
+        if before is not None and asked.address != call.address:
+            call.copy, call.copied = before, bytes(before)
+
+
+class LetsStaticCallsWriteCopies(CopiedAtCalls):
+    def _end_interval(self, call: Call) -> None:
+        super()._end_interval(attrs.evolve(call, static=False))
+
+
+class StopsWritesToCopiesInStaticCalls(Paged):
+    def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
+        if call.static and isinstance(operation, WRITES) and length:
+            raise Failed
+        return super()._bytes(call, operation, offset, length)
+
+
+class JudgesStaticCallsThatRevert(Paged):
+    def _run(self, call: Call) -> None:
+        try:
+            super()._run(call)
+        except Exception:
+            if call.static and call.copy is not None and call.copy != call.copied:
+                raise Failed from None
+            raise
+
+
+class GrowsByOnePage(Paged):
+    def _access(self, call: Call, operation: Operation) -> None:
+        ReferenceWorld._access(self, call, operation)
+
+
+class LetsKeyedStorageBeLonger(Keyed):
+    def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
+        return super()._bytes(call, operation, offset % WASM_PAGE if length == 8 else offset, length)
+
+
+class FindsStaticWritesOfKeysAfterwards(Keyed):
+    def _end_interval(self, call: Call) -> None:
+        super()._end_interval(attrs.evolve(call, static=False))
+
+
+BY_KNOWN_HISTORIES = {
+    SharesStorageAtOnce: known_small.a_delegate_call_has_a_copy_of_its_own,
+    CopiesWhatACallAboveHoldsBack: known_small.a_reentry_sees_what_was_written_where_copies_are_in_line,
+    CopiesStorageWhenACallBegins: known_small.storage_is_copied_when_it_is_first_used,
+    RefreshesStaleCopies: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
+    WritesBackBeforeCallsOnly: known_small.a_reentry_sees_what_was_written_where_copies_are_in_line,
+    WritesWholePagesAtTheEnd: known_small.bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none,
+    WritesWholeWordsAtTheEnd: known_small.bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none,
+    WritesEverythingAtTheEnd: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
+    LosesNothing: known_small.a_reentry_sees_what_was_written_where_copies_are_in_line,
+    WritesOnlyWhatChanged: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
+    WritesNothingWhereNothingChanged: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
+    ForgetsToWriteBeforeADelegateCall: known_small.a_delegate_call_has_a_copy_of_its_own,
+    ForgetsToRefreshAfterACall: known_small.a_reentry_sees_what_was_written_where_copies_are_in_line,
+    RefreshesTheCallerOnly: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
+    JudgesStaticCallsThatRevert: known_small.a_static_call_may_not_end_or_call_with_a_copy_that_it_changed,
+    GrowsByOnePage: known_small.storage_has_one_page_and_no_way_to_more,
+}
+"""These mutants random histories find out too, but not as quickly."""
+
+BY_RANDOM_HISTORIES = [
+    mutant
+    for model in (CopiedAtEnds, CopiedWhole, CopiedAtCalls, Paged, Keyed)
+    for mutant in model.__subclasses__()
+    if mutant.__module__ == __name__ and mutant not in BY_KNOWN_HISTORIES
+]
+
+_DISAGREEMENT = (
+    "^[a-z]+, (keyed|paged|copied, [a-z]+)(: 0x[0-9a-f]+)?: "
+    "(outcome|output|logs|changes|lost updates|nonce|balance|code|regions|length of|bytes of)"
+)
+
+
+def name_of(model: type[SmallStorage]) -> str:
+    """The option and policy that a model is of."""
+    if model.mapping is None:
+        return "keyed"
+    return "paged" if model.mapping.option == "paged" else f"copied, {model.mapping.sync}"
+
+
+def kinds_of(mutant: type[SmallStorage]) -> tuple[Kind, ...]:
+    return small_kind(name_of(mutant), TRACKERS[0]), small_kind(name_of(mutant), TRACKERS[-1])
+
+
+@pytest.mark.parametrize("mutant", BY_RANDOM_HISTORIES, ids=lambda mutant: mutant.__name__)
+def test_random_histories_find_out_a_model_that_is_wrong(mutant: type[SmallStorage]) -> None:
+    class HistoriesOfAMutant(HistoriesOfSmallStorage):
+        kinds = kinds_of(mutant)
+        model = mutant
+
+    with pytest.raises(AssertionError, match=_DISAGREEMENT):
+        run(HistoriesOfAMutant, UNSHRUNK)
+
+
+@pytest.mark.parametrize(
+    ("mutant", "history"), BY_KNOWN_HISTORIES.items(), ids=[mutant.__name__ for mutant in BY_KNOWN_HISTORIES]
+)
+def test_known_histories_find_out_a_model_that_is_wrong(
+    mutant: type[SmallStorage], history: Callable[[SideBySide, str], None]
+) -> None:
+    kinds = kinds_of(mutant)
+    with SideBySide.with_puppets(kinds=kinds) as both:
+        history(both, name_of(mutant))
+    with pytest.raises(AssertionError, match=_DISAGREEMENT), SideBySide.with_puppets(kinds=kinds, model=mutant) as both:
+        history(both, name_of(mutant))
+
+
+REENTRY = Script(Store(0, 1), CallOut(PUPPETS[0], Script(Load(0))), Load(0))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_hazards_are_missed_where_there_are_some_and_found_out_where_there_are_none(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The detector under test is blind where copies grow stale, and sees what is not there where they do not."""
+    stale = issubclass(small_kind(name, TRACKERS[0]).model, Stale)
+    hazard = Hazard(HazardKind.STALE_READ, PUPPETS[0], "memory", 0, b"\0", b"\1")
+    monkeypatch.setattr(HazardDetector, "_end", lambda *_: None)
+    monkeypatch.setattr(HazardDetector, "_found", lambda *_: None)
+    if not stale:
+        monkeypatch.setattr(HazardDetector, "_load", lambda self, *_: self.hazards.append(hazard))
+        monkeypatch.setattr(HazardDetector, "_write", lambda self, *_: self.hazards.append(hazard))
+    with (
+        SideBySide.with_puppets(kinds=all_small_kinds(name)) as both,
+        pytest.raises(AssertionError, match=f"^[a-z]+, {name}: hazards"),
+    ):
+        both.transact(PUPPETS[0], REENTRY)
