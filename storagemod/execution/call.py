@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from storagemod.errors import LinkError, OutOfGasError, TrapError
 from storagemod.execution.message import Answer, Message
 from storagemod.host import CallMemory
 from storagemod.linking import MEMORY_EXPORT, Contract, ContractImport, LiveStorage, Mappings, Rights
-from storagemod.types import Address, CallKind, Outcome, Value
-from storagemod.wasm import Instance
-
-if TYPE_CHECKING:
-    from storagemod.execution.transaction import Transaction
+from storagemod.state import AccountJournal
+from storagemod.types import Address, CallKind, FunctionType, Outcome, Value
+from storagemod.wasm import Instance, Store
 
 _ZEROS: dict[str, Value] = {"i32": 0, "i64": 0, "f32": 0.0, "f64": 0.0}
+
+
+class Transaction(Protocol):
+    """What a call needs of the transaction that it is part of."""
+
+    @property
+    def store(self) -> Store:
+        """Where it runs, and its fuel."""
+
+    @property
+    def accounts(self) -> AccountJournal:
+        """Accounts as the running call sees them."""
+
+    def call(self, message: Message, expected: FunctionType | None = None) -> Answer:
+        """Make a call, nested in the running one."""
+
+    def emit_log(self, call: Call, topics: tuple[bytes, ...], data: bytes) -> None:
+        """Take a log of the running call."""
+
+    def new_mappings(self, call: Call) -> Mappings:
+        """The mappings of a call that makes its first one."""
+
+    def storage_mapped(self, call: Call, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Tell that a call mapped storage."""
 
 
 class Call:
