@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-SUM = """
-(module
-  (import "storage" "memory" (memory $storage 16))
-  (memory $own (export "memory") 16)
-  (func (export "sum_storage") (param $passes i32) (result i64)
+_SUM_LOOP = """
+  (func (export "sum_{memory}") (param $passes i32) (result i64)
     (local $at i32) (local $sum i64)
     (loop $pass
       (local.set $at (i32.const 0))
       (loop $next
-        (local.set $sum (i64.add (local.get $sum) (i64.load $storage (local.get $at))))
+        (local.set $sum (i64.add (local.get $sum) (i64.load ${memory} (local.get $at))))
         (local.set $at (i32.add (local.get $at) (i32.const 8)))
         (br_if $next (i32.lt_u (local.get $at) (i32.const 0x100000))))
       (br_if $pass (local.tee $passes (i32.sub (local.get $passes) (i32.const 1)))))
     (local.get $sum))
-  (func (export "sum_own") (param $passes i32) (result i64)
-    (local $at i32) (local $sum i64)
-    (loop $pass
-      (local.set $at (i32.const 0))
-      (loop $next
-        (local.set $sum (i64.add (local.get $sum) (i64.load $own (local.get $at))))
-        (local.set $at (i32.add (local.get $at) (i32.const 8)))
-        (br_if $next (i32.lt_u (local.get $at) (i32.const 0x100000))))
-      (br_if $pass (local.tee $passes (i32.sub (local.get $passes) (i32.const 1)))))
-    (local.get $sum)))
+"""
+
+SUM = f"""
+(module
+  (import "storage" "memory" (memory $storage 16))
+  (memory $own (export "memory") 16)
+  {_SUM_LOOP.format(memory="storage")}
+  {_SUM_LOOP.format(memory="own")})
 """
 """Sums 1 MiB, of storage or of the contract's own memory, so many times over."""
 

@@ -6,17 +6,15 @@ are committed, undone, hashed and shown like all storage.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from storagemod import host
-from storagemod.errors import LinkError, ValidationError
+from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.linking.layout import Access, Layout, Region
+from storagemod.linking.layout import Access, Region
 from storagemod.linking.methods import StorageContext
+from storagemod.linking.served import ServedByHost
 from storagemod.linking.slots import KEY_BYTES, VALUE_BYTES, WASM_PAGES, Slots
 from storagemod.types import FunctionType, MemoryType
-from storagemod.wasm import HostFunction, Import, Instance
+from storagemod.wasm import HostFunction
 
 SLOTS_REGION = "slots"
 """The region that holds the table."""
@@ -45,47 +43,19 @@ _FUNCTIONS = {
 }
 
 
-class Keyed:
+class Keyed(ServedByHost):
     """Fixed-length keys and values (the seed: what linear storage is proposed instead of)."""
 
     name = "keyed"
     summary = "the contract loads and stores 32-byte values by 32-byte keys, each by a call of the host"
+    functions = _FUNCTIONS
+    region_name = SLOTS_REGION
 
-    def claims(self, item: Import) -> bool:
-        """``ethereum.storageLoad`` and ``ethereum.storageStore``."""
-        return item.module == host.NAMESPACE and item.name in _FUNCTIONS
-
-    def regions(self, items: Sequence[Import], limits: Limits) -> list[Region]:
+    def region(self, limits: Limits) -> Region:
         """The one table."""
-        for item in items:
-            if item.type != _TYPE:
-                raise LinkError(
-                    f'import "{item.module}" "{item.name}" does not match: wanted {item.type}, offered {_TYPE}'
-                )
         if limits.storage_pages_max < WASM_PAGES:
             raise ValidationError(
                 f"keyed storage takes {WASM_PAGES} Wasm pages, and {limits.storage_pages_max} are allowed "
                 "(storage_pages_max)"
             )
-        return [Region(SLOTS_REGION, MemoryType(WASM_PAGES, WASM_PAGES), Access.HOST)]
-
-    def module_fields(self, region: Region, memory: str) -> list[str]:  # noqa: ARG002 - the memory is all
-        """Nothing besides the memory."""
-        return []
-
-    def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:  # noqa: ARG002
-        """The functions, as far as they are imported."""
-        return [_FUNCTIONS[name] for name in sorted({item.name for item in items})]
-
-    def offered(self, item: Import, layout: Layout) -> object | None:  # noqa: ARG002 - both are alike
-        """The functions' type, where there is a table."""
-        region = layout.region(SLOTS_REGION)
-        return _TYPE if region is not None and region.access is Access.HOST else None
-
-    def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:  # noqa: ARG002 - any length will do
-        """Whether there is a table."""
-        return self.offered(item, layout) is not None
-
-    def link(self, item: Import, instance: Instance) -> Any | None:  # noqa: ARG002 - the storage module exports none
-        """``None``: the host serves both."""
-        return None
+        return Region(SLOTS_REGION, MemoryType(WASM_PAGES, WASM_PAGES), Access.HOST)

@@ -7,16 +7,16 @@ Source: ewasm/design issue 188, "Linear storage design".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import ClassVar, Protocol
 
 from storagemod import host
-from storagemod.errors import LinkError, TrapError
+from storagemod.errors import TrapError
 from storagemod.host import CallMemory
 from storagemod.limits import Limits
-from storagemod.linking.layout import DEFAULT_REGION, Access, Layout, Region, bounded_region
+from storagemod.linking.layout import DEFAULT_REGION, Access, Region, bounded_region
+from storagemod.linking.served import ServedByHost
 from storagemod.types import FunctionType, MemoryType
-from storagemod.wasm import HostFunction, Import, Instance
+from storagemod.wasm import HostFunction
 
 _NAME = "storageMap"
 _TYPE = FunctionType(("i32", "i32", "i32"))
@@ -61,52 +61,19 @@ class Mappings(Protocol):
         """The call is about to end well."""
 
 
-class StorageMapOption:
-    """The import of ``storageMap``; storage is one region, which only the host reaches."""
-
-    name: str
-    summary: str
-
-    def claims(self, item: Import) -> bool:
-        """``ethereum.storageMap``."""
-        return item.module == host.NAMESPACE and item.name == _NAME
-
-    def regions(self, items: Sequence[Import], limits: Limits) -> list[Region]:
-        """The one region."""
-        for item in items:
-            if item.type != _TYPE:
-                raise LinkError(
-                    f'import "{item.module}" "{item.name}" does not match: wanted {item.type}, offered {_TYPE}'
-                )
-        return [bounded_region(DEFAULT_REGION, MemoryType(_PAGES_MIN, None), Access.HOST, limits)]
-
-    def module_fields(self, region: Region, memory: str) -> list[str]:  # noqa: ARG002 - the memory is all
-        """Nothing besides the memory."""
-        return []
-
-    def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:  # noqa: ARG002
-        """``storageMap``, if it is imported."""
-        return [_STORAGE_MAP] if items else []
-
-    def offered(self, item: Import, layout: Layout) -> object | None:  # noqa: ARG002 - there is one
-        """The function's type, where storage is for the host to map."""
-        region = layout.region(DEFAULT_REGION)
-        return _TYPE if region is not None and region.access is Access.HOST else None
-
-    def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:  # noqa: ARG002 - any length will do
-        """Whether storage is for the host to map."""
-        return self.offered(item, layout) is not None
-
-    def link(self, item: Import, instance: Instance) -> Any | None:  # noqa: ARG002 - the storage module exports none
-        """``None``: the host serves it."""
-        return None
-
-
 def _storage_map(context: MappingContext, memory_offset: int, storage_offset: int, length: int) -> None:
     context.map_storage(memory_offset & _U32, storage_offset & _U32, length & _U32)
 
 
-_STORAGE_MAP = HostFunction(host.NAMESPACE, _NAME, _TYPE, _storage_map)
+class StorageMapOption(ServedByHost):
+    """The import of ``storageMap``; storage is one region, which only the host reaches."""
+
+    functions: ClassVar = {_NAME: HostFunction(host.NAMESPACE, _NAME, _TYPE, _storage_map)}
+    region_name = DEFAULT_REGION
+
+    def region(self, limits: Limits) -> Region:
+        """The one region, as long as the limits allow."""
+        return bounded_region(DEFAULT_REGION, MemoryType(_PAGES_MIN, None), Access.HOST, limits)
 
 
 def check_range(
