@@ -9,7 +9,6 @@ from storagemod import World
 from storagemod.linking import option_names
 from storagemod.pages import BACKENDS, why_unavailable
 
-
 # The machine may be busy with something else: how long an example takes says nothing.
 settings.register_profile("storagemod", deadline=None)
 settings.load_profile("storagemod")

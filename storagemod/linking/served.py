@@ -1,4 +1,4 @@
-"""What the options that the host serves have in common: functions of ``ethereum``, and a region that only it reaches."""
+"""What options that the host serves have in common: functions of ``ethereum``, and a region that only it reaches."""
 
 from __future__ import annotations
 

@@ -5,9 +5,15 @@ from __future__ import annotations
 import functools
 
 from storagemod.limits import Limits
-from storagemod.linking.layout import Layout
+from storagemod.linking.layout import Access, Layout
 from storagemod.linking.options import OPTIONS
 from storagemod.wasm import Module, compile_module, to_wasm
+
+_REACHED = {
+    Access.MEMORY: "imported as a memory",
+    Access.METHODS: "reached through functions only",
+    Access.HOST: "reached by the host only",
+}
 
 
 def storage_module_wat(layout: Layout) -> str:
@@ -21,8 +27,7 @@ def storage_module_wat(layout: Layout) -> str:
         memory = f"$region{index}"
         limits = " ".join(str(each) for each in (region.type.pages_min, region.type.pages_max) if each is not None)
         width = "i64 " if region.type.is_64 else ""
-        access = "imported as a memory" if region.access == "memory" else "reached through functions only"
-        lines.append(f"  ;; region {wat_string(region.name)}, {access}")
+        lines.append(f"  ;; region {wat_string(region.name)}, {_REACHED[region.access]}")
         lines.append(f"  (memory {memory} (export {wat_string(region.name)}) {width}{limits})")
         lines += [f"  {field}" for option in OPTIONS for field in option.module_fields(region, memory)]
     lines.append(")")
