@@ -171,3 +171,8 @@ class StorageMapping:
     sync: SyncPolicy = field(default=SyncPolicy.CALL, converter=_sync_policy)
     frame_bytes: int = field(default=4_096, validator=_is_frame_length, kw_only=True)
     exclusive: bool = field(default=False, kw_only=True)
+
+    def __str__(self) -> str:
+        if self.option == "copied":
+            return f"copied, sync {self.sync}"
+        return f"paged, frames of {self.frame_bytes:,} bytes{', exclusive' if self.exclusive else ''}"

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from attrs import asdict
 
-from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, tracker_option
+from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, sync_choice, tracker_option
 from storagemod.cli.output import say, say_document
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
@@ -41,7 +41,7 @@ _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPIN
     "--sync",
     "syncs",
     multiple=True,
-    type=click.Choice([each.value for each in SyncPolicy]),
+    type=sync_choice,
     help="Only these sync policies of the option `copied`; may be repeated.",
 )
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")

@@ -11,14 +11,23 @@ from storagemod import host
 from storagemod.cli.options import NamedPath, is_missing, json_option, link_option
 from storagemod.cli.output import say, say_document
 from storagemod.errors import ValidationError
-from storagemod.linking import PREFIX, Contract, option_for, storage_module_wat
+from storagemod.linking import DEFAULT_REGION, PREFIX, Access, Contract, option_for, storage_module_wat
 from storagemod.linking.contract_calls import contract_import
-from storagemod.linking.layout import DEFAULT_REGION
+from storagemod.linking.options import is_storage
+from storagemod.linking.served import ServedByHost
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
-from storagemod.scenario.fixtures import did_you_mean, fixture, fixture_names
+from storagemod.scenario.fixtures import did_you_mean, fixture_names, fixture_path
+from storagemod.scenario.source import leaves_open
+from storagemod.types import MAP_OPTIONS
 from storagemod.wasm import Import
+
+_REACHED = {
+    Access.MEMORY: "the contract imports the memory",
+    Access.METHODS: "functions; the memory is private",
+    Access.HOST: "the host; the memory is private",
+}
 
 
 @click.command("inspect", short_help="Show a contract's storage layout, imports and storage module.")
@@ -32,36 +41,53 @@ def inspect_command(contract: Path, link: str | None, as_json: bool) -> int:
     bank/bank_fixed, counter/counter, exchange/exchange, pingpong/ping, pingpong/pong, puppet/puppet, token/token or
     token/token_regions.
     """
-    loaded = _load(contract, link or DEFAULT_OPTION)
+    name = str(contract)
+    source = _find(contract)
+    loaded = load_contract(source, label=name, option=link or DEFAULT_OPTION)
     if link is not None:
         check_option(loaded, link)
+    is_open = leaves_open(source)
     if as_json:
-        say_document(document("inspect", _to_json(contract, loaded)))
+        say_document(document("inspect", _to_json(contract, loaded, is_open=is_open)))
     else:
-        _print(contract, loaded)
+        _print(contract, loaded, is_open=is_open)
     return 0
 
 
-def _load(path: Path, option: str) -> Contract:
-    """The contract of a file, or else the one of that name which comes with the package."""
+def _find(path: Path) -> Path:
+    """The file of that path, or else of the contract of that name which comes with the package.
+
+    Raises:
+        ValidationError: There is neither.
+    """
     name = str(path)
     try:
-        return load_contract(path, label=name, option=option)
+        leaves_open(path)
     except ValidationError as error:
         if not is_missing(error):
             raise
         if name not in fixture_names():
             error.hint = did_you_mean(name, fixture_names())
-            raise
-    return load_contract(fixture(name, option), label=name, option=option)
+            raise error.at(name) from None
+        return fixture_path(name)
+    return path
 
 
-def _print(path: Path, contract: Contract) -> None:
-    options = ", ".join(sorted(contract.options)) or "none: it has no storage"
+def _linking(contract: Contract, *, is_open: bool) -> str:
+    """Under which options it can run, in words."""
+    if not contract.options:
+        return "none: it has no storage"
+    parts = sorted(contract.options - set(MAP_OPTIONS))
+    if contract.maps_storage:
+        parts.append(f"{' or '.join(MAP_OPTIONS)}, as it is deployed")
+    return ", ".join(parts) + ("; its source leaves the option open (--link)" if is_open else "")
+
+
+def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     say(f"{path.stem}", "bold")
     say(f"  file     {path}")
     say(f"  code     {len(contract.code):,} bytes, sha256 {contract.module.digest.hex()}")
-    say(f"  linking  {options}")
+    say(f"  linking  {_linking(contract, is_open=is_open)}")
     _section("Storage layout, lengths in Wasm pages of 64 KiB")
     regions = [
         (
@@ -69,7 +95,7 @@ def _print(path: Path, contract: Contract) -> None:
             region.type.pages_min,
             NOTHING if region.type.pages_max is None else region.type.pages_max,
             "64-bit" if region.type.is_64 else "32-bit",
-            "the contract imports the memory" if region.access == "memory" else "functions; the memory is private",
+            _REACHED[region.access],
         )
         for region in contract.layout.regions
     ]
@@ -96,23 +122,26 @@ def _table(headers: tuple[str, ...], rows: Sequence[Sequence[str | int]]) -> Non
 
 def _linked_to(item: Import, contract: Contract) -> str:
     """What stands behind an import, in words."""
-    if item.module == host.NAMESPACE:
+    if item.module == host.NAMESPACE and not is_storage(item):
         return "the host"
     if item.module.startswith(PREFIX):
         callee = contract_import(item)
         caught = "; failures are caught" if callee.catches else ""
         return f'"{callee.method}" of the contract bound to "{callee.link}"{caught}'
-    if option_for(item).host_functions([item], contract.layout):
-        return f'the host, on memory "{DEFAULT_REGION}" of the storage module'
+    option = option_for(item)
+    if option.host_functions([item], contract.layout):
+        region = option.region_name if isinstance(option, ServedByHost) else DEFAULT_REGION
+        return f'the host, on memory "{region}" of the storage module'
     return f'"{item.name}" of the storage module'
 
 
-def _to_json(path: Path, contract: Contract) -> dict[str, object]:
+def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, object]:
     return {
         "path": str(path),
         "code_bytes": len(contract.code),
         "code_sha256": contract.module.digest.hex(),
         "options": sorted(contract.options),
+        "leaves_open": is_open,
         "layout": [
             {
                 "region": region.name,

@@ -12,6 +12,7 @@ from storagemod.linking import option_names
 from storagemod.pages import BACKENDS
 from storagemod.scenario import Scenario, load_scenario
 from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
+from storagemod.types import SyncPolicy
 
 link_choice = click.Choice(option_names())
 
@@ -20,6 +21,8 @@ link_option = click.option(
     type=link_choice,
     help="The linking option of a contract whose source leaves it open with a line `;; @storage` (default: single).",
 )
+
+sync_choice = click.Choice([policy.value for policy in SyncPolicy])
 
 tracker_option = click.option(
     "--tracker",

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
-from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, tracker_option
+from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, sync_choice, tracker_option
 from storagemod.cli.output import note, say, say_document, say_tree
 from storagemod.errors import ScenarioError
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, run_scenario
+from storagemod.types import SyncPolicy
 from storagemod.world import World
 
 
@@ -25,6 +26,12 @@ from storagemod.world import World
     multiple=True,
     type=link_choice,
     help="Run under this linking option; given several times, once under each (default: single).",
+)
+@click.option(
+    "--sync",
+    type=sync_choice,
+    help="When copies of storage are brought in line with it, for contracts that run under `copied` and do not say it "
+    "in the file (default: call).",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of text; it has all call trees in it."
@@ -48,6 +55,7 @@ from storagemod.world import World
 def run_command(  # noqa: PLR0917 - click calls it by names
     files: tuple[Path, ...],
     links: tuple[str, ...],
+    sync: str | None,
     as_json: bool,
     verbosity: int,
     directory: Path | None,
@@ -62,6 +70,8 @@ def run_command(  # noqa: PLR0917 - click calls it by names
     """
     if directory is not None and len(set(links)) > 1:
         raise click.UsageError("contracts stand in a --world under one --link only")
+    if sync is not None and links and "copied" not in links:
+        raise click.UsageError("--sync is about copies of storage, which are made under --link copied")
     scenarios = [scenario for scenario in map(_load, files) if scenario is not None]
     if len(scenarios) < len(files):
         return 2
@@ -70,10 +80,12 @@ def run_command(  # noqa: PLR0917 - click calls it by names
         kept = None if directory is None else stack.enter_context(World(directory, tracker=tracker))
         for scenario, link in product(scenarios, dict.fromkeys(links) or (None,)):
             world = kept or stack.enter_context(World(tracker=tracker))
-            result = run_scenario(scenario, link=link, world=world)
+            result = run_scenario(scenario, link=link, sync=None if sync is None else SyncPolicy(sync), world=world)
             results.append(result)
             if not as_json:
                 _print(result, min(verbosity, VERBOSITY_MAX))
+    if sync is not None and not any(result.sync for result in results):
+        note("note: --sync changed nothing: no contract ran under `copied`, or those that did say it in the file")
     ok = all(result.ok for result in results)
     if as_json:
         say_document(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}))
@@ -92,10 +104,14 @@ def _load(file: Path) -> Scenario | None:
 
 
 def _print(result: ScenarioResult, verbosity: int) -> None:
-    say(f"{result.scenario.path}: {result.scenario.name}, linked as {result.link}", "bold")
+    say(f"{result.scenario.path}: {result.scenario.name}, linked as {_linking(result)}", "bold")
     for transaction in result.transactions:
         _print_transaction(result, transaction, verbosity)
     say()
+
+
+def _linking(result: ScenarioResult) -> str:
+    return result.link if result.sync is None else f"{result.link}, sync {result.sync}"
 
 
 def _print_transaction(result: ScenarioResult, transaction: TransactionResult, verbosity: int) -> None:
@@ -114,5 +130,5 @@ def _print_transaction(result: ScenarioResult, transaction: TransactionResult, v
 def _print_summary(results: list[ScenarioResult]) -> None:
     failed = sum(not transaction.ok for result in results for transaction in result.transactions)
     total = sum(len(result.transactions) for result in results)
-    links = ", ".join(dict.fromkeys(result.link for result in results)) or DEFAULT_OPTION
+    links = ", ".join(dict.fromkeys(map(_linking, results))) or DEFAULT_OPTION
     say(f"{total - failed} of {total} transactions as expected ({links})", "bold red" if failed else "bold green")

@@ -14,7 +14,7 @@ from storagemod.cli.options import NamedPath, json_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StateError, StorageModError
 from storagemod.limits import Limits
-from storagemod.linking import load_binary
+from storagemod.linking import DEFAULT_REGION, load_binary
 from storagemod.pages import PAGE_BYTES, Image, Run, merged_runs, read_image
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
@@ -22,7 +22,7 @@ from storagemod.state import NO_ACCOUNT, Account, SqlitePageStore
 from storagemod.state.difference import account_differences, region_differences
 from storagemod.state.portable import Contents, export_state, import_state
 from storagemod.state.verify import Damage, verify
-from storagemod.types import WASM_PAGE_BYTES, Address
+from storagemod.types import WASM_PAGE_BYTES, Address, StorageMapping
 
 _LINE_BYTES = 16
 _WORD_BYTES = 8
@@ -143,9 +143,10 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
         )
     else:
         for address, (was, now) in accounts.items():
-            for key, value in _account(was).items():
-                if value != _account(now)[key]:
-                    say(f"{address} {key}: {value} -> {_account(now)[key]}")
+            before_in_words, after_in_words = _in_words(was), _in_words(now)
+            for key, value in before_in_words.items():
+                if value != after_in_words[key]:
+                    say(f"{address} {key}: {value} -> {after_in_words[key]}")
         for (address, name), length_old, length_new, runs in regions:
             if length_old != length_new:
                 say(f"{address} {name}: {length_old} -> {length_new} Wasm pages")
@@ -261,7 +262,23 @@ def _account(account: Account) -> dict[str, Any]:
         "code_bytes": len(account.code),
         "policy": account.policy.value,
         "links": {link: str(target) for link, target in sorted(account.links.items())},
+        "mapping": None if account.mapping is None else _mapping(account.mapping),
     }
+
+
+def _mapping(mapping: StorageMapping) -> dict[str, Any]:
+    """How storage is mapped; what the option has no use for is ``None``."""
+    is_paged = mapping.option == "paged"
+    return {
+        "option": mapping.option,
+        "sync": None if is_paged else mapping.sync.value,
+        "frame_bytes": mapping.frame_bytes if is_paged else None,
+        "exclusive": mapping.exclusive if is_paged else None,
+    }
+
+
+def _in_words(account: Account) -> dict[str, Any]:
+    return _account(account) | {"mapping": account.mapping or "none"}
 
 
 def _code(account: Account) -> str:
@@ -277,7 +294,11 @@ def _access(account: Account, region: str) -> str:
     except StorageModError:  # deployed under other limits, or by another version
         return NOTHING
     found = layout.region(region)
-    return NOTHING if found is None else f"by {found.access.value}, {found.type.pages_min} to {found.type.pages_max}"
+    if found is None:
+        return NOTHING
+    is_mapped = account.mapping is not None and region == DEFAULT_REGION
+    mapped = f" ({account.mapping})" if is_mapped else ""
+    return f"by {found.access.value}{mapped}, {found.type.pages_min} to {found.type.pages_max}"
 
 
 def _damage(damage: Damage) -> dict[str, Any]:

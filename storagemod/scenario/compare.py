@@ -98,7 +98,7 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
                 continue
             world = World(trace="pages", tracker=tracker)
             try:
-                result = run_scenario(scenario, link=variant.link, sync=variant.sync or SyncPolicy.CALL, world=world)
+                result = run_scenario(scenario, link=variant.link, sync=variant.sync, world=world)
             except ScenarioError as error:
                 if not isinstance(error.cause, ValidationError):  # not a matter of the variant
                     raise

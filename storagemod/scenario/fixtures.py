@@ -57,6 +57,17 @@ def option_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (_wat_folder() / _PRELUDE_FOLDER).glob("*.wat")))
 
 
+def fixture_path(name: str) -> Path:
+    """The file of a fixture; a fixture that leaves its storage open is not spliced there.
+
+    Raises:
+        ValidationError: There is no such fixture.
+    """
+    if name not in (known := fixture_names()):
+        raise _unknown("fixture", name, known)
+    return _wat_folder() / f"{name}.wat"
+
+
 def fixture(name: str, option: str = "single") -> str:
     """The source text of a fixture, ready to be deployed under a linking option.
 
@@ -69,10 +80,9 @@ def fixture(name: str, option: str = "single") -> str:
     Raises:
         ValidationError: There is no such fixture, or no prelude for that option.
     """
-    if name not in (known := fixture_names()):
-        raise _unknown("fixture", name, known)
-    spliced_in = prelude(option)  # first, so that an unknown option is an error for every fixture
-    source = (_wat_folder() / f"{name}.wat").read_text(encoding="utf-8")
+    path = fixture_path(name)
+    spliced_in = prelude(option)  # before it is needed, so that an unknown option is an error for every fixture
+    source = path.read_text(encoding="utf-8")
     return splice(source, spliced_in) if needs_prelude(source) else source
 
 

@@ -13,6 +13,7 @@ from attrs import define, field
 from storagemod.errors import ScenarioError, ValidationError
 from storagemod.scenario import schema
 from storagemod.scenario.locate import Lines, TomlPath
+from storagemod.scenario.mapping import contradictions
 from storagemod.scenario.schema import AccountSpec, ContractSpec, Expectation, Scenario, ScenarioSpec, TransactionSpec
 from storagemod.scenario.source import read_text
 from storagemod.scenario.structure import describe, did_you_mean, structure, unknown_key
@@ -173,6 +174,8 @@ class _Loader:
         self.check(not is_empty, (*where, "code"), "`code` is the path of a contract, and it is empty")
         has_use = not contract.args or contract.init is not None
         self.check(has_use, (*where, "args"), "`args` are for `init`, a method to run at deployment, which is missing")
+        for key, message in contradictions(contract):
+            self.report((*where, key), message)
         for name, target in contract.links.items():
             self.check_name(target, (*where, "links", name), "account or contract")
         for number, preset in enumerate(contract.storage):

@@ -6,17 +6,15 @@ import time
 
 from attrs import field, frozen
 
-from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError
+from storagemod.errors import ScenarioError, StorageModError
 from storagemod.limits import DEFAULT_GAS, Limits
-from storagemod.linking import PREFIX, Contract
 from storagemod.scenario.check import Difference, check_transaction
 from storagemod.scenario.contents import preset
-from storagemod.scenario.locate import TomlPath
-from storagemod.scenario.schema import ContractSpec, Scenario, TransactionSpec
-from storagemod.scenario.source import DEFAULT_OPTION, check_option, load_contract
-from storagemod.scenario.structure import did_you_mean
+from storagemod.scenario.deploy import Deployment, contract_error
+from storagemod.scenario.schema import Scenario, TransactionSpec
+from storagemod.scenario.source import DEFAULT_OPTION
 from storagemod.state import NO_ACCOUNT
-from storagemod.types import MAP_OPTIONS, StorageMapping, SyncPolicy
+from storagemod.types import SyncPolicy
 from storagemod.world import Receipt, World
 
 
@@ -48,10 +46,14 @@ class TransactionResult:
 
 @frozen
 class ScenarioResult:
-    """A scenario that was run under one linking option."""
+    """A scenario that was run under one linking option.
+
+    ``sync`` is the policy that was asked for, if there are contracts that it is for.
+    """
 
     scenario: Scenario
     link: str
+    sync: SyncPolicy | None
     transactions: tuple[TransactionResult, ...]
     state_root: bytes
 
@@ -65,7 +67,7 @@ def run_scenario(
     scenario: Scenario,
     *,
     link: str | None = None,
-    sync: SyncPolicy = SyncPolicy.CALL,
+    sync: SyncPolicy | None = None,
     limits: Limits | None = None,
     world: World | None = None,
 ) -> ScenarioResult:
@@ -78,7 +80,8 @@ def run_scenario(
         scenario: What to run.
         link: The linking option for contracts that leave it open. Where one is named, a contract that does not and
             uses others is an error; by default such a contract is run as it is.
-        sync: When copies of storage are brought in line with it, under the option ``copied``.
+        sync: When copies of storage are brought in line with it, for contracts under the option ``copied`` that do not
+            say it themselves; at every call by default.
         limits: The limits of the world, if it is to be a new one.
         world: Where to run it; by default a new world in memory.
 
@@ -90,64 +93,17 @@ def run_scenario(
     for name, account in scenario.accounts.items():
         if world.account(scenario.address(name)) == NO_ACCOUNT:
             world.fund(scenario.address(name), account.balance, name=name)
-    deployed = [name for name in scenario.contracts if _deploy(world, scenario, name, link, sync)]
+    deployments = [Deployment(world, scenario, name, link, sync) for name in scenario.contracts]
+    deployed = [deployment.name for deployment in deployments if deployment.deploy()]
     for name in deployed:
         for number, content in enumerate(scenario.contracts[name].storage):
             try:
                 preset(world, scenario.address(name), content.region, content.data, offset=content.offset_bytes)
             except StorageModError as error:
-                raise _contract_at(scenario, name, ("storage", number), error) from error
+                raise contract_error(scenario, name, ("storage", number), error) from error
     results = tuple(_transact(world, scenario, number) for number in range(len(scenario.transactions)))
-    return ScenarioResult(scenario, link or DEFAULT_OPTION, results, world.state_root)
-
-
-def _deploy(world: World, scenario: Scenario, name: str, link: str | None, sync: SyncPolicy) -> bool:
-    """Deploy a contract that does not stand yet; an error stands at the line of the key that it comes from."""
-    spec = scenario.contracts[name]
-    key = "wat" if spec.code is None else "code"
-    source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
-    label = name if isinstance(source, str) else str(source)
-    try:
-        contract = load_contract(source, label=label, option=link or DEFAULT_OPTION, limits=world.limits)
-        if link is not None:
-            check_option(contract, link)
-        standing = world.account(scenario.address(name)).code
-        if standing == contract.code:
-            return False
-        if standing:
-            raise StateError("the world has other code at its address", hint="use another world")
-        key = "links"
-        _check_links(contract, spec)
-        key = "init"
-        world.deploy(
-            contract.code,
-            address=scenario.address(name),
-            balance=spec.balance,
-            links={link_name: scenario.address(target) for link_name, target in spec.links.items()},
-            policy=spec.policy,
-            name=name,
-            mapping=StorageMapping(link, sync) if contract.maps_storage and link in MAP_OPTIONS else None,
-            init=spec.init,
-            args=spec.args,
-        )
-    except StorageModError as error:
-        if isinstance(error, LinkError) and key == "init":  # what is linked to one another does not fit
-            key = "links"
-        raise _contract_at(scenario, name, (key,), error) from error
-    return True
-
-
-def _check_links(contract: Contract, spec: ContractSpec) -> None:
-    """Check, in the words of a scenario, that what is imported is linked, and nothing else."""
-    wanted = list(dict.fromkeys(each.link for each in contract.contract_imports))
-    for link in wanted:
-        if link not in spec.links:
-            hint = f'add `links = {{ {link} = "NAME" }}`'
-            raise LinkError(f'it imports from "{PREFIX}{link}", which is linked to nothing', hint=hint)
-    for link in spec.links:
-        if link not in wanted:
-            hint = did_you_mean(link, wanted) or f" (it imports from: {', '.join(wanted) or 'none'})"
-            raise LinkError(f'the link "{link}" is given, but nothing is imported from "{PREFIX}{link}"{hint}')
+    taken = sync if any(deployment.takes_sync for deployment in deployments) else None
+    return ScenarioResult(scenario, link or DEFAULT_OPTION, taken, results, world.state_root)
 
 
 def _transact(world: World, scenario: Scenario, number: int) -> TransactionResult:
@@ -184,12 +140,4 @@ def _send(world: World, scenario: Scenario, spec: TransactionSpec) -> Receipt:
         sender=None if spec.sender is None else scenario.address(spec.sender),
         value=spec.value,
         gas=DEFAULT_GAS if spec.gas is None else spec.gas,
-    )
-
-
-def _contract_at(scenario: Scenario, name: str, where: TomlPath, error: StorageModError) -> ScenarioError:
-    """An error of a contract, named once, at the line of the key that it comes from."""
-    line = scenario.lines.line(("contracts", name, *where))
-    return ScenarioError(
-        f'contract "{name}": {str(error).removeprefix(f"{name}: ")}', path=scenario.path, line=line, cause=error
     )

@@ -13,7 +13,7 @@ from typing import NewType, TypeAlias
 from attrs import field, fields, frozen
 
 from storagemod.scenario.locate import Lines
-from storagemod.types import Address, ReentryPolicy, Value
+from storagemod.types import Address, ReentryPolicy, SyncPolicy, Value
 
 Gas = NewType("Gas", int)
 """0 to 2**63 - 1."""
@@ -25,6 +25,10 @@ Pattern = NewType("Pattern", str)
 """A regular expression that compiles."""
 ErrorKind = NewType("ErrorKind", str)
 """The name of a class in :mod:`storagemod.errors`."""
+MapOption = NewType("MapOption", str)
+"""A linking option that carries out ``ethereum.storageMap``."""
+FrameBytes = NewType("FrameBytes", int)
+"""The length of a frame: a power of two of bytes."""
 I32 = NewType("I32", int)
 I64 = NewType("I64", int)
 U32 = NewType("U32", int)
@@ -92,7 +96,8 @@ class ContractSpec:
     """``[contracts.NAME]``: a contract that is deployed before the first transaction.
 
     ``code`` is a path relative to the file and ``wat`` is text; exactly one of them is given. ``links`` maps the
-    names of typed imports to contracts or accounts, by name or by address.
+    names of typed imports to contracts or accounts, by name or by address. ``mapping``, and what goes with it, is for
+    contracts that call ``ethereum.storageMap``; with ``mapping`` a contract does not leave its linking option open.
     """
 
     code: str | None = None
@@ -101,6 +106,10 @@ class ContractSpec:
     balance: Amount = Amount(0)
     links: dict[str, str] = field(factory=dict)
     policy: ReentryPolicy = ReentryPolicy.ALLOW
+    mapping: MapOption | None = None
+    sync: SyncPolicy | None = None
+    frame_bytes: FrameBytes | None = None
+    exclusive: bool | None = None
     init: str | None = None
     args: tuple[Value, ...] = ()
     storage: tuple[Content, ...] = ()

@@ -64,6 +64,17 @@ def load_contract(
     return Contract.load(code, name=label, limits=limits)
 
 
+def leaves_open(source: Path | str, limits: Limits | None = None) -> bool:
+    """Whether a contract leaves open how it reaches its storage: it is text with a line ``;; @storage``.
+
+    Raises:
+        ValidationError: It cannot be read.
+    """
+    code = read_source(source, limits or Limits()) if isinstance(source, Path) else source.encode()
+    text = _text(code)
+    return text is not None and needs_prelude(text)
+
+
 def check_option(contract: Contract, option: str) -> None:
     """Check that a contract uses the linking option that was asked for, or has no storage to link.
 

@@ -11,7 +11,7 @@ import difflib
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
@@ -25,7 +25,7 @@ from storagemod.errors import StorageModError
 from storagemod.limits import GAS_MAX
 from storagemod.scenario import schema
 from storagemod.scenario.locate import TomlPath
-from storagemod.types import Address, ReentryPolicy, Value
+from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
 
 T = TypeVar("T")
 
@@ -190,23 +190,23 @@ def _address(raw: object, _: object) -> Address:
     return Address(raw)
 
 
-def _policy(raw: object, _: object) -> ReentryPolicy:
-    known = [policy.value for policy in ReentryPolicy]
-    if not isinstance(raw, str):
-        raise _wanted("a re-entry policy", raw)
-    if raw not in known:
-        raise ValueError(f'"{raw}" is no re-entry policy' + (did_you_mean(raw, known) or f": {', '.join(known)}"))
-    return ReentryPolicy(raw)
+def _one_of(what: str, wanted: str, known: Sequence[str], make: Callable[[str], T]) -> Callable[[object, object], T]:
+    """One of a few words. ``what`` it is in a sentence that denies it, and what is ``wanted``."""
+
+    def hook(raw: object, _: object) -> T:
+        if not isinstance(raw, str):
+            raise _wanted(wanted, raw)
+        if raw not in known:
+            raise ValueError(f'"{raw}" is no {what}' + (did_you_mean(raw, known) or f": {', '.join(known)}"))
+        return make(raw)
+
+    return hook
 
 
-def _error_kind(raw: object, _: object) -> str:
-    if not isinstance(raw, str):
-        raise _wanted("the name of an error class", raw)
-    if raw not in ERROR_KINDS:
-        raise ValueError(
-            f'"{raw}" is no error class' + (did_you_mean(raw, ERROR_KINDS) or f": {', '.join(ERROR_KINDS)}")
-        )
-    return raw
+def _frame_bytes(raw: object, _: object) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        raise _wanted("an integer", raw)
+    return StorageMapping(frame_bytes=raw).frame_bytes
 
 
 def _pattern(raw: object, _: object) -> str:
@@ -275,8 +275,11 @@ for _kind, _hook in (
     (bytes, _hex),
     (float, _float),
     (Address, _address),
-    (ReentryPolicy, _policy),
-    (schema.ErrorKind, _error_kind),
+    (ReentryPolicy, _one_of("re-entry policy", "a re-entry policy", list(ReentryPolicy), ReentryPolicy)),
+    (SyncPolicy, _one_of("sync policy", "a sync policy", list(SyncPolicy), SyncPolicy)),
+    (schema.MapOption, _one_of("linking option that maps storage", "a linking option", MAP_OPTIONS, str)),
+    (schema.FrameBytes, _frame_bytes),
+    (schema.ErrorKind, _one_of("error class", "the name of an error class", ERROR_KINDS, str)),
     (schema.Pattern, _pattern),
     (schema.Gas, _integer(0, GAS_MAX)),
     (schema.Amount, _integer(0, 2**128 - 1)),

@@ -46,6 +46,45 @@ def test_json_has_layout_imports_and_storage_module(run: Run) -> None:
     assert shown["storage_module"].startswith("(module $storage")
 
 
+@pytest.mark.parametrize(
+    ("option", "linking", "functions", "region"),
+    [
+        ("keyed", "keyed", ["storageLoad", "storageStore"], "slots"),
+        ("copied", "copied or paged, as it is deployed", ["storageMap"], "memory"),
+        ("paged", "copied or paged, as it is deployed", ["storageMap"], "memory"),
+    ],
+)
+def test_storage_that_the_host_serves_is_shown_with_the_options_for_it(
+    run: Run, option: str, linking: str, functions: list[str], region: str
+) -> None:
+    shown = run("inspect", "bank/bank", "--link", option).out
+    assert f"  linking  {linking}; its source leaves the option open (--link)\n" in shown
+    assert "the host; the memory is private" in shown
+    assert f';; region "{region}", reached by the host only' in shown
+    document = json.loads(run("inspect", "bank/bank", "--link", option, "--json").out)
+    assert document["options"] == (["copied", "paged"] if option != "keyed" else ["keyed"])
+    assert document["leaves_open"] is True
+    assert [each["access"] for each in document["layout"]] == ["host"]
+    linked = {each["name"]: each["linked_to"] for each in document["imports"]}
+    assert {linked.pop(name) for name in functions} == {f'the host, on memory "{region}" of the storage module'}
+    assert linked["revert"] == "the host"
+
+
+def test_a_contract_that_maps_storage_itself_runs_under_either_option(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "maps.wat").write_text(
+        """(module
+          (import "ethereum" "storageMap" (func (param i32 i32 i32)))
+          (import "storage" "notes" (memory 1))
+          (memory $own (export "memory") 1))"""
+    )
+    shown = {run("inspect", tmp_path / "maps.wat", *link) for link in ((), ("--link", "copied"), ("--link", "paged"))}
+    (ran,) = shown
+    assert "  linking  regions, copied or paged, as it is deployed\n" in ran.out
+    refused = run("inspect", tmp_path / "maps.wat", "--link", "single")
+    assert refused.status == 2
+    assert "imports its storage in its own way: copied, paged, regions" in refused.err
+
+
 def test_contract_without_storage_has_no_storage_module(run: Run, tmp_path: Path) -> None:
     (tmp_path / "plain.wat").write_text("(module)")
 

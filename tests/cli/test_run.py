@@ -285,3 +285,59 @@ def test_a_directory_that_is_no_world_is_left_alone(run: Run, tmp_path: Path) ->
     assert result.status == 2
     assert "holds no world, but other files" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+MAPS = """
+[contracts.it]
+wat = '''(module (import "ethereum" "storageMap" (func $map (param i32 i32 i32))) (memory (export "memory") 1)
+  (func (export "set")
+    (call $map (i32.const 0) (i32.const 0) (i32.const 1))
+    (i32.store8 (i32.const 0) (i32.const 1))))'''
+[[transactions]]
+to = "it"
+method = "set"
+expect.storage = [{ contract = "it", hex = "01" }]
+"""
+
+
+@pytest.mark.parametrize("sync", ["call", "end", "none"])
+def test_a_sync_policy_is_that_of_the_whole_run(run: Run, sync: str) -> None:
+    ran = run("run", "exchange/change", "--link", "copied", "--sync", sync)
+
+    assert ran.err == ""
+    assert f"linked as copied, sync {sync}\n" in ran.out
+    assert f"transactions as expected (copied, sync {sync})\n" in ran.out
+    assert ran.status == (0 if sync == "call" else 1)
+    document = json.loads(run("run", "exchange/change", "--link", "copied", "--sync", sync, "--json").out)
+    assert [each["sync"] for each in document["runs"]] == [sync]
+
+
+def test_contracts_that_map_storage_themselves_run_under_both_options(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "maps.toml").write_text(MAPS)
+    ran = run("run", tmp_path / "maps.toml", "--link", "copied", "--link", "paged", "--sync", "end")
+
+    assert (ran.status, ran.err) == (0, "")
+    assert "linked as copied, sync end\n" in ran.out
+    assert "linked as paged\n" in ran.out
+    assert run("run", tmp_path / "maps.toml", "--sync", "none").err == ""
+    refused = run("run", tmp_path / "maps.toml", "--link", "methods")
+    assert (refused.status, refused.out) == (2, "")
+    assert "'methods' is asked for, but the contract imports its storage in its own way: copied, paged" in refused.err
+
+
+def test_a_sync_policy_that_changes_nothing_is_noted_or_refused(run: Run) -> None:
+    ran = run("run", "counter/counter", "--sync", "end")
+    assert ran.status == 0
+    assert "note: --sync changed nothing" in ran.err
+    refused = run("run", "counter/counter", "--sync", "end", "--link", "paged")
+    assert (refused.status, refused.out) == (2, "")
+    assert "error: --sync is about copies of storage, which are made under --link copied\n" in refused.err
+
+
+def test_a_world_in_a_directory_has_room_for_one_way_of_mapping(run: Run, tmp_path: Path) -> None:
+    """The preludes of `copied` and `paged` are the same code."""
+    first = run("run", "counter/counter", "--world", tmp_path / "w", "--link", "paged")
+    assert first.status == 0
+    again = run("run", "counter/counter", "--world", tmp_path / "w", "--link", "copied")
+    assert again.status == 2
+    assert "in the world its storage is mapped otherwise: paged, frames of 4,096 bytes" in again.err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from storagemod import Address, World
+from storagemod import Address, StorageMapping, World
 from storagemod.cli import main
 
 from .conftest import Run
@@ -48,6 +48,49 @@ def test_a_world_is_listed_for_programs(run: Run, folder: Path) -> None:
     assert keeper["address"] == str(A)
     (region,) = keeper["regions"]
     assert (region["region"], region["wasm_pages"]) == ("memory", 1)
+
+
+MAPS = """
+(module
+  (import "ethereum" "storageMap" (func $map (param i32 i32 i32)))
+  (import "storage" "notes" (memory 1 8))
+  (memory $own (export "memory") 1))
+"""
+
+
+@pytest.fixture
+def mapped(tmp_path: Path) -> Path:
+    """A world with contracts that map storage, and one that does not."""
+    folder = tmp_path / "mapped"
+    with World(folder) as world:
+        world.deploy(MAPS, name="copier", mapping=StorageMapping("copied", "end"))
+        world.deploy(MAPS, name="pager", mapping=StorageMapping("paged", frame_bytes=64, exclusive=True))
+        world.deploy(CONTRACT, address=A, name="keeper")
+    return folder
+
+
+def test_how_storage_is_mapped_is_listed(run: Run, mapped: Path) -> None:
+    listed = run("state", mapped).out
+    assert "by host (copied, sync end), 1 to 65536" in listed
+    assert "by host (paged, frames of 64 bytes, exclusive), 1 to 65536" in listed
+    assert listed.count("by memory, 1 to 8") == 3
+    accounts = json.loads(run("state", mapped, "--json").out)["accounts"]
+    mappings = {account["name"]: account["mapping"] for account in accounts}
+    assert mappings == {
+        "sender": None,
+        "keeper": None,
+        "copier": {"option": "copied", "sync": "end", "frame_bytes": None, "exclusive": None},
+        "pager": {"option": "paged", "sync": None, "frame_bytes": 64, "exclusive": True},
+    }
+
+
+def test_contracts_whose_storage_is_mapped_otherwise_differ(run: Run, tmp_path: Path) -> None:
+    for name, mapping in (("one", "paged"), ("two", "copied")):
+        with World(tmp_path / name) as world:
+            world.deploy(MAPS, address=A, name="it", mapping=mapping)
+    differing = run("state", "diff", tmp_path / "one", tmp_path / "two")
+    assert differing.status == 1
+    assert differing.out == f"{A} mapping: paged, frames of 4,096 bytes -> copied, sync call\n"
 
 
 def test_a_sound_world_verifies(run: Run, folder: Path) -> None:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import attrs
 import pytest
-from attrs import Factory, frozen
 
-from storagemod import Contract, Limits, Receipt, Snapshot, World
+from storagemod import Contract, Receipt, Snapshot, World
 from storagemod.errors import ValidationError
 from storagemod.limits import GAS_MAX
 from storagemod.linking import SLOTS_REGION
-from storagemod.linking.slots import WASM_PAGES
-from storagemod.pages import BACKENDS, why_unavailable
-from storagemod.pages.protection import NoProtection
 from storagemod.scenario.contents import contents, preset
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, Script
@@ -29,129 +24,13 @@ from storagemod.trace import HazardKind
 from storagemod.types import Address, ReentryPolicy
 
 from . import linked
+from .kinds import KINDS, LIMITS, PUPPET_BALANCE, PUPPETS, Kind
 from .linked import SLOT
 from .reference import PAGE, WASM_PAGE, Account, Prediction, ReferenceWorld
-
-LIMITS = Limits(call_depth_max=5, storage_pages_max=4)
-"""Small, so that they are reached."""
-
-LIMITS_OF_KEYED = attrs.evolve(LIMITS, storage_pages_max=WASM_PAGES)
-"""Its table takes more than storage that is laid over it may."""
-
-PUPPETS = (Address(0xA), Address(0xB), Address(0xC))
-EMPTY = Address(0xE)
-"""An account without code."""
-LATE = Address(0xF)
-"""An account without code, until a puppet is deployed there."""
-
-PUPPET_BALANCE = 1_000
 
 _GAS_DIVISOR = 32
 """The model has no gas, so none may be missed. A callee that traps uses up what it was given: a share of its caller's,
 and no script makes half as many calls as there are shares."""
-
-
-@frozen(eq=False)
-class Kind:
-    """One way to make a world of which the model has to be true.
-
-    Attributes:
-        name: What to call it where it went wrong.
-        option: The linking option of its puppets.
-        world: Arguments for ``World``, besides the limits.
-        protected: Whether it protects pages, as in ``ReferenceWorld``.
-        durable: Whether it is kept in a directory.
-        model: What foretells it.
-    """
-
-    name: str
-    option: str
-    world: dict[str, Any] = Factory(dict)
-    protected: bool = False
-    durable: bool = False
-    model: type[ReferenceWorld] = ReferenceWorld
-
-    def open(self, folder: str | None) -> World:
-        """Make such a world, or open it anew where it is kept in a directory."""
-        arguments = {"limits": LIMITS_OF_KEYED if self.option == "keyed" else LIMITS, **self.world}
-        return World(folder, synchronous="normal", **arguments) if folder else World(**arguments)
-
-
-OPTIONS = ("single", "regions", "methods")
-
-TRACKERS = tuple(name for name, backend in BACKENDS.items() if why_unavailable(backend) is None)
-"""Those that work here, the quickest first, and ``portable`` last."""
-
-
-def kind(option: str, tracker: str, *, durable: bool = False) -> Kind:
-    """A kind by what users choose. Some have traces and some have not: to listen changes nothing."""
-    return Kind(
-        f"{tracker}, {option}{', durable' if durable else ''}",
-        option,
-        {"tracker": tracker, "trace": option == "single" or tracker == TRACKERS[0]},
-        protected=BACKENDS[tracker].protect is not NoProtection,
-        durable=durable,
-    )
-
-
-def durable_kind(option: str, tracker: str) -> Kind:
-    """The same in a directory."""
-    return kind(option, tracker, durable=True)
-
-
-ALL_KINDS: tuple[Kind, ...] = (
-    *(kind(option, tracker) for tracker in TRACKERS for option in OPTIONS),
-    *map(durable_kind, itertools.cycle(OPTIONS), TRACKERS),
-)
-
-KINDS: tuple[Kind, ...] = (
-    *(kind(option, TRACKERS[0]) for option in OPTIONS),
-    *map(kind, itertools.cycle(OPTIONS), TRACKERS[1:]),
-    durable_kind("single", TRACKERS[0]),
-)
-"""Every option and every tracker, though not each with each, and a world in a directory."""
-
-ALL_KINDS_WITH_SPARE: tuple[Kind, ...] = (
-    *(kind("regions", tracker) for tracker in TRACKERS),
-    *(durable_kind("regions", tracker) for tracker in TRACKERS),
-)
-"""Those whose puppets have the region ``spare``."""
-
-_MODELS: dict[str, type[linked.SmallStorage]] = {
-    "keyed": linked.Keyed,
-    "copied, call": linked.CopiedAtCalls,
-    "copied, end": linked.CopiedAtEnds,
-    "copied, none": linked.CopiedWhole,
-    "paged": linked.Paged,
-}
-
-SMALL = tuple(_MODELS)
-"""The options, and policies, under which storage is 64 KiB and does not grow."""
-
-
-def small_kind(name: str, tracker: str, *, durable: bool = False) -> Kind:
-    """A kind of one of these. They all have traces, for the hazards."""
-    option, _, _ = name.partition(",")
-    plain = kind(option, tracker, durable=durable)
-    named = f"{tracker}, {name}{', durable' if durable else ''}"
-    return attrs.evolve(plain, name=named, world={"tracker": tracker}, model=_MODELS[name])
-
-
-def all_small_kinds(name: str) -> tuple[Kind, ...]:
-    """One of these options under every tracker, and in a directory."""
-    return *(small_kind(name, tracker) for tracker in TRACKERS), small_kind(name, TRACKERS[0], durable=True)
-
-
-ALL_SMALL_KINDS: tuple[Kind, ...] = tuple(kind for name in SMALL for kind in all_small_kinds(name))
-
-SMALL_KINDS: tuple[Kind, ...] = (
-    *(small_kind(name, TRACKERS[0]) for name in SMALL),
-    *(small_kind(name, TRACKERS[-1]) for name in ("keyed", "copied, none")),
-    small_kind("paged", TRACKERS[-1], durable=True),
-)
-"""Every one of them, and where it matters whether pages are protected, without that, too."""
-
-KINDS_WITH_SPARE: tuple[Kind, ...] = (kind("regions", TRACKERS[0]), durable_kind("regions", TRACKERS[-1]))
 
 
 class SideBySide:

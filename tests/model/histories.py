@@ -12,7 +12,8 @@ from storagemod.scenario.puppet import Script
 from storagemod.types import Address, ReentryPolicy
 
 from . import strategies
-from .agreement import KINDS, KINDS_WITH_SPARE, LATE, PUPPET_BALANCE, PUPPETS, SMALL_KINDS, Kind, SideBySide
+from .agreement import SideBySide
+from .kinds import KINDS, KINDS_WITH_SPARE, LATE, PUPPET_BALANCE, PUPPETS, SMALL_KINDS, Kind
 from .reference import BALANCE_MAX, WASM_PAGE, ReferenceWorld
 
 SNAPSHOTS_MAX = 3

@@ -32,7 +32,8 @@ from storagemod.scenario.puppet import (
 )
 from storagemod.types import CallKind, Outcome, ReentryPolicy
 
-from .agreement import EMPTY, LATE, LIMITS, PUPPET_BALANCE, PUPPETS, SideBySide
+from .agreement import SideBySide
+from .kinds import EMPTY, LATE, LIMITS, PUPPET_BALANCE, PUPPETS
 from .reference import BALANCE_MAX, WASM_PAGE, Prediction
 
 A, B, C = PUPPETS

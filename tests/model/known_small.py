@@ -9,7 +9,8 @@ from storagemod.scenario.puppet import Call, CopyIn, Grow, Load, Revert, Script,
 from storagemod.types import CallKind, Outcome
 
 from . import known
-from .agreement import PUPPETS, SideBySide
+from .agreement import SideBySide
+from .kinds import PUPPETS
 from .known import outcome, played
 from .reference import WASM_PAGE
 
@@ -92,6 +93,19 @@ def a_world_opened_anew_is_as_it_was(both: SideBySide, name: str) -> None:
     known.a_world_opened_anew_is_as_it_was(both)
     both.load_storage(A, "memory", bytes(8), 0)
     a_reentry_sees_what_was_written_where_copies_are_in_line(both, name)
+
+
+def a_delegate_call_maps_storage_as_its_code_does(both: SideBySide) -> None:
+    """Where A writes at its end, B pages, and C writes everything at its end."""
+    sees = Script(Store(0, 1), Call(A, Script(Load(0))), Revert())
+    of_each = played(both, Call(A, sees), *(Call(each, sees, kind=CallKind.DELEGATE) for each in PUPPETS))
+    assert [called.results[0].results for called in of_each] == [[0], [0], [1], [0]]
+    whole = Script(Load(0), Call(A, Script(Store(0, 5))))
+    played(both, Call(B, whole, kind=CallKind.DELEGATE))
+    assert _committed(both) == 5
+    played(both, Store(0, 6))
+    played(both, Call(C, whole, kind=CallKind.DELEGATE))
+    assert _committed(both) == 6
 
 
 HISTORIES = (

@@ -61,30 +61,22 @@ class Keyed(SmallStorage):
         return accessed
 
 
-class Shared(SmallStorage):
-    """What copies that grow stale are measured by: calls share 64 KiB of storage, as under ``single``.
-
-    What static calls may do is judged as it is with copies: by what is left of it when they end well (6).
-    """
-
-    def _begin_interval(self, call: Call) -> None:
-        super()._begin_interval(call)
-        if not call.copied:
-            call.copied = self._storage(call)
-
-    def _end_interval(self, call: Call) -> None:
-        """What a call did is looked at when it ends."""
-
-    def _finish(self, call: Call) -> None:
-        if call.static and self._storage(call) != call.copied:
-            raise Failed
-
-
 class Mapped(SmallStorage):
     """Storage is copied into the working memory of each call that uses it, when it does so first.
 
-    Writes go to the copy, so nothing stops them in a static call (6): what counts is what they bring to storage.
+    Writes go to the copy, so nothing stops them in a static call (6): what counts is what they bring to storage. When
+    a call ends well, its copy is written back; how, and whether the two are brought in line at each call as well, is
+    for the account to say whose code runs.
     """
+
+    def _mapping(self, call: Call) -> StorageMapping:
+        mapping = self.mapping_at(call.code)
+        assert mapping is not None
+        return mapping
+
+    def _stays_in_line(self, call: Call) -> bool:
+        mapping = self._mapping(call)
+        return mapping.option == "paged" or mapping.sync is SyncPolicy.CALL
 
     def _region(self, call: Call, operation: Operation) -> Region:
         super()._region(call, operation)
@@ -96,27 +88,54 @@ class Mapped(SmallStorage):
     def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
         return super()._bytes(call, _as_read(operation), offset, length)
 
+    def _suspend(self, call: Call) -> None:
+        if call.copy is not None and self._stays_in_line(call):
+            self._write_back(call, call.copy)
+
+    def _resume(self, call: Call) -> None:
+        if call.copy is not None and self._stays_in_line(call):
+            call.copied = self._storage(call)
+            call.copy[:] = call.copied
+
     def _finish(self, call: Call) -> None:
         if call.copy is not None:
             self._write_back(call, call.copy)
 
     def _write_back(self, call: Call, copy: bytearray) -> None:
-        """Bring what changed from the copy to storage."""
+        """Bring the copy to storage: all of it, or whole pages that changed, or the bytes that changed and no others.
+
+        In a static call nothing else can have changed storage, so all of it changes nothing if the call did not (6).
+        """
+        mapping = self._mapping(call)
+        if mapping.option == "copied" and mapping.sync is SyncPolicy.NONE:
+            self.accounts[call.address].regions["memory"].memory[:WASM_PAGE] = copy
+            return
+        write = self._write_page if mapping.option == "paged" else self._write_bytes
         for page in range(0, WASM_PAGE, PAGE):
             if copy[page : page + PAGE] != call.copied[page : page + PAGE]:
-                self._write_page(call, copy, page)
+                write(call, copy, page)
         call.copied = bytes(copy)
 
     def _write_page(self, call: Call, copy: bytearray, page: int) -> None:
-        """Bring the bytes that changed to storage, and no others."""
+        self.accounts[call.address].regions["memory"].memory[page : page + PAGE] = copy[page : page + PAGE]
+
+    def _write_bytes(self, call: Call, copy: bytearray, page: int) -> None:
         memory = self.accounts[call.address].regions["memory"].memory
         for at in range(page, page + PAGE):
             if copy[at] != call.copied[at]:
                 memory[at] = copy[at]
 
 
+class CopiedAtCalls(Mapped):
+    mapping = StorageMapping("copied", SyncPolicy.CALL)
+
+
+class Paged(Mapped):
+    mapping = StorageMapping("paged")
+
+
 class Stale(Mapped):
-    """Copies are not brought in line at calls (3).
+    """Copies are not all brought in line at calls (3).
 
     Attributes:
         lost: Bytes that one call wrote and another one wrote over with what it had made of an older copy.
@@ -135,6 +154,7 @@ class Stale(Mapped):
             spare=self.spare,
             protected=False,
         )
+        shared.measured = self
         shared.accounts = self.copy_accounts()
         right = shared.transact(to, script, sender=sender, value=value, commit=commit)
         self.lost = []
@@ -142,54 +162,58 @@ class Stale(Mapped):
         astray = prediction != right or self.accounts != shared.accounts
         return attrs.evolve(prediction, astray=astray, lost=tuple(self.lost))
 
-    def _finish(self, call: Call) -> None:
+    def _write_back(self, call: Call, copy: bytearray) -> None:
         before, copied = self._storage(call), call.copied
-        super()._finish(call)
+        super()._write_back(call, copy)
         after = self._storage(call)
-        if call.copy is not None and before not in (copied, after):
+        if before not in (copied, after):
             where = (at for at in range(WASM_PAGE) if copied[at] != before[at] != after[at])
             self.lost += [(call.address, at, before[at], after[at]) for at in where]
 
 
 class CopiedAtEnds(Stale):
-    """``copied`` with the policy ``end``: what changed is written when a call ends well."""
-
     mapping = StorageMapping("copied", SyncPolicy.END)
 
 
 class CopiedWhole(Stale):
-    """``copied`` with the policy ``none``: when a call ends well, everything is written, changed or not.
-
-    In a static call nothing else can have changed storage, so what is written changes nothing if the call did not (6).
-    """
-
     mapping = StorageMapping("copied", SyncPolicy.NONE)
 
-    def _write_back(self, call: Call, copy: bytearray) -> None:
-        self.accounts[call.address].regions["memory"].memory[:WASM_PAGE] = copy
+
+class Mixed(Stale):
+    """Each account has its own, and in a delegate call that of the code counts, whosever storage it is."""
+
+    @classmethod
+    def mapping_at(cls, address: Address) -> StorageMapping:
+        mappings = [each.mapping for each in (CopiedWhole, CopiedAtEnds, Paged)]
+        return mappings[address[-1] % len(mappings)]
 
 
-class CopiedAtCalls(Mapped):
-    """``copied`` with the policy ``call``: in line at each call, too."""
+class Shared(SmallStorage):
+    """What copies that grow stale are measured by: calls share 64 KiB of storage, as under ``single``.
 
-    mapping = StorageMapping("copied", SyncPolicy.CALL)
+    What static calls may do is judged as it is with copies: by what is left of it when they are written back (6).
+
+    Attributes:
+        measured: The model of copies that is measured.
+    """
+
+    measured: Stale
+
+    def _begin_interval(self, call: Call) -> None:
+        super()._begin_interval(call)
+        if not call.copied:
+            call.copied = self._storage(call)
+
+    def _end_interval(self, call: Call) -> None:
+        """What a call did is looked at when its copy would be written back."""
 
     def _suspend(self, call: Call) -> None:
-        self._finish(call)
+        if self.measured._stays_in_line(call):
+            self._finish(call)
 
-    def _resume(self, call: Call) -> None:
-        if call.copy is not None:
-            call.copied = self._storage(call)
-            call.copy[:] = call.copied
-
-
-class Paged(CopiedAtCalls):
-    """``paged``: pages that changed are written whole."""
-
-    mapping = StorageMapping("paged")
-
-    def _write_page(self, call: Call, copy: bytearray, page: int) -> None:
-        self.accounts[call.address].regions["memory"].memory[page : page + PAGE] = copy[page : page + PAGE]
+    def _finish(self, call: Call) -> None:
+        if call.static and self._storage(call) != call.copied:
+            raise Failed
 
 
 def _as_read(operation: Operation) -> Operation:

@@ -40,7 +40,7 @@ from storagemod.scenario.puppet import (
 )
 from storagemod.types import Address, CallKind, ReentryPolicy
 
-from .agreement import EMPTY, LATE, LIMITS, PUPPET_BALANCE, PUPPETS
+from .kinds import EMPTY, LATE, LIMITS, PUPPET_BALANCE, PUPPETS
 from .reference import BALANCE_MAX, WASM_PAGE
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from . import known, known_small
-from .agreement import ALL_KINDS, ALL_KINDS_WITH_SPARE, SMALL, SideBySide, all_small_kinds
+from .agreement import SideBySide
+from .kinds import ALL_KINDS, ALL_KINDS_WITH_SPARE, SMALL, all_small_kinds
 
 
 @pytest.mark.parametrize("history", known.HISTORIES, ids=lambda history: history.__name__)
@@ -26,6 +27,11 @@ def test_regions_have_lengths_and_holes_of_their_own() -> None:
 def test_keyed_and_mapped_storage_does_what_is_known(history: Callable[[SideBySide, str], None], name: str) -> None:
     with SideBySide.with_puppets(kinds=all_small_kinds(name)) as both:
         history(both, name)
+
+
+def test_delegate_call_maps_storage_as_its_code_does() -> None:
+    with SideBySide.with_puppets(kinds=all_small_kinds("copied, mixed")) as both:
+        known_small.a_delegate_call_maps_storage_as_its_code_does(both)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -13,8 +13,9 @@ from storagemod.scenario.puppet import Operation, Script
 from storagemod.types import Address, CallKind, ReentryPolicy
 
 from . import known
-from .agreement import TRACKERS, SideBySide, kind
+from .agreement import SideBySide
 from .histories import UNSHRUNK, Histories, run
+from .kinds import TRACKERS, kind
 from .reference import BALANCE_MAX, WASM_PAGE, Account, Call, Change, Failed, Log, Prediction, ReferenceWorld
 
 KINDS = (kind("single", TRACKERS[0]), kind("single", TRACKERS[-1]))

@@ -10,11 +10,13 @@ import pytest
 from storagemod.scenario.puppet import Call as CallOut
 from storagemod.scenario.puppet import Load, Operation, Script, Store
 from storagemod.trace import Hazard, HazardDetector, HazardKind
+from storagemod.types import StorageMapping
 
 from . import known_small
-from .agreement import PUPPETS, SMALL, TRACKERS, Kind, SideBySide, all_small_kinds, small_kind
+from .agreement import SideBySide
 from .histories import UNSHRUNK, HistoriesOfSmallStorage, run
-from .linked import CopiedAtCalls, CopiedAtEnds, CopiedWhole, Keyed, Mapped, Paged, SmallStorage, Stale
+from .kinds import PUPPETS, SMALL, TRACKERS, Kind, all_small_kinds, small_kind
+from .linked import CopiedAtCalls, CopiedAtEnds, CopiedWhole, Keyed, Mixed, Paged, SmallStorage, Stale
 from .reference import PAGE, WASM_PAGE, WRITES, Call, Failed, ReferenceWorld, Region
 
 
@@ -56,12 +58,12 @@ class WritesBackBeforeCallsOnly(CopiedAtEnds):
 
 
 class WritesWholePagesAtTheEnd(CopiedAtEnds):
-    def _write_page(self, call: Call, copy: bytearray, page: int) -> None:
-        Paged._write_page(self, call, copy, page)  # type: ignore[arg-type]
+    def _write_bytes(self, call: Call, copy: bytearray, page: int) -> None:
+        self._write_page(call, copy, page)
 
 
 class WritesWholeWordsAtTheEnd(CopiedAtEnds):
-    def _write_page(self, call: Call, copy: bytearray, page: int) -> None:
+    def _write_bytes(self, call: Call, copy: bytearray, page: int) -> None:
         memory = self.accounts[call.address].regions["memory"].memory
         for at in range(page, page + PAGE, 8):
             if copy[at : at + 8] != call.copied[at : at + 8]:
@@ -69,8 +71,8 @@ class WritesWholeWordsAtTheEnd(CopiedAtEnds):
 
 
 class WritesEverythingAtTheEnd(CopiedAtEnds):
-    def _write_back(self, call: Call, copy: bytearray) -> None:
-        CopiedWhole._write_back(self, call, copy)  # type: ignore[arg-type]
+    def _mapping(self, call: Call) -> StorageMapping:  # noqa: ARG002 - whatever it says
+        return CopiedWhole.mapping
 
 
 class LosesNothing(CopiedAtEnds):
@@ -80,8 +82,8 @@ class LosesNothing(CopiedAtEnds):
 
 
 class WritesOnlyWhatChanged(CopiedWhole):
-    def _write_back(self, call: Call, copy: bytearray) -> None:
-        Mapped._write_back(self, call, copy)
+    def _mapping(self, call: Call) -> StorageMapping:  # noqa: ARG002 - whatever it says
+        return CopiedAtEnds.mapping
 
 
 class WritesNothingWhereNothingChanged(CopiedWhole):
@@ -150,6 +152,13 @@ class GrowsByOnePage(Paged):
         ReferenceWorld._access(self, call, operation)
 
 
+class TakesTheMappingOfTheStorage(Mixed):
+    """In a delegate call, rather than that of the code."""
+
+    def _mapping(self, call: Call) -> StorageMapping:
+        return self.mapping_at(call.address)
+
+
 class LetsKeyedStorageBeLonger(Keyed):
     def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
         return super()._bytes(call, operation, offset % WASM_PAGE if length == 8 else offset, length)
@@ -160,7 +169,7 @@ class FindsStaticWritesOfKeysAfterwards(Keyed):
         super()._end_interval(attrs.evolve(call, static=False))
 
 
-BY_KNOWN_HISTORIES = {
+BY_KNOWN_HISTORIES: dict[type[SmallStorage], Callable[[SideBySide, str], None]] = {
     SharesStorageAtOnce: known_small.a_delegate_call_has_a_copy_of_its_own,
     CopiesWhatACallAboveHoldsBack: known_small.a_reentry_sees_what_was_written_where_copies_are_in_line,
     CopiesStorageWhenACallBegins: known_small.storage_is_copied_when_it_is_first_used,
@@ -176,13 +185,14 @@ BY_KNOWN_HISTORIES = {
     ForgetsToRefreshAfterACall: known_small.a_reentry_sees_what_was_written_where_copies_are_in_line,
     RefreshesTheCallerOnly: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
     JudgesStaticCallsThatRevert: known_small.a_static_call_may_not_end_or_call_with_a_copy_that_it_changed,
+    TakesTheMappingOfTheStorage: lambda both, _: known_small.a_delegate_call_maps_storage_as_its_code_does(both),
     GrowsByOnePage: known_small.storage_has_one_page_and_no_way_to_more,
 }
 """These mutants random histories find out too, but not as quickly."""
 
 BY_RANDOM_HISTORIES = [
     mutant
-    for model in (CopiedAtEnds, CopiedWhole, CopiedAtCalls, Paged, Keyed)
+    for model in (CopiedAtEnds, CopiedWhole, CopiedAtCalls, Paged, Mixed, Keyed)
     for mutant in model.__subclasses__()
     if mutant.__module__ == __name__ and mutant not in BY_KNOWN_HISTORIES
 ]
@@ -195,6 +205,8 @@ _DISAGREEMENT = (
 
 def name_of(model: type[SmallStorage]) -> str:
     """The option and policy that a model is of."""
+    if issubclass(model, Mixed):
+        return "copied, mixed"
     if model.mapping is None:
         return "keyed"
     return "paged" if model.mapping.option == "paged" else f"copied, {model.mapping.sync}"

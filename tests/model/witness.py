@@ -188,13 +188,7 @@ EVENTS_OF_MAPPED_STORAGE = frozenset(
     }
 )
 
-EVENTS_OF_STALE_COPIES = frozenset(
-    {
-        "something went astray: ok",
-        "something went astray: reverted",
-        "an update was lost",
-    }
-)
+EVENTS_OF_STALE_COPIES = frozenset({"something went astray", "an update was lost"})
 
 EVENTS_OF_KEYED_STORAGE = frozenset({"a static call removed what was not there", "a static call wrote: stopped"})
 
@@ -209,7 +203,7 @@ class MappedWitness(Mapped):
     ) -> Prediction:
         prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
         if prediction.astray:
-            self.seen[f"something went astray: {prediction.outcome.name.lower()}"] += 1
+            self.seen["something went astray"] += 1
         if prediction.lost:
             self.seen["an update was lost"] += 1
         return prediction
