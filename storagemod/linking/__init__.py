@@ -9,16 +9,14 @@ from storagemod.linking.layout import DEFAULT_REGION, Access, Layout, Region
 from storagemod.linking.option import LinkingOption
 from storagemod.linking.options import OPTIONS, check_option_name, option_for, option_names
 from storagemod.linking.paged import FrameTable, PagedMappings
+from storagemod.linking.rules import outside_region, static_growth, static_write
 from storagemod.linking.slots import Slots
 from storagemod.linking.storage import (
     GuardedMemory,
     LiveStorage,
     Rights,
     open_storage,
-    outside_region,
     prepare,
-    static_growth,
-    static_write,
 )
 from storagemod.linking.storage_map import Mappings
 from storagemod.linking.storage_module import storage_module, storage_module_wat

@@ -11,6 +11,7 @@ from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.linking.layout import Access, Region
 from storagemod.linking.methods import StorageContext
+from storagemod.linking.rules import static_write
 from storagemod.linking.served import ServedByHost
 from storagemod.linking.slots import KEY_BYTES, VALUE_BYTES, WASM_PAGES, Slots
 from storagemod.types import FunctionType, MemoryType
@@ -29,6 +30,8 @@ def _storage_load(context: StorageContext, key_offset: int, result_offset: int) 
 
 
 def _storage_store(context: StorageContext, key_offset: int, value_offset: int) -> None:
+    if context.static:  # whatever is there already, as on Ethereum
+        raise static_write()
     key = context.memory.read(key_offset & _U32, KEY_BYTES)
     value = context.memory.read(value_offset & _U32, VALUE_BYTES)
     Slots(context.storage_memory(SLOTS_REGION)).store(key, value)

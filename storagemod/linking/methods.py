@@ -40,6 +40,10 @@ class StorageContext(Protocol):
     """What ``copy_in`` and ``copy_out`` need of the running call."""
 
     @property
+    def static(self) -> bool:
+        """Whether the call may change nothing."""
+
+    @property
     def memory(self) -> CallMemory:
         """The contract's exported memory."""
 

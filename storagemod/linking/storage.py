@@ -10,6 +10,7 @@ from storagemod.errors import LimitError, LinkError, TrapError
 from storagemod.linking.contract import Contract
 from storagemod.linking.layout import DEFAULT_REGION, Layout
 from storagemod.linking.options import option_for
+from storagemod.linking.rules import outside_region, static_write
 from storagemod.linking.storage_module import storage_module
 from storagemod.pages import Image, Journal, JournaledRegion
 from storagemod.types import WASM_PAGE_BYTES
@@ -159,24 +160,6 @@ class MappedStorage:
     @property
     def _end(self) -> int:
         return self.memory.region.wasm_pages * WASM_PAGE_BYTES
-
-
-def static_write() -> TrapError:
-    """What a static call that changes storage ends with (rule 6)."""
-    return TrapError("a static call wrote storage", code="static_write")
-
-
-def static_growth(region: str) -> TrapError:
-    """What a static call that grows storage ends with (rule 6)."""
-    return TrapError(f'a static call grew storage region "{region}"', code="static_write")
-
-
-def outside_region() -> TrapError:
-    """What an access beyond the length of a region ends with, where an undone growth left memory there (rule 5)."""
-    return TrapError(
-        "out of bounds storage access: beyond the length of the region, where an undone growth had been",
-        code="memory_out_of_bounds",
-    )
 
 
 def open_storage(layout: Layout, store: Store, journal: Journal, image_of: Callable[[str], Image]) -> LiveStorage:

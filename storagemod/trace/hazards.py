@@ -8,7 +8,9 @@ that share storage with those they are re-entered by hold no copies, so nothing 
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right, insort
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import attrs
 from attrs import define, field, frozen
@@ -23,6 +25,9 @@ from storagemod.events import (
     StorageWritten,
 )
 from storagemod.types import Address, Outcome
+
+_Byte: TypeAlias = tuple[str, int]
+"""Region, and offset in it."""
 
 
 class HazardKind(enum.StrEnum):
@@ -66,26 +71,35 @@ class Hazard:
     undone: bool = False
 
 
-@frozen
-class _Write:
-    moment: int
-    call_id: int
-    change: StorageChange
+class _Areas:
+    """Ranges of storage that a call holds copies of. They do not overlap: options that copy see to that."""
 
+    def __init__(self) -> None:
+        self._lengths: dict[_Byte, int] = {}
+        self._offsets: dict[str, list[int]] = {}
 
-@define
-class _Area:
-    """Bytes that a call holds a copy of, and when it was last brought in line with storage."""
+    def __bool__(self) -> bool:
+        return bool(self._lengths)
 
-    region: str
-    offset: int
-    length: int
-    since: int
+    def add(self, region: str, offset: int, length: int) -> None:
+        """Add a range, unless it is there."""
+        if (region, offset) not in self._lengths:
+            insort(self._offsets.setdefault(region, []), offset)
+            self._lengths[region, offset] = length
+
+    def find(self, byte: _Byte) -> _Byte | None:
+        """The first byte of the range that a byte lies in, if there is one."""
+        region, offset = byte
+        offsets = self._offsets.get(region, [])
+        at = bisect_right(offsets, offset) - 1
+        if at < 0 or offset >= offsets[at] + self._lengths[region, offsets[at]]:
+            return None
+        return region, offsets[at]
 
 
 @frozen
 class _Missed:
-    """What happened to one byte since a call copied it."""
+    """What happened to one byte of a call's copy since it was last in line with storage."""
 
     old: int
     """What the call has."""
@@ -102,18 +116,24 @@ class _Call:
     started: int
     """The moment it started."""
     hazards_before: int
-    areas: list[_Area] = field(factory=list)
+    areas: _Areas = field(factory=_Areas)
+    missed: dict[_Byte, _Missed] = field(factory=dict)
+    """The bytes of its copies that others changed and it did not see."""
+    missed_before: list[tuple[int, _Byte, _Missed | None]] = field(factory=list)
+    """How ``missed`` was before each change since this call last ran, with the moment: to go back if that is undone."""
     checked: int = 0
     """The moment up to which stale reads are reported."""
     reentered_by: int | None = None
     held_back: tuple[StorageChange, ...] = ()
     """What it had changed in its copies, and not copied back, when it made the call that runs now."""
+    held_bytes: dict[_Byte, int] = field(factory=dict)
+    """The same by byte."""
 
 
 class HazardDetector:
     """Watches one transaction; hand it to the transaction as an observer, then read ``hazards``.
 
-    Costs the bytes that calls change, once more for each call of their contract that holds copies and is active.
+    Costs the bytes that calls change, once for each active call of their contract that holds copies.
     """
 
     wants = frozenset({StorageLoaded, StorageHeldBack})
@@ -121,7 +141,6 @@ class HazardDetector:
     def __init__(self) -> None:
         self.hazards: list[Hazard] = []
         self._moment = 0
-        self._writes: dict[Address, list[_Write]] = {}
         self._calls: list[_Call] = []
 
     def __call__(self, event: Event) -> None:
@@ -130,12 +149,15 @@ class HazardDetector:
         if isinstance(event, CallStarted):
             if self._calls:
                 self._check_stale(self._calls[-1])
+                self._calls[-1].missed_before.clear()  # what it did itself is not undone without it
             self._calls.append(_Call(event.call_id, event.address, self._moment, len(self.hazards)))
         elif isinstance(event, StorageLoaded):
             self._check_held_back(self._calls[-1], event)
             self._load(self._calls[-1], event)
         elif isinstance(event, StorageHeldBack):
-            self._calls[-1].held_back = event.changes
+            call = self._calls[-1]
+            call.held_back = event.changes
+            call.held_bytes = {byte: new for change in event.changes for byte, _, new in _changed_bytes(change)}
         elif isinstance(event, StorageWritten):
             self._write(self._calls[-1], event)
         elif isinstance(event, CallEnded):
@@ -155,11 +177,11 @@ class HazardDetector:
                     self._found(HazardKind.STALE_READ, call, missed, above.call_id)
 
     def _load(self, call: _Call, event: StorageLoaded) -> None:
-        for area in call.areas:
-            if (area.region, area.offset, area.length) == (event.region, event.offset, event.length):
-                area.since = self._moment
-                return
-        call.areas.append(_Area(event.region, event.offset, event.length, self._moment))
+        call.areas.add(event.region, event.offset, event.length)
+        if call.missed:
+            end = event.offset + event.length
+            for byte in [each for each in call.missed if each[0] == event.region and event.offset <= each[1] < end]:
+                del call.missed[byte]
 
     def _write(self, call: _Call, event: StorageWritten) -> None:
         if call.areas:
@@ -167,12 +189,28 @@ class HazardDetector:
         if call.reentered_by is not None:
             for change in event.changes:
                 self._found(HazardKind.WRITE_AFTER_CALL, call, change, call.reentered_by)
-        writes = self._writes.setdefault(event.address, [])
-        writes += [_Write(self._moment, event.call_id, change) for change in event.changes]
+        for other in self._calls:
+            if other.address == event.address and other.areas:
+                for change in event.changes:
+                    self._miss(other, change, event.call_id)
+
+    def _miss(self, call: _Call, change: StorageChange, writer: int) -> None:
+        """Note which bytes of a call's copies are in line with storage no more, or again."""
+        for byte, old, new in _changed_bytes(change):
+            if call.areas.find(byte) is None:
+                continue
+            before = call.missed.get(byte)
+            has = before.old if before is not None else call.held_bytes.get(byte, old)
+            if call is not self._calls[-1]:
+                call.missed_before.append((self._moment, byte, before))
+            if writer == call.call_id:  # it copied this byte back itself
+                call.missed.pop(byte, None)
+            else:
+                call.missed[byte] = _Missed(has, new, writer, self._moment)
 
     def _check_copies(self, call: _Call, event: StorageWritten) -> None:
         """Report what a call that copied back destroyed, and what it left standing beside its own."""
-        missed = self._missed(call)
+        missed = _really(call.missed)
         overwritten = {byte: change for change in event.changes for byte, _, _ in _changed_bytes(change)}
         for run in _runs({byte: missed[byte] for byte in overwritten.keys() & missed.keys()}):
             change = overwritten[run.region, run.offset]
@@ -180,16 +218,17 @@ class HazardDetector:
             old, new = change.old[at : at + len(run.old)], change.new[at : at + len(run.old)]
             lost = StorageChange(run.region, run.offset, old, new)
             self._found(HazardKind.LOST_UPDATE, call, lost, run.call_id)
-        for area in call.areas:
-            left = {byte: entry for byte, entry in missed.items() if _contains(area, byte) and byte not in overwritten}
-            if left and any(_contains(area, byte) for byte in overwritten):
-                self._report(HazardKind.TORN_MAPPING, call, left)
+        torn = {call.areas.find(byte) for byte in overwritten} - {None}
+        left = {
+            byte: entry for byte, entry in missed.items() if byte not in overwritten and call.areas.find(byte) in torn
+        }
+        self._report(HazardKind.TORN_MAPPING, call, left)
 
     def _end(self, call: _Call, event: CallEnded) -> None:
         self._check_stale(call)
         if event.outcome is not Outcome.OK:
-            for address, writes in self._writes.items():
-                self._writes[address] = [write for write in writes if write.moment < call.started]
+            for above in self._calls:
+                _go_back(above, call.started)
             since = call.hazards_before
             self.hazards[since:] = [attrs.evolve(hazard, undone=True) for hazard in self.hazards[since:]]
             return
@@ -200,25 +239,11 @@ class HazardDetector:
     def _check_stale(self, call: _Call) -> None:
         """Report what a call that ran until now did not see."""
         if call.areas:
-            missed = {byte: entry for byte, entry in self._missed(call).items() if entry.moment > call.checked}
+            missed = {byte: entry for byte, entry in _really(call.missed).items() if entry.moment > call.checked}
             self._report(HazardKind.STALE_READ, call, missed)
         call.checked = self._moment
 
-    def _missed(self, call: _Call) -> dict[tuple[str, int], _Missed]:
-        """The bytes of its copies that others changed and it did not see, by region and offset."""
-        missed: dict[tuple[str, int], _Missed] = {}
-        for write in self._writes.get(call.address, ()):
-            for byte, old, new in _changed_bytes(write.change):
-                if not any(area.since < write.moment and _contains(area, byte) for area in call.areas):
-                    continue
-                if write.call_id == call.call_id:  # it copied this byte back: its copy is in line
-                    missed.pop(byte, None)
-                    continue
-                first = missed[byte].old if byte in missed else old
-                missed[byte] = _Missed(first, new, write.call_id, write.moment)
-        return {byte: entry for byte, entry in missed.items() if entry.old != entry.new}
-
-    def _report(self, kind: HazardKind, call: _Call, missed: dict[tuple[str, int], _Missed]) -> None:
+    def _report(self, kind: HazardKind, call: _Call, missed: dict[_Byte, _Missed]) -> None:
         for run in _runs(missed):
             self._found(kind, call, StorageChange(run.region, run.offset, run.old, run.new), run.call_id)
 
@@ -228,12 +253,22 @@ class HazardDetector:
         )
 
 
-def _contains(area: _Area, byte: tuple[str, int]) -> bool:
-    region, offset = byte
-    return region == area.region and area.offset <= offset < area.offset + area.length
+def _really(missed: dict[_Byte, _Missed]) -> dict[_Byte, _Missed]:
+    """Without the bytes that are back to what the call has."""
+    return {byte: entry for byte, entry in missed.items() if entry.old != entry.new}
 
 
-def _changed_bytes(change: StorageChange) -> Iterator[tuple[tuple[str, int], int, int]]:
+def _go_back(call: _Call, moment: int) -> None:
+    """Forget what a call missed from a moment on, since it was undone."""
+    while call.missed_before and call.missed_before[-1][0] >= moment:
+        _, byte, before = call.missed_before.pop()
+        if before is None:
+            call.missed.pop(byte, None)
+        else:
+            call.missed[byte] = before
+
+
+def _changed_bytes(change: StorageChange) -> Iterator[tuple[_Byte, int, int]]:
     for at, (old, new) in enumerate(zip(change.old, change.new, strict=True)):
         if old != new:
             yield (change.region, change.offset + at), old, new
@@ -250,7 +285,7 @@ class _Run:
     call_id: int
 
 
-def _runs(missed: dict[tuple[str, int], _Missed]) -> Iterator[_Run]:
+def _runs(missed: dict[_Byte, _Missed]) -> Iterator[_Run]:
     """Single bytes as runs, in order."""
     last: _Run | None = None
     for region, offset in sorted(missed):

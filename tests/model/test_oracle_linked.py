@@ -165,8 +165,8 @@ class LetsKeyedStorageBeLonger(Keyed):
 
 
 class FindsStaticWritesOfKeysAfterwards(Keyed):
-    def _end_interval(self, call: Call) -> None:
-        super()._end_interval(attrs.evolve(call, static=False))
+    def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
+        return super()._bytes(attrs.evolve(call, static=False), operation, offset, length)
 
 
 BY_KNOWN_HISTORIES: dict[type[SmallStorage], Callable[[SideBySide, str], None]] = {

@@ -190,7 +190,7 @@ EVENTS_OF_MAPPED_STORAGE = frozenset(
 
 EVENTS_OF_STALE_COPIES = frozenset({"something went astray", "an update was lost"})
 
-EVENTS_OF_KEYED_STORAGE = frozenset({"a static call removed what was not there", "a static call wrote: stopped"})
+EVENTS_OF_KEYED_STORAGE = frozenset({"a static call wrote: stopped"})
 
 
 class MappedWitness(Mapped):
@@ -246,14 +246,11 @@ class KeyedWitness(Keyed):
 
     def _bytes(self, call: Call, operation: Operation, offset: int, length: int) -> slice:
         try:
-            accessed = super()._bytes(call, operation, offset, length)
+            return super()._bytes(call, operation, offset, length)
         except Failed:
             if call.static and isinstance(operation, WRITES):
                 self.seen["a static call wrote: stopped"] += 1
             raise
-        if call.static and isinstance(operation, WRITES) and self.protected:
-            self.seen["a static call removed what was not there"] += 1
-        return accessed
 
 
 def _has_changed(call: Call) -> bool:
