@@ -28,6 +28,8 @@ class _Area:
     length: int
     loaded: bytes
     """What storage had when it was last copied in, or had been given when copied back."""
+    held_back: tuple[bytes, list[tuple[int, bytes, bytes]]] | None = None
+    """What the copy was when it was last held back, and how it differed then: most calls change nothing more."""
 
 
 class CopiedMappings:
@@ -105,8 +107,11 @@ class CopiedMappings:
     def _changes(self) -> Iterator[tuple[int, bytes, bytes]]:
         for area in self._areas:
             now = self._memory.read(area.memory_offset, area.length)
-            for start, stop in differing_bytes(area.loaded, now):
-                yield area.storage_offset + start, area.loaded[start:stop], now[start:stop]
+            if area.held_back is None or area.held_back[0] != now:
+                ranges = differing_bytes(area.loaded, now)
+                changes = [(area.storage_offset + at, area.loaded[at:end], now[at:end]) for at, end in ranges]
+                area.held_back = (now, changes)
+            yield from area.held_back[1]
 
     def _copy_back(self) -> None:
         for area in self._areas:

@@ -121,6 +121,8 @@ class _Call:
     """The bytes of its copies that others changed and it did not see."""
     missed_before: list[tuple[int, _Byte, _Missed | None]] = field(factory=list)
     """How ``missed`` was before each change since this call last ran, with the moment: to go back if that is undone."""
+    newest_missed: int = 0
+    """The moment of the last change of ``missed``."""
     checked: int = 0
     """The moment up to which stale reads are reported."""
     reentered_by: int | None = None
@@ -156,6 +158,8 @@ class HazardDetector:
             self._load(self._calls[-1], event)
         elif isinstance(event, StorageHeldBack):
             call = self._calls[-1]
+            if call.held_back == event.changes:
+                return
             call.held_back = event.changes
             call.held_bytes = {byte: new for change in event.changes for byte, _, new in _changed_bytes(change)}
         elif isinstance(event, StorageWritten):
@@ -207,6 +211,7 @@ class HazardDetector:
                 call.missed.pop(byte, None)
             else:
                 call.missed[byte] = _Missed(has, new, writer, self._moment)
+                call.newest_missed = self._moment
 
     def _check_copies(self, call: _Call, event: StorageWritten) -> None:
         """Report what a call that copied back destroyed, and what it left standing beside its own."""
@@ -238,7 +243,7 @@ class HazardDetector:
 
     def _check_stale(self, call: _Call) -> None:
         """Report what a call that ran until now did not see."""
-        if call.areas:
+        if call.newest_missed > call.checked:
             missed = {byte: entry for byte, entry in _really(call.missed).items() if entry.moment > call.checked}
             self._report(HazardKind.STALE_READ, call, missed)
         call.checked = self._moment

@@ -273,3 +273,16 @@ def test_random_trees_go_astray_often_enough(all_options: SideBySide) -> None:
 
     look()
     assert sum(astray) > len(astray) / 10
+
+
+@pytest.mark.parametrize("sync", SyncPolicy)
+def test_looking_for_hazards_does_not_bring_a_long_transaction_to_its_deadline(sync: SyncPolicy) -> None:
+    """Much is written, by the call that goes on as well as by one below it, and then many calls are made."""
+    world = world_of_puppets("copied", StorageMapping("copied", sync))
+    much = CopyIn(0, b"x" * 50_000)
+    for script in (
+        Script(Call(A, Script(much)), Load(0), *[Call(C)] * 1_000),
+        Script(much, *[Call(C)] * 1_000),
+        Script(Load(0), *[Call(A, Script(much, Revert()))] * 10, *[Call(C)] * 1_000),
+    ):
+        assert world.call(A, data=bytes(script), gas=10**12).ok
