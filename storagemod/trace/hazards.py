@@ -101,8 +101,10 @@ class _Areas:
 class _Missed:
     """What happened to one byte of a call's copy since it was last in line with storage."""
 
+    loaded: int
+    """What storage had then."""
     old: int
-    """What the call has."""
+    """What the call has: that, or what it made of it."""
     new: int
     """What storage has."""
     call_id: int
@@ -204,13 +206,14 @@ class HazardDetector:
             if call.areas.find(byte) is None:
                 continue
             before = call.missed.get(byte)
-            has = before.old if before is not None else call.held_bytes.get(byte, old)
+            loaded = old if before is None else before.loaded
+            has = call.held_bytes.get(byte, loaded) if before is None else before.old
             if call is not self._calls[-1]:
                 call.missed_before.append((self._moment, byte, before))
             if writer == call.call_id:  # it copied this byte back itself
                 call.missed.pop(byte, None)
             else:
-                call.missed[byte] = _Missed(has, new, writer, self._moment)
+                call.missed[byte] = _Missed(loaded, has, new, writer, self._moment)
                 call.newest_missed = self._moment
 
     def _check_copies(self, call: _Call, event: StorageWritten) -> None:
@@ -244,7 +247,11 @@ class HazardDetector:
     def _check_stale(self, call: _Call) -> None:
         """Report what a call that ran until now did not see."""
         if call.newest_missed > call.checked:
-            missed = {byte: entry for byte, entry in _really(call.missed).items() if entry.moment > call.checked}
+            missed = {
+                byte: entry
+                for byte, entry in _really(call.missed).items()
+                if entry.moment > call.checked and entry.old != entry.new
+            }
             self._report(HazardKind.STALE_READ, call, missed)
         call.checked = self._moment
 
@@ -259,8 +266,8 @@ class HazardDetector:
 
 
 def _really(missed: dict[_Byte, _Missed]) -> dict[_Byte, _Missed]:
-    """Without the bytes that are back to what the call has."""
-    return {byte: entry for byte, entry in missed.items() if entry.old != entry.new}
+    """Without the bytes that are back to what they were when the call copied them."""
+    return {byte: entry for byte, entry in missed.items() if entry.loaded != entry.new}
 
 
 def _go_back(call: _Call, moment: int) -> None:
