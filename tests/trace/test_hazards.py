@@ -289,6 +289,6 @@ def test_looking_for_hazards_does_not_bring_a_long_transaction_to_its_deadline(s
 
 
 def test_bytes_that_others_changed_and_changed_back_are_not_lost(whole: World) -> None:
-    """The call at the top holds 1 of its own making; below it 1 is written, and lost. It overwrites what it had found."""
+    """The call at the top holds a 1 of its own; one is written below it, and lost. It overwrites what it had found."""
     found = play(whole, Store(0, 1), Call(A, Script(Load(0), Call(A, Script(Store(0, 1))))))
     assert [(each.call_id, each.other_call_id) for each in found if each.kind is LOST] == [(1, 2)]
