@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from attrs import frozen
@@ -50,18 +51,18 @@ def compare(title: str, aim: str, subjects: Mapping[str, Callable[[], object]], 
         rounds: How many rounds; at least 1.
     """
     times: dict[str, list[float]] = {name: [] for name in subjects}
+    in_turn = deque(subjects.items())
     collects = gc.isenabled()
     gc.disable()
     try:
         for round_number in range(rounds + 1):
-            first = round_number % len(subjects)  # whoever begins a round finds the caches cold
-            order = [*subjects.items()][first:] + [*subjects.items()][:first]
-            for name, subject in order:
+            for name, subject in in_turn:
                 start = time.perf_counter()
                 subject()
                 elapsed = time.perf_counter() - start
                 if round_number:
                     times[name].append(elapsed)
+            in_turn.rotate(-1)  # whoever begins a round finds the caches cold
             gc.collect()
     finally:
         if collects:

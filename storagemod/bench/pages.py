@@ -12,8 +12,8 @@ from pathlib import Path
 from storagemod.bench.contracts import NESTED, SUM, WRITE_PAGES
 from storagemod.bench.measure import Comparison, compare
 from storagemod.limits import Limits
-from storagemod.pages import choose_backend
-from storagemod.types import Address
+from storagemod.pages import PAGE_BYTES, choose_backend
+from storagemod.types import WASM_PAGE_BYTES, Address
 from storagemod.world import World
 
 _LIMITS = Limits(storage_pages_max=65_536)
@@ -21,8 +21,6 @@ _LIMITS = Limits(storage_pages_max=65_536)
 _LENGTHS = {"64 KiB": 1, "64 MiB": 1_024, "4 GiB": 65_536}
 _LENGTHS_COPIED = {"64 KiB": 1, "1 MiB": 16, "16 MiB": 256}
 """For trackers that copy all storage that is used."""
-_WASM_PAGE_BYTES = 65_536
-_PAGE_BYTES = 4_096
 
 _PASSES = 50
 _NESTED_CALLS = 64
@@ -73,9 +71,9 @@ def _opening(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
     world = _world(stack, tracker)
     subjects: dict[str, Callable[[], object]] = {}
     for name, pages in _lengths(tracker).items():
-        contract = world.deploy(WRITE_PAGES.format(pages=pages, stride=_PAGE_BYTES), name=name)
-        for offset in (0, pages * _WASM_PAGE_BYTES - _PAGE_BYTES):  # data at both ends, nothing between
-            world.load_storage(contract, "memory", b"\1" * _PAGE_BYTES, offset=offset)
+        contract = world.deploy(WRITE_PAGES.format(pages=pages, stride=PAGE_BYTES), name=name)
+        for offset in (0, pages * WASM_PAGE_BYTES - PAGE_BYTES):  # data at both ends, nothing between
+            world.load_storage(contract, "memory", b"\1" * PAGE_BYTES, offset=offset)
         subjects[name] = lambda contract=contract: _must(world, contract, "write", 0, 0)  # type: ignore[misc]
     return compare("a transaction that opens storage and touches nothing", "flat", subjects, rounds=rounds * 4)
 
@@ -87,7 +85,7 @@ def _lengths(tracker: str | None) -> dict[str, int]:
 def _writing(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
     world = _world(stack, tracker)
     name, length = list(_lengths(tracker).items())[-1]
-    stride = length * _WASM_PAGE_BYTES // _PAGES_WRITTEN_MAX // _PAGE_BYTES * _PAGE_BYTES
+    stride = length * WASM_PAGE_BYTES // _PAGES_WRITTEN_MAX // PAGE_BYTES * PAGE_BYTES
     contract = world.deploy(WRITE_PAGES.format(pages=length, stride=stride))
     value = count(1)
     return compare(
@@ -128,7 +126,7 @@ def _committing(stack: ExitStack, tracker: str | None, rounds: int) -> Compariso
 
     def plain() -> None:
         for _ in range(_COMMITS):
-            page = next(value).to_bytes(8, "little") + bytes(_PAGE_BYTES - 8)
+            page = next(value).to_bytes(8, "little") + bytes(PAGE_BYTES - 8)
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 "INSERT OR REPLACE INTO pages VALUES (?, ?)", ((number, page) for number in range(_PAGES_PER_COMMIT))
@@ -138,7 +136,7 @@ def _committing(stack: ExitStack, tracker: str | None, rounds: int) -> Compariso
     subjects: dict[str, Callable[[], object]] = {"plain SQLite, the same page writes": plain}
     for name, path in (("a world in a directory", folder / "world"), ("a world in memory", None)):
         world = _world(stack, tracker, path)
-        contract = world.deploy(WRITE_PAGES.format(pages=1, stride=_PAGE_BYTES))
+        contract = world.deploy(WRITE_PAGES.format(pages=1, stride=PAGE_BYTES))
 
         def commits(world: World = world, contract: Address = contract) -> None:
             for _ in range(_COMMITS):

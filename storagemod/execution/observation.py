@@ -12,14 +12,14 @@ class Observers:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
-        self._wanted = frozenset[type[Event]]().union(*(getattr(observer, "wants", ()) for observer in observers))
+        self._wants = [(observer, getattr(observer, "wants", frozenset[type[Event]]())) for observer in observers]
 
     def __bool__(self) -> bool:
         return bool(self._observers)
 
     def want(self, kind: type[Event]) -> bool:
         """Whether anyone wants events of a kind that costs something to find out."""
-        return kind in self._wanted
+        return any(kind in wanted for _, wanted in self._wants)
 
     def emit(self, event: Event) -> None:
         """Tell everyone."""
@@ -28,6 +28,6 @@ class Observers:
 
     def emit_wanted(self, event: Event) -> None:
         """Tell those who want such events."""
-        for observer in self._observers:
-            if type(event) in getattr(observer, "wants", ()):
+        for observer, wanted in self._wants:
+            if type(event) in wanted:
                 observer(event)

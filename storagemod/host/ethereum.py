@@ -22,8 +22,6 @@ VALUE_BYTES = 16
 TOPIC_BYTES = 32
 TOPICS_MAX = 4
 
-_U32 = 0xFFFF_FFFF
-
 
 class Finished(Exception):  # noqa: N818 - it is not an error: a contract ends its call well with some output
     """A contract ended its own call. Only execution catches it."""
@@ -41,12 +39,13 @@ class EthereumFunction:
     needs_memory: bool
 
 
-def _u32(value: int) -> int:
-    return value & _U32
+def u32(value: int) -> int:
+    """An i32 as contracts mean it where it is an offset or a length: unsigned."""
+    return value & 0xFFFF_FFFF
 
 
 def _read_address(context: HostContext, offset: int) -> Address:
-    return Address(context.memory.read(_u32(offset), ADDRESS_BYTES))
+    return Address(context.memory.read(u32(offset), ADDRESS_BYTES))
 
 
 def _gas(gas: int) -> int:
@@ -57,27 +56,27 @@ def _gas(gas: int) -> int:
 def _call(
     context: HostContext, gas: int, address_offset: int, value_offset: int, data_offset: int, data_length: int
 ) -> int:
-    value = int.from_bytes(context.memory.read(_u32(value_offset), VALUE_BYTES), "little")
-    data = context.memory.read(_u32(data_offset), _u32(data_length))
+    value = int.from_bytes(context.memory.read(u32(value_offset), VALUE_BYTES), "little")
+    data = context.memory.read(u32(data_offset), u32(data_length))
     return context.call_account(CallKind.CALL, _gas(gas), _read_address(context, address_offset), value, data)
 
 
 def _call_without_value(kind: CallKind) -> Callable[[HostContext, int, int, int, int], int]:
     def call(context: HostContext, gas: int, address_offset: int, data_offset: int, data_length: int) -> int:
-        data = context.memory.read(_u32(data_offset), _u32(data_length))
+        data = context.memory.read(u32(data_offset), u32(data_length))
         return context.call_account(kind, _gas(gas), _read_address(context, address_offset), 0, data)
 
     return call
 
 
 def _copy(context: HostContext, source: bytes, what: str, result_offset: int, data_offset: int, length: int) -> None:
-    start, stop = _u32(data_offset), _u32(data_offset) + _u32(length)
+    start, stop = u32(data_offset), u32(data_offset) + u32(length)
     if stop > len(source):
         raise TrapError(
             f"bytes [{start}, {stop}) lie outside the {what}, which is {len(source)} bytes long",
             code="data_out_of_bounds",
         )
-    context.memory.write(_u32(result_offset), source[start:stop])
+    context.memory.write(u32(result_offset), source[start:stop])
 
 
 def _call_data_copy(context: HostContext, result_offset: int, data_offset: int, length: int) -> None:
@@ -97,15 +96,15 @@ def _get_return_data_size(context: HostContext) -> int:
 
 
 def _get_address(context: HostContext, result_offset: int) -> None:
-    context.memory.write(_u32(result_offset), context.address)
+    context.memory.write(u32(result_offset), context.address)
 
 
 def _get_caller(context: HostContext, result_offset: int) -> None:
-    context.memory.write(_u32(result_offset), context.caller)
+    context.memory.write(u32(result_offset), context.caller)
 
 
 def _get_call_value(context: HostContext, result_offset: int) -> None:
-    context.memory.write(_u32(result_offset), context.value.to_bytes(VALUE_BYTES, "little"))
+    context.memory.write(u32(result_offset), context.value.to_bytes(VALUE_BYTES, "little"))
 
 
 def _get_gas_left(context: HostContext) -> int:
@@ -117,20 +116,20 @@ def _use_gas(context: HostContext, amount: int) -> None:
 
 
 def _finish(context: HostContext, data_offset: int, length: int) -> None:
-    raise Finished(context.memory.read(_u32(data_offset), _u32(length)))
+    raise Finished(context.memory.read(u32(data_offset), u32(length)))
 
 
 def _revert(context: HostContext, data_offset: int, length: int) -> None:
-    output = context.memory.read(_u32(data_offset), _u32(length))
+    output = context.memory.read(u32(data_offset), u32(length))
     shown = f" with 0x{output[:32].hex()}{'…' if len(output) > 32 else ''}" if output else ""  # noqa: PLR2004
     raise RevertError(f"reverted{shown}", output=output)
 
 
 def _log(context: HostContext, data_offset: int, length: int, topic_count: int, *topic_offsets: int) -> None:
     if not 0 <= topic_count <= TOPICS_MAX:
-        raise TrapError(f"a log has 0 to {TOPICS_MAX} topics, not {_u32(topic_count)}", code="log_topics")
-    data = context.memory.read(_u32(data_offset), _u32(length))
-    topics = tuple(context.memory.read(_u32(offset), TOPIC_BYTES) for offset in topic_offsets[:topic_count])
+        raise TrapError(f"a log has 0 to {TOPICS_MAX} topics, not {u32(topic_count)}", code="log_topics")
+    data = context.memory.read(u32(data_offset), u32(length))
+    topics = tuple(context.memory.read(u32(offset), TOPIC_BYTES) for offset in topic_offsets[:topic_count])
     context.emit_log(topics, data)
 
 

@@ -11,6 +11,7 @@ from attrs import define
 
 from storagemod.host import CallMemory
 from storagemod.linking.storage_map import LinearStorage, StorageMapOption, check_range, refuse_mapping
+from storagemod.pages import differing_bytes
 from storagemod.types import SyncPolicy
 
 
@@ -121,27 +122,3 @@ class CopiedMappings:
             for start, stop in differing_bytes(area.loaded, now):
                 self._storage.write(area.storage_offset + start, now[start:stop])
             area.loaded = now
-
-
-_BLOCK_BYTES = 256
-
-
-def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
-    """Where bytes of one length differ, as ranges in order. Blocks that are equal cost one comparison each."""
-    start = None
-    for block in range(0, len(old), _BLOCK_BYTES):
-        end = min(block + _BLOCK_BYTES, len(old))
-        if old[block:end] == new[block:end]:
-            if start is not None:
-                yield start, block
-                start = None
-            continue
-        for at in range(block, end):
-            if old[at] != new[at]:
-                if start is None:
-                    start = at
-            elif start is not None:
-                yield start, at
-                start = None
-    if start is not None:
-        yield start, len(old)

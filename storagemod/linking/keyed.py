@@ -21,19 +21,18 @@ SLOTS_REGION = "slots"
 """The region that holds the table."""
 
 _TYPE = FunctionType(("i32", "i32"))
-_U32 = 0xFFFF_FFFF
 
 
 def _storage_load(context: StorageContext, key_offset: int, result_offset: int) -> None:
-    key = context.memory.read(key_offset & _U32, KEY_BYTES)
-    context.memory.write(result_offset & _U32, Slots(context.storage_memory(SLOTS_REGION)).load(key))
+    key = context.memory.read(host.u32(key_offset), KEY_BYTES)
+    context.memory.write(host.u32(result_offset), Slots(context.storage_memory(SLOTS_REGION)).load(key))
 
 
 def _storage_store(context: StorageContext, key_offset: int, value_offset: int) -> None:
     if context.static:  # whatever is there already, as on Ethereum
         raise static_write()
-    key = context.memory.read(key_offset & _U32, KEY_BYTES)
-    value = context.memory.read(value_offset & _U32, VALUE_BYTES)
+    key = context.memory.read(host.u32(key_offset), KEY_BYTES)
+    value = context.memory.read(host.u32(value_offset), VALUE_BYTES)
     Slots(context.storage_memory(SLOTS_REGION)).store(key, value)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from storagemod.errors import LinkError
-from storagemod.host import CallMemory
+from storagemod.host import CallMemory, u32
 from storagemod.limits import Limits
 from storagemod.linking.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
 from storagemod.types import FunctionType, MemoryType, ValueType
@@ -32,8 +32,6 @@ _NARROW_STORES = tuple(
 )
 _LOADS = (*(f"load_{value}" for value in _VALUE_TYPES), *_NARROW_LOADS)
 _STORES = (*(f"store_{value}" for value in _VALUE_TYPES), *_NARROW_STORES)
-
-_U32 = 0xFFFF_FFFF
 
 
 class StorageContext(Protocol):
@@ -115,16 +113,16 @@ class Methods:
         names = {item.name for item in items if item.name in COPIES}
         if region is None or not names:
             return []
-        address_mask = 2**64 - 1 if region.type.is_64 else _U32
+        address_mask = 2**64 - 1 if region.type.is_64 else 2**32 - 1
         types = _TYPES[region.type.is_64]
 
         def copy_in(context: StorageContext, memory_offset: int, storage_offset: int, length: int) -> None:
-            data = context.memory.read(memory_offset & _U32, length & _U32)
+            data = context.memory.read(u32(memory_offset), u32(length))
             context.storage_memory(DEFAULT_REGION).write(storage_offset & address_mask, data)
 
         def copy_out(context: StorageContext, memory_offset: int, storage_offset: int, length: int) -> None:
-            data = context.storage_memory(DEFAULT_REGION).read(storage_offset & address_mask, length & _U32)
-            context.memory.write(memory_offset & _U32, data)
+            data = context.storage_memory(DEFAULT_REGION).read(storage_offset & address_mask, u32(length))
+            context.memory.write(u32(memory_offset), data)
 
         bodies = {"copy_in": copy_in, "copy_out": copy_out}
         return [HostFunction(NAMESPACE, name, types[name], bodies[name]) for name in sorted(names)]

@@ -21,7 +21,6 @@ from storagemod.wasm import HostFunction
 _NAME = "storageMap"
 _TYPE = FunctionType(("i32", "i32", "i32"))
 _PAGES_MIN = 1
-_U32 = 0xFFFF_FFFF
 
 
 class MappingContext(Protocol):
@@ -62,7 +61,7 @@ class Mappings(Protocol):
 
 
 def _storage_map(context: MappingContext, memory_offset: int, storage_offset: int, length: int) -> None:
-    context.map_storage(memory_offset & _U32, storage_offset & _U32, length & _U32)
+    context.map_storage(host.u32(memory_offset), host.u32(storage_offset), host.u32(length))
 
 
 class StorageMapOption(ServedByHost):

@@ -7,7 +7,15 @@ from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, 
 from storagemod.pages.journal import Checkpoint, Journal, JournaledRegion, Written
 from storagemod.pages.mapping import LiveMemory
 from storagemod.pages.overlay_image import OverlayImage
-from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, WORD_BYTES, ZERO_PAGE, Run, merged_runs
+from storagemod.pages.page import (
+    PAGE_BYTES,
+    PAGES_PER_WASM_PAGE,
+    WORD_BYTES,
+    ZERO_PAGE,
+    Run,
+    differing_bytes,
+    merged_runs,
+)
 from storagemod.pages.write_set import WriteSet, overwrite
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "WriteSet",
     "Written",
     "choose_backend",
+    "differing_bytes",
     "merged_runs",
     "overwrite",
     "page_digest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import field, frozen
 
@@ -19,7 +19,7 @@ WORD_BYTES = 8
 
 ZERO_PAGE = bytes(PAGE_BYTES)
 
-_BLOCK_WORDS = 32
+_BLOCK_BYTES = 256
 
 
 @frozen
@@ -31,30 +31,38 @@ class Run:
     new: bytes = field(repr=lambda data: data.hex())
 
 
-def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
-    """The runs of words in which two pages differ, in order. Blocks that are equal cost one comparison each."""
-    old_words, new_words = memoryview(old).cast("Q"), memoryview(new).cast("Q")
+def _differing_ranges(old: Sequence[int], new: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
+    """Where two sequences of one length differ, as ranges in order. Blocks that are equal cost one comparison each."""
     start = None
-    for block in range(0, len(old_words), _BLOCK_WORDS):
-        if old_words[block : block + _BLOCK_WORDS] == new_words[block : block + _BLOCK_WORDS]:
+    for first in range(0, len(old), block):
+        end = min(first + block, len(old))
+        if old[first:end] == new[first:end]:
             if start is not None:
-                yield _run(old, new, start, block)
+                yield start, first
                 start = None
             continue
-        for index in range(block, block + _BLOCK_WORDS):
-            if old_words[index] != new_words[index]:
+        for index in range(first, end):
+            if old[index] != new[index]:
                 if start is None:
                     start = index
             elif start is not None:
-                yield _run(old, new, start, index)
+                yield start, index
                 start = None
     if start is not None:
-        yield _run(old, new, start, len(old_words))
+        yield start, len(old)
 
 
-def _run(old: bytes, new: bytes, first: int, end: int) -> Run:
-    start, stop = first * WORD_BYTES, end * WORD_BYTES
-    return Run(start, old[start:stop], new[start:stop])
+def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
+    """Where bytes of one length differ, as ranges in order."""
+    return _differing_ranges(old, new, _BLOCK_BYTES)
+
+
+def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
+    """The runs of words in which two pages differ, in order."""
+    old_words, new_words = memoryview(old).cast("Q"), memoryview(new).cast("Q")
+    for first, end in _differing_ranges(old_words, new_words, _BLOCK_BYTES // WORD_BYTES):
+        start, stop = first * WORD_BYTES, end * WORD_BYTES
+        yield Run(start, old[start:stop], new[start:stop])
 
 
 def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:

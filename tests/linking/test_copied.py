@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storagemod import Address, Limits, Outcome, StorageMapping, World
 from storagemod.errors import LinkError, TrapError, ValidationError
 from storagemod.linking import CopiedMappings
-from storagemod.linking.copied import differing_bytes
+from storagemod.pages import differing_bytes
 from storagemod.state import SqlitePageStore
 from storagemod.state.portable import export_state, import_state
 from storagemod.types import CallKind, SyncPolicy
