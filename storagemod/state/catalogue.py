@@ -29,6 +29,7 @@ from storagemod.state.rows import (
     PUT_CODE,
     account_of,
     account_row,
+    check_identity,
     check_row,
     checksum,
     code_hash,
@@ -140,14 +141,8 @@ class Catalogue:
             raise
 
     def _check_identity(self) -> None:
-        if self._value("PRAGMA application_id") != APPLICATION_ID:
-            raise StateError(f"{self.path} is a database, but not the catalogue of a world")
-        version = self._value("PRAGMA user_version")
-        if version != FORMAT:
-            raise StateError(
-                f"{self.path} has format {version}, and this version of storagemod knows format {FORMAT}",
-                hint="export the world with the version that made it, and import the file here",
-            )
+        hint = "export the world with the version that made it, and import the file here"
+        check_identity(self._connection, self.path, (APPLICATION_ID, FORMAT), "the catalogue of a world", hint)
 
     def close(self) -> None:
         """Close it. A writer that was the last one to use it leaves a single file."""

@@ -32,6 +32,7 @@ from storagemod.state.rows import (
     PUT_CODE,
     account_of,
     account_row,
+    check_identity,
     code_row,
     codes_of,
 )
@@ -202,21 +203,12 @@ def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
         else:
-            _check_identity(connection, path)
+            check_identity(connection, path, (APPLICATION_ID, FORMAT), "an exported state")
         connection.execute("BEGIN")
         yield connection
         connection.execute("COMMIT")
     finally:
         connection.close()
-
-
-def _check_identity(connection: sqlite3.Connection, path: Path) -> None:
-    ((application,),) = connection.execute("PRAGMA application_id")
-    ((version,),) = connection.execute("PRAGMA user_version")
-    if application != APPLICATION_ID:
-        raise StateError(f"{path} is a database, but not an exported state")
-    if version != FORMAT:
-        raise StateError(f"{path} has format {version}, and this version of storagemod knows format {FORMAT}")
 
 
 @contextmanager

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import attrs
 
+from storagemod.errors import StateError
 from storagemod.pages import DIGEST_BYTES, EMPTY_NODE
 from storagemod.state.account import Account
 from storagemod.types import Address, ReentryPolicy, StorageMapping
@@ -30,6 +33,23 @@ GET_ACCOUNTS = "SELECT * FROM accounts ORDER BY address"
 
 _BALANCE_BYTES = 16
 _CHECKSUM_BYTES = 16
+
+
+def check_identity(
+    connection: sqlite3.Connection, path: Path, identity: tuple[int, int], what: str, hint: str | None = None
+) -> None:
+    """See whether a database is what it should be, by its application id and format version.
+
+    Raises:
+        StateError: It is another one.
+    """
+    application, known = identity
+    ((found,),) = connection.execute("PRAGMA application_id")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    if found != application:
+        raise StateError(f"{path} is a database, but not {what}")
+    if version != known:
+        raise StateError(f"{path} has format {version}, and this version of storagemod knows format {known}", hint=hint)
 
 
 def checksum(row: Iterable[Column]) -> bytes:
