@@ -15,6 +15,7 @@ from storagemod.errors import LinkError, ValidationError
 from storagemod.limits import Limits
 from storagemod.linking import layout as layouts
 from storagemod.linking.contract_calls import PREFIX, ContractImport, contract_import, linked_function
+from storagemod.linking.keyed import Keyed
 from storagemod.linking.layout import Layout, Region
 from storagemod.linking.methods import accessor_types
 from storagemod.linking.options import OPTIONS, is_storage, option_for, options_for
@@ -95,6 +96,11 @@ class Contract:
         except (ValidationError, LinkError) as error:
             error.at(label)
             raise
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether its region ``slots`` is the table of keyed storage, and not a memory that it called so itself."""
+        return Keyed.name in self.options
 
     @property
     def maps_storage(self) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from storagemod.linking import SLOTS_REGION
 from storagemod.linking.layout import DEFAULT_REGION
 from storagemod.types import WASM_PAGE_BYTES, Address
 from storagemod.world import SlotsView, World
@@ -57,7 +56,7 @@ def contents(world: World, address: Address) -> Mapping[str, Bytes]:
         StateError: There is no contract.
     """
     regions: dict[str, Bytes] = dict(world.storage(address))
-    if _is_keyed(regions):
+    if _is_laid_over_slots(world, address):
         regions[DEFAULT_REGION] = _SlotsAsMemory(world.slots(address))
     return regions
 
@@ -68,14 +67,16 @@ def preset(world: World, address: Address, region: str, data: bytes, *, offset: 
     Raises:
         StorageModError: There is no such region, or the bytes do not fit it.
     """
-    if region == DEFAULT_REGION and _is_keyed(world.storage(address)) and offset + len(data) <= WASM_PAGE_BYTES:
+    if region == DEFAULT_REGION and _is_laid_over_slots(world, address) and offset + len(data) <= WASM_PAGE_BYTES:
         _SlotsAsMemory(world.slots(address)).write(offset, data)
     else:
         world.load_storage(address, region, data, offset=offset)
 
 
-def _is_keyed(regions: Mapping[str, object]) -> bool:
-    return SLOTS_REGION in regions and DEFAULT_REGION not in regions
+def _is_laid_over_slots(world: World, address: Address) -> bool:
+    """Whether the region `memory` is what the prelude makes of slots, and not one that the contract has besides."""
+    contract = world.contract(address)
+    return contract.is_keyed and contract.layout.region(DEFAULT_REGION) is None
 
 
 def _key(slot: int) -> bytes:

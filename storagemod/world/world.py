@@ -197,10 +197,9 @@ class World:
             StateError: There is no contract, or its storage is not keyed.
         """
         address = Address(address)
-        views = self.storage(address)
-        if SLOTS_REGION not in views or self.contract(address).options.isdisjoint({"keyed"}):
+        if not self.contract(address).is_keyed:
             raise StateError(f"the storage of {self.label(address)} is not keyed")
-        return SlotsView(self, address, views[SLOTS_REGION])
+        return SlotsView(self, address, self._view(address, SLOTS_REGION))
 
     def load_storage(self, address: Address | str | int, region: str, data: bytes, *, offset: int = 0) -> None:
         """Write bytes into committed storage, outside any transaction; the region grows as needed.

@@ -276,3 +276,17 @@ def test_option_is_no_matter_to_a_contract_without_storage() -> None:
     text = "[contracts.x]\nwat = '(module (func (export \"f\")))'\n[[transactions]]\nto = 'x'\nmethod = 'f'\n"
 
     assert run(text, link="methods").ok
+
+
+def test_a_region_of_the_contracts_own_called_slots_is_no_keyed_storage(tmp_path: Path) -> None:
+    text = """
+    [contracts.c]
+    wat = '''(module (import "storage" "slots" (memory $s 1))
+      (func (export "f") (i64.store $s (i32.const 0) (i64.const 5))))'''
+    storage = [{ region = "slots", offset_bytes = 8, i64 = 7 }]
+    [[transactions]]
+    to = "c"
+    method = "f"
+    expect.storage = [{ contract = "c", region = "slots", i64 = [5, 7] }]
+    """
+    assert run_scenario(parse_scenario(text, path="test.toml", folder=tmp_path)).ok
