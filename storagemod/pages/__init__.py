@@ -5,8 +5,7 @@ from storagemod.pages.draft import Draft
 from storagemod.pages.file_image import FileImage, PageFile
 from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
 from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
-from storagemod.pages.journal import Checkpoint, Journal, JournaledRegion, Written
-from storagemod.pages.mapping import LiveMemory
+from storagemod.pages.live import LiveMemory, LiveRegion, PageChange, UndoLog
 from storagemod.pages.overlay_image import OverlayImage
 from storagemod.pages.page import (
     PAGE_BYTES,
@@ -17,7 +16,7 @@ from storagemod.pages.page import (
     differing_bytes,
     merged_runs,
 )
-from storagemod.pages.shared import Window
+from storagemod.pages.shared import FrameFile, SharedView
 from storagemod.pages.write_set import WriteSet, erased
 
 __all__ = [
@@ -30,24 +29,24 @@ __all__ = [
     "TREE_PAGES_MAX",
     "WORD_BYTES",
     "ZERO_PAGE",
-    "Checkpoint",
     "Draft",
     "FileImage",
+    "FrameFile",
     "HashTree",
     "Image",
-    "Journal",
-    "JournaledRegion",
     "LiveMemory",
+    "LiveRegion",
     "MemoryImage",
     "NodeKey",
     "OverlayImage",
+    "PageChange",
     "PageBackend",
     "PageFile",
     "Run",
-    "Window",
+    "SharedView",
+    "UndoLog",
     "WritableImage",
     "WriteSet",
-    "Written",
     "choose_backend",
     "differing_bytes",
     "erased",

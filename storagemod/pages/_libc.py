@@ -11,7 +11,7 @@ import os
 
 PROT_NONE, PROT_READ, PROT_READ_WRITE = 0, 1, 3
 
-_MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED = 0x01, 0x02, 0x10
+_MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED, _MAP_ANONYMOUS, _MAP_NORESERVE = 0x01, 0x02, 0x10, 0x20, 0x4000
 _MADV_DONTNEED, _MADV_NOHUGEPAGE = 4, 15
 _FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 0x01, 0x02
 
@@ -36,6 +36,17 @@ def map_private(address: int, length: int, fd: int, offset: int) -> None:
     """
     got = _mmap(address, length, PROT_READ_WRITE, _MAP_PRIVATE | _MAP_FIXED, fd, offset)
     if got != address:
+        raise _failure("mmap")
+
+
+def map_anonymous(address: int, length: int) -> None:
+    """Put zeros at an address, in place of what was there.
+
+    Raises:
+        OSError: The system has no more mappings.
+    """
+    flags = _MAP_PRIVATE | _MAP_FIXED | _MAP_ANONYMOUS | _MAP_NORESERVE
+    if _mmap(address, length, PROT_READ_WRITE, flags, -1, 0) != address:
         raise _failure("mmap")
 
 

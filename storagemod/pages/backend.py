@@ -12,79 +12,52 @@ from attrs import frozen
 
 from storagemod.errors import StateError
 from storagemod.pages.file_image import MemoryFile
-from storagemod.pages.image import Image, MemoryImage, WritableImage
-from storagemod.pages.mapping import CopyMapping, LiveMemory, Mapping, PrivateMapping
+from storagemod.pages.image import MemoryImage, WritableImage
+from storagemod.pages.live import LiveRegion, UndoLog
 from storagemod.pages.page import PAGE_BYTES
-from storagemod.pages.pagemap import PagemapTracker
-from storagemod.pages.protection import NoProtection, PageProtection, Protection
 from storagemod.pages.shared import FrameFile, NewWatch
-from storagemod.pages.tracker import CompareTracker, WriteTracker
+from storagemod.pages.tracker import CompareTracker, PagemapTracker, WriteTracker
 from storagemod.pages.userfault import UserfaultTracker, UserfaultWatch
 from storagemod.types import WASM_PAGE_BYTES
 
 
 @frozen
-class Attachment:
-    """A live memory with an image behind it."""
-
-    mapping: Mapping
-    tracker: WriteTracker
-    protection: Protection
-
-
-@frozen
 class PageBackend:
-    """One way to show images in memories and to see what was written. All give the same results.
+    """One way to show images in memories and to see what was written. All have the same results.
 
     Attributes:
         name: What users call it, after its tracker.
         summary: How it works and what it costs, in a line.
-        map_image: Shows an image in a memory.
-        track: Begins to watch a memory that may become so many bytes long.
-        protect: Decides what code may do with a memory.
-        image_maker: Gives a maker of empty images that need no disk, which :attr:`map_image` can show.
+        track: Makes the tracker of a memory at an address that may become so many bytes long.
+        maps: Whether images are files that are mapped; otherwise they are copied.
+        protects: Whether code can be kept from writing, or reaching, pages of a memory.
+        image_maker: Returns a maker of empty images that need no disk, which can be shown so.
+        may_share: Whether it asks the system to show a page in several memories.
+        new_watch: Begins to note writes to shared pages; without, each of them is looked at.
     """
 
     name: str
     summary: str
-    map_image: Callable[[LiveMemory, Image], Mapping]
-    track: Callable[[LiveMemory, int], WriteTracker]
-    protect: Callable[[LiveMemory], Protection]
+    track: Callable[[int, int], WriteTracker]
+    maps: bool
+    protects: bool
     image_maker: Callable[[], Callable[[], WritableImage]]
     may_share: bool = False
-    """Whether it asks the system to show a page in several memories."""
     new_watch: NewWatch | None = None
-    """Begins to note writes to shared pages; without, each of them is looked at."""
 
     def frame_file(self) -> FrameFile:
-        """Where pages are kept that are shown in several memories; it takes nothing of the system until it is used."""
+        """Return where pages are kept that several memories show; it takes nothing of the system until it is used."""
         return FrameFile(self.new_watch)
 
     @property
     def copies(self) -> bool:
         """Whether storage that is used is copied whole."""
-        return self.map_image is CopyMapping
+        return not self.maps
 
     @property
     def knows_reads(self) -> bool:
-        """Whether pages that were only read are known, too."""
+        """Whether it knows the pages that were only read."""
         return self.track is UserfaultTracker
-
-    def attach(self, memory: LiveMemory, image: Image, wasm_pages_max: int) -> Attachment:
-        """Put an image behind a memory that is as long as it, and begin to watch.
-
-        Raises:
-            StateError: The system refuses, for want of memory mappings, say.
-        """
-        try:
-            mapping = self.map_image(memory, image)
-            return Attachment(mapping, self.track(memory, wasm_pages_max * WASM_PAGE_BYTES), self.protect(memory))
-        except OSError as error:
-            raise StateError(f"storage cannot be mapped: {error}", cause=error) from error
-
-
-def _map_privately(memory: LiveMemory, image: Image) -> Mapping:
-    return PrivateMapping(memory, image)  # type: ignore[arg-type] # image_maker and the stores give it no others
 
 
 def _slots() -> Callable[[], WritableImage]:
@@ -95,17 +68,13 @@ def _dictionaries() -> Callable[[], WritableImage]:
     return MemoryImage
 
 
-def _compare(memory: LiveMemory, bytes_max: int) -> WriteTracker:  # noqa: ARG001 - it looks at what there is
-    return CompareTracker(memory)
-
-
 USERFAULTFD = PageBackend(
     "userfaultfd",
     "files mapped; the kernel notes written pages (Linux 6.7); costs what is touched",
-    _map_privately,
     UserfaultTracker,
-    PageProtection,
-    _slots,
+    maps=True,
+    protects=True,
+    image_maker=_slots,
     may_share=True,
     new_watch=UserfaultWatch,
 )
@@ -113,30 +82,30 @@ USERFAULTFD = PageBackend(
 PAGEMAP = PageBackend(
     "pagemap",
     "files mapped; /proc/self/pagemap is read at each call (any Linux); costs a little for each page there is",
-    _map_privately,
     PagemapTracker,
-    PageProtection,
-    _slots,
+    maps=True,
+    protects=True,
+    image_maker=_slots,
     may_share=True,
 )
 
 COMPARE = PageBackend(
     "compare",
     "storage copied in and compared at each call (anywhere); costs all of the storage that is used",
-    CopyMapping,
-    _compare,
-    PageProtection if sys.platform != "win32" else NoProtection,
-    _dictionaries,
+    CompareTracker,
+    maps=False,
+    protects=sys.platform != "win32",
+    image_maker=_dictionaries,
     may_share=True,
 )
 
 PORTABLE = PageBackend(
     "portable",
     "as compare, with nothing asked of the system: forbidden writes are found when a call ends",
-    CopyMapping,
-    _compare,
-    NoProtection,
-    _dictionaries,
+    CompareTracker,
+    maps=False,
+    protects=False,
+    image_maker=_dictionaries,
 )
 
 BACKENDS = {backend.name: backend for backend in (USERFAULTFD, PAGEMAP, COMPARE, PORTABLE)}
@@ -165,16 +134,16 @@ def why_unavailable(backend: PageBackend) -> str | None:
     """What is missing for a backend on this machine, found by trying it; ``None`` if it works."""
     memory = ScratchMemory(1)
     try:
-        image = backend.image_maker()()
+        image, log = backend.image_maker()(), UndoLog()
         image.replace(1, {1: b"\1" * PAGE_BYTES})
-        attached = backend.attach(memory, image, 1)
+        region = LiveRegion("trial", memory, image, backend, log, 1)
         shown = memory.read(PAGE_BYTES, 1)
         memory.write(2 * PAGE_BYTES, b"\2")
-        written = attached.tracker.drain()
-        attached.mapping.restore({2: None})
+        written = [number for number, _, _ in region.collect()]
+        log.undo(0)
     except (StateError, OSError, AttributeError) as error:  # a system without memfd has no os.memfd_create
         return str(error)
-    if shown != b"\1" or 2 not in written or memory.read(2 * PAGE_BYTES, 1) != b"\0":  # noqa: PLR2004
+    if shown != b"\1" or written != [2] or memory.read(2 * PAGE_BYTES, 1) != b"\0":
         return "a trial gave a wrong result"
     return None
 
@@ -193,9 +162,9 @@ def why_not_shared(backend: PageBackend) -> str | None:
     try:
         shared = backend.frame_file().share(memory)
         shared.share({1: b"\1" * PAGE_BYTES})
-        window = shared.show(other, 2, 1, 1, writing=True)
+        view = shared.show(other, 2, 1, 1, writing=True)
         other.write(2 * PAGE_BYTES, b"\2")
-        written = window.written()
+        written = view.written()
     except (OSError, AttributeError) as error:  # a system without memfd has no os.memfd_create
         return str(error)
     if memory.read(PAGE_BYTES, 2) != b"\2\1" or written != [1]:

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from storagemod.pages import _libc
 from storagemod.pages.file_image import MemoryFile, PageFile, write_all
-from storagemod.pages.mapping import LiveMemory
+from storagemod.pages.live import LiveMemory
 from storagemod.pages.page import PAGE_BYTES, ZERO_PAGE, runs_of
 
 
@@ -36,7 +36,7 @@ NewWatch = Callable[[int, int], Watch]
 
 
 @define(eq=False)
-class Window:
+class SharedView:
     """A run of shared pages as another memory shows it. Mapped until that memory is gone.
 
     Attributes:
@@ -79,8 +79,8 @@ class SharedPages:
         self._file = file
         self._start = start
         self._new_watch = new_watch
-        self._own: list[Window] = []
-        self._windows: list[Window] = []
+        self._own: list[SharedView] = []
+        self._views: list[SharedView] = []
         self.numbers: set[int] = set()
 
     def share(self, pages: Mapping[int, bytes]) -> int:
@@ -99,7 +99,7 @@ class SharedPages:
         self.numbers.update(pages)
         return len(filled)
 
-    def show(self, memory: LiveMemory, at: int, first: int, count: int, *, writing: bool) -> Window:
+    def show(self, memory: LiveMemory, at: int, first: int, count: int, *, writing: bool) -> SharedView:
         """Show pages ``first`` and on in a memory from its page ``at`` on, in place of what is there.
 
         Without ``writing`` a store to them faults.
@@ -111,9 +111,9 @@ class SharedPages:
         self._file.reserve(offset + count * PAGE_BYTES)  # what is mapped beyond a file's end kills who touches it
         _libc.map_shared(address, count * PAGE_BYTES, self._file.fd, offset, writing=writing)
         watch = None if self._new_watch is None else self._new_watch(address, count)
-        window = Window(first, count, watch)
-        self._windows.append(window)
-        return window
+        view = SharedView(first, count, watch)
+        self._views.append(view)
+        return view
 
     def put_back(self, pages: Mapping[int, bytes]) -> None:
         """Set the bytes of pages, whatever the memories that show them allow. It does not count as writing.
@@ -128,11 +128,11 @@ class SharedPages:
 
     def written(self) -> list[int]:
         """The pages that may have been written since the last time through the live memory itself."""
-        return [number for window in self._own for number in window.written()]
+        return [number for view in self._own for number in view.written()]
 
     def touched(self) -> set[int]:
         """The pages that were read or written since they were shared, wherever they are shown."""
-        return {number for window in self._windows for number in window.touched()}
+        return {number for view in self._views for number in view.touched()}
 
 
 class FrameFile:

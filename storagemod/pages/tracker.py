@@ -1,28 +1,40 @@
-"""Telling which pages of a live memory were written."""
+"""Telling which pages of a live memory were written: by comparing, and by reading the process's page map."""
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import os
+from collections.abc import Sequence
 from typing import Protocol
 
-from storagemod.pages.mapping import LiveMemory
-from storagemod.pages.page import PAGE_BYTES
+from storagemod.pages._libc import without_huge_pages
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE
 from storagemod.types import WASM_PAGE_BYTES
+
+_read = ctypes.string_at
 
 
 class WriteTracker(Protocol):
-    """Knows the pages written since it was last asked, by the contract or by the host."""
+    """Knows the pages of one memory that the contract or the host wrote. Lengths are in Wasm pages."""
 
-    def drain(self) -> list[int]:
-        """The numbers of the pages written since the last time, in order, and start anew.
+    def watch(self, memory_pages: int, *, mapped: bool) -> None:
+        """Begin, or begin anew, after the memory was given other bytes; ``mapped`` if by new mappings."""
 
-        A page may be told that holds the same bytes as before; none that changed is left out. Pages that the memory
-        grew by count as written only if they were.
+    def written(self, memory_pages: int) -> Sequence[int]:
+        """Return the numbers of the pages that may have been written since they are watched, in order.
+
+        Pages may be among them that hold what they held before, and that were returned before. None is left out that
+        changed since the last time. Pages that the memory grew by count as written only if they were.
         """
 
-    def touched(self) -> list[tuple[int, int]] | None:
-        """The pages read or written since the tracker was made, as runs: first, and how many.
+    def watch_again(self, memory_pages: int) -> bool:
+        """Watch the pages that were written; until then they may be returned each time. ``False`` if it cannot."""
 
-        ``None`` if that cannot be known. Pages that were undone may be told or not.
+    def touched(self, memory_pages: int) -> list[tuple[int, int]] | None:
+        """Return the pages read or written since :meth:`watch`, as runs: first, and how many.
+
+        ``None`` if that cannot be known. Pages that were undone may be among them or not.
         """
 
 
@@ -35,26 +47,90 @@ class CompareTracker:
     The copy is made of one bytes object for each Wasm page, so that an unchanged one costs a single comparison.
     """
 
-    def __init__(self, memory: LiveMemory) -> None:
-        self._memory = memory
+    def __init__(self, base: int, _bytes_max: int) -> None:
+        self._base = base
         self._chunks: list[bytes] = []
-        self.drain()
 
-    def drain(self) -> list[int]:
-        """The numbers of the pages that differ from the copy, in order; the copy is brought up to date."""
+    def watch(self, memory_pages: int, *, mapped: bool) -> None:  # noqa: ARG002 - it copies in either case
+        """Copy the memory."""
+        base = self._base
+        chunks = (_read(base + index * WASM_PAGE_BYTES, WASM_PAGE_BYTES) for index in range(memory_pages))
+        self._chunks = [_ZERO_CHUNK if chunk == _ZERO_CHUNK else chunk for chunk in chunks]
+
+    def written(self, memory_pages: int) -> list[int]:
+        """Return the pages that differ from the copy, and bring that up to date."""
         written: list[int] = []
-        self._chunks += [_ZERO_CHUNK] * (self._memory.pages - len(self._chunks))
+        self._chunks += [_ZERO_CHUNK] * (memory_pages - len(self._chunks))
         for index, before in enumerate(self._chunks):
-            now = self._memory.read(index * WASM_PAGE_BYTES, WASM_PAGE_BYTES)
+            now = _read(self._base + index * WASM_PAGE_BYTES, WASM_PAGE_BYTES)
             if now != before:
                 self._chunks[index] = now
-                first = index * (WASM_PAGE_BYTES // PAGE_BYTES)
+                first = index * PAGES_PER_WASM_PAGE
                 written += [
-                    first + at // PAGE_BYTES
-                    for at in range(0, WASM_PAGE_BYTES, PAGE_BYTES)
-                    if now[at : at + PAGE_BYTES] != before[at : at + PAGE_BYTES]
+                    first + offset // PAGE_BYTES
+                    for offset in range(0, WASM_PAGE_BYTES, PAGE_BYTES)
+                    if now[offset : offset + PAGE_BYTES] != before[offset : offset + PAGE_BYTES]
                 ]
         return written
 
-    def touched(self) -> None:
-        """Reads leave no trace in bytes."""
+    def watch_again(self, memory_pages: int) -> bool:  # noqa: ARG002 - pages are returned once
+        """Do nothing: each page is returned once."""
+        return True
+
+    def touched(self, memory_pages: int) -> None:
+        """Return ``None``: reads leave no trace in bytes."""
+
+
+_ENTRY_BYTES = 8
+_PRESENT, _SWAPPED, _FILE = 0x80, 0x40, 0x20  # in the highest byte of an entry
+_OWN, _OTHER = b"\x01", b"\x00"
+_IS_OWN = b"".join(_OWN if byte & (_PRESENT | _SWAPPED) and not byte & _FILE else _OTHER for byte in range(256))
+
+_PAGES_PER_READ = 65_536
+
+
+@functools.lru_cache(maxsize=1)
+def _page_map_of(process: int) -> int:  # noqa: ARG001 - a descriptor speaks of the process that opened it
+    return os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class PagemapTracker:
+    """The tracker for any Linux: reads the process's page map.
+
+    A page of a private mapping that was never written is the file's; one that was is the process's own, and the page
+    map tells them apart. It does not tell when a page was written: all that were written since they were mapped are
+    returned each time. Costs 8 bytes for each page of the memory.
+    Source: the kernel's "pagemap" admin guide.
+    """
+
+    def __init__(self, base: int, bytes_max: int) -> None:
+        self._base = base
+        self._bytes_max = bytes_max
+        self._descriptor = _page_map_of(os.getpid())
+
+    def watch(self, memory_pages: int, *, mapped: bool) -> None:  # noqa: ARG002 - the map is always there
+        """Have the kernel handle each page by itself."""
+        if mapped:
+            without_huge_pages(self._base, self._bytes_max)
+
+    def written(self, memory_pages: int) -> list[int]:
+        """Return the pages that were ever written; the caller compares them."""
+        written: list[int] = []
+        end = memory_pages * PAGES_PER_WASM_PAGE
+        first_entry = self._base // PAGE_BYTES
+        for first in range(0, end, _PAGES_PER_READ):
+            length = min(_PAGES_PER_READ, end - first) * _ENTRY_BYTES
+            entries = os.pread(self._descriptor, length, (first_entry + first) * _ENTRY_BYTES)
+            own = entries[_ENTRY_BYTES - 1 :: _ENTRY_BYTES].translate(_IS_OWN)
+            index = own.find(_OWN)
+            while index >= 0:
+                written.append(first + index)
+                index = own.find(_OWN, index + 1)
+        return written
+
+    def watch_again(self, memory_pages: int) -> bool:  # noqa: ARG002 - no page can be
+        """Return ``False``: a page that was written stays the process's own until it is mapped anew."""
+        return False
+
+    def touched(self, memory_pages: int) -> None:
+        """Return ``None``: the kernel maps neighbours of a page that is read, so not all present pages were touched."""

@@ -16,13 +16,13 @@ import functools
 import os
 import platform
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 
+import attrs
 from attrs import frozen
 
 from storagemod.pages._libc import without_huge_pages
-from storagemod.pages.mapping import LiveMemory
-from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE
+from storagemod.pages.page import PAGE_BYTES
 from storagemod.types import WASM_PAGE_BYTES
 
 _SYSCALL_NUMBERS = {"x86_64": 323, "aarch64": 282, "riscv64": 282}
@@ -40,7 +40,6 @@ _PAGEMAP_SCAN = 0xC0606610
 _PM_SCAN_WP_MATCHING, _PM_SCAN_CHECK_WPASYNC = 1, 2
 _WRITTEN, _FILE, _PRESENT, _SWAPPED, _ZERO = 2, 4, 8, 16, 32
 _ARGUMENT_BYTES = 96
-_WALK_END = 32  # where the kernel says how far it got
 _RUNS_PER_SCAN = 128
 
 
@@ -60,12 +59,15 @@ class _Query:
 _TOUCHED_PAGES = _Query(any_of=_PRESENT | _SWAPPED)
 
 _WRITTEN_PAGES = _Query(
-    flags=_PM_SCAN_WP_MATCHING | _PM_SCAN_CHECK_WPASYNC,
+    flags=_PM_SCAN_CHECK_WPASYNC,
     inverted=_FILE | _ZERO,
     needed=_WRITTEN | _FILE | _ZERO,
     any_of=_PRESENT | _SWAPPED,
 )
 """Pages that are the process's own and not protected. Absent ones would count as written, so presence is asked for."""
+
+_WATCH_AGAIN = attrs.evolve(_WRITTEN_PAGES, flags=_PM_SCAN_WP_MATCHING | _PM_SCAN_CHECK_WPASYNC)
+"""The same pages, which are protected by that."""
 
 _WRITTEN_SHARED_PAGES = _Query(flags=_PM_SCAN_WP_MATCHING | _PM_SCAN_CHECK_WPASYNC, needed=_WRITTEN)
 """Pages of a shared mapping that are not protected. All of them were, so an absent one was written and swapped out."""
@@ -74,8 +76,61 @@ _TOUCHED_SHARED_PAGES = _Query(any_of=_PRESENT)
 """Pages of a shared mapping that are there. A protected one that was never touched counts as swapped out."""
 
 
-class _PageRegion(ctypes.Structure):
+class _PageRun(ctypes.Structure):
     _fields_ = (("start", ctypes.c_uint64), ("end", ctypes.c_uint64), ("categories", ctypes.c_uint64))
+
+
+class _ScanArgument(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            *("size", "flags", "start", "end", "walk_end", "runs", "runs_length", "pages_max"),
+            *("inverted", "needed", "any_of", "returned"),
+        )
+    )
+
+
+class _Scan:
+    """One question to the page map about pages at an address, with room for the answer."""
+
+    __slots__ = ("_address", "_argument", "_descriptor", "_found", "_start", "_words")
+
+    def __init__(self, descriptor: int, query: _Query, start: int) -> None:
+        self._descriptor = descriptor
+        self._start = start
+        self._found = (_PageRun * _RUNS_PER_SCAN)()
+        self._words = (ctypes.c_uint64 * (3 * _RUNS_PER_SCAN)).from_buffer(self._found)
+        self._argument = _ScanArgument(
+            *(_ARGUMENT_BYTES, query.flags, start, start, 0, ctypes.addressof(self._found), _RUNS_PER_SCAN, 0),
+            *(query.inverted, query.needed, query.any_of, _PRESENT),
+        )
+        self._address = ctypes.addressof(self._argument)
+
+    def runs(self, length: int) -> list[tuple[int, int]]:
+        """Return the pages found in so many bytes, as runs: the first, and how many.
+
+        Raises:
+            OSError: The kernel refuses.
+        """
+        argument, words, start = self._argument, self._words, self._start
+        end = argument.end = start + length
+        runs: list[tuple[int, int]] = []
+        while argument.start < end:
+            count = _ioctl(self._descriptor, _PAGEMAP_SCAN, self._address)
+            if count < 0:
+                raise OSError(ctypes.get_errno(), f"PAGEMAP_SCAN: {os.strerror(ctypes.get_errno())}")
+            for index in range(0, 3 * count, 3):
+                first = words[index]
+                runs.append(((first - start) // PAGE_BYTES, (words[index + 1] - first) // PAGE_BYTES))
+            if argument.walk_end >= end:
+                break
+            argument.start = argument.walk_end
+        argument.start = start
+        return runs
+
+
+_ioctl = ctypes.PyDLL(None, use_errno=True).ioctl  # takes a microsecond: letting others run meanwhile would cost more
+_ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
 
 
 class _Kernel:
@@ -110,24 +165,6 @@ class _Kernel:
         """Protect registered memory against writes, pages that are not there yet as well."""
         fcntl.ioctl(self.fault_fd, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, length, _WRITEPROTECT_MODE_WP))
 
-    def scan(
-        self, query: _Query, address: int, end: int, found: ctypes.Array[_PageRegion]
-    ) -> Iterator[tuple[int, int]]:
-        """The runs of memory that a query finds, with room to find them in: address and end of each."""
-        regions = ctypes.addressof(found)
-        while address < end:
-            argument = bytearray(
-                struct.pack(
-                    "12Q",
-                    *(_ARGUMENT_BYTES, query.flags, address, end, 0, regions, _RUNS_PER_SCAN, 0),
-                    *(query.inverted, query.needed, query.any_of, _PRESENT),
-                )
-            )
-            count = fcntl.ioctl(self.map_fd, _PAGEMAP_SCAN, argument)
-            for index in range(count):
-                yield found[index].start, found[index].end
-            (address,) = struct.unpack_from("Q", argument, _WALK_END)
-
 
 @functools.lru_cache(maxsize=1)
 def _kernel_of(process: int) -> _Kernel:  # noqa: ARG001 - the descriptors speak of the process that made them
@@ -137,55 +174,41 @@ def _kernel_of(process: int) -> _Kernel:  # noqa: ARG001 - the descriptors speak
 class UserfaultTracker:
     """Asks the kernel. Costs a system call and the pages written.
 
-    Args:
-        memory: The live memory, its image mapped already.
-        bytes_max: How long it may become.
+    A page is watched until it is written. Then it is returned at each question until it is watched again, which costs
+    a system call, and a fault at its next write.
 
     Raises:
         OSError: The kernel does not allow it.
     """
 
-    def __init__(self, memory: LiveMemory, bytes_max: int) -> None:
-        self._memory = memory
+    def __init__(self, base: int, bytes_max: int) -> None:
+        self._base = base
         self._bytes_max = bytes_max
         self._kernel = _kernel_of(os.getpid())
-        self._found = (_PageRegion * _RUNS_PER_SCAN)()
-        self._base = 0
-        self._moved = False
-        self._register()
+        self._scan = _Scan(self._kernel.map_fd, _WRITTEN_PAGES, base)
 
-    def drain(self) -> list[int]:
-        """The numbers of the pages written since the last time, in order, and start anew."""
-        if self._memory.base != self._base:  # it moved: whatever was noted is lost
-            self._moved = True
-            self._register()
-            self._written()
-            return list(range(self._memory.pages * PAGES_PER_WASM_PAGE))
-        return self._written()
+    def watch(self, memory_pages: int, *, mapped: bool) -> None:  # noqa: ARG002 - all that it may become is watched
+        """Have the kernel watch the memory."""
+        if mapped:
+            without_huge_pages(self._base, self._bytes_max)
+            self._kernel.register(self._base, self._bytes_max)
 
-    def touched(self) -> list[tuple[int, int]] | None:
-        """The pages read or written since the tracker was made, as runs: first, and how many.
+    def written(self, memory_pages: int) -> Sequence[int]:
+        """Return the pages that were written since they are watched, in order."""
+        runs = self._scan.runs(memory_pages * WASM_PAGE_BYTES)
+        if len(runs) == 1:
+            first, count = runs[0]
+            return range(first, first + count)
+        return [page for first, count in runs for page in range(first, first + count)]
 
-        ``None`` once the memory moved: all of it was touched by that.
-        """
-        if self._moved or self._memory.base != self._base:
-            return None
-        runs = self._kernel.scan(_TOUCHED_PAGES, self._base, self._end, self._found)
-        return [((start - self._base) // PAGE_BYTES, (end - start) // PAGE_BYTES) for start, end in runs]
+    def watch_again(self, memory_pages: int) -> bool:
+        """Protect the pages that were written."""
+        _Scan(self._kernel.map_fd, _WATCH_AGAIN, self._base).runs(memory_pages * WASM_PAGE_BYTES)
+        return True
 
-    @property
-    def _end(self) -> int:
-        return self._base + self._memory.pages * WASM_PAGE_BYTES
-
-    def _register(self) -> None:
-        self._base = self._memory.base
-        without_huge_pages(self._base, self._bytes_max)
-        self._kernel.register(self._base, self._bytes_max)
-
-    def _written(self) -> list[int]:
-        base = self._base
-        runs = self._kernel.scan(_WRITTEN_PAGES, base, self._end, self._found)
-        return [page for start, end in runs for page in range((start - base) // PAGE_BYTES, (end - base) // PAGE_BYTES)]
+    def touched(self, memory_pages: int) -> list[tuple[int, int]]:
+        """Return the pages that are present: registered memory is not faulted in by its neighbours."""
+        return _Scan(self._kernel.map_fd, _TOUCHED_PAGES, self._base).runs(memory_pages * WASM_PAGE_BYTES)
 
 
 class UserfaultWatch:
@@ -200,21 +223,17 @@ class UserfaultWatch:
     """
 
     def __init__(self, address: int, page_count: int) -> None:
-        self._address = address
-        self._end = address + page_count * PAGE_BYTES
-        self._kernel = _kernel_of(os.getpid())
-        self._found = (_PageRegion * _RUNS_PER_SCAN)()
-        self._kernel.register(address, self._end - address)
-        self._kernel.write_protect(address, self._end - address)
+        self._length = page_count * PAGE_BYTES
+        kernel = _kernel_of(os.getpid())
+        kernel.register(address, self._length)
+        kernel.write_protect(address, self._length)
+        self._written = _Scan(kernel.map_fd, _WRITTEN_SHARED_PAGES, address)
+        self._touched = _Scan(kernel.map_fd, _TOUCHED_SHARED_PAGES, address)
 
     def written(self) -> list[tuple[int, int]]:
-        """The pages written since the last time, as runs counted from the first one, and start anew."""
-        return self._runs(_WRITTEN_SHARED_PAGES)
+        """Return the pages written since the last time, as runs counted from the first one, and start anew."""
+        return self._written.runs(self._length)
 
     def touched(self) -> list[tuple[int, int]]:
-        """The pages read or written since it was made, as runs; none that are swapped out."""
-        return self._runs(_TOUCHED_SHARED_PAGES)
-
-    def _runs(self, query: _Query) -> list[tuple[int, int]]:
-        runs = self._kernel.scan(query, self._address, self._end, self._found)
-        return [((start - self._address) // PAGE_BYTES, (end - start) // PAGE_BYTES) for start, end in runs]
+        """Return the pages read or written since it was made, as runs; none that are swapped out."""
+        return self._touched.runs(self._length)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
 
 import wasmtime
 
-from storagemod.wasm._bindings import raw
+from storagemod.wasm._bindings import address_of, set_async_stack_size
 
 WASM_STACK_BYTES = 64 << 20
 """Stack that the wasm and host frames of one transaction may use together."""
@@ -25,10 +24,10 @@ _IDLE_TICKS_MAX = 100
 
 @functools.cache
 def shared_engine() -> wasmtime.Engine:
-    """The engine that compiles and runs everything; modules can be shared by all worlds of the process.
+    """Return the engine that compiles and runs everything; all worlds of the process share its modules.
 
-    Off are threads and shared memories, garbage-collected types and exceptions: they are not deterministic, or no
-    contract needs them. NaNs are canonical and relaxed SIMD is deterministic (rule 8 of the semantics).
+    Threads, shared memories, garbage-collected types and exceptions are off: they are not deterministic, or no contract
+    needs them. NaNs are canonical and relaxed SIMD is deterministic (rule 8 of the semantics).
     """
     config = wasmtime.Config()
     config.wasm_multi_memory = True
@@ -40,25 +39,41 @@ def shared_engine() -> wasmtime.Engine:
     config.wasm_function_references = False
     config.cranelift_nan_canonicalization = True
     config.wasm_relaxed_simd_deterministic = True
-    # Storage is mapped under memories, so they stay where they are: what is reserved for each is the most it may be.
+    # Storage is mapped under memories, so they must not move: each reserves the most that it may become.
     config.memory_reservation = MEMORY_RESERVATION_BYTES
     config.memory_may_move = False
     config.consume_fuel = True
     config.epoch_interruption = True
     # The limit of the wasm stack must not exceed the size set here, or wasmtime aborts the process.
-    raw._wasmtime_config_async_stack_size_set(config.ptr(), WASM_STACK_BYTES)
+    set_async_stack_size(address_of(config.ptr()), WASM_STACK_BYTES)
     config.max_wasm_stack = WASM_STACK_BYTES
     return wasmtime.Engine(config)
 
 
 class _EpochClock:
-    """Advances the engine's epoch while anything runs, and a while longer: waking up for each run would cost more."""
+    """Advances the engine's epoch while anything runs, and for a second after: to wake it each time would cost more."""
 
     def __init__(self) -> None:
-        self._running = 0
-        self._awake = False
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._awake = False
+        self._running: set[object] = set()
+
+    def start(self, runner: object) -> None:
+        """Keep epochs advancing until :meth:`stop` is called with the same object."""
+        self._running.add(runner)
+        if not self._awake:  # the thread says that it falls asleep before it looks at who runs
+            with self._changed:
+                if not self._awake:
+                    self._awake = True
+                    threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True).start()
+
+    def stop(self, runner: object) -> None:
+        """Let epochs end, unless something else runs."""
+        self._running.discard(runner)
+
+    def forget(self) -> None:
+        """Start anew in a forked child, which has neither the thread nor what ran."""
+        self.__init__()  # type: ignore[misc] # there is nothing to keep
 
     def _tick(self) -> None:
         engine = shared_engine()
@@ -69,31 +84,13 @@ class _EpochClock:
             idle_ticks = 0 if self._running else idle_ticks + 1
             if idle_ticks > _IDLE_TICKS_MAX:
                 with self._changed:
+                    self._awake = False
                     if not self._running:
-                        self._awake = False
-                        self._changed.wait_for(lambda: self._awake)
-
-    @contextmanager
-    def ticking(self) -> Iterator[None]:
-        with self._changed:
-            self._running += 1
-            if self._thread is None or not self._thread.is_alive():  # not alive: after a fork
-                self._awake = True
-                self._thread = threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True)
-                self._thread.start()
-            elif not self._awake:
-                self._awake = True
-                self._changed.notify()
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._running -= 1
+                        return
+                    self._awake = True
 
 
-_clock = _EpochClock()
+epoch_clock = _EpochClock()
 
-
-def epochs_ticking() -> AbstractContextManager[None]:
-    """Keep the epochs of :func:`shared_engine` advancing for the length of a ``with`` block."""
-    return _clock.ticking()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=epoch_clock.forget)

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import wasmtime
 from attrs import define, field
 
-from storagemod.types import FunctionType, Value
-from storagemod.wasm._bindings import NO_FINALIZER, new_trap, raw
+from storagemod.types import FunctionType, ValueType
+from storagemod.wasm import _bindings as raw
+from storagemod.wasm._bindings import RAW_VALUE_BYTES
 from storagemod.wasm.engine import shared_engine
 from storagemod.wasm.module import Module
-from storagemod.wasm.store import Store, name_buffer, running_store
+from storagemod.wasm.store import Store, running_store
 
 Body: TypeAlias = Callable[..., Any]
 
-Prepared: TypeAlias = wasmtime.InstancePre
-"""A module with all of its imports resolved, ready to be instantiated many times."""
+
+class Prepared:
+    """A module with all of its imports resolved, ready to be instantiated many times.
+
+    Attributes:
+        address: Where wasmtime has it.
+    """
+
+    __slots__ = ("_owner", "address")
+
+    def __init__(self, owner: wasmtime.InstancePre) -> None:
+        self._owner = owner
+        self.address = raw.address_of(owner.ptr())
+
 
 _TRAP_MESSAGE = b"a host function failed"
 
@@ -29,93 +43,123 @@ _VALUE_TYPES = {
     "f64": wasmtime.ValType.f64,
 }
 
+_NUMBERS = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}
+"""Assigning to these takes integers of either sign, and floats that are too large for an f32 as infinite."""
+
+_FORMATS: Final[dict[ValueType, str]] = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
+
+
+def raw_values(types: Iterable[ValueType]) -> struct.Struct:
+    """Return the layout of numbers of these types where wasm and the host hand them over: 16 bytes each."""
+    return struct.Struct("<" + "".join(_FORMATS[each] for each in types))
+
 
 @define(eq=False)
 class HostFunction:
     """A function of ours that contracts may import.
 
-    ``body`` gets the running call and then the arguments, integers signed. It gives one value, or a tuple of them
+    ``body`` gets the running call and then the arguments, integers signed. It returns one value, or a tuple of them
     where there are several results, or ``None``. What it raises stops the wasm that called it and comes out of
-    :meth:`Instance.invoke` unchanged.
+    :meth:`Store.invoke` unchanged.
+
+    With ``takes_raw`` the body gets the running call and the address of the values instead: arguments of 16 bytes each,
+    in whose place it puts the results.
     """
 
     module: str
     name: str
     type: FunctionType
     body: Body
+    takes_raw: bool = False
     callback: Any = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.callback = _make_callback(self.type, self.body)
+        wrap = _raw_callback(self.body) if self.takes_raw else _callback(self.type, self.body)
+        self.callback = raw.HostCallback(wrap)
 
 
-def _make_callback(function_type: FunctionType, body: Body) -> Any:
+def _callback(function_type: FunctionType, body: Body) -> Callable[[int, int, int, int], int]:
     """Wrap a body for wasmtime.
 
     Everything is inside the ``try``, and failing needs no further Python frame: an error that escaped from here would
     be swallowed by ctypes, and wasm would go on with a wrong result.
     """
-    params = tuple(enumerate(function_type.params))
-    results = tuple(enumerate(function_type.results))
-    single = len(results) == 1
+    params, types = raw_values(function_type.params), [_NUMBERS[each] for each in function_type.results]
+    unpack, length, string_at = params.unpack, params.size, ctypes.string_at
+    only = types[0].from_address if len(types) == 1 else None
+    running, new_trap, message, message_length = running_store, raw.new_trap, _TRAP_MESSAGE, len(_TRAP_MESSAGE)
 
-    def callback(_env: Any, _caller: Any, values: Any, _length: int) -> int:
+    def callback(_env: int, _caller: int, values: int, _count: int) -> int:
         store: Store | None = None
         try:
-            store = running_store()
-            store.host_calls += 1
-            answer: Value | tuple[Value, ...] | None = body(
-                store.current, *[getattr(values[index], value_type) for index, value_type in params]
-            )
-            if results:
-                answers: Any = (answer,) if single else answer
-                for index, value_type in results:
-                    setattr(values[index], value_type, answers[index])
+            store = running()
+            store.host_calls += 1  # type: ignore[union-attr] # without a store it is an error that stops wasm
+            if length:
+                result = body(store.current, *unpack(string_at(values, length)))  # type: ignore[union-attr]
+            else:
+                result = body(store.current)  # type: ignore[union-attr]
+            if only is not None:
+                only(values).value = result
+            elif types:
+                for index, number in enumerate(types):
+                    number.from_address(values + index * RAW_VALUE_BYTES).value = result[index]
         except BaseException as error:  # noqa: BLE001 - raised again when wasm has been left
             if store is not None:
                 store.pending = error
-            trap: int = new_trap(_TRAP_MESSAGE, len(_TRAP_MESSAGE))
+            trap: int = new_trap(message, message_length)
             return trap
         return 0
 
-    return raw.wasmtime_func_unchecked_callback_t(callback)
+    return callback
+
+
+def _raw_callback(body: Body) -> Callable[[int, int, int, int], int]:
+    """Wrap a body that reads and writes values itself; see above."""
+    running, new_trap, message, message_length = running_store, raw.new_trap, _TRAP_MESSAGE, len(_TRAP_MESSAGE)
+
+    def callback(_env: int, _caller: int, values: int, _count: int) -> int:
+        store: Store | None = None
+        try:
+            store = running()
+            store.host_calls += 1  # type: ignore[union-attr] # without a store it is an error that stops wasm
+            body(store.current, values)  # type: ignore[union-attr]
+        except BaseException as error:  # noqa: BLE001 - raised again when wasm has been left
+            if store is not None:
+                store.pending = error
+            trap: int = new_trap(message, message_length)
+            return trap
+        return 0
+
+    return callback
 
 
 class Linker:
-    """What one module may import. Host functions first, for any store; then, in a copy, what belongs to one store."""
+    """What one module may import."""
 
-    def __init__(self, functions: Iterable[HostFunction] = ()) -> None:
-        self._functions = tuple(functions)  # wasmtime holds their callbacks by address only
+    def __init__(self) -> None:
         self._linker = wasmtime.Linker(shared_engine())
-        for function in self._functions:
-            function_type = wasmtime.FuncType(
-                [_VALUE_TYPES[each]() for each in function.type.params],
-                [_VALUE_TYPES[each]() for each in function.type.results],
-            )
-            error = raw._wasmtime_linker_define_func_unchecked(
-                self._linker.ptr(),
-                *name_buffer(function.module),
-                *name_buffer(function.name),
-                function_type.ptr(),
-                function.callback,
-                None,
-                NO_FINALIZER,
-            )
-            _raise_for(error)
 
-    def copy(self) -> Linker:
-        """A linker that offers the same and can be given more."""
-        copied = Linker.__new__(Linker)
-        copied._functions = self._functions
-        copied._linker = wasmtime.Linker.__new__(wasmtime.Linker)
-        copied._linker._set_ptr(raw._wasmtime_linker_clone(self._linker.ptr()))
-        copied._linker.engine = self._linker.engine
-        return copied
+    def offer(self, function: HostFunction) -> None:
+        """Offer a host function. Its callback must live as long as what is linked to it."""
+        function_type = wasmtime.FuncType(
+            [_VALUE_TYPES[each]() for each in function.type.params],
+            [_VALUE_TYPES[each]() for each in function.type.results],
+        )
+        error = raw.define_function(
+            raw.address_of(self._linker.ptr()),
+            *_name(function.module),
+            *_name(function.name),
+            raw.address_of(function_type.ptr()),
+            raw.address_of(function.callback),
+            None,
+            None,
+        )
+        _raise_for(error)
 
-    def define(self, store: Store, module: str, name: str, item: Any) -> None:
+    def define(self, store: Store, module: str, name: str, item: raw.Extern) -> None:
         """Offer an export of an instance of the store under a name."""
-        error = raw._wasmtime_linker_define(
-            self._linker.ptr(), store.context, *name_buffer(module), *name_buffer(name), ctypes.byref(item)
+        error = raw.define_extern(
+            raw.address_of(self._linker.ptr()), store.context, *_name(module), *_name(name), ctypes.addressof(item)
         )
         _raise_for(error)
 
@@ -125,9 +169,14 @@ class Linker:
         Raises:
             wasmtime.WasmtimeError: Something is not offered as the module wants it. Callers compare types first.
         """
-        return self._linker.instantiate_pre(module.compiled)
+        return Prepared(self._linker.instantiate_pre(module.compiled))
 
 
-def _raise_for(error: Any) -> None:
+def _name(text: str) -> tuple[bytes, int]:
+    encoded = text.encode()
+    return encoded, len(encoded)
+
+
+def _raise_for(error: int | None) -> None:
     if error:
-        raise wasmtime.WasmtimeError._from_ptr(error)
+        raise raw.take_error(error)

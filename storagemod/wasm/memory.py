@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 from storagemod.errors import TrapError
 from storagemod.types import WASM_PAGE_BYTES
-from storagemod.wasm._bindings import raw
+from storagemod.wasm._bindings import Extern, delete_error, grow_memory, memory_data, memory_pages
 
-_address_of = raw._wasmtime_memory_data
-_length_of = raw._wasmtime_memory_data_size
-_pages_of = raw._wasmtime_memory_size
-_grow = raw._wasmtime_memory_grow
+_copy = ctypes.PyDLL(None).memmove
+_copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+_copy.restype = ctypes.c_void_p
+_read = ctypes.string_at
+
+_pages_before = ctypes.c_uint64()
+"""Takes what nobody asks for."""
 
 
 class LinearMemory:
-    """One memory of one instance. Its address and length are asked for at each access and never kept (rule 1)."""
+    """One memory of one instance. It never moves: the engine reserves the most that it may become.
 
-    __slots__ = ("_context", "_handle")
+    Its length is asked for at each access and never kept: a growth or a call may have changed it (rule 1).
 
-    def __init__(self, context: Any, handle: Any) -> None:
+    Attributes:
+        base: The address of its first byte.
+    """
+
+    __slots__ = ("_context", "_extern", "_handle", "base")
+
+    def __init__(self, context: int, extern: Extern, handle: int) -> None:
         self._context = context
+        self._extern = extern  # owns the handle
         self._handle = handle
-
-    @property
-    def base(self) -> int:
-        """The address of its first byte now; a growth or a call may move it."""
-        return ctypes.addressof(_address_of(self._context, self._handle).contents)
+        self.base: int = memory_data(context, handle) or 0
 
     @property
     def pages(self) -> int:
         """Its length now, in Wasm pages."""
-        pages: int = _pages_of(self._context, self._handle)
+        pages: int = memory_pages(self._context, self._handle)
         return pages
 
     def __len__(self) -> int:
-        length: int = _length_of(self._context, self._handle)
-        return length
+        return self.pages * WASM_PAGE_BYTES
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out.
@@ -45,8 +49,9 @@ class LinearMemory:
         Raises:
             TrapError: The range leaves the memory.
         """
-        self._check(offset, length)
-        return ctypes.string_at(self.base + offset, length) if length else b""
+        if offset < 0 or length < 0 or offset + length > memory_pages(self._context, self._handle) * WASM_PAGE_BYTES:
+            raise self._outside(offset, length)
+        return _read(self.base + offset, length)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Copy bytes in.
@@ -55,24 +60,24 @@ class LinearMemory:
             TrapError: The range leaves the memory.
         """
         length = len(data)
-        self._check(offset, length)
+        if offset < 0 or offset + length > memory_pages(self._context, self._handle) * WASM_PAGE_BYTES:
+            raise self._outside(offset, length)
         if isinstance(data, memoryview):
             memoryview((ctypes.c_ubyte * length).from_address(self.base + offset)).cast("B")[:] = data
-        elif data:
-            ctypes.memmove(self.base + offset, data, length)
+        else:
+            _copy(self.base + offset, data, length)
 
     def grow(self, pages: int) -> bool:
         """Make it longer by so many Wasm pages; ``False`` where its type or the limits do not allow that."""
-        error = _grow(self._context, self._handle, pages, ctypes.byref(ctypes.c_uint64()))
+        error = grow_memory(self._context, self._handle, pages, ctypes.addressof(_pages_before))
         if error:
-            raw._wasmtime_error_delete(error)
+            delete_error(error)
             return False
         return True
 
-    def _check(self, offset: int, length: int) -> None:
-        if offset < 0 or length < 0 or offset + length > len(self):
-            raise TrapError(
-                f"bytes [{offset:#x}, {offset + length:#x}) lie outside the memory of {len(self):#x} bytes "
-                f"({len(self) // WASM_PAGE_BYTES} Wasm pages)",
-                code="memory_out_of_bounds",
-            )
+    def _outside(self, offset: int, length: int) -> TrapError:
+        return TrapError(
+            f"bytes [{offset:#x}, {offset + length:#x}) lie outside the memory of {len(self):#x} bytes "
+            f"({self.pages} Wasm pages)",
+            code="memory_out_of_bounds",
+        )

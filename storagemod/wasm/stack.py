@@ -1,9 +1,10 @@
-"""Room to nest in: threads with a large stack, and a check that Python has frames left.
+"""Room to nest in: a stack that is large enough, and a check that Python has frames left.
 
 Every nested call of a contract puts wasm frames, ctypes frames and Python frames on one stack. Two limits stand in the
-way. The C stack: transactions run on threads of our own with enough of it. Python's recursion limit: near it, ctypes
-swallows the error of a callback that could not start, and wasm goes on with a wrong number. So the limit is raised
-while a transaction runs, and :func:`check_headroom` proves by trying, before a call, that the calls to come will fit.
+way. The C stack: a transaction runs on its caller's thread if that has, or can be given, enough of it, and else on a
+thread of ours. Python's recursion limit: near it, ctypes swallows the error of a callback that could not start, and
+wasm goes on with a wrong number. So the limit is raised while a transaction runs, and :func:`check_headroom` proves,
+before a call, that the calls to come will fit.
 """
 
 from __future__ import annotations
@@ -11,17 +12,22 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
+
+try:
+    import resource
+except ImportError:  # Windows: transactions run on threads of ours
+    resource = None  # type: ignore[assignment]
 
 from storagemod.errors import StackError
 from storagemod.wasm.engine import WASM_STACK_BYTES
+from storagemod.wasm.store import running_store
 
 T = TypeVar("T")
 
-THREAD_STACK_BYTES = 2 * WASM_STACK_BYTES
-"""Address space, not memory: the stack is backed as it is used."""
+STACK_BYTES = 2 * WASM_STACK_BYTES
+"""Stack that a transaction has. Address space, not memory: it is backed as it is used."""
 
 FRAMES_PER_CALL = 40
 """Python frames that one nested call may need: the way down, and the deepest of what runs beside it."""
@@ -38,6 +44,64 @@ CALLS_PER_CHECK = 8
 """Headroom is proven for this many calls at a time."""
 
 _PROBED = 0x5AFE
+
+_FRAMES_ARE_ALL = sys.version_info < (3, 12)
+"""Whether the recursion limit counts all frames alike, those that C enters too. Then its height proves the headroom."""
+
+_KNOWS_ITS_STACK = sys.version_info >= (3, 14)
+"""Whether Python refuses to run on more stack than a thread had when it started."""
+
+
+class _CallersStack(threading.local):
+    """What is known of the calling thread's own stack: whether it is long enough, and whether it can be extended.
+
+    Asked of the system once a thread.
+    """
+
+    def __init__(self) -> None:
+        self.suffices, self.can_grow = _examine_stack()
+
+
+def _examine_stack() -> tuple[bool, bool]:
+    """Return whether the thread's stack is long enough, and whether raising a limit would make it so.
+
+    Source: pthread_getattr_np(3), setrlimit(2). The kernel keeps 128 MiB and more free below the first thread's stack
+    (``mmap_base``), which grows as far as the limit is at that moment.
+    """
+    libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+    if libc is None or _KNOWS_ITS_STACK or not hasattr(libc, "pthread_getattr_np"):
+        return False, False
+    attributes = ctypes.create_string_buffer(256)
+    lowest, length = ctypes.c_void_p(), ctypes.c_size_t()
+    libc.pthread_self.restype = ctypes.c_void_p
+    if libc.pthread_getattr_np(ctypes.c_void_p(libc.pthread_self()), attributes):
+        return False, False
+    libc.pthread_attr_getstack(attributes, ctypes.byref(lowest), ctypes.byref(length))
+    libc.pthread_attr_destroy(attributes)
+    end = (lowest.value or 0) + length.value
+    room = _room_of_first_thread(end)
+    if room is None:
+        return length.value >= STACK_BYTES, False
+    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    return False, room >= STACK_BYTES and (hard == resource.RLIM_INFINITY or hard >= STACK_BYTES)
+
+
+def _room_of_first_thread(end: int) -> int | None:
+    """Return how long the stack of the process's first thread can become, or ``None`` where it is another's."""
+    below = 0
+    try:
+        with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:  # noqa: PTH123 - it is no file of ours
+            for line in maps:
+                start, stop = (int(each, 16) for each in line.split(" ", 1)[0].split("-"))
+                if line.rstrip().endswith("[stack]"):
+                    return stop - below if start <= end - 1 < stop else None
+                below = stop
+    except OSError:
+        return None
+    return None
+
+
+_callers_stack = _CallersStack()
 
 
 class _Job:
@@ -61,7 +125,7 @@ class _DeepThread:
         self._wake = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._work, name="storagemod-stack", daemon=True)
         with _stack_size_lock:
-            size = threading.stack_size(THREAD_STACK_BYTES)
+            size = threading.stack_size(STACK_BYTES)
             try:
                 self._thread.start()
             finally:
@@ -92,11 +156,34 @@ _idle: list[_DeepThread] = []
 
 
 def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
-    """Run a function on a thread with a stack of ``THREAD_STACK_BYTES`` and give its result or raise its error.
+    """Run a function with a stack of ``STACK_BYTES`` and return its result or raise its error.
 
-    If the waiting thread is interrupted (Ctrl-C), ``interrupt`` is called so that the function ends soon, its end is
-    awaited, and the interruption goes on. A function that itself runs on such a thread gets another one.
+    It runs on the calling thread where that is possible, and nothing of ours runs there yet. Otherwise another thread
+    runs it; if the waiting thread is interrupted (Ctrl-C), ``interrupt`` is called so that the function ends soon, its
+    end is awaited, and the interruption goes on.
     """
+    own = _callers_stack
+    if running_store() is None:
+        if own.suffices:
+            return function()
+        if own.can_grow:
+            return _with_longer_stack(function)
+    return _on_deep_thread(function, interrupt)
+
+
+def _with_longer_stack(function: Callable[[], T]) -> T:
+    before = resource.getrlimit(resource.RLIMIT_STACK)
+    soft, hard = before
+    if soft != resource.RLIM_INFINITY and soft < STACK_BYTES:
+        resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
+        try:
+            return function()
+        finally:
+            resource.setrlimit(resource.RLIMIT_STACK, before)
+    return function()
+
+
+def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
     try:
         thread = _idle.pop()
     except IndexError:
@@ -131,22 +218,22 @@ class _RecursionLimit:
         self._before = 0
         self._raised_to = 0
 
-    @contextmanager
-    def raised(self, frames: int) -> Iterator[None]:
+    def raise_by(self, frames: int) -> None:
+        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
         with self._lock:
             if not self._needs:
                 self._before = sys.getrecursionlimit()
             self._needs.append(frames)
             self._set(self._before + max(self._needs))
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._needs.remove(frames)
-                self._set(self._before + max(self._needs, default=0))
+
+    def lower(self, frames: int) -> None:
+        """Take back what :meth:`raise_by` did."""
+        with self._lock:
+            self._needs.remove(frames)
+            self._set(self._before + max(self._needs, default=0))
 
     def holds(self) -> bool:
-        """Whether nobody lowered the limit meanwhile."""
+        """Return whether nobody lowered the limit meanwhile."""
         return sys.getrecursionlimit() >= self._raised_to
 
     def _set(self, frames: int) -> None:
@@ -157,11 +244,13 @@ class _RecursionLimit:
 _recursion_limit = _RecursionLimit()
 
 
-@contextmanager
-def room_for_calls(call_depth_max: int) -> Iterator[None]:
-    """Make room on Python's own stack for this many calls inside one another."""
-    with _recursion_limit.raised((call_depth_max + 2 * CALLS_PER_CHECK) * FRAMES_PER_CALL):
-        yield
+def frames_for(call_depth_max: int) -> int:
+    """Return how many Python frames this many calls inside one another need."""
+    return (call_depth_max + 2 * CALLS_PER_CHECK) * FRAMES_PER_CALL
+
+
+raise_recursion_limit = _recursion_limit.raise_by
+lower_recursion_limit = _recursion_limit.lower
 
 
 def _descend(levels: int, frames: int) -> int:
@@ -187,14 +276,14 @@ _probe = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(_try_descending)
 def check_headroom(depth: int) -> None:
     """Make sure, before the call at this depth starts, that callbacks into Python will find the frames they need.
 
-    At each call, Python's recursion limit has to be where it was set. At every ``CALLS_PER_CHECK``th, it is tried:
-    callbacks from C are nested as deep as the next ones can go. That costs a few microseconds a call, spread over them.
+    At each call, Python's recursion limit has to be where it was set. Where C frames are counted apart, that is tried at
+    every ``CALLS_PER_CHECK``th call: callbacks from C are nested as deep as the next ones can go.
 
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    deep = depth % CALLS_PER_CHECK == 0
-    if not _recursion_limit.holds() or (deep and _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) != _PROBED):
+    tries = not _FRAMES_ARE_ALL and depth % CALLS_PER_CHECK == 0
+    if not _recursion_limit.holds() or (tries and _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) != _PROBED):
         raise StackError(
             "this Python has too little stack left to nest another call safely",
             depth=depth,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from attrs import define
 
 from storagemod.host import CallMemory
-from storagemod.linking.storage_map import LinearStorage, Mappings, StorageMapOption, check_range, refuse_mapping
+from storagemod.vm.storage_map import LinearStorage, Mappings, StorageMapOption, check_range, refuse_mapping
 from storagemod.pages import differing_bytes
 from storagemod.types import SyncPolicy
 

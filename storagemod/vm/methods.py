@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from storagemod.errors import LinkError
 from storagemod.host import CallMemory, GasSchedule, u32
 from storagemod.limits import Limits
-from storagemod.linking.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
+from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
 from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.wasm import HostFunction, Import, Instance
 

@@ -14,8 +14,8 @@ from storagemod import host
 from storagemod.errors import TrapError
 from storagemod.host import CallMemory, GasSchedule, ReadableMemory
 from storagemod.limits import Limits
-from storagemod.linking.layout import DEFAULT_REGION, Access, Region, bounded_region
-from storagemod.linking.served import ServedByHost
+from storagemod.vm.layout import DEFAULT_REGION, Access, Region, bounded_region
+from storagemod.vm.served import ServedByHost
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction
 

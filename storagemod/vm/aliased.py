@@ -13,9 +13,9 @@ from attrs import define, frozen
 
 from storagemod.errors import LinkError, TrapError
 from storagemod.host import CallMemory
-from storagemod.linking.page_table import FrameKey, PageTable, page_runs
-from storagemod.linking.rules import static_write
-from storagemod.linking.storage_map import LinearStorage, Mappings, StorageMapOption
+from storagemod.vm.page_table import FrameKey, PageTable, page_runs
+from storagemod.vm.rules import static_write
+from storagemod.vm.storage_map import LinearStorage, Mappings, StorageMapOption
 from storagemod.pages import PAGE_BYTES, LiveMemory, PageBackend, Window, why_not_shared
 
 

@@ -1,6 +1,6 @@
 """The option ``keyed``: what the others are to replace, storage of 32-byte keys and values reached by host calls.
 
-The entries are kept in the private memory of a storage module, as a table (:mod:`storagemod.linking.slots`), so they
+The entries are kept in the private memory of a storage module, as a table (:mod:`storagemod.vm.slots`), so they
 are committed, undone, hashed and shown like all storage.
 """
 
@@ -11,11 +11,11 @@ from typing import Protocol
 from storagemod import host
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.linking.layout import Access, Region
-from storagemod.linking.methods import StorageContext
-from storagemod.linking.rules import static_write
-from storagemod.linking.served import ServedByHost
-from storagemod.linking.slots import KEY_BYTES, NO_VALUE, VALUE_BYTES, WASM_PAGES, Slots
+from storagemod.vm.layout import Access, Region
+from storagemod.vm.methods import StorageContext
+from storagemod.vm.rules import static_write
+from storagemod.vm.served import ServedByHost
+from storagemod.vm.slots import KEY_BYTES, NO_VALUE, VALUE_BYTES, WASM_PAGES, Slots
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction
 

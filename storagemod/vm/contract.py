@@ -14,12 +14,12 @@ from storagemod import host
 from storagemod.errors import LinkError, ValidationError
 from storagemod.limits import Limits
 from storagemod.linking import layout as layouts
-from storagemod.linking.contract_calls import PREFIX, ContractImport, contract_import, linked_function
-from storagemod.linking.ewasm import check_interface, check_preamble
-from storagemod.linking.keyed import Keyed
-from storagemod.linking.layout import Layout, Region
-from storagemod.linking.methods import accessor_types
-from storagemod.linking.options import OPTIONS, is_storage, option_for, options_for, served_names
+from storagemod.vm.contract_calls import PREFIX, ContractImport, contract_import, linked_function
+from storagemod.vm.ewasm import check_interface, check_preamble
+from storagemod.vm.keyed import Keyed
+from storagemod.vm.layout import Layout, Region
+from storagemod.vm.methods import accessor_types
+from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
 from storagemod.types import MAP_OPTIONS, FunctionType, MemoryType, ValidationMode, word_of
 from storagemod.wasm import HostFunction, Import, Linker, Module, compile_module, read_source, to_wasm
 
@@ -314,3 +314,202 @@ def _check_name(item: Import) -> None:
         close = get_close_matches(item.name, _FUNCTION_NAMES, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"offered: memories, and {', '.join(_FUNCTION_NAMES)}"
         raise LinkError(f'"{layouts.NAMESPACE}" offers no {item.type} {item.name!r}', hint=hint)
+
+
+# Links to other contracts
+
+PREFIX = "contract:"
+
+_CATCH = "?"
+
+
+@frozen
+class ContractImport:
+    """A function that a contract imports from another.
+
+    Attributes:
+        link: The name that deployment binds to an address.
+        method: The export that is called.
+        type: The type that the callee's export must have.
+        catches: Whether a failed callee leaves the caller running: the import's name ends in ``?``, and its first
+            result is the outcome.
+    """
+
+    link: str
+    method: str
+    type: FunctionType
+    catches: bool
+
+
+class LinkedCallContext(Protocol):
+    """What such an import needs of the running call."""
+
+    def call_linked(self, callee: ContractImport, args: tuple[Value, ...]) -> tuple[Value, ...]:
+        """Call the contract that the link is bound to, and give the import's results."""
+
+
+def contract_import(item: Import) -> ContractImport:
+    """Read an import from a ``contract:`` namespace.
+
+    Raises:
+        LinkError: It cannot be a typed call.
+    """
+    link, method, catches = item.module.removeprefix(PREFIX), item.name.removesuffix(_CATCH), item.name.endswith(_CATCH)
+    if not link or not method:
+        raise LinkError(
+            f"{item}: a contract import names a contract and a method", hint='as in "contract:token" "mint"'
+        )
+    if not isinstance(item.type, FunctionType):
+        raise LinkError(f"{item}: only functions of numbers can be imported from a contract")
+    function_type = item.type
+    if catches:
+        if function_type.results[:1] != ("i32",):
+            raise LinkError(
+                f"{item}: a name that ends in {_CATCH!r} adds one i32 result before the callee's own: "
+                f"wanted {function_type}, offered {_with_outcome(function_type)}"
+            )
+        function_type = FunctionType(function_type.params, function_type.results[1:])
+    return ContractImport(link, method, function_type, catches)
+
+
+def _with_outcome(function_type: FunctionType) -> FunctionType:
+    return FunctionType(function_type.params, ("i32", *function_type.results))
+
+
+def linked_function(item: Import, callee: ContractImport) -> HostFunction:
+    """The host function that stands behind a contract import."""
+    assert isinstance(item.type, FunctionType)  # noqa: S101 - contract_import() refuses others
+    single = len(item.type.results) == 1
+
+    def call(context: LinkedCallContext, *args: Value) -> Value | tuple[Value, ...]:
+        results = context.call_linked(callee, args)
+        return results[0] if single else results
+
+    return HostFunction(item.module, item.name, item.type, call)
+
+
+def check_links(
+    contract: Contract, links: Mapping[str, Address], contract_at: Callable[[Address], Contract | None]
+) -> None:
+    """Check that every contract import is bound, and fits the contract at its address if there is one already.
+
+    Raises:
+        LinkError: An import is not bound, or the contract there offers no such method or one of another type.
+        ValidationError: A link is given that the contract does not import.
+    """
+    wanted = {callee.link for callee in contract.contract_imports}
+    for link in links:
+        if link not in wanted:
+            close = get_close_matches(link, wanted, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it imports from: {', '.join(sorted(wanted)) or 'none'}"
+            raise ValidationError(
+                f'the link {link!r} is given, but nothing is imported from "{PREFIX}{link}"', hint=hint
+            )
+    for callee in contract.contract_imports:
+        if callee.link not in links:
+            raise LinkError(
+                f'"{PREFIX}{callee.link}" is imported, but not linked to an address',
+                hint=f"deploy(..., links={{{callee.link!r}: address}})",
+            )
+        target = contract_at(links[callee.link])
+        if target is not None:
+            check_callee(callee, target)
+
+
+def check_unlinked(contract: Contract) -> None:
+    """See that a contract which a contract or a transaction creates imports from no other: nothing could bind that.
+
+    Raises:
+        LinkError: It does.
+    """
+    for callee in contract.contract_imports:
+        raise LinkError(
+            f'"{PREFIX}{callee.link}" is imported, and a contract that is created cannot be linked to an address',
+            hint="deploy(..., links=...) can",
+        )
+
+
+def check_callee(callee: ContractImport, target: Contract) -> None:
+    """Check one contract import against the contract that it is bound to.
+
+    Raises:
+        LinkError: There is no such method, or one of another type.
+    """
+    offered = target.entry_points.get(callee.method)
+    if offered == callee.type:
+        return
+    hint = None
+    if offered is None:
+        close = get_close_matches(callee.method, target.entry_points, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else None
+    raise LinkError(
+        f'import "{PREFIX}{callee.link}" "{callee.method}" does not match {target.name}: wanted {callee.type}, '
+        f"offered {offered or 'no function of that name'}",
+        hint=hint,
+    )
+
+
+# The Ewasm Contract Interface
+
+_VERSION = (1).to_bytes(4, "little")
+
+_MAIN, _MEMORY = "main", "memory"
+_MAIN_TYPE = FunctionType()
+
+
+def check_preamble(wasm: bytes) -> None:
+    """See that code begins as a binary module of version 1 does.
+
+    Raises:
+        ValidationError: It does not.
+    """
+    found = wasm[: len(WASM_MAGIC)]
+    if found != WASM_MAGIC:
+        raise ValidationError(
+            f"not a valid module: it begins with {_hex(found)}, and wanted is the preamble {_hex(WASM_MAGIC)}"
+        )
+    version = wasm[len(WASM_MAGIC) : len(WASM_MAGIC) + len(_VERSION)]
+    if version != _VERSION:
+        raise ValidationError(
+            f"not a valid module: the version of its binary format is {_hex(version)}, and wanted is {_hex(_VERSION)}"
+        )
+
+
+def check_interface(module: Module, *, debug: bool) -> None:
+    """See that a module exports what a contract has to and no more, and imports from nowhere else.
+
+    The signatures of what it imports are not looked at here: those of all contracts are. Nor are start functions: no
+    contract may have one.
+
+    Args:
+        module: What is to be a contract.
+        debug: Whether it may import from ``debug``.
+
+    Raises:
+        ValidationError: It exports something else.
+        LinkError: It imports from a namespace that there is not.
+    """
+    namespaces = (host.NAMESPACE, host.DEBUG_NAMESPACE) if debug else (host.NAMESPACE,)
+    for item in module.imports:
+        if item.module not in namespaces:
+            known = " and ".join(f'"{namespace}"' for namespace in namespaces)
+            raise LinkError(f"{item}: an ewasm contract imports from {known} only")
+    for name in (_MAIN, _MEMORY):
+        if name not in module.exports:
+            raise ValidationError(f'an ewasm contract exports "{name}", and this one does not')
+    found = module.exports[_MAIN]
+    if found != _MAIN_TYPE:
+        raise ValidationError(f'the export "{_MAIN}" of an ewasm contract is {_MAIN_TYPE}, not {found}')
+    if not isinstance(module.exports[_MEMORY], MemoryType):
+        raise ValidationError(f'the export "{_MEMORY}" of an ewasm contract is a memory, not {module.exports[_MEMORY]}')
+    others = sorted(module.exports.keys() - {_MAIN, _MEMORY})
+    if others:
+        named = ", ".join(f'"{name}"' for name in others[:5])
+        more = f" and {len(others) - 5:,} more" if len(others) > 5 else ""  # noqa: PLR2004
+        raise ValidationError(
+            f'an ewasm contract exports "{_MAIN}" and "{_MEMORY}" only; this one exports {named}{more}'
+        )
+
+
+def _hex(data: bytes) -> str:
+    return data.hex(" ") or "nothing"

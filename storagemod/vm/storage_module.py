@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 from storagemod.limits import Limits
-from storagemod.linking.layout import Access, Layout
-from storagemod.linking.options import OPTIONS
+from storagemod.vm.layout import Access, Layout
+from storagemod.vm.options import OPTIONS
 from storagemod.wasm import Module, compile_module, to_wasm
 
 _REACHED = {

@@ -1,4 +1,4 @@
-"""What the options that share storage memories with the contract have in common."""
+"""The options ``single`` and ``regions``: the contract imports memories of its storage module."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from storagemod.limits import Limits
-from storagemod.linking.layout import Access, Layout, Region, shared_regions
-from storagemod.linking.option import memory_fits
 from storagemod.types import MemoryType
+from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, shared_regions
+from storagemod.vm.option import memory_fits
 from storagemod.wasm import HostFunction, Import, Instance
 
 
@@ -45,3 +45,25 @@ class SharedMemories:
     def link(self, item: Import, instance: Instance) -> Any | None:
         """The memory."""
         return instance.export(item.name)
+
+
+class Single(SharedMemories):
+    """Storage module with one memory (the seed's proposal "storage modules")."""
+
+    name = "single"
+    summary = "the contract imports the storage module's one memory"
+
+    def claims(self, item: Import) -> bool:
+        """Memory imports of the default name."""
+        return item.module == NAMESPACE and isinstance(item.type, MemoryType) and item.name == DEFAULT_REGION
+
+
+class Regions(SharedMemories):
+    """Storage module with several memories (the seed's proposal "storage modules")."""
+
+    name = "regions"
+    summary = "the contract imports several memories of the storage module, one for each region"
+
+    def claims(self, item: Import) -> bool:
+        """Memory imports of any but the default name."""
+        return item.module == NAMESPACE and isinstance(item.type, MemoryType) and item.name != DEFAULT_REGION

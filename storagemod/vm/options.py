@@ -6,16 +6,16 @@ from difflib import get_close_matches
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.linking.aliased import Aliased
-from storagemod.linking.copied import Copied
-from storagemod.linking.keyed import Keyed
-from storagemod.linking.layout import Region
-from storagemod.linking.methods import Methods
-from storagemod.linking.option import LinkingOption
-from storagemod.linking.paged import Paged
-from storagemod.linking.regions import Regions
-from storagemod.linking.served import ServedByHost
-from storagemod.linking.single import Single
+from storagemod.vm.aliased import Aliased
+from storagemod.vm.copied import Copied
+from storagemod.vm.keyed import Keyed
+from storagemod.vm.layout import Region
+from storagemod.vm.methods import Methods
+from storagemod.vm.option import LinkingOption
+from storagemod.vm.paged import Paged
+from storagemod.vm.regions import Regions
+from storagemod.vm.served import ServedByHost
+from storagemod.vm.single import Single
 from storagemod.wasm import Import
 
 OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed(), Copied(), Paged(), Aliased())

@@ -1,0 +1,460 @@
+"""Live regions: an image of storage behind a linear memory, what was written there, and how to take it back.
+
+A live region outlives transactions. When one commits, memory and image hold the same bytes, so nothing is mapped again;
+whatever else changes the image moves its version, and :meth:`LiveRegion.refresh` maps it anew.
+
+At each boundary of a call, :meth:`LiveRegion.collect` finds the pages that differ from what they held at the last one.
+Their old bytes go to the undo log, where accounts, logs and lengths go as well. A checkpoint is the log's length: it
+costs nothing to set or to keep, and :meth:`UndoLog.undo` walks back to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from storagemod.errors import LimitError, StateError
+from storagemod.pages import _libc
+from storagemod.pages.image import Image
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
+from storagemod.pages.write_set import WriteSet
+from storagemod.types import WASM_PAGE_BYTES
+
+if TYPE_CHECKING:
+    from storagemod.pages.backend import PageBackend
+    from storagemod.pages.shared import FrameFile, SharedPages, SharedView
+
+_read = ctypes.string_at
+
+_copy = ctypes.PyDLL(None).memmove
+_copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+_copy.restype = ctypes.c_void_p
+
+COMPARED_PAGES_MAX = 64
+"""Pages of a region that are compared at each boundary because they may have been written; beyond, they are watched
+again. To watch a page costs a fault at its next write, to compare it half a microsecond a boundary."""
+
+_QUIET_BOUNDARIES_MAX = 8
+"""Boundaries without a change after which pages that were written are watched again."""
+
+_PRIVATE_PAGES_MAX = 2_048
+"""Pages of a region that differ from its file, 8 MiB, beyond which it is mapped anew and they are given back."""
+
+PageChange = tuple[int, bytes, bytes]
+"""A page that changed: its number, its bytes before, and after."""
+
+
+class LiveMemory(Protocol):
+    """What a live region needs of a linear memory, which never moves."""
+
+    @property
+    def base(self) -> int:
+        """The address of its first byte."""
+
+    @property
+    def pages(self) -> int:
+        """Its length now, in Wasm pages."""
+
+
+class UndoLog(list[tuple[Any, ...]]):
+    """What takes back the changes of a transaction, newest last: functions with their arguments.
+
+    Attributes:
+        newest: The length of the log when the newest open checkpoint was set. A page is logged once since then.
+        changed_pages: Pages that changed since the transaction began, undone ones counted.
+        changed_pages_max: How many may.
+    """
+
+    def __init__(self, changed_pages_max: int = 1 << 20) -> None:
+        super().__init__()
+        self.newest = 0
+        self.changed_pages = 0
+        self.changed_pages_max = changed_pages_max
+
+    def undo(self, checkpoint: int) -> None:
+        """Take back what was logged since the log had a length."""
+        while len(self) > checkpoint:
+            function, *arguments = self.pop()
+            function(*arguments)
+
+    def restart(self) -> None:
+        """Forget everything, for the next transaction."""
+        self.clear()
+        self.newest = self.changed_pages = 0
+
+    def check_changed_pages(self) -> None:
+        """Check that the transaction did not change more pages than it may.
+
+        Raises:
+            LimitError: It did; the transaction is over.
+        """
+        if self.changed_pages > self.changed_pages_max:
+            error = LimitError(
+                f"the transaction changes more than {self.changed_pages_max:,} pages of 4 KiB (changed_pages_max)"
+            )
+            error.aborts = True
+            raise error
+
+
+class LiveRegion:
+    """One region of storage while a machine has it.
+
+    Args:
+        name: What it is called.
+        memory: The linear memory, as long as the image at least.
+        image: The committed bytes.
+        backend: How images are shown in memory and written pages are found.
+        log: Where old bytes go.
+        wasm_pages_max: How long the memory may become.
+
+    Attributes:
+        wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the memory
+            stays longer.
+        collected_pages: Its length when it was last collected.
+        memory_pages: The memory's length when it was last looked at.
+        outside: Whether a page beyond the length was written, in memory that an undone growth left there.
+        plain: Whether all of the memory may be read and written, and all of it is the region's.
+
+    Raises:
+        StateError: The system refuses.
+    """
+
+    __slots__ = (
+        "_allowed",
+        "_backend",
+        "_base",
+        "_before",
+        "_extents",
+        "_fixed",
+        "_image",
+        "_known",
+        "_logged",
+        "_log",
+        "_noted",
+        "_private_pages",
+        "_quiet",
+        "_shared",
+        "_touched",
+        "_touched_runs",
+        "_tracker",
+        "_version",
+        "collected_pages",
+        "memory",
+        "memory_pages",
+        "name",
+        "outside",
+        "plain",
+        "protects",
+        "wasm_pages",
+    )
+
+    def __init__(
+        self, name: str, memory: LiveMemory, image: Image, backend: PageBackend, log: UndoLog, wasm_pages_max: int
+    ) -> None:
+        self.name = name
+        self.memory = memory
+        self.protects = backend.protects
+        self._image = image
+        self._backend = backend
+        self._log = log
+        self._base = memory.base
+        self._known: dict[int, bytes] = {}  # bytes at the last boundary, of pages that may have been written since
+        self._before: dict[int, bytes] = {}  # committed bytes of pages that changed in this transaction
+        self._logged: dict[int, int] = {}  # where in the undo log the newest entry of a page is
+        self._noted: set[int] = set()
+        self._shared: SharedPages | None = None
+        self._touched: set[int] = set()
+        self._touched_runs: list[tuple[int, int]] = []
+        self._quiet = self._private_pages = 0
+        self._extents: Sequence[object] | None = None
+        self.memory_pages = memory.pages
+        self.wasm_pages = self.collected_pages = image.wasm_pages
+        self._fixed = self.memory_pages == wasm_pages_max
+        self.outside = False
+        self._allowed: tuple[bool, int, int] | None = (True, self.memory_pages, self.memory_pages)
+        self.plain = self.wasm_pages == self.memory_pages
+        try:
+            self._tracker = backend.track(self._base, wasm_pages_max * WASM_PAGE_BYTES)
+        except OSError as error:
+            raise _cannot_map(error) from error
+        self._show(image)
+
+    # Between transactions
+
+    def refresh(self, image: Image, *, anew: bool = False) -> bool:
+        """Bring the memory in line with an image, if anything but its own commits changed that.
+
+        Args:
+            image: The image of this region now.
+            anew: Whether to forget which pages were touched, even where nothing changed.
+
+        Returns:
+            Whether the region can be used; otherwise its memory is too long or too short, and a new one is needed.
+
+        Raises:
+            StateError: The system refuses.
+        """
+        if self._shared is not None or self.memory_pages != image.wasm_pages:
+            return False
+        if not self.plain:
+            self.allow_all()
+        if (
+            not anew
+            and self._image is image
+            and self._version == image.version
+            and self._private_pages <= _PRIVATE_PAGES_MAX
+        ):
+            return True
+        self._show(image)
+        return True
+
+    def settle(self, image: Image) -> None:
+        """Take what the memory holds for committed, in this image: the transaction is over."""
+        self._private_pages += len(self._before)
+        self._before.clear()
+        self._logged.clear()
+        self._image = image
+        self._version = image.version
+        if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
+            self._private_pages = _PRIVATE_PAGES_MAX + 1
+
+    def _show(self, image: Image) -> None:
+        """Put an image's bytes into memory, in place of whatever is there."""
+        try:
+            self._tracker.watch(self.memory_pages, mapped=self._map(image) if self._backend.maps else self._fill(image))
+        except OSError as error:
+            raise _cannot_map(error) from error
+        self._image, self._version = image, image.version
+        self._known.clear()
+        self._touched.clear()
+        self._touched_runs = []
+        self._private_pages = 0
+        self.wasm_pages = self.collected_pages = image.wasm_pages
+
+    def _map(self, image: Image) -> bool:
+        """Map the image's files privately over the memory; return whether that made new mappings."""
+        length = self.memory_pages * WASM_PAGE_BYTES
+        extents = image.extents()  # type: ignore[attr-defined] # such a backend makes no others
+        if self._extents is not None:
+            if image is self._image and extents == self._extents:
+                _libc.drop(self._base, length)
+                return False
+            if length:
+                _libc.map_anonymous(self._base, length)
+        for extent in extents:
+            address = self._base + extent.first_page * PAGE_BYTES
+            _libc.map_private(address, extent.page_count * PAGE_BYTES, extent.fd, extent.offset)
+        self._extents = extents
+        return True
+
+    def _fill(self, image: Image) -> bool:
+        """Copy the image into the memory."""
+        if self._extents is not None:  # fresh memory is zeros
+            ctypes.memset(self._base, 0, self.memory_pages * WASM_PAGE_BYTES)
+        for number, data in image.pages():
+            _copy(self._base + number * PAGE_BYTES, data, PAGE_BYTES)
+        self._extents = ()
+        return True
+
+    # What was written
+
+    def page(self, number: int) -> bytes:
+        """Return the bytes of a page as they were at the last boundary."""
+        known = self._known.get(number)
+        return self._image.page(number) if known is None else known
+
+    def collect(self) -> list[PageChange]:
+        """Take in what was written since the last boundary; it belongs to the newest checkpoint.
+
+        Raises:
+            LimitError: The transaction changed more pages than it may; it is over.
+            StateError: The system refuses; the transaction is over.
+        """
+        end, hole_end = self.wasm_pages * PAGES_PER_WASM_PAGE, self.memory_pages * PAGES_PER_WASM_PAGE
+        grown = 0
+        if not self._fixed:
+            pages = self.memory.pages
+            if pages != self.memory_pages:
+                grown = self.memory_pages = pages
+        if self.wasm_pages != self.memory_pages:
+            self.allow_all()  # all of it is looked at
+        try:
+            numbers: Sequence[int] = self._tracker.written(self.memory_pages)
+            if self._shared is not None:
+                noted, self._noted = self._noted, set()
+                numbers = sorted(noted.union(numbers, self._shared.written()))
+        except OSError as error:
+            raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
+        changed: list[PageChange] = []
+        if numbers:
+            known, base, log = self._known, self._base, self._log
+            for number in numbers:
+                new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
+                old = known.get(number)
+                if old is None:
+                    old = known[number] = self._image.page(number)
+                if new == old:
+                    continue
+                if new == ZERO_PAGE:
+                    new = ZERO_PAGE
+                if end <= number < hole_end:
+                    self.outside = True
+                if number not in self._before:
+                    self._before[number] = old
+                    log.changed_pages += 1
+                    log.check_changed_pages()
+                previous = self._logged.get(number, -1)
+                if previous < log.newest:
+                    self._logged[number] = len(log)
+                    log.append((self._put_back, number, old, previous))
+                known[number] = new
+                changed.append((number, old, new))
+            if changed:
+                self._quiet = 0
+            else:
+                self._quiet += 1
+            if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
+                self._watch_again()
+        if grown:
+            self._log.append((self._set_length, self.wasm_pages))
+            self.wasm_pages = grown
+            self.plain = False  # what is allowed was settled for another length
+        return changed
+
+    def _watch_again(self) -> None:
+        """Have written pages noted again, and not compared at each boundary."""
+        if self._tracker.watch_again(self.memory_pages):
+            before = self._before
+            self._known = {number: data for number, data in self._known.items() if number in before}
+            self._quiet = 0
+
+    def _put_back(self, number: int, old: bytes, previous: int) -> None:
+        if not self.plain:
+            self.allow_all()
+        if self._shared is not None and number in self._shared.numbers:
+            self._shared.put_back({number: old})
+        else:
+            _copy(self._base + number * PAGE_BYTES, old, PAGE_BYTES)
+        self._known[number] = old
+        self._logged[number] = previous
+
+    def _set_length(self, wasm_pages: int) -> None:
+        self.wasm_pages = self.collected_pages = wasm_pages
+        self.plain = False
+
+    def lengthen(self, wasm_pages: int) -> None:
+        """Make a region longer that only the host grows. Its memory is as long already; the new pages are zeros."""
+        self._log.append((self._set_length, self.wasm_pages))
+        self.memory_pages = self.memory.pages
+        self.wasm_pages = wasm_pages
+        self.allow_all()
+        self.plain = wasm_pages == self.memory_pages
+
+    def write_set(self) -> WriteSet:
+        """Return what the region differs in from its image, as last collected."""
+        known, pages = self._known, {}
+        for number in sorted(self._before):
+            old, new = self._before[number], known[number]
+            if old != new:
+                pages[number] = (old, new)
+        return WriteSet(self._image.wasm_pages, self.wasm_pages, pages)
+
+    def first_touched(self) -> tuple[tuple[int, int], ...] | None:
+        """Return the pages that were read or written for the first time since this was last asked, as runs.
+
+        A run is the first page and how many there are. ``None`` where the tracker cannot know.
+        """
+        runs = self._tracker.touched(self.memory_pages)
+        if runs is None:
+            return None
+        shared = self._shared
+        if runs == self._touched_runs and shared is None:
+            return ()
+        self._touched_runs = runs
+        touched = {n for first, count in runs for n in range(first, first + count)}
+        if shared is not None:
+            touched = (touched - shared.numbers) | shared.touched()  # the live memory has all of them from the start
+        new = sorted(touched - self._touched)
+        self._touched.update(new)
+        return tuple(runs_of(new))
+
+    # What code may do
+
+    def allow(self, *, writing: bool) -> None:
+        """Hold the code that runs next to the region's length, and to reading unless it may write.
+
+        A forbidden load or store traps in wasm. wasmtime carries out ``memory.copy``, ``memory.fill`` and
+        ``memory.init`` in the host, where a fault ends the process: code that has these for storage must not be held
+        back like this (design/0007).
+
+        Raises:
+            StateError: The system refuses.
+        """
+        self._allow(writing, self.wasm_pages)
+
+    def allow_all(self) -> None:
+        """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
+        self._allow(True, self.memory.pages)  # noqa: FBT003 - it is the field's own word
+
+    def _allow(self, writing: bool, wasm_pages: int) -> None:  # noqa: FBT001 - as above
+        length = self.memory.pages
+        wanted = (writing, wasm_pages, length)
+        if wanted != self._allowed and self.protects:
+            end = wasm_pages * WASM_PAGE_BYTES
+            self._allowed = None
+            try:
+                if end:
+                    _libc.protect(self._base, end, _libc.PROT_READ_WRITE if writing else _libc.PROT_READ)
+                if wasm_pages < length:
+                    _libc.protect(self._base + end, length * WASM_PAGE_BYTES - end, _libc.PROT_NONE)
+            except OSError as error:
+                raise StateError(f"access to storage cannot be restricted: {error}", cause=error) from error
+        self._allowed = wanted
+        self.plain = writing and wasm_pages == length == self.wasm_pages
+
+    # Pages that other memories show
+
+    def share(
+        self, frames: FrameFile, pages: range, memory: LiveMemory, at: int, *, writing: bool
+    ) -> tuple[SharedView, int]:
+        """Show pages in another memory as well, from its page ``at`` on: shared, and never copied again.
+
+        The region's memory is as long as they need already; what it was made longer by for them does not count as the
+        region's: see :meth:`lengthen`. Give what was written through the view to :meth:`note`.
+
+        Returns:
+            The view, and how many pages were copied: those that were not shared before, and are not all zeros.
+
+        Raises:
+            StateError: The system refuses; the transaction is over.
+        """
+        self.memory_pages = self.memory.pages
+        self.plain = False
+        if self._shared is None:
+            self._shared = frames.share(self.memory)
+        try:
+            new = [number for number in pages if number not in self._shared.numbers]
+            filled = 0
+            if new:
+                self.allow_all()
+                self._noted.update(self._tracker.written(self.memory_pages))
+                filled = self._shared.share({number: self._bytes_now(number) for number in new})
+                self._allowed = None
+            return self._shared.show(memory, at, pages.start, len(pages), writing=writing), filled
+        except OSError as error:
+            raise StateError(f"storage cannot be shared: {error}", cause=error) from error
+
+    def _bytes_now(self, number: int) -> bytes:
+        """Return the bytes of a page; those that nobody wrote are not looked for in memory, which would fill it."""
+        if number in self._noted:
+            return _read(self._base + number * PAGE_BYTES, PAGE_BYTES)
+        return self.page(number)
+
+    def note(self, pages: Iterable[int]) -> None:
+        """Take in that pages may have been written through a view: they are looked at when it is collected."""
+        self._noted.update(pages)
+
+
+def _cannot_map(error: OSError) -> StateError:
+    return StateError(f"storage cannot be mapped: {error}", cause=error)
