@@ -81,15 +81,14 @@ def count_notable(code: bytes, offset: int, end: int) -> dict[Notable, int]:
     encoded: dict[bytes, int] = {}  # decoded at the end: few are different
     while offset < end:
         step = _STEP.match(code, offset, end)
-        if step is None:
-            plain = _PLAIN_RUN.match(code, offset, end)
-            raise _unknown_instruction(code, plain.end() if plain else offset)
+        if step is None or step.end() == offset:
+            raise _unknown_instruction(code, offset)
         offset = step.end()
         if step.lastindex == _LOOP_GROUP:
             loops += 1
         elif step.lastindex == _INDEXED_GROUP:
             encoded[step[_INDEXED_GROUP]] = encoded.get(step[_INDEXED_GROUP], 0) + 1
-        elif offset < end:
+        elif step.lastindex == _BR_TABLE_GROUP:
             offset = _skip_labels(code, offset)
     if offset != end:
         raise ValidationError(f"expected a function to end at byte {end:,} of the module, got {offset:,}")
@@ -138,8 +137,7 @@ def _unknown_instruction(code: bytes, offset: int) -> ValidationError:
     )
 
 
-# The grammar of instructions, as regular expressions over bytes. In valid code the first alternative that matches is
-# the right one, so possessive repeats (``*+``) never go back, and a match takes linear time.
+# The grammar of instructions, as regular expressions over bytes.
 
 
 def _byte_class(values: Iterable[int]) -> bytes:
@@ -198,17 +196,13 @@ _CONSTANT_PLAIN = (
     rb"\x44.{8}",
     rb"\xfd" + _numbers([_VECTOR_CONST]) + rb".{16}",
 )
+_CONSTANT = re.compile(rb"(?:%s)*\x0b" % b"|".join(_CONSTANT_PLAIN), re.DOTALL)
 
-
-_CONSTANT = re.compile(rb"(?:%s)*+\x0b" % b"|".join(_CONSTANT_PLAIN), re.DOTALL)
-
-_PLAIN_RUN = re.compile(rb"(?:%s)*+" % b"|".join(_PLAIN), re.DOTALL)
-
-_LOOP_GROUP, _INDEXED_GROUP = 1, 2
+_LOOP_GROUP, _INDEXED_GROUP, _BR_TABLE_GROUP = 1, 2, 3
 _STEP = re.compile(
-    rb"%(plain)s(?:(\x03)%(type)s|([\x26\x40]%(n)s|\xfc%(one)s%(n)s|\xfc%(two)s%(n)s%(n)s)|\x0e|\Z)"
+    rb"(?:%(plain)s){0,1000}(?:(\x03)%(type)s|([\x26\x40]%(n)s|\xfc%(one)s%(n)s|\xfc%(two)s%(n)s%(n)s)|(\x0e))?"
     % {
-        b"plain": _PLAIN_RUN.pattern,
+        b"plain": b"|".join(_PLAIN),
         b"type": _TYPE,
         b"n": _NUMBER,
         b"one": _numbers([9, 11, 13, 15, 17]),
@@ -216,4 +210,8 @@ _STEP = re.compile(
     },
     re.DOTALL,
 )
-"""Any plain instructions, then a loop, a notable instruction with indices, the opcode of ``br_table``, or the end."""
+"""Up to 1,000 plain instructions, then perhaps a loop, a notable instruction with indices, or ``br_table`` alone.
+
+The number bounds what a match keeps in memory to go back to. It never goes back: there is one way to read each
+instruction. A possessive repeat of a group says so without a bound, but Python 3.11.4 and older match it wrongly.
+"""
