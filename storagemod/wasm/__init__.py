@@ -1,7 +1,14 @@
 """The only room that speaks to wasmtime: compiling, linking, instances, memories, calls, fuel and deadlines."""
 
-from storagemod.wasm.binary import Declarations, ExternType, Import, OtherType
-from storagemod.wasm.custom import without_names
+from storagemod.wasm.binary import (
+    Declarations,
+    ExternType,
+    Import,
+    OtherType,
+    StateExports,
+    export_state,
+    without_names,
+)
 from storagemod.wasm.linker import HostFunction, Linker, Prepared
 from storagemod.wasm.memory import LinearMemory
 from storagemod.wasm.module import Module, compile_module
@@ -21,9 +28,11 @@ __all__ = [
     "Module",
     "OtherType",
     "Prepared",
+    "StateExports",
     "Store",
     "check_headroom",
     "compile_module",
+    "export_state",
     "read_source",
     "room_for_calls",
     "run_with_deep_stack",

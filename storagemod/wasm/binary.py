@@ -1,41 +1,53 @@
-"""Reading what a module imports, exports and declares off its binary.
+"""Read what a module declares off its binary, and write modules with other sections.
 
-wasmtime's C interface aborts the process where a module's types have vectors in them, and does not tell of start
-functions at all. So this room reads the sections itself. Only for binaries that wasmtime has validated, and with the
-features that the engine has switched on: nothing here defends itself against malformed input.
+wasmtime's C interface aborts the process where a module's types have vectors in them, and says nothing of start
+functions and of the code. So this file reads the sections itself. It reads only binaries that wasmtime has validated
+with the features that the engine switches on, and has no defence against malformed ones.
 Source: WebAssembly core specification 5.3, "Types", and 5.5, "Modules".
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from attrs import define, field, frozen
 
 from storagemod.types import FunctionType, MemoryType, ValueType
-from storagemod.wasm.bulk import memories_in_code, memories_in_data
-from storagemod.wasm.leb128 import unsigned
-from storagemod.wasm.loops import LOOP, count_loops
+from storagemod.wasm.instructions import (
+    CONTINUES,
+    Instruction,
+    count_notable,
+    read_unsigned,
+    skip_constant,
+    write_unsigned,
+)
 
 _PREAMBLE_BYTES = 8
 
-_TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(1, 9)
-_CODE, _DATA = 10, 11
+_CUSTOM, _TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(9)
+_CODE, _DATA, _DATA_COUNT = 10, 11, 12
+_AFTER_EXPORTS = {_START, 9, _DATA_COUNT, _CODE, _DATA}  # 9: elements
+
+_NAME_SECTION = b"\x04name"
 
 _FUNC, _TABLE, _MEMORY, _GLOBAL = range(4)
 
 _HAS_MAXIMUM, _IS_64 = 1, 4
+_PASSIVE, _ACTIVE_WITH_MEMORY = 1, 2
 
 _NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
-_OTHERS = {0x7B: "v128", 0x70: "funcref"}
+_V128 = 0x7B
+_OTHERS = {_V128: "v128", 0x70: "funcref"}
 
 _LONG_REFERENCES = (0x63, 0x64)
-"""What comes before the type that is referred to. ``funcref`` may be written so, whatever is switched on."""
+"""Bytes that come before the type that is referred to. ``funcref`` may be written so with any features."""
 
 
 @frozen
 class OtherType:
-    """A type that crosses no contract's border: a table, a global, or a function of vectors or references."""
+    """Type that crosses no contract's border: a table, a global, or a function of vectors or references."""
 
     description: str
 
@@ -43,12 +55,14 @@ class OtherType:
         return self.description
 
 
+_TABLE_TYPE, _GLOBAL_TYPE = OtherType("(table)"), OtherType("(global)")
+
 ExternType: TypeAlias = FunctionType | MemoryType | OtherType
 
 
 @frozen
 class Import:
-    """One import of a module: ``module`` is the namespace it is taken from."""
+    """One import of a module; ``module`` is the namespace that it comes from."""
 
     module: str
     name: str
@@ -58,181 +72,357 @@ class Import:
         return f'(import "{self.module}" "{self.name}" {self.type})'
 
 
-@frozen
+@frozen(kw_only=True)
 class Declarations:
-    """What a module declares.
+    """Everything that is known of a module before it runs.
+
+    Memory and global indices are those of the module's index spaces, in which imports come first.
 
     Attributes:
-        imports: In order.
-        exports: The type of each, by name.
-        memories: Its own memories, imported ones left out.
-        has_start: Whether it has a start function.
-        bulk_memories: The indices of the memories that it may reach in bulk, imported ones first: see ``bulk``.
-        function_bytes_max: Length of its longest function.
-        loop_locals: The loops of each function times its locals, parameters included, added up: see ``loops``.
-        bulk_instructions: Whether its functions may reach any of them so, and not its data segments only.
+        imports: All imports, in order.
+        exports: Type of each export, by name.
+        memory_exports: Memory index of each exported memory, by name.
+        own_memories: Index and type of each memory that the module defines.
+        own_tables: Number of tables that the module defines.
+        mutable_globals: Index and type of each mutable global that the module defines: a number type, ``v128``, or
+            ``ref`` for every reference.
+        has_start: Whether the module has a start function.
+        bulk_memories: Indices of the memories that ``memory.copy``, ``fill``, ``init`` or an active data segment names.
+            wasmtime accesses them in the host, where a fault on a protected page ends the process instead of trapping.
+        bulk_instructions: Whether functions have such instructions. Segments alone leave it ``False``.
+        grows_memory: Indices of the memories that ``memory.grow`` names.
+        mutates_tables: Whether functions have an instruction that changes a table.
+        drops_segments: Whether functions drop a data or element segment.
+        function_bytes_max: Length of the longest function.
+        loop_locals: Sum over all functions of loops times locals, parameters included. The compiler looks at each
+            local for each loop around its uses, so its time grows with this number, and nothing interrupts it.
     """
 
     imports: tuple[Import, ...]
     exports: dict[str, ExternType]
-    memories: tuple[MemoryType, ...]
+    memory_exports: dict[str, int]
+    own_memories: tuple[tuple[int, MemoryType], ...]
+    own_tables: int
+    mutable_globals: tuple[tuple[int, str], ...]
     has_start: bool
     bulk_memories: frozenset[int]
     bulk_instructions: bool
+    grows_memory: frozenset[int]
+    mutates_tables: bool
+    drops_segments: bool
     function_bytes_max: int
     loop_locals: int
 
+    @property
+    def memories(self) -> tuple[MemoryType, ...]:
+        """The types of the memories that the module defines."""
+        return tuple(memory for _, memory in self.own_memories)
 
-@define
-class _Reader:
-    """A place in the binary, and what was read up to there. Index spaces are by kind of extern."""
+    @property
+    def has_own_state(self) -> bool:
+        """Whether running a function can leave something in an instance that the next call would see.
 
-    data: bytes
-    at: int = _PREAMBLE_BYTES
-    types: list[FunctionType | OtherType] = field(factory=list)
-    params: list[int] = field(factory=list)  # how many a type has, also one of vectors
-    functions: list[int] = field(factory=list)  # the types of its own functions
-    spaces: tuple[list[ExternType], ...] = field(factory=lambda: ([], [], [], []))
-    imports: list[Import] = field(factory=list)
-    exports: dict[str, ExternType] = field(factory=dict)
-    memories: list[MemoryType] = field(factory=list)
-    has_start: bool = False
-    bulk_memories: set[int] = field(factory=set)
-    bulk_instructions: bool = False
-    function_bytes_max: int = 0
-    loop_locals: int = 0
+        State that the instance imports does not count.
+        """
+        return bool(self.own_memories or self.mutable_globals or self.mutates_tables or self.drops_segments)
 
-    def byte(self) -> int:
-        self.at += 1
-        return self.data[self.at - 1]
 
-    def integer(self) -> int:
-        """An unsigned LEB128 number."""
-        value, self.at = unsigned(self.data, self.at)
-        return value
+@frozen
+class StateExports:
+    """Module that exports the memories and globals it defines, whatever it exported before.
 
-    def name(self) -> str:
-        length = self.integer()
-        self.at += length
-        return self.data[self.at - length : self.at].decode()
+    Attributes:
+        wasm: The module with the added exports.
+        memories: Export name of each own memory, by memory index.
+        globals: Export name of each own mutable global of a number type, by global index.
+    """
 
-    def memory_type(self) -> MemoryType:
-        flags = self.byte()
-        minimum = self.integer()
-        maximum = self.integer() if flags & _HAS_MAXIMUM else None
-        return MemoryType(minimum, maximum, bool(flags & _IS_64))
-
-    def value_type(self) -> int:
-        """The byte that a value type begins with."""
-        first = self.byte()
-        if first in _LONG_REFERENCES:
-            self.integer()
-        return first
-
-    def function_type(self) -> FunctionType | OtherType:
-        self.byte()  # the form: functions are all that there is
-        params = [self.value_type() for _ in range(self.integer())]
-        self.params.append(len(params))
-        results = [self.value_type() for _ in range(self.integer())]
-        if all(each in _NUMBERS for each in (*params, *results)):
-            return FunctionType(tuple(_NUMBERS[each] for each in params), tuple(_NUMBERS[each] for each in results))
-        texts = [
-            " ".join(_NUMBERS.get(each) or _OTHERS.get(each, "ref") for each in part) for part in (params, results)
-        ]
-        return OtherType(f"(func (param {texts[0]}) (result {texts[1]}))")
-
-    def extern(self, kind: int) -> ExternType:
-        """The type of an import, or of a definition in a section of its own."""
-        if kind == _FUNC:
-            return self.types[self.integer()]
-        if kind == _MEMORY:
-            return self.memory_type()
-        self.value_type()  # of the elements, or of the global
-        if kind == _TABLE:
-            self.memory_type()  # limits are written alike
-            return OtherType("(table)")
-        self.byte()  # whether the global is mutable
-        return OtherType("(global)")
+    wasm: bytes = field(repr=lambda wasm: f"<{len(wasm)} bytes>")
+    memories: dict[int, str]
+    globals: dict[int, str]
 
 
 def read_declarations(wasm: bytes) -> Declarations:
-    """Walk the sections of a valid module."""
-    reader = _Reader(wasm)
-    while reader.at < len(wasm):
-        section = reader.byte()
-        end = reader.integer() + reader.at
-        if section == _START:
-            reader.has_start = True
-        elif section == _CODE:
-            _survey_functions(reader)
-            found = memories_in_code(wasm[reader.at : end])
-            reader.bulk_instructions = bool(found)
-            reader.bulk_memories |= found
-        elif section == _DATA:
-            reader.bulk_memories |= memories_in_data(wasm[reader.at : end])
-        elif _TYPES <= section <= _EXPORTS:
-            for _ in range(reader.integer()):
-                if not _read_entry(reader, section):
-                    break
-        reader.at = end
-    return Declarations(
-        tuple(reader.imports),
-        reader.exports,
-        tuple(reader.memories),
-        reader.has_start,
-        frozenset(reader.bulk_memories),
-        reader.bulk_instructions,
-        reader.function_bytes_max,
-        reader.loop_locals,
-    )
+    """Read the declarations of a valid module.
+
+    Raises:
+        ValidationError: A function has an instruction that the engine does not switch on.
+    """
+    reader = _ModuleReader(wasm)
+    for section, _, start, _ in _sections(wasm):
+        read = _READERS.get(section)
+        if read is not None:
+            reader.offset = start
+            read(reader)
+    return reader.declarations()
 
 
-_FEW = 1_000
-"""Loops times locals of one function that need not be known exactly."""
+def without_names(wasm: bytes) -> bytes:
+    """Return a valid module without its name section, into which translating text puts identifiers.
+
+    Source: WebAssembly core specification, appendix "Custom Sections".
+    """
+    kept = [wasm[:_PREAMBLE_BYTES]]
+    for section, header, start, end in _sections(wasm):
+        if section != _CUSTOM or not wasm.startswith(_NAME_SECTION, start):
+            kept.append(wasm[header:end])
+    return b"".join(kept)
 
 
-def _survey_functions(reader: _Reader) -> None:
-    """Take the lengths, loops and locals of the functions of a code section; leave the reader where it was."""
-    start = reader.at
-    for number in range(reader.integer()):
-        length = reader.integer()
-        end = reader.at + length
-        reader.function_bytes_max = max(reader.function_bytes_max, length)
-        count = reader.params[reader.functions[number]]
-        for _ in range(reader.integer()):
-            count += reader.integer()
-            reader.value_type()
-        loops = reader.data.count(LOOP, reader.at, end)  # no less than there are: some of these bytes are numbers
-        if loops * count > _FEW:
-            loops = count_loops(reader.data, reader.at, end)
-        reader.loop_locals += loops * count
-        reader.at = end
-    reader.at = start
+def export_state(wasm: bytes, declarations: Declarations, prefix: str = "state") -> StateExports:
+    """Export the own memories and own mutable globals of number types of a valid module under new names.
+
+    Only the export section changes, so every index and all code stay as they are.
+
+    Args:
+        wasm: The module.
+        declarations: What :func:`read_declarations` returns for it.
+        prefix: Begin of all new names. ``_`` is appended until no export of the module begins so.
+    """
+    while any(name.startswith(prefix) for name in declarations.exports):
+        prefix += "_"
+    memories = {index: f"{prefix}.memory{index}" for index, _ in declarations.own_memories}
+    numbers = _NUMBERS.values()
+    own_globals = {index: f"{prefix}.global{index}" for index, kind in declarations.mutable_globals if kind in numbers}
+    added = [(name, _MEMORY, index) for index, name in memories.items()]
+    added += [(name, _GLOBAL, index) for index, name in own_globals.items()]
+    if not added:
+        return StateExports(wasm, memories, own_globals)
+    entries = b"".join(_export_entry(*each) for each in added)
+    begin = end = len(wasm)
+    count, old_entries = 0, b""
+    for section, header, start, section_end in _sections(wasm):
+        if section == _EXPORTS:
+            count, first = read_unsigned(wasm, start)
+            old_entries = wasm[first:section_end]
+            begin, end = header, section_end
+            break
+        if section in _AFTER_EXPORTS:
+            begin = end = header
+            break
+    content = write_unsigned(count + len(added)) + old_entries + entries
+    exports = bytes([_EXPORTS]) + write_unsigned(len(content)) + content
+    return StateExports(wasm[:begin] + exports + wasm[end:], memories, own_globals)
 
 
-def _read_entry(reader: _Reader, section: int) -> bool:
-    """Read one entry of a section; ``False`` if the rest of the section need not be read."""
-    if section == _TYPES:
-        reader.types.append(reader.function_type())
-    elif section == _IMPORTS:
-        module, name, kind = reader.name(), reader.name(), reader.byte()
-        imported = reader.extern(kind)
-        reader.spaces[kind].append(imported)
-        reader.imports.append(Import(module, name, imported))
-    elif section == _FUNCTIONS:
-        reader.functions.append(reader.integer())
-        reader.spaces[_FUNC].append(reader.types[reader.functions[-1]])
-    elif section == _MEMORIES:
-        memory = reader.memory_type()
-        reader.spaces[_MEMORY].append(memory)
-        reader.memories.append(memory)
-    elif section == _EXPORTS:
-        name, kind, index = reader.name(), reader.byte(), reader.integer()
-        known = reader.spaces[kind]
-        reader.exports[name] = known[index] if index < len(known) else OtherType(_DEFINED[kind])
-    else:  # tables and globals carry expressions; that they are there is all that matters
-        return False
-    return True
+def _export_entry(name: str, kind: int, index: int) -> bytes:
+    encoded = name.encode()
+    return write_unsigned(len(encoded)) + encoded + bytes([kind]) + write_unsigned(index)
 
 
-_DEFINED = {_TABLE: "(table)", _GLOBAL: "(global)"}
+def _sections(wasm: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, offset of the header, offset of the content, and end of each section."""
+    header = _PREAMBLE_BYTES
+    while header < len(wasm):
+        length, start = read_unsigned(wasm, header + 1)
+        yield wasm[header], header, start, start + length
+        header = start + length
+
+
+@define
+class _ModuleReader:
+    """Offset in a binary, and the declarations read so far."""
+
+    wasm: bytes
+    offset: int = 0
+    types: list[FunctionType | OtherType] = field(factory=list)
+    param_counts: list[int] = field(factory=list)  # by type
+    functions: list[int] = field(factory=list)  # type indices of own functions
+    spaces: tuple[list[ExternType], ...] = field(factory=lambda: ([], [], [], []))  # by kind of extern
+    imports: list[Import] = field(factory=list)
+    exports: dict[str, ExternType] = field(factory=dict)
+    memory_exports: dict[str, int] = field(factory=dict)
+    own_memories: list[tuple[int, MemoryType]] = field(factory=list)
+    own_tables: int = 0
+    mutable_globals: list[tuple[int, str]] = field(factory=list)
+    has_start: bool = False
+    segment_memories: set[int] = field(factory=set)
+    bulk_memories: set[int] = field(factory=set)
+    grows_memory: set[int] = field(factory=set)
+    instructions: set[Instruction] = field(factory=set)
+    function_bytes_max: int = 0
+    loop_locals: int = 0
+
+    def declarations(self) -> Declarations:
+        return Declarations(
+            imports=tuple(self.imports),
+            exports=self.exports,
+            memory_exports=self.memory_exports,
+            own_memories=tuple(self.own_memories),
+            own_tables=self.own_tables,
+            mutable_globals=tuple(self.mutable_globals),
+            has_start=self.has_start,
+            bulk_memories=frozenset(self.bulk_memories | self.segment_memories),
+            bulk_instructions=bool(self.bulk_memories),
+            grows_memory=frozenset(self.grows_memory),
+            mutates_tables=not self.instructions.isdisjoint(_TABLE_MUTATIONS),
+            drops_segments=not self.instructions.isdisjoint(_SEGMENT_DROPS),
+            function_bytes_max=self.function_bytes_max,
+            loop_locals=self.loop_locals,
+        )
+
+    # Parts of sections
+
+    def byte(self) -> int:
+        self.offset += 1
+        return self.wasm[self.offset - 1]
+
+    def unsigned(self) -> int:
+        value = self.wasm[self.offset]
+        if value < CONTINUES:  # nearly always
+            self.offset += 1
+            return value
+        value, self.offset = read_unsigned(self.wasm, self.offset)
+        return value
+
+    def name(self) -> str:
+        length = self.unsigned()
+        self.offset += length
+        return self.wasm[self.offset - length : self.offset].decode()
+
+    def memory_type(self) -> MemoryType:
+        flags = self.byte()
+        minimum = self.unsigned()
+        maximum = self.unsigned() if flags & _HAS_MAXIMUM else None
+        return MemoryType(minimum, maximum, bool(flags & _IS_64))
+
+    def value_type(self) -> int:
+        """Read a value type and return its first byte."""
+        first = self.byte()
+        if first in _LONG_REFERENCES:
+            self.unsigned()
+        return first
+
+    def global_type(self) -> tuple[int, bool]:
+        """Read the type of a global; return the first byte of its value type, and whether it is mutable."""
+        return self.value_type(), self.byte() == 1
+
+    def extern(self, kind: int) -> ExternType:
+        """Read the type of an import."""
+        if kind == _FUNC:
+            return self.types[self.unsigned()]
+        if kind == _MEMORY:
+            return self.memory_type()
+        if kind == _TABLE:
+            self.value_type()
+            self.memory_type()  # tables and memories have the same limits
+            return _TABLE_TYPE
+        self.global_type()
+        return _GLOBAL_TYPE
+
+    # Sections
+
+    def read_types(self) -> None:
+        for _ in range(self.unsigned()):
+            self.byte()  # the form: only functions are switched on
+            params = tuple([self.value_type() for _ in range(self.unsigned())])
+            results = tuple([self.value_type() for _ in range(self.unsigned())])
+            self.param_counts.append(len(params))
+            self.types.append(_function_type(params, results))
+
+    def read_imports(self) -> None:
+        for _ in range(self.unsigned()):
+            module, name, kind = self.name(), self.name(), self.byte()
+            imported = self.extern(kind)
+            self.spaces[kind].append(imported)
+            self.imports.append(Import(module, name, imported))
+
+    def read_functions(self) -> None:
+        for _ in range(self.unsigned()):
+            self.functions.append(self.unsigned())
+            self.spaces[_FUNC].append(self.types[self.functions[-1]])
+
+    def read_tables(self) -> None:
+        self.own_tables = self.unsigned()
+        self.spaces[_TABLE].extend([_TABLE_TYPE] * self.own_tables)
+
+    def read_memories(self) -> None:
+        for _ in range(self.unsigned()):
+            memory = self.memory_type()
+            self.own_memories.append((len(self.spaces[_MEMORY]), memory))
+            self.spaces[_MEMORY].append(memory)
+
+    def read_globals(self) -> None:
+        for _ in range(self.unsigned()):
+            first, mutable = self.global_type()
+            self.offset = skip_constant(self.wasm, self.offset)
+            if mutable:
+                kind = _NUMBERS.get(first) or ("v128" if first == _V128 else "ref")
+                self.mutable_globals.append((len(self.spaces[_GLOBAL]), kind))
+            self.spaces[_GLOBAL].append(_GLOBAL_TYPE)
+
+    def read_exports(self) -> None:
+        for _ in range(self.unsigned()):
+            name, kind, index = self.name(), self.byte(), self.unsigned()
+            self.exports[name] = self.spaces[kind][index]
+            if kind == _MEMORY:
+                self.memory_exports[name] = index
+
+    def read_start(self) -> None:
+        self.has_start = True
+
+    def read_code(self) -> None:
+        for number in range(self.unsigned()):
+            length = self.unsigned()
+            end = self.offset + length
+            self.function_bytes_max = max(self.function_bytes_max, length)
+            local_count = self.param_counts[self.functions[number]]
+            for _ in range(self.unsigned()):
+                local_count += self.unsigned()
+                self.value_type()
+            self.loop_locals += local_count * self.read_instructions(end)
+            self.offset = end
+
+    def read_instructions(self, end: int) -> int:
+        """Record the notable instructions of one function; return the number of its loops."""
+        counts = count_notable(self.wasm, self.offset, end)
+        for instruction, indices in counts:
+            self.instructions.add(instruction)
+            if instruction is Instruction.MEMORY_GROW:
+                self.grows_memory.update(indices)
+            elif instruction is Instruction.MEMORY_INIT:
+                self.bulk_memories.add(indices[1])  # the first index is a data segment
+            elif instruction in _BULK_ACCESSES:
+                self.bulk_memories.update(indices)
+        return counts.get((Instruction.LOOP, ()), 0)
+
+    def read_data(self) -> None:
+        for _ in range(self.unsigned()):
+            mode = self.unsigned()
+            if mode != _PASSIVE:
+                self.segment_memories.add(self.unsigned() if mode == _ACTIVE_WITH_MEMORY else 0)
+                self.offset = skip_constant(self.wasm, self.offset)
+            length = self.unsigned()
+            self.offset += length
+
+
+_READERS: dict[int, Callable[[_ModuleReader], None]] = {
+    _TYPES: _ModuleReader.read_types,
+    _IMPORTS: _ModuleReader.read_imports,
+    _FUNCTIONS: _ModuleReader.read_functions,
+    _TABLES: _ModuleReader.read_tables,
+    _MEMORIES: _ModuleReader.read_memories,
+    _GLOBALS: _ModuleReader.read_globals,
+    _EXPORTS: _ModuleReader.read_exports,
+    _START: _ModuleReader.read_start,
+    _CODE: _ModuleReader.read_code,
+    _DATA: _ModuleReader.read_data,
+}
+
+_BULK_ACCESSES = {Instruction.MEMORY_COPY, Instruction.MEMORY_FILL}
+_TABLE_MUTATIONS = {
+    Instruction.TABLE_SET,
+    Instruction.TABLE_INIT,
+    Instruction.TABLE_COPY,
+    Instruction.TABLE_GROW,
+    Instruction.TABLE_FILL,
+}
+_SEGMENT_DROPS = {Instruction.DATA_DROP, Instruction.ELEM_DROP}
+
+
+@functools.lru_cache(maxsize=1024)
+def _function_type(params: tuple[int, ...], results: tuple[int, ...]) -> FunctionType | OtherType:
+    if all(each in _NUMBERS for each in (*params, *results)):
+        return FunctionType(tuple(_NUMBERS[each] for each in params), tuple(_NUMBERS[each] for each in results))
+    texts = [" ".join(_NUMBERS.get(each) or _OTHERS.get(each, "ref") for each in part) for part in (params, results)]
+    return OtherType(f"(func (param {texts[0]}) (result {texts[1]}))")
