@@ -2,11 +2,10 @@
 
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_not_shared, why_unavailable
 from storagemod.pages.draft import Draft
-from storagemod.pages.file_image import FileImage, PageFile
+from storagemod.pages.file_image import FileImage, OverlayImage, PageFile
 from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
 from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
 from storagemod.pages.live import LiveMemory, LiveRegion, PageChange, UndoLog
-from storagemod.pages.overlay_image import OverlayImage
 from storagemod.pages.page import (
     PAGE_BYTES,
     PAGES_PER_WASM_PAGE,

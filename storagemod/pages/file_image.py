@@ -1,4 +1,4 @@
-"""Images in files: sparse files on disk, or parts of one file in memory."""
+"""Images in files: sparse files on disk, parts of one file in memory, and newer pages over either."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import errno
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import groupby
 from typing import Protocol
+
+import attrs
 
 from storagemod.errors import StateError
 from storagemod.pages._libc import punch_hole
-from storagemod.pages.image import Extent
-from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, intern_zero
+from storagemod.pages.image import Extent, WritableImage
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, intern_zero, runs_of
 
 _GAP_PAGES = 16
 """Pages of zeros between two extents that are mapped along with them rather than ending one."""
@@ -20,6 +24,9 @@ _EXTENTS_MAX = 64
 """Mappings of one image. Where there would be more, the shortest gaps are mapped too. A gap that is mapped takes memory
 when it is read: a memory file keeps the zeros that it shows.
 """
+
+PENDING_PAGES_MAX = 256
+"""Replaced pages, 1 MiB, that an image keeps in memory before it writes them into its file."""
 
 
 class PageFile(Protocol):
@@ -36,87 +43,133 @@ class PageFile(Protocol):
 class FileImage:
     """An image whose pages lie in a file, one after another, from ``start`` on. It may have holes.
 
+    Replaced pages stay in memory as *pending* pages until the image is mapped, or until there are too many of them.
+    A commit of a few pages then costs no system call. ``page`` and ``pages`` know them; a mapping that was made
+    earlier, and drops pages of its own, shows the older ones of the file.
+
     Args:
         file: The file.
         start: Where page 0 begins, in bytes; a multiple of 4 KiB.
         wasm_pages: Its length.
         pages_in_file: How many pages of 4 KiB the file has already; the others are zeros until they are replaced.
             Those beyond the length do not count, and are dropped at the next replacement.
+        pending_pages_max: How many pages may be pending. With 0, each replacement is written at once.
     """
 
-    def __init__(self, file: PageFile, start: int, wasm_pages: int = 0, *, pages_in_file: int = 0) -> None:
+    __slots__ = ("_file", "_islands", "_pending", "_pending_pages_max", "_start", "version", "wasm_pages")
+
+    def __init__(
+        self,
+        file: PageFile,
+        start: int,
+        wasm_pages: int = 0,
+        *,
+        pages_in_file: int = 0,
+        pending_pages_max: int = PENDING_PAGES_MAX,
+    ) -> None:
+        self.wasm_pages = wasm_pages
+        self.version = 0
         self._file = file
         self._start = start
-        self._wasm_pages = wasm_pages
+        self._pending: dict[int, bytes] = {}
+        self._pending_pages_max = pending_pages_max
         self._islands = _Islands()  # they reach beyond the length where a replacement failed, or the file is longer
         if pages_in_file:
             self._islands.add(0, pages_in_file)
 
     @property
-    def wasm_pages(self) -> int:
-        """Length in Wasm pages of 64 KiB."""
-        return self._wasm_pages
-
-    @property
     def _end(self) -> int:
-        return self._wasm_pages * PAGES_PER_WASM_PAGE
+        return self.wasm_pages * PAGES_PER_WASM_PAGE
 
     def page(self, number: int) -> bytes:
-        """One page of 4 KiB; zeros beyond the length.
+        """Return one page of 4 KiB; zeros beyond the length.
 
         Raises:
             StateError: The file cannot be read.
         """
-        if number >= self._end or number not in self._islands:
+        data = self._pending.get(number)
+        if data is not None:
+            return data
+        if number >= self.wasm_pages * PAGES_PER_WASM_PAGE or number not in self._islands:
             return ZERO_PAGE
         return self._read(number)
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
-        """Number and bytes of every page that holds anything but zeros, in order.
+        """Yield the number and the bytes of every page that is not all zeros, in order.
 
         Raises:
             StateError: The file cannot be read.
         """
-        for first, end in self._islands.before(self._end):
-            for number in self._data_pages(first, end):
-                data = self._read(number)
-                if data is not ZERO_PAGE:
-                    yield number, data
+        islands = self._islands.before(self._end)
+        in_file = (number for first, end in islands for number in self._data_pages(first, end))
+        for number, _ in groupby(merge(in_file, sorted(self._pending))):
+            data = self.page(number)
+            if data is not ZERO_PAGE and data != ZERO_PAGE:
+                yield number, data
 
     def extents(self) -> Sequence[Extent]:
-        """Where its pages are."""
+        """Write the pending pages, and return where all pages are.
+
+        Raises:
+            OSError: The file cannot be written; the image is as it was.
+        """
+        self.flush()
         return [self.extent(first, end - first) for first, end in self._islands.before(self._end)]
 
     def extent(self, first: int, count: int) -> Extent:
-        """Where some of its pages are, whether they hold anything or not."""
+        """Return where some pages are in the file, whether they hold anything or not."""
         offset = self._start + first * PAGE_BYTES
         self._file.reserve(offset + count * PAGE_BYTES)
         return Extent(self._file.fd, offset, first, count)
 
+    def flush(self) -> None:
+        """Write the pending pages into the file.
+
+        Raises:
+            OSError: The file cannot be written; all pages are still pending.
+        """
+        if self._pending:
+            self._write_pages(self._pending, self._end)
+            self._pending = {}
+
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
-        """Set the length, and the bytes of some pages; what lies beyond the length is dropped.
+        """Set the length, and the bytes of some pages; pages beyond the length are dropped.
 
         Raises:
             OSError: The file cannot be written; some of the pages may have been.
         """
-        self._drop_from(self._end)
-        after = wasm_pages * PAGES_PER_WASM_PAGE
-        for first, data in _joined(pages, after):
+        self.version += 1  # first: an interruption must not leave new bytes under an old version
+        end = wasm_pages * PAGES_PER_WASM_PAGE
+        if pages and max(pages) >= end:
+            pages = {number: data for number, data in pages.items() if number < end}
+        in_file = self._islands.end
+        if in_file > end or in_file > self.wasm_pages * PAGES_PER_WASM_PAGE:
+            self._drop_from(min(end, self._end))
+        pending = self._pending
+        if wasm_pages < self.wasm_pages:
+            pending = {number: data for number, data in pending.items() if number < end}
+        if len(pending) + len(pages) > self._pending_pages_max:
+            self._write_pages({**pending, **pages}, end)  # until this is done, what is pending hides what it writes
+            pending, pages = {}, {}
+        self.wasm_pages = wasm_pages
+        self._pending = pending
+        pending.update(pages)
+
+    def _drop_from(self, end: int) -> None:
+        """Make all pages of the file from one on zeros."""
+        self._clear(end, self._islands.end)
+        self._islands.cut(end)
+
+    def _write_pages(self, pages: Mapping[int, bytes], end: int) -> None:
+        """Write pages into the file, which becomes long enough for ``end`` pages if any holds data."""
+        for first, data in _joined(pages):
             if data:
-                end = first + len(data) // PAGE_BYTES
-                self._file.reserve(self._start + max(end, after) * PAGE_BYTES)
-                self._islands.add(first, end)
+                after = first + len(data) // PAGE_BYTES
+                self._file.reserve(self._start + max(after, end) * PAGE_BYTES)
+                self._islands.add(first, after)
                 self._write(first, data)
             elif first in self._islands:
                 self._clear(first, first + 1)
-        self._drop_from(after)
-        self._wasm_pages = wasm_pages
-
-    def _drop_from(self, end: int) -> None:
-        """Make all pages from one on zeros."""
-        if self._islands.end > end:
-            self._clear(end, self._islands.end)
-            self._islands.cut(end)
 
     def _read(self, number: int) -> bytes:
         try:
@@ -154,6 +207,105 @@ class FileImage:
             at = self._start + high * PAGE_BYTES
 
 
+class OverlayImage:
+    """Newer pages over an image whose file must not be written yet. A page above hides the one below, zeros too.
+
+    Args:
+        base: The image below, which writes at once. Only :meth:`settle` changes it.
+        upper: An empty image that takes the newer pages. The overlay can be mapped if this one is in a file.
+    """
+
+    __slots__ = ("_base", "_base_end", "_newer", "_upper", "_upper_is_mapped", "version", "wasm_pages")
+
+    def __init__(self, base: FileImage, upper: WritableImage) -> None:
+        self.wasm_pages = base.wasm_pages
+        self.version = 0
+        self._base = base
+        self._base_end = base.wasm_pages * PAGES_PER_WASM_PAGE  # of what still shows: less, once it was shortened
+        self._upper = upper
+        self._upper_is_mapped = False
+        self._newer: set[int] = set()
+
+    @property
+    def newer_pages(self) -> int:
+        """Number of pages that lie over the base."""
+        return len(self._newer)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the base shows the same."""
+        return not self._newer and self._base_end == self._base.wasm_pages * PAGES_PER_WASM_PAGE == self._end
+
+    @property
+    def _end(self) -> int:
+        return self.wasm_pages * PAGES_PER_WASM_PAGE
+
+    def page(self, number: int) -> bytes:
+        """Return one page of 4 KiB; zeros beyond the length."""
+        if number in self._newer:
+            return self._upper.page(number)
+        return self._base.page(number) if number < self._base_end else ZERO_PAGE
+
+    def pages(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the number and the bytes of every page that is not all zeros, in order."""
+        below = {number for number, _ in self._base.pages()}
+        for number in sorted(below | self._newer):
+            data = self.page(number)
+            if data is not ZERO_PAGE and data != ZERO_PAGE:
+                yield number, data
+
+    def extents(self) -> Sequence[Extent]:
+        """Return where its pages are: first those of the base, then the newer ones over them.
+
+        Raises:
+            OSError: The upper file cannot be written.
+        """
+        upper = self._upper
+        if not isinstance(upper, FileImage):
+            raise TypeError("an overlay can be mapped if its newer pages are in a file")
+        below = [
+            attrs.evolve(extent, page_count=min(extent.page_count, self._base_end - extent.first_page))
+            for extent in self._base.extents()
+            if extent.first_page < self._base_end
+        ]
+        upper.flush()
+        self._upper_is_mapped |= bool(self._newer)
+        return below + [upper.extent(first, count) for first, count in runs_of(sorted(self._newer))]
+
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+        """Set the length, and the bytes of some pages; pages beyond the length are dropped.
+
+        Raises:
+            OSError: The upper image cannot be written.
+        """
+        self.version += 1
+        end = wasm_pages * PAGES_PER_WASM_PAGE
+        if pages and max(pages) >= end:
+            pages = {number: data for number, data in pages.items() if number < end}
+        self._upper.replace(wasm_pages, pages)
+        self._newer.update(pages)
+        if wasm_pages < self.wasm_pages:
+            self._base_end = min(self._base_end, end)
+            self._newer = {number for number in self._newer if number < end}
+        self.wasm_pages = wasm_pages
+
+    def settle(self) -> None:
+        """Write the newer pages and the length into the base. Afterwards nothing lies over it.
+
+        Raises:
+            OSError: The base cannot be written. Some pages may have been; all are still above, so try again.
+        """
+        if self._base_end < self._base.wasm_pages * PAGES_PER_WASM_PAGE:
+            self._base.replace(self._base_end // PAGES_PER_WASM_PAGE, {})
+        self._base.replace(self.wasm_pages, {number: self._upper.page(number) for number in self._newer})
+        if self._upper_is_mapped:  # what is mapped there is about to become zeros
+            self.version += 1
+            self._upper_is_mapped = False
+        self._newer.clear()
+        self._base_end = self._end
+        self._upper.replace(0, {})  # last: if this fails, what stays there does not show
+
+
 def write_all(fd: int, data: bytes, offset: int) -> None:
     """Write bytes at an offset of a file, however many the system takes at a time.
 
@@ -166,13 +318,12 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
         view, offset = view[count:], offset + count
 
 
-def _joined(pages: Mapping[int, bytes], end: int) -> Iterator[tuple[int, bytes]]:
-    """Pages before ``end`` in order, neighbours joined into one piece; a page of zeros is an empty piece of its own."""
+def _joined(pages: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
+    """Pages in order, neighbours joined into one piece; a page of zeros is an empty piece of its own."""
     first, parts = 0, list[bytes]()
     for number in sorted(pages):
-        if number >= end:
-            break
-        zero = pages[number] == ZERO_PAGE
+        data = pages[number]
+        zero = data is ZERO_PAGE or data == ZERO_PAGE
         if parts and (zero or number != first + len(parts)):
             yield first, b"".join(parts)
             parts = []
@@ -181,7 +332,7 @@ def _joined(pages: Mapping[int, bytes], end: int) -> Iterator[tuple[int, bytes]]
             continue
         if not parts:
             first = number
-        parts.append(pages[number])
+        parts.append(data)
     if parts:
         yield first, b"".join(parts)
 
@@ -189,10 +340,11 @@ def _joined(pages: Mapping[int, bytes], end: int) -> Iterator[tuple[int, bytes]]
 class _Islands:
     """Ranges of page numbers in order, with gaps of more than ``_GAP_PAGES`` between them. At most ``_EXTENTS_MAX``."""
 
-    __slots__ = ("_ranges",)
+    __slots__ = ("_ranges", "end")
 
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []
+        self.end = 0  # of the last one
 
     def before(self, end: int) -> list[tuple[int, int]]:
         """The ranges as far as they lie before ``end``."""
@@ -202,12 +354,9 @@ class _Islands:
         at = bisect_right(self._ranges, number, key=lambda each: each[0]) - 1
         return at >= 0 and number < self._ranges[at][1]
 
-    @property
-    def end(self) -> int:
-        return self._ranges[-1][1] if self._ranges else 0
-
     def add(self, first: int, end: int) -> None:
-        """Add a range; it is joined with what lies near it."""
+        """Add a range, joined with those near it."""
+        self.end = max(self.end, end)
         low = bisect_left(self._ranges, first - _GAP_PAGES, key=lambda each: each[1])
         high = bisect_right(self._ranges, end + _GAP_PAGES, key=lambda each: each[0])
         near = [(first, end), *self._ranges[low:high]]
@@ -219,6 +368,7 @@ class _Islands:
     def cut(self, end: int) -> None:
         """Take away what is not before ``end``."""
         self._ranges = self.before(end)
+        self.end = self._ranges[-1][1] if self._ranges else 0
 
 
 class MemoryFile:

@@ -17,6 +17,10 @@ class Image(Protocol):
     def wasm_pages(self) -> int:
         """Length in Wasm pages of 64 KiB."""
 
+    @property
+    def version(self) -> int:
+        """Number that grows whenever the bytes or the length change, or a mapping of its extents becomes invalid."""
+
     def page(self, number: int) -> bytes:
         """One page of 4 KiB; zeros beyond the length."""
 
@@ -53,6 +57,7 @@ class NoImage:
     """The image where nothing was ever committed: of length 0, and all zeros."""
 
     wasm_pages = 0
+    version = 0
 
     def page(self, number: int) -> bytes:  # noqa: ARG002 - all are alike
         """Zeros."""
@@ -73,37 +78,33 @@ NO_IMAGE = NoImage()
 class MemoryImage:
     """An image in a dictionary of pages. Memory: the pages that are not zero."""
 
-    __slots__ = ("_pages", "_wasm_pages")
+    __slots__ = ("_pages", "version", "wasm_pages")
 
     def __init__(self, wasm_pages: int = 0) -> None:
+        self.wasm_pages = wasm_pages
+        self.version = 0
         self._pages: dict[int, bytes] = {}
-        self._wasm_pages = wasm_pages
-
-    @property
-    def wasm_pages(self) -> int:
-        """Length in Wasm pages of 64 KiB."""
-        return self._wasm_pages
 
     def page(self, number: int) -> bytes:
-        """One page of 4 KiB; zeros beyond the length."""
+        """Return one page of 4 KiB; zeros beyond the length."""
         return self._pages.get(number, ZERO_PAGE)
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
-        """Number and bytes of every page that holds anything but zeros, in order."""
+        """Yield the number and the bytes of every page that is not all zeros, in order."""
         return iter(sorted(self._pages.items()))
 
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
-        """Set the length, and the bytes of some pages; what lies beyond the length is dropped."""
+        """Set the length, and the bytes of some pages; pages beyond the length are dropped."""
         end = wasm_pages * PAGES_PER_WASM_PAGE
-        shrunk = wasm_pages < self._wasm_pages
-        self._wasm_pages = wasm_pages
+        self.version += 1  # first: an interruption must not leave new bytes under an old version
+        if wasm_pages < self.wasm_pages:
+            self._pages = {number: data for number, data in self._pages.items() if number < end}
+        self.wasm_pages = wasm_pages
         for number, data in pages.items():
-            if data == ZERO_PAGE or number >= end:
+            if data is ZERO_PAGE or number >= end or data == ZERO_PAGE:
                 self._pages.pop(number, None)
             else:
                 self._pages[number] = data
-        if shrunk:
-            self._pages = {number: data for number, data in self._pages.items() if number < end}
 
 
 def read_image(image: Image, start: int, stop: int) -> bytes:

@@ -164,7 +164,7 @@ class ImageFiles:
 
     def _image(self, region: int, pages: int, *, headed: bool) -> FileImage:
         file = self._files[region] = ImageFile(self, region, HEADER_BYTES + pages * PAGE_BYTES, headed=headed)
-        return FileImage(file, HEADER_BYTES, -(-pages // PAGES_PER_WASM_PAGE), pages_in_file=pages)
+        return FileImage(file, HEADER_BYTES, -(-pages // PAGES_PER_WASM_PAGE), pages_in_file=pages, pending_pages_max=0)
 
 
 class ImageFile:

@@ -1,4 +1,4 @@
-"""Images of every kind to test, the files behind them, and what they hold according to nobody but a bytearray."""
+"""Images of every kind to test, the files behind them, and a bytearray that holds what they should."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from pathlib import Path
 
 from attrs import define, field
 
-from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, FileImage, MemoryImage, OverlayImage, WritableImage
+from storagemod.pages import (
+    PAGE_BYTES,
+    PAGES_PER_WASM_PAGE,
+    FileImage,
+    MemoryImage,
+    OverlayImage,
+    PageFile,
+    WritableImage,
+)
 from storagemod.pages.file_image import MemoryFile
 from storagemod.types import WASM_PAGE_BYTES
 
@@ -122,21 +130,30 @@ def _disk_file(stack: ExitStack) -> Subject:
 
     def reopen(wasm_pages: int) -> FileImage:
         pages = max(file.size - HEADER_BYTES, 0) // PAGE_BYTES
-        return FileImage(file, HEADER_BYTES, wasm_pages, pages_in_file=pages)
+        return FileImage(file, HEADER_BYTES, wasm_pages, pages_in_file=pages, pending_pages_max=0)
 
-    return Subject(FileImage(file, HEADER_BYTES), file=file, reopen=reopen)
+    return Subject(FileImage(file, HEADER_BYTES, pending_pages_max=0), file=file, reopen=reopen)
 
 
-def _overlay_in_dictionaries(_: ExitStack) -> Subject:
-    base = MemoryImage()
+def _disk_file_with_few_pending_pages(stack: ExitStack) -> Subject:
+    file = stack.enter_context(disk_file())
+    return Subject(FileImage(file, HEADER_BYTES, pending_pages_max=5), file=file)
+
+
+def base_image(file: PageFile) -> FileImage:
+    base = FileImage(file, HEADER_BYTES, pending_pages_max=0)
     base.replace(3, FULL)
+    return base
+
+
+def _overlay_in_dictionaries(stack: ExitStack) -> Subject:
+    base = base_image(stack.enter_context(disk_file()))
     return Subject(OverlayImage(base, MemoryImage()), replaced(bytearray(), 3, FULL))
 
 
 def _overlay_in_files(stack: ExitStack) -> Subject:
     file = stack.enter_context(disk_file())
-    base = FileImage(file, HEADER_BYTES)
-    base.replace(3, FULL)
+    base = base_image(file)
     above = MemoryFile()
     _neighbour(above)
     return Subject(OverlayImage(base, above.new_image()), replaced(bytearray(), 3, FULL), file)
@@ -146,7 +163,8 @@ SUBJECTS: dict[str, Callable[[ExitStack], Subject]] = {
     "dictionary": _dictionary,
     "memory file": _memory_file,
     "disk file": _disk_file,
-    "overlay in dictionaries": _overlay_in_dictionaries,
+    "disk file with few pending pages": _disk_file_with_few_pending_pages,
+    "overlay in a dictionary": _overlay_in_dictionaries,
     "overlay in files": _overlay_in_files,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -82,6 +82,7 @@ def test_no_more_than_64_places_of_an_image_are_mapped_and_the_longest_gaps_are_
 def test_what_is_cut_off_is_mapped_no_more(memory_file: MemoryFile) -> None:
     image = memory_file.new_image()
     image.replace(4, filled(0, 14, 30, 60))
+    assert runs(image) == [(0, 31), (60, 61)]
     image.replace(1, {})
     assert runs(image) == [(0, 16)]
     image.replace(0, {})
@@ -96,6 +97,7 @@ def test_reading_a_big_hole_takes_no_memory(memory_file: MemoryFile, count: int)
     image = memory_file.new_image()
     first_end, second = 20 * count, 20 * count + 1_024
     image.replace(second // PAGES_PER_WASM_PAGE + 1, filled(*range(0, first_end, 20), second))
+    image.flush()
     before = blocks(memory_file)
     with mapped(image) as memory:
         for number in range(first_end, second):
@@ -110,6 +112,7 @@ def test_4_gib_of_sparse_storage_take_what_its_pages_take(memory_file: MemoryFil
     last = WASM_PAGES_4_GIB * PAGES_PER_WASM_PAGE - 1
     image = memory_file.new_image()
     image.replace(WASM_PAGES_4_GIB, filled(0, 500_000, last))
+    image.flush()
     assert blocks(memory_file) == 3 * BLOCKS_PER_PAGE
     before = resident_pages()
     with mapped(image) as memory:
@@ -124,8 +127,9 @@ def test_4_gib_of_sparse_storage_take_what_its_pages_take(memory_file: MemoryFil
 
 def test_memory_files_give_the_memory_of_zero_pages_back(memory_file: MemoryFile) -> None:
     image = memory_file.new_image()
-    image.replace(4, filled(*range(64)))
-    image.replace(4, dict.fromkeys(range(10), bytes(PAGE_BYTES)))
+    for pages in (filled(*range(64)), dict.fromkeys(range(10), bytes(PAGE_BYTES))):
+        image.replace(4, pages)
+        image.flush()
     assert blocks(memory_file) == 54 * BLOCKS_PER_PAGE
     image.replace(1, {})
     assert blocks(memory_file) == 6 * BLOCKS_PER_PAGE
@@ -133,7 +137,7 @@ def test_memory_files_give_the_memory_of_zero_pages_back(memory_file: MemoryFile
 
 def test_files_give_the_blocks_of_zero_pages_back() -> None:
     with disk_file() as file:
-        image = FileImage(file, HEADER_BYTES)
+        image = FileImage(file, HEADER_BYTES, pending_pages_max=0)
         image.replace(4, filled(*range(64)))
         before = file.blocks
         image.replace(1, dict.fromkeys(range(8), bytes(PAGE_BYTES)))
@@ -154,7 +158,7 @@ def test_telling_the_pages_of_a_sparse_image_reads_no_others(monkeypatch: pytest
         return pread(fd, length, offset)
 
     with disk_file() as file:
-        FileImage(file, HEADER_BYTES).replace(WASM_PAGES_4_GIB, filled(0, 1, 1_000_000))
+        FileImage(file, HEADER_BYTES, pending_pages_max=0).replace(WASM_PAGES_4_GIB, filled(0, 1, 1_000_000))
         image = FileImage(file, HEADER_BYTES, WASM_PAGES_4_GIB, pages_in_file=(file.size - HEADER_BYTES) // PAGE_BYTES)
         monkeypatch.setattr(os, "pread", counted)
         assert dict(image.pages()) == filled(0, 1, 1_000_000)
@@ -170,6 +174,7 @@ def test_a_world_of_images_needs_one_descriptor_and_gives_it_back() -> None:
     images = [file.new_image() for _ in range(50)]
     for image in images:
         image.replace(1, filled(3))
+        image.flush()
     assert len(open_files()) == len(before) + 1
     del file, image
     assert images[7].page(3) == page(3, 2)
@@ -182,6 +187,44 @@ def test_a_memory_file_is_not_handed_to_programs_that_are_started(memory_file: M
     assert stat.S_ISREG(os.fstat(memory_file.fd).st_mode)
 
 
+# What waits in memory
+
+
+def test_pages_are_written_when_they_are_mapped(memory_file: MemoryFile) -> None:
+    image = memory_file.new_image()
+    image.replace(1, filled(2, 3))
+    assert not blocks(memory_file)
+    assert dict(image.pages()) == filled(2, 3)
+    assert runs(image) == [(2, 4)]
+    assert blocks(memory_file) == 2 * BLOCKS_PER_PAGE
+
+
+def test_too_many_pages_are_written_all_at_once(memory_file: MemoryFile) -> None:
+    image = memory_file.new_image()
+    image.replace(40, filled(*range(200)))
+    assert not blocks(memory_file)
+    image.replace(40, filled(*range(190, 257)))
+    assert blocks(memory_file) == 257 * BLOCKS_PER_PAGE
+    image.replace(40, filled(0))
+    image.replace(40, {0: page(0, 3)})
+    assert blocks(memory_file) == 257 * BLOCKS_PER_PAGE
+    assert dict(image.pages()) == filled(*range(1, 257)) | {0: page(0, 3)}
+
+
+def test_a_flush_that_fails_leaves_the_image_as_it_was() -> None:
+    with disk_file() as file:
+        image = FileImage(file, HEADER_BYTES)
+        image.replace(4, filled(0, 20, 40))
+        for uses in range(5):
+            file.good_uses = uses
+            with suppress(OSError):
+                image.flush()
+            assert dict(image.pages()) == filled(0, 20, 40)
+        file.good_uses = 100
+        image.flush()
+        assert dict(FileImage(file, HEADER_BYTES, 4, pages_in_file=64).pages()) == filled(0, 20, 40)
+
+
 # Files that do less than they should
 
 
@@ -192,6 +235,7 @@ def test_a_write_that_takes_a_part_goes_on_with_the_rest(
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:1_000], offset))
     image = memory_file.new_image()
     image.replace(1, filled(2, 3, 4))
+    image.flush()
     assert dict(image.pages()) == filled(2, 3, 4)
 
 
@@ -210,8 +254,6 @@ def test_holes_that_are_shorter_than_a_page_are_no_reason_to_tell_it_twice(monke
         return found
 
     with disk_file() as file:
-        image = FileImage(file, HEADER_BYTES)
-        image.replace(1, {})
         os.ftruncate(file.fd, end)
         for place in held:
             os.pwrite(file.fd, b"\1" * grain, place)
@@ -222,8 +264,7 @@ def test_holes_that_are_shorter_than_a_page_are_no_reason_to_tell_it_twice(monke
 
 def test_a_file_that_ends_within_a_page_is_read_as_zeros_from_there_on() -> None:
     with disk_file() as file:
-        image = FileImage(file, HEADER_BYTES)
-        image.replace(1, filled(0, 1))
+        FileImage(file, HEADER_BYTES, pending_pages_max=0).replace(1, filled(0, 1))
         os.ftruncate(file.fd, HEADER_BYTES + PAGE_BYTES + 8)
         image = FileImage(file, HEADER_BYTES, 1, pages_in_file=2)
         assert dict(image.pages()) == {0: page(0, 2), 1: page(1, 2)[:8] + bytes(PAGE_BYTES - 8)}
@@ -232,7 +273,7 @@ def test_a_file_that_ends_within_a_page_is_read_as_zeros_from_there_on() -> None
 
 def test_a_file_that_cannot_be_read_is_an_error_of_the_state() -> None:
     with disk_file() as file:
-        FileImage(file, HEADER_BYTES).replace(1, filled(0))
+        FileImage(file, HEADER_BYTES, pending_pages_max=0).replace(1, filled(0))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(type(file), "fd", -1)
             image = FileImage(file, HEADER_BYTES, 1, pages_in_file=1)
@@ -252,4 +293,4 @@ def test_a_system_without_holes_is_told_so() -> None:
 
 
 def test_the_maximum_of_mappings_is_what_is_documented() -> None:
-    assert (file_image._GAP_PAGES, file_image._EXTENTS_MAX) == (16, 64)
+    assert (file_image._GAP_PAGES, file_image._EXTENTS_MAX, file_image.PENDING_PAGES_MAX) == (16, 64, 256)

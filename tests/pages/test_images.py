@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from storagemod.pages import (
+    NO_IMAGE,
     PAGE_BYTES,
     PAGES_PER_WASM_PAGE,
     ZERO_PAGE,
     FileImage,
     MemoryImage,
     OverlayImage,
+    WritableImage,
     file_image,
     read_image,
 )
+from storagemod.pages.file_image import MemoryFile
 from storagemod.pages.mapping import PrivateMapping
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import ENDLESS, FULL, HEADER_BYTES, SUBJECTS, Subject, page, replaced, subject
@@ -43,7 +48,8 @@ replacements = st.tuples(lengths, pages)
 steps = st.one_of(
     st.tuples(st.just("replace"), replacements),
     st.tuples(st.just("fail"), replacements, st.integers(0, 6)),
-    st.tuples(st.sampled_from(["settle", "reopen"])),
+    st.tuples(st.sampled_from(["settle", "reopen", "map"])),
+    st.tuples(st.just("fail to map"), st.integers(0, 6)),
     st.tuples(st.just("fail to settle"), st.integers(0, 6)),
 )
 
@@ -57,14 +63,18 @@ def check(under_test: Subject) -> None:
     expected = [(number, bytes(data[number * PAGE_BYTES :][:PAGE_BYTES])) for number in range(end)]
     assert list(image.pages()) == [(number, each) for number, each in expected if any(each)]
     assert read_image(image, len(data) // 3, len(data) // 2) == data[len(data) // 3 : len(data) // 2]
-    if isinstance(image, FileImage | OverlayImage) and not isinstance(getattr(image, "_base", None), MemoryImage):
-        check_mapping(under_test)
     for neighbour in under_test.neighbours:
         assert dict(neighbour.pages()) == {0: page(0, 9), 15: page(15, 9)}
 
 
+def can_be_mapped(image: WritableImage) -> bool:
+    return isinstance(image, FileImage | OverlayImage) and not isinstance(getattr(image, "_upper", None), MemoryImage)
+
+
 def check_mapping(under_test: Subject) -> None:
     image = under_test.image
+    if not can_be_mapped(image):
+        return
     assert isinstance(image, FileImage | OverlayImage)
     for extent in image.extents():
         assert extent.offset % PAGE_BYTES == 0
@@ -89,6 +99,13 @@ def take(under_test: Subject, step: Step) -> None:
             under_test.replace(wasm_pages, made_of(fills))
         case ("fail", (wasm_pages, fills), uses):
             fail_to_replace(under_test, wasm_pages, made_of(fills), uses)
+        case ("map",):
+            check_mapping(under_test)
+        case ("fail to map", uses) if under_test.file is not None and can_be_mapped(under_test.image):
+            under_test.file.good_uses = uses
+            with suppress(OSError):
+                check_mapping(under_test)
+            under_test.file.good_uses = ENDLESS
         case ("settle",) if isinstance(under_test.image, OverlayImage):
             under_test.image.settle()
             assert under_test.image.newer_pages == 0
@@ -123,6 +140,62 @@ def fail_to_replace(under_test: Subject, wasm_pages: int, new: Mapping[int, byte
     image.replace(len(before) // WASM_PAGE_BYTES, old)
 
 
+class FileImageMachine(RuleBasedStateMachine):
+    """An image in a file, its file read through the extents, and a dictionary of pages hold the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = MemoryFile().new_image()
+        self.length = 0
+        self.pages: dict[int, bytes] = {}
+
+    @rule(length=lengths, fills=pages)
+    def replace(self, length: int, fills: dict[int, int]) -> None:
+        version = self.image.version
+        self.image.replace(length, made_of(fills))
+        assert self.image.version > version
+        self.length = length
+        self.pages = {
+            number: data
+            for number, data in (self.pages | made_of(fills)).items()
+            if number < length * PAGES_PER_WASM_PAGE
+        }
+
+    @rule(number=numbers)
+    def read_a_page(self, number: int) -> None:
+        assert self.image.page(number) == self.pages.get(number, ZERO_PAGE)
+
+    @rule()
+    def read_all_pages(self) -> None:
+        expected = [(number, data) for number, data in sorted(self.pages.items()) if data != ZERO_PAGE]
+        assert list(self.image.pages()) == expected
+
+    @rule()
+    def read_through_the_file(self) -> None:
+        version = self.image.version
+        shown = {}
+        for extent in self.image.extents():
+            for place in range(extent.page_count):
+                shown[extent.first_page + place] = os.pread(extent.fd, PAGE_BYTES, extent.offset + place * PAGE_BYTES)
+        assert all(number < self.length * PAGES_PER_WASM_PAGE for number in shown)
+        assert all(data == self.pages.get(number, ZERO_PAGE) for number, data in shown.items())
+        assert all(number in shown or data == ZERO_PAGE for number, data in self.pages.items())
+        assert self.image.version == version
+
+    @invariant()
+    def lengths_agree(self) -> None:
+        assert self.image.wasm_pages == self.length
+
+
+@pytest.mark.parametrize("pending_pages_max", [0, 3, 10, 256])
+def test_a_file_image_does_what_a_dictionary_does(pending_pages_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def new_image(file: MemoryFile) -> FileImage:
+        return FileImage(file, file.new_slot(), pending_pages_max=pending_pages_max)
+
+    monkeypatch.setattr(MemoryFile, "new_image", new_image)
+    run_state_machine_as_test(FileImageMachine, settings=settings(max_examples=40, deadline=None))
+
+
 ZEROS_ONLY = [("replace", (4, {0: 0, 47: 0}))]
 GROWN_AND_CUT = [("replace", (4, {63: 2, 20: 3})), ("replace", (1, {})), ("replace", (4, {30: 2}))]
 HALF_SETTLED = [
@@ -148,9 +221,35 @@ def test_an_image_holds_what_a_bytearray_would(kind: str, variant: str, history:
         check(under_test)
         for step in history:
             size = under_test.file.size if under_test.file else 0
+            image, version, before = under_test.image, under_test.image.version, bytes(under_test.data)
             take(under_test, step)
             check(under_test)
             assert under_test.file is None or under_test.file.size >= size, "a mapped file must never be shortened"
+            if under_test.image is image:
+                assert image.version > version or (image.version == version and under_test.data == before)
+        check_mapping(under_test)
+        check(under_test)
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+def test_the_version_grows_with_each_replacement_and_not_by_reading(kind: str) -> None:
+    with subject(kind) as under_test:
+        image = under_test.image
+        version = image.version
+        for pages in ({}, {0: page(0, 2)}, {0: page(0, 2)}):
+            image.replace(1, pages)
+            assert image.version > version
+            version = image.version
+        image.page(0), list(image.pages())
+        if can_be_mapped(image):
+            image.extents()  # type: ignore[attr-defined]
+        assert image.version == version
+
+
+def test_nothing_was_committed_to_no_image() -> None:
+    assert (NO_IMAGE.version, NO_IMAGE.wasm_pages, NO_IMAGE.page(3)) == (0, 0, ZERO_PAGE)
+    assert not list(NO_IMAGE.pages())
+    assert not NO_IMAGE.extents()
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)
