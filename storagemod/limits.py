@@ -62,7 +62,12 @@ class Limits:
     log_bytes_max: int = _limit(1 << 16)
     """Data of one log, in bytes."""
     trace_events_max: int = _limit(100_000)
-    """Events that a recorder keeps; later ones are counted and dropped."""
+    """Events that the trace of one transaction keeps; later ones are counted and dropped."""
+    trace_bytes_max: int = _limit(256 << 20)
+    """Pages, data, output and logs that the trace of one transaction keeps, in bytes; later events are counted and
+    dropped."""
+    changed_pages_max: int = _limit(1 << 18)
+    """Pages of 4 KiB that differ from committed storage at one time in one transaction (1 GiB by default)."""
     deadline_seconds: float = field(default=10.0, validator=validators.gt(0), kw_only=True)
     """Wall-clock time of one transaction."""
 

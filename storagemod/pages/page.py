@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import field, frozen
 
@@ -20,65 +21,94 @@ WORD_BYTES = 8
 ZERO_PAGE = bytes(PAGE_BYTES)
 
 _BLOCK_BYTES = 256
+_NONZERO = bytes([0]) + bytes([1]) * 255
 
 
 @frozen
 class Run:
-    """Bytes of a page that differ: whole words, as many as lie side by side."""
+    """Differing bytes side by side: whole words, as many as there are."""
 
     offset: int
     old: bytes = field(repr=lambda data: data.hex())
     new: bytes = field(repr=lambda data: data.hex())
 
 
-def _differing_ranges(old: Sequence[int], new: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
-    """Where two sequences of one length differ, as ranges in order. Blocks that are equal cost one comparison each."""
+def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of bytes that differ, in order. Both must have the same length."""
+    return _differing_ranges(old, new, 1)
+
+
+def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
+    """Yield the runs of words that differ, in order. Both must have the same length, in whole words."""
+    for start, stop in _differing_ranges(old, new, WORD_BYTES):
+        yield Run(start, old[start:stop], new[start:stop])
+
+
+def merged_runs(pages: Mapping[int, tuple[bytes, bytes]]) -> Iterator[Run]:
+    """Yield the runs of words that differ in many pages, joined across page borders; offsets are in bytes.
+
+    Each byte is copied twice at most, however long a run grows.
+
+    Args:
+        pages: Old and new bytes by page number.
+    """
+    start = stop = -1
+    olds: list[bytes] = []
+    news: list[bytes] = []
+    for number in sorted(pages):
+        old, new = pages[number]
+        base = number * PAGE_BYTES
+        for first, end in _differing_ranges(old, new, WORD_BYTES):
+            if base + first != stop:
+                if olds:
+                    yield Run(start, b"".join(olds), b"".join(news))
+                    olds, news = [], []
+                start = base + first
+            olds.append(old[first:end])
+            news.append(new[first:end])
+            stop = base + end
+    if olds:
+        yield Run(start, b"".join(olds), b"".join(news))
+
+
+def _differing_ranges(old: bytes, new: bytes, unit: int) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of differing units, of 1 or 8 bytes, in order and as long as possible.
+
+    Equal blocks cost one comparison each. No Python code runs for a single unit: a mask has a 1 for each that differs,
+    and the ends of a run are found in it.
+    """
+    for first, stop in _differing_blocks(old, new):
+        mask = (_byte_mask if unit == 1 else _word_mask)(old[first:stop], new[first:stop])
+        start = mask.find(1)
+        while start >= 0:
+            end = mask.find(0, start)
+            if end < 0:
+                end = len(mask)
+            yield first + start * unit, first + end * unit
+            start = mask.find(1, end)
+
+
+def _differing_blocks(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of differing blocks, in order and as long as possible."""
     start = None
-    for first in range(0, len(old), block):
-        end = min(first + block, len(old))
-        if old[first:end] == new[first:end]:
-            if start is not None:
-                yield start, first
-                start = None
-            continue
-        for index in range(first, end):
-            if old[index] != new[index]:
-                if start is None:
-                    start = index
-            elif start is not None:
-                yield start, index
-                start = None
+    for first in range(0, len(old), _BLOCK_BYTES):
+        if old[first : first + _BLOCK_BYTES] != new[first : first + _BLOCK_BYTES]:
+            if start is None:
+                start = first
+        elif start is not None:
+            yield start, first
+            start = None
     if start is not None:
         yield start, len(old)
 
 
-def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
-    """Where bytes of one length differ, as ranges in order."""
-    return _differing_ranges(old, new, _BLOCK_BYTES)
+def _byte_mask(old: bytes, new: bytes) -> bytes:
+    differences = int.from_bytes(old, "little") ^ int.from_bytes(new, "little")
+    return differences.to_bytes(len(old), "little").translate(_NONZERO)
 
 
-def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
-    """The runs of words in which two pages differ, in order."""
-    old_words, new_words = memoryview(old).cast("Q"), memoryview(new).cast("Q")
-    for first, end in _differing_ranges(old_words, new_words, _BLOCK_BYTES // WORD_BYTES):
-        start, stop = first * WORD_BYTES, end * WORD_BYTES
-        yield Run(start, old[start:stop], new[start:stop])
-
-
-def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
-    """The differing runs of many pages (number: old and new bytes), joined across page borders; offsets in bytes."""
-    last: Run | None = None
-    for number in sorted(pages):
-        for run in differing_runs(*pages[number]):
-            offset = number * PAGE_BYTES + run.offset
-            if last is not None and last.offset + len(last.old) == offset:
-                last = Run(last.offset, last.old + run.old, last.new + run.new)
-            else:
-                if last is not None:
-                    yield last
-                last = Run(offset, run.old, run.new)
-    if last is not None:
-        yield last
+def _word_mask(old: bytes, new: bytes) -> bytes:
+    return bytes(map(operator.ne, memoryview(old).cast("Q").tolist(), memoryview(new).cast("Q").tolist()))
 
 
 def runs_of(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:

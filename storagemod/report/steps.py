@@ -91,9 +91,11 @@ def _tables(trace: Trace, step: TablesShown) -> Iterator[list[Segment]]:
 
 def _readable(change: StorageChange) -> list[StorageChange]:
     """A short run as one change for each word, where each looks like a number; else as it is."""
+    if len(change.old) > HEX_BYTES_MAX:
+        return [change]
     starts = range(0, len(change.old), WORD_BYTES)
     words = [change.old[at : at + WORD_BYTES] for at in starts] + [change.new[at : at + WORD_BYTES] for at in starts]
-    if len(change.old) > HEX_BYTES_MAX or any(word_number(word) is None for word in words):
+    if any(word_number(word) is None for word in words):
         return [change]
     return [
         StorageChange(

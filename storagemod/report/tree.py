@@ -181,7 +181,7 @@ def _hazard(trace: Trace, hazard: Hazard, names: WordNames) -> Iterator[list[Seg
 
 def _named(trace: Trace, call_id: int) -> str:
     """A call in a few words."""
-    record = next((record for record in trace.calls if record.started.call_id == call_id), None)
+    record = trace.find_call(call_id)
     if record is None:
         return f"call {call_id}"
     started = record.started

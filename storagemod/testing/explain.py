@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import attrs
-
 from storagemod.events import StorageChange
 from storagemod.pages import ZERO_PAGE, differing_bytes
 from storagemod.testing.values import shown
 from storagemod.world import Receipt, StorageBytes, StorageView
+
+_COMPARED = ("outcome", "value", "output", "error", "gas_used", "logs", "changes", "costs", "created")
+"""Attributes in which receipts that are not equal differ."""
 
 _RANGES_SHOWN = 20
 _WORD_BYTES = 8
@@ -27,17 +28,17 @@ def explain(left: object, right: object) -> list[str] | None:
 
 
 def _receipts(left: Receipt, right: Receipt) -> Iterator[str]:
-    for attribute in attrs.fields(Receipt):
-        ours, theirs = getattr(left, attribute.name), getattr(right, attribute.name)
-        if not attribute.eq or ours == theirs:
+    for name in _COMPARED:
+        ours, theirs = getattr(left, name), getattr(right, name)
+        if ours == theirs:
             continue
-        if attribute.name == "error":
+        if name == "error":
             if str(ours) == str(theirs) and type(ours) is type(theirs):
                 continue
-        elif attribute.name == "changes":
+        elif name == "changes":
             yield from _changes(ours, theirs)
             continue
-        yield f"  {attribute.name}: left {_brief(ours)}, right {_brief(theirs)}"
+        yield f"  {name}: left {_brief(ours)}, right {_brief(theirs)}"
 
 
 def _brief(value: object) -> str:

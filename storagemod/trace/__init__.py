@@ -1,7 +1,6 @@
-"""Recording a transaction as a tree of calls."""
+"""Recording a transaction, its tree of calls, and hazards."""
 
 from storagemod.trace.hazards import Hazard, HazardDetector, HazardKind
-from storagemod.trace.model import CallRecord, Step, Trace
-from storagemod.trace.recorder import Recorder
+from storagemod.trace.model import LIGHT_BYTES, CallRecord, Recording, Step, Trace
 
-__all__ = ["CallRecord", "Hazard", "HazardDetector", "HazardKind", "Recorder", "Step", "Trace"]
+__all__ = ["LIGHT_BYTES", "CallRecord", "Hazard", "HazardDetector", "HazardKind", "Recording", "Step", "Trace"]

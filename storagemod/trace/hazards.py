@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from bisect import bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -134,6 +134,26 @@ class _Call:
     """The same by byte."""
 
 
+def find_hazards(events: Sequence[Event], *, cut: bool) -> tuple[Hazard, ...]:
+    """Return the hazards of one transaction, in the order in which they were found.
+
+    Args:
+        events: What happened, in order.
+        cut: Whether events are missing, and only ends of calls follow the first that is. No hazard is reported from
+            there on: whether a call brought its copy up to date before it ended is not known.
+    """
+    detector = HazardDetector()
+    seen = len(events)
+    while cut and seen and isinstance(events[seen - 1], CallEnded):
+        seen -= 1
+    for event in events[:seen]:
+        detector(event)
+    for event in events[seen:]:
+        if isinstance(event, CallEnded):
+            detector.end_unseen(event)
+    return tuple(detector.hazards)
+
+
 class HazardDetector:
     """Watches one transaction; hand it to the transaction as an observer, then read ``hazards``.
 
@@ -232,8 +252,13 @@ class HazardDetector:
         }
         self._report(HazardKind.TORN_MAPPING, call, left)
 
-    def _end(self, call: _Call, event: CallEnded) -> None:
-        self._check_stale(call)
+    def end_unseen(self, event: CallEnded) -> None:
+        """Take the end of a call of which later events are missing: it only marks hazards as undone."""
+        self._end(self._calls.pop(), event, seen=False)
+
+    def _end(self, call: _Call, event: CallEnded, *, seen: bool = True) -> None:
+        if seen:
+            self._check_stale(call)
         if event.outcome is not Outcome.OK:
             for above in self._calls:
                 _go_back(above, call.started)

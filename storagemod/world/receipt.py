@@ -1,54 +1,54 @@
-"""What came of a transaction."""
+"""Receipt: the result of one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
-from attrs import field, frozen
+import attrs
+from attrs import frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
-from storagemod.execution import Answer, Costs
-from storagemod.pages import merged_runs
-from storagemod.state import ChangeSet
+from storagemod.execution import Costs
+from storagemod.pages import WriteSet, merged_runs
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value
 
 
-def _told(error: StorageModError | None) -> tuple[str, str] | None:
-    """An error as it is compared: exceptions themselves are equal to nothing else."""
-    return None if error is None else (type(error).__name__, str(error))
-
-
-@frozen
+@frozen(slots=False, eq=False, repr=False)
 class Receipt:
-    """What came of one transaction, or of a call that was never to be committed.
+    """Result of one transaction, or of a call that was not to be committed.
 
-    Receipts are equal where everything but their traces is; errors are, where they are of one class and say the same.
+    Receipts are equal where everything but their traces is. Errors are equal where their classes and texts are.
+
+    The machine hands over the first seven and ``created``; ``value``, ``changes`` and ``costs`` are made of these when
+    somebody looks.
 
     Attributes:
         outcome: How the top-level call ended.
-        value: What the method gave: a number, a tuple of them, or ``None`` where it has no results or failed.
-        output: What ``main`` handed to ``ethereum.finish`` or ``ethereum.revert``.
+        values: The results of the method, none if it failed.
+        output: Bytes that ``main`` passed to ``ethereum.finish`` or ``ethereum.revert``.
         error: Why it failed, with contract, depth and cause; ``None`` if it did not.
         gas_used: Gas of the top-level call and all inside it.
-        logs: In the order in which they were emitted, those of undone calls left out.
-        changes: By contract, the runs of bytes of storage that differ from before: first old, last new.
-        costs: What it made the host do.
+        logs: Logs in the order of emission, without those of undone calls.
         trace: The tree of calls, or ``None`` where the world keeps none.
-        created: The contract that a transaction created, if it was to and succeeded.
+        created: The contract that the transaction created, if it was a creation and succeeded.
     """
 
     outcome: Outcome
-    value: Value | tuple[Value, ...] | None
-    output: bytes = field(repr=lambda output: output.hex())
-    error: StorageModError | None = field(eq=_told)
+    values: tuple[Value, ...]
+    output: bytes
+    error: StorageModError | None
     gas_used: int
-    logs: tuple[Log, ...] = field(repr=lambda logs: f"<{len(logs)} logs>")
-    changes: Mapping[Address, tuple[StorageChange, ...]] = field(repr=False, hash=False)
-    costs: Costs = field(repr=False)
-    trace: Trace | None = field(repr=False, eq=False)
+    logs: tuple[Log, ...]
+    trace: Trace | None
+    _regions: Mapping[tuple[Address, str], WriteSet]
+    """What it changed, by address and region: :attr:`storagemod.state.ChangeSet.regions`."""
+    _counts: tuple[int, int, int, int]
+    """The fields of :class:`storagemod.execution.Costs`."""
     created: Address | None = None
 
     @property
@@ -56,8 +56,28 @@ class Receipt:
         """Whether it succeeded, and so was committed if it was to be."""
         return self.outcome is Outcome.OK
 
+    @cached_property
+    def value(self) -> Value | tuple[Value, ...] | None:
+        """The result of the method: a number, a tuple of them, or ``None`` if it has no results or failed."""
+        return self.values[0] if len(self.values) == 1 else self.values or None
+
+    @cached_property
+    def changes(self) -> Mapping[Address, tuple[StorageChange, ...]]:
+        """By contract, the runs of bytes of storage that the transaction changed: first old bytes, last new bytes."""
+        by_address: dict[Address, list[StorageChange]] = {}
+        for (address, region), written in sorted(self._regions.items()):
+            runs = [StorageChange(region, run.offset, run.old, run.new) for run in merged_runs(written.pages)]
+            if runs:
+                by_address.setdefault(address, []).extend(runs)
+        return MappingProxyType({address: tuple(runs) for address, runs in by_address.items()})
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What the host did for it."""
+        return Costs(*self._counts)
+
     def raise_for_error(self) -> Receipt:
-        """Raise the error of a transaction that did not succeed; give a receipt that did back.
+        """Raise the error of a transaction that did not succeed; return a receipt that did.
 
         Raises:
             StorageModError: The transaction failed or reverted.
@@ -66,35 +86,27 @@ class Receipt:
             raise self.error
         return self
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Receipt):
+            return NotImplemented
+        if self is other:
+            return True
+        return self._compared() == other._compared() and self.changes == other.changes
 
-def receipt_of(
-    answer: Answer,
-    logs: Sequence[Log],
-    changes: ChangeSet,
-    costs: Costs,
-    trace: Trace | None,
-    *,
-    created: Address | None,
-) -> Receipt:
-    """The receipt of a transaction from how it ended and what it changed."""
-    return Receipt(
-        outcome=answer.outcome,
-        value=answer.values[0] if len(answer.values) == 1 else answer.values or None,
-        output=answer.output,
-        error=answer.error,
-        gas_used=answer.gas_used,
-        logs=tuple(logs),
-        changes=_storage_changes(changes),
-        costs=costs,
-        trace=trace,
-        created=created,
-    )
+    def __hash__(self) -> int:
+        return hash(self._compared())
 
+    def __repr__(self) -> str:
+        return (
+            f"Receipt(outcome={self.outcome!r}, value={self.value!r}, output={self.output.hex()}, "
+            f"error={self.error!r}, gas_used={self.gas_used}, logs=<{len(self.logs)} logs>, created={self.created!r})"
+        )
 
-def _storage_changes(changes: ChangeSet) -> Mapping[Address, tuple[StorageChange, ...]]:
-    by_address: dict[Address, list[StorageChange]] = {}
-    for (address, region), written in sorted(changes.regions.items()):
-        runs = [StorageChange(region, run.offset, run.old, run.new) for run in merged_runs(written.pages)]
-        if runs:
-            by_address.setdefault(address, []).extend(runs)
-    return MappingProxyType({address: tuple(runs) for address, runs in by_address.items()})
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields only: what is made of them is made again."""
+        return {attribute.name: getattr(self, attribute.name) for attribute in attrs.fields(Receipt)}
+
+    def _compared(self) -> tuple[object, ...]:
+        """Return what makes receipts equal, except changes. Exceptions are equal to nothing but themselves."""
+        error = None if self.error is None else (type(self.error).__name__, str(self.error))
+        return (self.outcome, self.values, self.output, error, self.gas_used, self.logs, self._counts, self.created)

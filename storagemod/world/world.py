@@ -11,12 +11,21 @@ import attrs
 
 from storagemod.block import Block
 from storagemod.errors import StateError, StorageModError, ValidationError
-from storagemod.events import Event, Observer, PagesTouched, TablesShown
+from storagemod.events import (
+    Event,
+    Observer,
+    PagesTouched,
+    RawEvent,
+    StorageChange,
+    StorageHeldBack,
+    StorageWritten,
+    TablesShown,
+)
 from storagemod.execution import Answer, Environment, Transaction
 from storagemod.host import GasSchedule
 from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.linking import Contract
-from storagemod.pages import choose_backend
+from storagemod.pages import PAGE_BYTES, choose_backend
 from storagemod.state import (
     BALANCE_MAX,
     ChangeSet,
@@ -26,7 +35,7 @@ from storagemod.state import (
     WorldState,
     created_address,
 )
-from storagemod.trace import HazardDetector, Recorder
+from storagemod.trace import Recording
 from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, ValidationMode, Value, word_of
 from storagemod.watch import tell
 from storagemod.world.arguments import check_amount
@@ -34,7 +43,7 @@ from storagemod.world.code_rules import CodeRules
 from storagemod.world.deployment import Deployment
 from storagemod.world.gate import Gate
 from storagemod.world.holdings import Holdings
-from storagemod.world.receipt import Receipt, receipt_of
+from storagemod.world.receipt import Receipt
 from storagemod.world.request import Creation, Request
 from storagemod.world.snapshot import Snapshot
 
@@ -346,15 +355,14 @@ class World(Holdings):
     def _run(self, request: Request | Creation, *, commit: bool) -> Receipt:
         store = self._state.store
         message = request.message(store.accounts, self._rules)
-        recorder = Recorder(self._limits.trace_events_max, wants=_WANTS.get(self._trace, ()))
-        detector = HazardDetector()
+        recording = Recording(self._limits, wants=_WANTS.get(self._trace, ()))
         transaction = Transaction(
             store,
             self._backend,
             limits=self._limits,
             label=self.label,
             environment=attrs.evolve(self._environment, gas_price=request.gas_price),
-            observers=(recorder, detector, *self._observers) if self._trace else self._observers,
+            observers=(_RecordingObserver(recording), *self._observers) if self._trace else self._observers,
         )
         sender = transaction.accounts[message.caller]
         transaction.accounts[message.caller] = attrs.evolve(sender, nonce=sender.nonce + 1)
@@ -374,16 +382,65 @@ class World(Holdings):
                 raise
             answer = Answer(Outcome.FAILED, error=error, gas_used=message.gas)
         logs = transaction.logs if answer.outcome is Outcome.OK else ()
-        trace = recorder.trace(self._labels(), detector.hazards) if self._trace else None
         is_created = message.kind is CallKind.CREATE and answer.outcome is Outcome.OK
-        created = message.address if is_created else None
-        return tell(receipt_of(answer, logs, changes, transaction.costs(changes), trace, created=created))
+        receipt = Receipt(
+            outcome=answer.outcome,
+            values=answer.values,
+            output=answer.output,
+            error=answer.error,
+            gas_used=answer.gas_used,
+            logs=tuple(logs),
+            trace=recording.trace(self._labels()) if self._trace else None,
+            regions=changes.regions,
+            counts=attrs.astuple(transaction.costs(changes)),
+            created=message.address if is_created else None,
+        )
+        return tell(receipt)
 
     # Pieces
 
     def _labels(self) -> Mapping[Address, str]:
         named = self._state.store.accounts.items()
         return {address: account.name for address, account in named if account.name is not None}
+
+
+# TEMPORARY, until the new machine records raw events itself: events are made raw again.
+
+
+class _RecordingObserver:
+    def __init__(self, recording: Recording) -> None:
+        self.wants = recording.wants
+        self._recording = recording
+
+    def __call__(self, event: Event) -> None:
+        self._recording.events.append(_raw(event))
+        self._recording.check()
+
+
+def _raw(event: Event) -> RawEvent:
+    if isinstance(event, StorageWritten):
+        return (StorageWritten, event.call_id, event.address, _pages(event.changes))
+    if isinstance(event, StorageHeldBack):
+        areas = tuple((change.region, change.offset, change.old, change.new) for change in event.changes)
+        return (StorageHeldBack, event.call_id, event.address, areas)
+    return (type(event), *(getattr(event, each.name) for each in attrs.fields(type(event))))
+
+
+def _pages(changes: tuple[StorageChange, ...]) -> tuple[tuple[str, int, bytes, bytes], ...]:
+    pages: dict[tuple[str, int], tuple[bytearray, bytearray]] = {}
+    for change in changes:
+        done = 0
+        while done < len(change.old):
+            number, offset = divmod(change.offset + done, PAGE_BYTES)
+            length = min(PAGE_BYTES - offset, len(change.old) - done)
+            old, new = pages.setdefault((change.region, number), (bytearray(PAGE_BYTES), bytearray(PAGE_BYTES)))
+            old[offset : offset + length] = change.old[done : done + length]
+            new[offset : offset + length] = change.new[done : done + length]
+            done += length
+    return tuple((*place, bytes(old), bytes(new)) for place, (old, new) in sorted(pages.items()))
+
+
+# End of what is temporary.
 
 
 def _mapping(mapping: StorageMapping | str | None) -> StorageMapping | None:

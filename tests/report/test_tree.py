@@ -8,11 +8,11 @@ from rich.console import Console
 from storagemod.errors import DeadlineError, TrapError
 from storagemod.events import CallEnded, PagesTouched, StorageWritten
 from storagemod.report import render_tree, render_tree_rich, trace_to_json
-from storagemod.trace import Recorder
+from storagemod.trace import Trace
 from storagemod.types import CallKind, Outcome
 from tests.golden import check_golden
 
-from .traces import BANK, THIEF, accounts, change, ended, failing, nested, record, robbery, started, word
+from .traces import BANK, THIEF, accounts, change, ended, failing, nested, raw, record, robbery, started, word
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -67,7 +67,7 @@ def test_long_message_of_an_error_is_one_short_line() -> None:
 
 
 def test_trace_that_was_cut_and_call_that_did_not_end_say_so() -> None:
-    shown = render_tree(record(started(0, BANK, "f"), started(1, BANK, "g"), ended(1), events_max=1))
+    shown = render_tree(record(started(0, BANK, "f"), started(1, BANK, "g"), ended(1), trace_events_max=1))
 
     assert shown.splitlines() == [
         "[?] bank::f()",
@@ -111,9 +111,8 @@ def test_call_that_failed_because_of_its_callee_does_not_repeat_why() -> None:
 
 
 def test_label_that_a_file_chose_cannot_speak_to_the_terminal() -> None:
-    recorder = Recorder(10)
-    recorder(started(0, BANK, kind=CallKind.DELEGATE, code_address=THIEF))
-    shown = render_tree(recorder.trace({BANK: "a\nb", THIEF: "\x1b[31mred"}))
+    started_only = raw(started(0, BANK, kind=CallKind.DELEGATE, code_address=THIEF))
+    shown = render_tree(Trace((started_only,), {BANK: "a\nb", THIEF: "\x1b[31mred"}))
 
     assert shown.splitlines()[0] == r"[?] \x1b[31mred::main() [delegate] on storage of a\nb"
 

@@ -16,12 +16,15 @@ from storagemod.events import (
     Event,
     Log,
     LogEmitted,
+    RawEvent,
     StorageChange,
     StorageGrown,
     StorageModuleInstantiated,
     StorageWritten,
 )
-from storagemod.trace import Recorder, Trace
+from storagemod.limits import Limits
+from storagemod.pages import PAGE_BYTES
+from storagemod.trace import Recording, Trace
 from storagemod.types import Address, CallKind, Outcome
 
 BANK = Address(0xB)
@@ -63,11 +66,26 @@ def ended(call_id: int, gas: int = 10, *values: float, output: bytes = b"") -> C
     return CallEnded(call_id, Outcome.OK, values, output, gas, None)
 
 
-def record(*events: Event, events_max: int = 1_000) -> Trace:
-    recorder = Recorder(events_max)
+def record(*events: Event, **limits: int) -> Trace:
+    """A trace as the machine would record it, with the limits of traces that a test gives."""
+    recording = Recording(Limits(**limits))
     for event in events:
-        recorder(event)
-    return recorder.trace(LABELS)
+        recording.events.append(raw(event))
+        recording.check()
+    return recording.trace(LABELS)
+
+
+def raw(event: Event) -> RawEvent:
+    """The raw event that decodes to an event."""
+    if not isinstance(event, StorageWritten):
+        return (type(event), *(getattr(event, each.name) for each in attrs.fields(type(event))))
+    pages: dict[tuple[str, int], tuple[bytearray, bytearray]] = {}
+    for each in event.changes:
+        for at, pair in enumerate(zip(each.old, each.new, strict=True), each.offset):
+            page = pages.setdefault((each.region, at // PAGE_BYTES), (bytearray(PAGE_BYTES), bytearray(PAGE_BYTES)))
+            page[0][at % PAGE_BYTES], page[1][at % PAGE_BYTES] = pair
+    written = tuple((*place, bytes(old), bytes(new)) for place, (old, new) in sorted(pages.items()))
+    return (StorageWritten, event.call_id, event.address, written)
 
 
 def robbery() -> Trace:
@@ -135,5 +153,5 @@ def nested(depth: int) -> Trace:
     return record(
         *(started(level, BANK, "again", level, reentry=level) for level in range(depth)),
         *(ended(level) for level in reversed(range(depth))),
-        events_max=100_000,
+        trace_events_max=100_000,
     )

@@ -1,11 +1,12 @@
-"""The recorder by itself: events in, a tree of calls out."""
+"""Recording and trace by themselves: raw events in, a tree of calls out."""
 
 from __future__ import annotations
 
 from storagemod.events import CallEnded, StorageGrown, StorageWritten
-from storagemod.trace import CallRecord, Recorder
+from storagemod.limits import Limits
+from storagemod.trace import CallRecord, Recording
 from storagemod.types import Address, Outcome
-from tests.report.traces import BANK, THIEF, change, ended, record, started, word
+from tests.report.traces import BANK, THIEF, change, ended, raw, record, started, word
 
 
 def names(record: CallRecord) -> list[str]:
@@ -111,7 +112,7 @@ def test_events_beyond_the_limit_are_counted_and_dropped_but_every_call_that_was
         ended(1, 7),
         StorageWritten(0, BANK, (change(0, 1, 2),)),
         ended(0, 8),
-        events_max=2,
+        trace_events_max=2,
     )
 
     assert [call.started.method for call in trace] == ["top", "kept"]
@@ -122,13 +123,13 @@ def test_events_beyond_the_limit_are_counted_and_dropped_but_every_call_that_was
 
 
 def test_trace_can_be_taken_while_the_transaction_runs_and_again_later() -> None:
-    recorder = Recorder(10)
-    recorder(started(0, BANK, "top"))
-    early = recorder.trace({})
-    recorder(started(1, BANK, "inner", parent_id=0))
+    recording = Recording(Limits())
+    recording.events.append(raw(started(0, BANK, "top")))
+    early = recording.trace({})
+    recording.events.append(raw(started(1, BANK, "inner", parent_id=0)))
 
     assert len(early.calls) == 1
-    assert len(recorder.trace({}).calls) == 2
+    assert len(recording.trace({}).calls) == 2
 
 
 def test_label_of_an_account_is_its_name_or_its_address_in_short() -> None:
