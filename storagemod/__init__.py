@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         TrapError,
         ValidationError,
     )
-    from storagemod.host import GasSchedule
+    from storagemod.vm import GasSchedule
     from storagemod.limits import DEFAULT_GAS, Limits
-    from storagemod.linking import Contract
+    from storagemod.vm import Contract
     from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, SyncPolicy, ValidationMode
     from storagemod.world import Receipt, Snapshot, StorageView, World
 
@@ -72,8 +72,8 @@ _ROOMS = {
     "Address": "types",
     "Block": "block",
     "CallKind": "types",
-    "Contract": "linking",
-    "GasSchedule": "host",
+    "Contract": "vm",
+    "GasSchedule": "vm",
     "Limits": "limits",
     "Outcome": "types",
     "Receipt": "world",

@@ -54,7 +54,7 @@ class Limits:
     """Linear memories in one transaction; the address space of a process ends at about 32,000."""
     data_bytes_max: int = _limit(1 << 20)
     """Call data or output of one call, in bytes."""
-    carried_bytes_max: int = _limit(256 << 20)
+    payload_bytes_max: int = _limit(256 << 20)
     """Call data, init code and output of all calls of one transaction together, undone ones counted, in bytes. They
     cost next to no gas, and traces and errors keep them."""
     logs_max: int = _limit(10_000)

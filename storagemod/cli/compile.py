@@ -16,7 +16,7 @@ from storagemod.cli.options import NamedPath, json_option, link_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from storagemod.report import document, error_to_json
 from storagemod.scenario import DEFAULT_OPTION, load_contract
 from storagemod.scenario.source import COMPILED_SUFFIXES

@@ -12,10 +12,10 @@ from storagemod.cli.inspect_tables import inspect_tables
 from storagemod.cli.options import NamedPath, is_missing, json_option, link_option
 from storagemod.cli.output import say, say_document
 from storagemod.errors import ValidationError
-from storagemod.linking import DEFAULT_REGION, PREFIX, Access, Contract, option_for, storage_module_wat
-from storagemod.linking.contract_calls import contract_import
-from storagemod.linking.options import is_storage
-from storagemod.linking.served import ServedByHost
+from storagemod.vm import DEFAULT_REGION, PREFIX, Access, Contract, option_for, storage_module_wat
+from storagemod.vm import contract_import
+from storagemod.vm import is_storage
+from storagemod.vm import ServedByHost
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract

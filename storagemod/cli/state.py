@@ -14,7 +14,7 @@ from storagemod.cli.options import NamedPath, json_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StateError, StorageModError
 from storagemod.limits import Limits
-from storagemod.linking import DEFAULT_REGION, load_binary
+from storagemod.vm import DEFAULT_REGION, CodeRules, load_binary
 from storagemod.pages import PAGE_BYTES, Image, Run, merged_runs, read_image
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
@@ -290,7 +290,7 @@ def _access(account: Account, region: str) -> str:
     if not account.code:
         return NOTHING
     try:
-        layout = load_binary(account.code, "contract", "contract", Limits(storage_pages_max=1 << 16)).layout
+        layout = load_binary(account.code, CodeRules(Limits(storage_pages_max=1 << 16))).layout
     except StorageModError:  # deployed under other limits, or by another version
         return NOTHING
     found = layout.region(region)

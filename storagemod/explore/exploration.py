@@ -25,7 +25,7 @@ from storagemod.explore.scope import (
     parties_of,
 )
 from storagemod.explore.search import Budget, Found, Progress, Violation, search
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec

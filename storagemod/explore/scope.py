@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from storagemod.errors import ScenarioError
 from storagemod.explore.attacker import DATA_BYTES_MAX, Attacker, EntryPoint
 from storagemod.explore.script import MAIN, Call
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from storagemod.scenario import DEFAULT_OPTION, Scenario, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.trace import Trace

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from storagemod.errors import ScenarioError, ValidationError
-from storagemod.execution import Costs
-from storagemod.linking.layout import DEFAULT_REGION
-from storagemod.linking.options import option_names
+from storagemod.vm import Costs
+from storagemod.vm import DEFAULT_REGION
+from storagemod.vm import option_names
 from storagemod.scenario.contents import contents
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from storagemod.errors import StateError
-from storagemod.linking import SLOTS_REGION
-from storagemod.linking.layout import DEFAULT_REGION
+from storagemod.vm import SLOTS_REGION
+from storagemod.vm import DEFAULT_REGION
 from storagemod.types import WASM_PAGE_BYTES, Address
 from storagemod.world import SlotsView, World
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from attrs import define
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
-from storagemod.linking import PREFIX, Contract
+from storagemod.vm import PREFIX, Contract
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.mapping import check_link, given_keys, storage_mapping, takes_sync
 from storagemod.scenario.schema import ContractSpec, Scenario

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from storagemod.scenario.fixtures import needs_prelude, prelude, splice
 from storagemod.wasm import read_source
 

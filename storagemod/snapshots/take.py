@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from storagemod.errors import ScenarioError, ValidationError
-from storagemod.linking import Aliased
+from storagemod.vm import Aliased
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario import Scenario, TransactionResult, deploy_scenario, run_transaction
 from storagemod.scenario.compare import Variant

@@ -40,5 +40,11 @@ class Account:
     policy: ReentryPolicy = ReentryPolicy.ALLOW
     mapping: StorageMapping | None = None
 
+    def with_changes(self, nonce=None, balance=None):
+        import attrs
+        ch={}
+        if nonce is not None: ch["nonce"]=nonce
+        if balance is not None: ch["balance"]=balance
+        return attrs.evolve(self, **ch)
 
 NO_ACCOUNT = Account()

@@ -8,9 +8,9 @@ from typing import Literal
 from attrs import frozen
 
 from storagemod.errors import StorageModError
-from storagemod.host import GasSchedule
+from storagemod.vm import GasSchedule
 from storagemod.limits import Limits
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from storagemod.statetest.client import Client
 from storagemod.statetest.compare import Difference, compare
 from storagemod.statetest.vector import Vector

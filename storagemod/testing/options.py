@@ -39,7 +39,7 @@ class Setting(NamedTuple):
 
 
 def _links() -> Sequence[str]:
-    from storagemod.linking import option_names  # noqa: PLC0415 - heavy, and mostly not needed
+    from storagemod.vm import option_names  # noqa: PLC0415 - heavy, and mostly not needed
 
     return option_names()
 

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from storagemod.scenario import Scenario, deploy_scenario
 from storagemod.scenario.fixtures import prelude, splice
 from storagemod.scenario.source import COMPILED_SUFFIXES, leaves_open

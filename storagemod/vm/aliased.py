@@ -6,17 +6,20 @@ machine: a page of a call's memory *is* its frame. A frame is filled once a tran
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
 from storagemod.errors import LinkError, TrapError
-from storagemod.host import CallMemory
-from storagemod.vm.page_table import FrameKey, PageTable, page_runs
-from storagemod.vm.rules import static_write
-from storagemod.vm.storage_map import LinearStorage, Mappings, StorageMapOption
-from storagemod.pages import PAGE_BYTES, LiveMemory, PageBackend, Window, why_not_shared
+from storagemod.pages import PAGE_BYTES, FrameFile, PageBackend, SharedView, why_not_shared
+from storagemod.vm.layout import static_write
+from storagemod.vm.paged import FrameKey, PageTable, page_runs
+from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption
+from storagemod.wasm import LinearMemory
+
+if TYPE_CHECKING:
+    from storagemod.vm.storage import StorageAccess
 
 
 class Aliased(StorageMapOption):
@@ -24,16 +27,6 @@ class Aliased(StorageMapOption):
 
     name = "aliased"
     summary = "the machine maps frames of storage into the contract's memory, and nothing is copied at calls"
-
-
-class SharedStorage(LinearStorage, Protocol):
-    """A region of storage whose pages can be shown in a contract's memory."""
-
-    def show(self, memory: LiveMemory, memory_offset: int, offset: int, length: int, *, writing: bool) -> Window:
-        """Show bytes of storage in a memory, all whole pages; without ``writing`` a store to them traps."""
-
-    def changed(self, pages: Iterable[tuple[int, bytes]]) -> list[int]:
-        """Take in the bytes that pages have now, by number; gives those of which they are new."""
 
 
 def check_aliasing(backend: PageBackend) -> None:
@@ -55,7 +48,7 @@ class _Shown:
     """A run of frames in memory, at an offset."""
 
     memory_offset: int
-    window: Window
+    view: SharedView
 
 
 class AliasedMappings(Mappings):
@@ -64,13 +57,15 @@ class AliasedMappings(Mappings):
     Args:
         memory: The contract's memory.
         storage: Its storage.
+        frames: Where the pages are kept.
         table: Its page table, empty as yet. Its frames are whole pages of the machine.
         writing: Whether stores to the pages are let through. If not, they trap (rule 6).
     """
 
-    def __init__(self, memory: LiveMemory, storage: SharedStorage, table: PageTable, *, writing: bool) -> None:
+    def __init__(self, memory: LinearMemory, storage: StorageAccess, frames: FrameFile, table: PageTable, *, writing: bool) -> None:
         self._memory = memory
         self._storage = storage
+        self._frames = frames
         self.table = table
         self._writing = writing
         self._shown: list[_Shown] = []
@@ -86,10 +81,10 @@ class AliasedMappings(Mappings):
         size = self.table.frame_bytes
         new = self.table.enter(self._memory, memory_offset, self._storage, storage_offset, length)
         for run in page_runs(new):
-            window = self._storage.show(
-                self._memory, run.page * size, run.frame * size, run.count * size, writing=self._writing
+            view = self._storage.share(
+                self._frames, self._memory, run.page * size, run.frame * size, run.count * size, writing=self._writing
             )
-            self._shown.append(_Shown(run.page * size, window))
+            self._shown.append(_Shown(run.page * size, view))
 
     def suspend(self) -> None:
         """Nothing: storage has what was written."""
@@ -103,14 +98,14 @@ class AliasedMappings(Mappings):
     def settle(self) -> None:
         """Say which pages were written."""
         owner, size = self.table.owner, self.table.frame_bytes
-        for number in self._storage.changed(self._written()):
+        for number in self._storage.take_shared(self._written()):
             self.table.written(FrameKey(*owner, number * PAGE_BYTES // size, size))
 
     def _written(self) -> Iterator[tuple[int, bytes]]:
         """Number and bytes of the pages that may have been written, read where the contract has them."""
         for shown in self._shown:
-            for number in shown.window.written():
-                at = shown.memory_offset + (number - shown.window.first) * PAGE_BYTES
+            for number in shown.view.written():
+                at = shown.memory_offset + (number - shown.view.first) * PAGE_BYTES
                 yield number, self._memory.read(at, PAGE_BYTES)
 
     def guard(self, memory: CallMemory) -> CallMemory:

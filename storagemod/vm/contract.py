@@ -1,33 +1,134 @@
-"""A contract: validated code, the layout of its storage, and a linker that offers it what it may import."""
+"""A contract: validated code, the layout of its storage, and what it imports of the host and of other contracts."""
 
 from __future__ import annotations
 
+import ctypes
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+import attrs
 from attrs import field, frozen
 
-from storagemod import host
-from storagemod.errors import LinkError, ValidationError
+from storagemod.errors import LinkError, StorageModError, ValidationError
 from storagemod.limits import Limits
-from storagemod.linking import layout as layouts
-from storagemod.vm.contract_calls import PREFIX, ContractImport, contract_import, linked_function
-from storagemod.vm.ewasm import check_interface, check_preamble
+from storagemod.types import MAP_OPTIONS, Address, FunctionType, MemoryType, ValidationMode, Value, word_of
+from storagemod.vm import ethereum, layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
 from storagemod.vm.methods import accessor_types
 from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
-from storagemod.types import MAP_OPTIONS, FunctionType, MemoryType, ValidationMode, word_of
-from storagemod.wasm import HostFunction, Import, Linker, Module, compile_module, read_source, to_wasm
+from storagemod.wasm import (
+    RAW_VALUE_BYTES,
+    WASM_MAGIC,
+    HostFunction,
+    Import,
+    Module,
+    compile_module,
+    raw_values,
+    read_source,
+    to_wasm,
+)
+
+if TYPE_CHECKING:
+    from storagemod.vm.frame import Frame
 
 MEMORY_EXPORT = "memory"
 """The export through which host functions read and write a contract's memory."""
 
 MAIN = "main"
 """The entry point of a call with call data."""
+
+PREFIX = "contract:"
+"""What the namespaces of imports from other contracts begin with."""
+
+_CATCH = "?"
+
+_CONTRACTS_KEPT = 512
+
+
+@frozen(cache_hash=True)
+class CodeRules:
+    """What code has to be, to be a contract of a world.
+
+    Attributes:
+        limits: What bounds it.
+        mode: ``relaxed`` or ``ewasm``.
+        debug: Whether it may import from ``debug``.
+    """
+
+    limits: Limits = field(factory=Limits)
+    mode: ValidationMode = ValidationMode.RELAXED
+    debug: bool = False
+
+
+@frozen
+class ContractImport:
+    """A function that a contract imports from another.
+
+    Attributes:
+        link: The name that deployment binds to an address.
+        method: The export that is called.
+        type: The type that the callee's export must have.
+        catches: Whether the caller goes on after a failed call: the import's name ends in ``?``, and its first result is
+            the outcome.
+    """
+
+    link: str
+    method: str
+    type: FunctionType
+    catches: bool
+    results_bytes: int = field(init=False, repr=False)
+    """Length of the callee's results where wasm has them."""
+    _args_bytes: int = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Work out lengths."""
+        object.__setattr__(self, "results_bytes", RAW_VALUE_BYTES * len(self.type.results))
+        object.__setattr__(self, "_args_bytes", RAW_VALUE_BYTES * len(self.type.params))
+
+    def raw_args(self, values: int) -> tuple[object, ...]:
+        """Return the arguments at an address as raw events have them."""
+        return (self.type.params, ctypes.string_at(values, self._args_bytes)) if self._args_bytes else ()
+
+
+class EntryPoint:
+    """A function that calls can enter, with the layout of its numbers where wasm has them: 16 bytes each.
+
+    Attributes:
+        name: Its export.
+        type: Its type.
+        count: How many values there must be room for: arguments, and results in their place.
+        results_bytes: Length of the results.
+    """
+
+    __slots__ = ("_params", "_results", "count", "name", "results_bytes", "type")
+
+    def __init__(self, name: str, function_type: FunctionType) -> None:
+        self.name = name
+        self.type = function_type
+        self.count = max(len(function_type.params), len(function_type.results))
+        self._params = raw_values(function_type.params)
+        self._results = raw_values(function_type.results)
+        self.results_bytes = self._results.size
+
+    def pack(self, args: tuple[Value, ...]) -> bytes:
+        """Return arguments as wasm takes them. Integers are signed; what is too large for an f32 is infinite."""
+        if "f32" in self.type.params:
+            pairs = zip(self.type.params, args, strict=True)
+            args = tuple(ctypes.c_float(arg).value if kind == "f32" else arg for kind, arg in pairs)
+        return self._params.pack(*args)
+
+    def raw_results(self, values: int) -> tuple[object, ...]:
+        """Return the results at an address as raw events have them."""
+        return self.type.results, ctypes.string_at(values, self.results_bytes)
+
+    def unpack(self, raw: bytes) -> tuple[Value, ...]:
+        """Return results as numbers, integers signed."""
+        return self._results.unpack(raw)
 
 
 @frozen(eq=False)
@@ -38,12 +139,14 @@ class Contract:
         name: What to call it in messages.
         module: The compiled module.
         layout: The regions of storage that its imports ask for.
-        options: The names of the linking options that it uses, or can be run under where several map storage.
-        entry_points: The exported functions that can be called, by name.
+        options: The names of the linking options that it uses, or can run under where several map storage.
+        entry_points: The types of the exported functions that can be called, by name.
+        entries: The same functions, ready to be entered.
         contract_imports: What it imports from other contracts.
-        bulk_storage: Whether it may reach storage by instructions that the host carries out, such as ``memory.copy``.
-        bulk_memory: Whether it may reach any memory by such instructions.
-        linker: Offers everything but storage memories and accessors, which belong to one transaction.
+        functions: What the host offers to it, by namespace and name.
+        memory_region: The region of storage that it exports as its memory, or ``None`` where that is its own.
+        bulk_storage: Whether it may access storage by instructions that the host carries out, such as ``memory.copy``.
+        bulk_memory: Whether it may access any memory by such instructions.
     """
 
     name: str
@@ -51,10 +154,12 @@ class Contract:
     layout: Layout
     options: frozenset[str]
     entry_points: Mapping[str, FunctionType] = field(repr=False)
+    entries: Mapping[str, EntryPoint] = field(repr=False)
     contract_imports: tuple[ContractImport, ...] = field(repr=False)
+    functions: Mapping[tuple[str, str], HostFunction] = field(repr=False)
+    memory_region: str | None
     bulk_storage: bool
     bulk_memory: bool
-    linker: Linker = field(repr=False)
 
     @property
     def code(self) -> bytes:
@@ -96,13 +201,9 @@ class Contract:
             ValidationError: It is no module, or breaks a rule for contracts.
             LinkError: It imports something that is not offered, or not as it wants it.
         """
-        limits = limits or Limits()
-        wasm, name, label = read_binary(source, name, limits)
-        try:
-            return load_binary(wasm, name, label, limits, word_of(ValidationMode, mode, "validation mode"), debug=debug)
-        except (ValidationError, LinkError) as error:
-            error.at(label)
-            raise
+        rules = CodeRules(limits or Limits(), word_of(ValidationMode, mode, "validation mode"), debug)
+        wasm, name, label = read_binary(source, name, rules.limits)
+        return load_binary(wasm, rules, name, label)
 
     @property
     def is_keyed(self) -> bool:
@@ -111,11 +212,11 @@ class Contract:
 
     @property
     def maps_storage(self) -> bool:
-        """Whether it calls ``ethereum.storageMap``: how that is done is settled when it is deployed."""
+        """Whether it calls ``ethereum.storageMap``; its deployment chooses the linking option."""
         return not self.options.isdisjoint(MAP_OPTIONS)
 
     def entry_point(self, method: str) -> FunctionType:
-        """The type of an entry point.
+        """Return the type of an entry point.
 
         Raises:
             ValidationError: There is none of that name that can be called.
@@ -133,7 +234,7 @@ class Contract:
 
 
 def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) -> tuple[bytes, str, str]:
-    """What a user hands over as a Wasm binary, with what to call it, and what to call it in messages.
+    """Return a contract as a Wasm binary, its name, and what to call it in messages.
 
     Raises:
         ValidationError: It cannot be read, or is too long, or is neither WAT nor a Wasm binary.
@@ -152,28 +253,36 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
     return to_wasm(source, name=label, limits=limits), name, label
 
 
-@functools.lru_cache(maxsize=512)
-def load_binary(
-    wasm: bytes,
-    name: str,
-    label: str,
-    limits: Limits,
-    mode: ValidationMode = ValidationMode.RELAXED,
-    *,
-    debug: bool = False,
-) -> Contract:
-    """Validate a binary as a contract; the same arguments give the same object.
+def load_binary(wasm: bytes, rules: CodeRules, name: str = "contract", label: str | None = None) -> Contract:
+    """Validate a binary as a contract. The same bytes and rules have one compiled module, whatever the names.
+
+    Args:
+        wasm: The binary.
+        rules: What it has to be.
+        name: What the contract is called.
+        label: What errors call it; its name by default.
 
     Raises:
         ValidationError: It is no module, or breaks a rule for contracts.
         LinkError: It imports something that is not offered, or not as it wants it.
     """
-    check_preamble(wasm)  # first: wasmtime would take text as well, and that is no code
-    module = compile_module(wasm, name=label, limits=limits)
+    try:
+        contract = _load(wasm, rules)
+    except StorageModError as error:
+        error.at(label or name)
+        raise
+    return contract if contract.name == name else attrs.evolve(contract, name=name)
+
+
+@functools.lru_cache(maxsize=_CONTRACTS_KEPT)
+def _load(wasm: bytes, rules: CodeRules) -> Contract:
+    limits = rules.limits
+    _check_preamble(wasm)  # first: wasmtime would take text as well, and that is no code
+    module = compile_module(wasm, limits)
     _check_shape(module, limits)
-    if mode is ValidationMode.EWASM:
-        check_interface(module, debug=debug)
-    _check_debugging(module, debug=debug)
+    if rules.mode is ValidationMode.EWASM:
+        _check_interface(module, debug=rules.debug)
+    _check_debugging(module, debug=rules.debug)
     storage, contracts, functions = [], [], []
     for item in module.imports:
         if item.module == layouts.NAMESPACE:
@@ -186,7 +295,7 @@ def load_binary(
         elif item.module.startswith(PREFIX):
             callee = contract_import(item)
             contracts.append(callee)
-            functions.append(linked_function(item, callee))
+            functions.append(_linked_function(item, callee))
         else:
             raise _unknown_namespace(item)
     layout = _layout(storage, limits)
@@ -195,27 +304,21 @@ def load_binary(
         if served:
             _require_memory(module, " or ".join(f"{each.module}.{each.name}" for each in served))
         functions += served
+    entry_points = {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
+    memories = [item for item in module.imports if isinstance(item.type, MemoryType)]
+    exported = module.declarations.memory_exports.get(MEMORY_EXPORT)
     return Contract(
-        name=name,
+        name="contract",
         module=module,
         layout=layout,
         options=frozenset(option.name for item in storage for option in options_for(item)),
-        entry_points=MappingProxyType(
-            {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
-        ),
+        entry_points=MappingProxyType(entry_points),
+        entries=MappingProxyType({export: EntryPoint(export, kind) for export, kind in entry_points.items()}),
         contract_imports=tuple(contracts),
-        bulk_storage=_reaches_storage_in_bulk(module),
+        functions=MappingProxyType({(each.module, each.name): each for each in functions}),
+        memory_region=memories[exported].name if exported is not None and exported < len(memories) else None,
+        bulk_storage=any(index < len(memories) for index in module.declarations.bulk_memories),
         bulk_memory=module.declarations.bulk_instructions,
-        linker=Linker({(each.module, each.name): each for each in functions}.values()),
-    )
-
-
-def _reaches_storage_in_bulk(module: Module) -> bool:
-    imported = [item for item in module.imports if isinstance(item.type, MemoryType)]
-    return any(
-        imported[index].module == layouts.NAMESPACE
-        for index in module.declarations.bulk_memories
-        if index < len(imported)
     )
 
 
@@ -242,11 +345,11 @@ def _check_shape(module: Module, limits: Limits) -> None:
 
 def _check_debugging(module: Module, *, debug: bool) -> None:
     for item in module.imports:
-        if item.module == host.DEBUG_NAMESPACE and not debug:
+        if item.module == ethereum.DEBUG_NAMESPACE and not debug:
             raise LinkError(f"{item}: debugging is off, and nothing is offered", hint="World(debug=True) offers it")
 
 
-_HOST_FUNCTIONS = {host.NAMESPACE: host.FUNCTIONS, host.DEBUG_NAMESPACE: host.DEBUG_FUNCTIONS}
+_HOST_FUNCTIONS = {ethereum.NAMESPACE: ethereum.FUNCTIONS, ethereum.DEBUG_NAMESPACE: ethereum.DEBUG_FUNCTIONS}
 
 
 def _host_function(item: Import, module: Module) -> HostFunction:
@@ -276,7 +379,7 @@ def _require_memory(module: Module, who: str) -> None:
 
 
 def _unknown_namespace(item: Import) -> LinkError:
-    close = get_close_matches(item.module, (layouts.NAMESPACE, host.NAMESPACE), n=1)
+    close = get_close_matches(item.module, (layouts.NAMESPACE, ethereum.NAMESPACE), n=1)
     hint = f"did you mean {close[0]!r}?" if close else 'offered: "storage", "ethereum" and "contract:NAME"'
     return LinkError(f"{item}: nothing is offered under {item.module!r}", hint=hint)
 
@@ -316,38 +419,6 @@ def _check_name(item: Import) -> None:
         raise LinkError(f'"{layouts.NAMESPACE}" offers no {item.type} {item.name!r}', hint=hint)
 
 
-# Links to other contracts
-
-PREFIX = "contract:"
-
-_CATCH = "?"
-
-
-@frozen
-class ContractImport:
-    """A function that a contract imports from another.
-
-    Attributes:
-        link: The name that deployment binds to an address.
-        method: The export that is called.
-        type: The type that the callee's export must have.
-        catches: Whether a failed callee leaves the caller running: the import's name ends in ``?``, and its first
-            result is the outcome.
-    """
-
-    link: str
-    method: str
-    type: FunctionType
-    catches: bool
-
-
-class LinkedCallContext(Protocol):
-    """What such an import needs of the running call."""
-
-    def call_linked(self, callee: ContractImport, args: tuple[Value, ...]) -> tuple[Value, ...]:
-        """Call the contract that the link is bound to, and give the import's results."""
-
-
 def contract_import(item: Import) -> ContractImport:
     """Read an import from a ``contract:`` namespace.
 
@@ -376,16 +447,17 @@ def _with_outcome(function_type: FunctionType) -> FunctionType:
     return FunctionType(function_type.params, ("i32", *function_type.results))
 
 
-def linked_function(item: Import, callee: ContractImport) -> HostFunction:
-    """The host function that stands behind a contract import."""
+def _linked_function(item: Import, callee: ContractImport) -> HostFunction:
+    """Return the host function behind a contract import."""
     assert isinstance(item.type, FunctionType)  # noqa: S101 - contract_import() refuses others
-    single = len(item.type.results) == 1
 
-    def call(context: LinkedCallContext, *args: Value) -> Value | tuple[Value, ...]:
-        results = context.call_linked(callee, args)
-        return results[0] if single else results
+    def call(frame: Frame, values: int) -> None:
+        frame.call_linked(callee, values)
 
-    return HostFunction(item.module, item.name, item.type, call)
+    return HostFunction(item.module, item.name, item.type, call, takes_raw=True)
+
+
+# Links to other contracts
 
 
 def check_links(
@@ -457,7 +529,7 @@ _MAIN, _MEMORY = "main", "memory"
 _MAIN_TYPE = FunctionType()
 
 
-def check_preamble(wasm: bytes) -> None:
+def _check_preamble(wasm: bytes) -> None:
     """See that code begins as a binary module of version 1 does.
 
     Raises:
@@ -475,7 +547,7 @@ def check_preamble(wasm: bytes) -> None:
         )
 
 
-def check_interface(module: Module, *, debug: bool) -> None:
+def _check_interface(module: Module, *, debug: bool) -> None:
     """See that a module exports what a contract has to and no more, and imports from nowhere else.
 
     The signatures of what it imports are not looked at here: those of all contracts are. Nor are start functions: no
@@ -489,7 +561,7 @@ def check_interface(module: Module, *, debug: bool) -> None:
         ValidationError: It exports something else.
         LinkError: It imports from a namespace that there is not.
     """
-    namespaces = (host.NAMESPACE, host.DEBUG_NAMESPACE) if debug else (host.NAMESPACE,)
+    namespaces = (ethereum.NAMESPACE, ethereum.DEBUG_NAMESPACE) if debug else (ethereum.NAMESPACE,)
     for item in module.imports:
         if item.module not in namespaces:
             known = " and ".join(f'"{namespace}"' for namespace in namespaces)

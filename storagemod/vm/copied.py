@@ -5,14 +5,17 @@ This is the seed's first proposal, its "naive implementation". When copies are b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from attrs import define
 
-from storagemod.host import CallMemory
-from storagemod.vm.storage_map import LinearStorage, Mappings, StorageMapOption, check_range, refuse_mapping
 from storagemod.pages import differing_bytes
 from storagemod.types import SyncPolicy
+from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, refuse_mapping
+
+if TYPE_CHECKING:
+    from storagemod.vm.storage import StorageAccess
 
 
 class Copied(StorageMapOption):
@@ -29,8 +32,8 @@ class _Area:
     length: int
     loaded: bytes
     """What storage had when it was last copied in, or had been given when copied back."""
-    held_back: tuple[bytes, list[tuple[int, bytes, bytes]]] | None = None
-    """What the copy was when it was last held back, and how it differed then: most calls change nothing more."""
+    held_back: bytes = b""
+    """The copy when it was last held back: most calls change nothing more, and then it is kept once."""
 
 
 class CopiedMappings(Mappings):
@@ -41,16 +44,16 @@ class CopiedMappings(Mappings):
         storage: Its storage.
         sync: ``end``: what changed is copied back when the call ends. ``call``: before each call that it makes as well,
             and storage is copied in again after it. ``none``: at the end everything is copied back, changed or not.
-        held_back: Told, before each call that it makes, what it changed and does not copy back: the offset in storage,
+        held_back: Called before each call that it makes, with its areas that are not copied back: the offset in storage,
             the bytes that were copied in, and those that are in their place.
     """
 
     def __init__(
         self,
         memory: CallMemory,
-        storage: LinearStorage,
+        storage: StorageAccess,
         sync: SyncPolicy,
-        held_back: Callable[[list[tuple[int, bytes, bytes]]], None] | None = None,
+        held_back: Callable[[list[tuple[int, bytes, bytes]]], None] | None,
     ) -> None:
         self._held_back = held_back
         self._memory = memory
@@ -77,7 +80,7 @@ class CopiedMappings(Mappings):
                         f"bytes [{ours:#x}, {ours + length:#x}) of {where} overlap [{others:#x}, "
                         f"{others + area.length:#x}), which are mapped already"
                     )
-        data = self._storage.read(storage_offset, length)
+        data = self._storage.read_mapped(storage_offset, length)
         self._memory.write(memory_offset, data)
         self._areas.append(_Area(memory_offset, storage_offset, length, data))
 
@@ -86,13 +89,13 @@ class CopiedMappings(Mappings):
         if self._sync is SyncPolicy.CALL:
             self._copy_back()
         elif self._held_back is not None:
-            self._held_back(list(self._changes()))
+            self._held_back([self._hold_back(area) for area in self._areas])
 
     def resume(self) -> None:
         """Copy in what changed in storage, if that is the policy."""
         if self._sync is SyncPolicy.CALL:
             for area in self._areas:
-                data = self._storage.read(area.storage_offset, area.length)
+                data = self._storage.read_mapped(area.storage_offset, area.length)
                 if data != area.loaded:
                     self._memory.write(area.memory_offset, data)
                     area.loaded = data
@@ -101,18 +104,15 @@ class CopiedMappings(Mappings):
         """Copy back what changed, or everything."""
         if self._sync is SyncPolicy.NONE:
             for area in self._areas:
-                self._storage.write(area.storage_offset, self._memory.read(area.memory_offset, area.length))
+                self._storage.write_mapped(area.storage_offset, self._memory.read(area.memory_offset, area.length))
         else:
             self._copy_back()
 
-    def _changes(self) -> Iterator[tuple[int, bytes, bytes]]:
-        for area in self._areas:
-            now = self._memory.read(area.memory_offset, area.length)
-            if area.held_back is None or area.held_back[0] != now:
-                ranges = differing_bytes(area.loaded, now)
-                changes = [(area.storage_offset + at, area.loaded[at:end], now[at:end]) for at, end in ranges]
-                area.held_back = (now, changes)
-            yield from area.held_back[1]
+    def _hold_back(self, area: _Area) -> tuple[int, bytes, bytes]:
+        now = self._memory.read(area.memory_offset, area.length)
+        if now != area.held_back:
+            area.held_back = now
+        return area.storage_offset, area.loaded, area.held_back
 
     def _copy_back(self) -> None:
         for area in self._areas:
@@ -120,5 +120,5 @@ class CopiedMappings(Mappings):
             if now == area.loaded:
                 continue
             for start, stop in differing_bytes(area.loaded, now):
-                self._storage.write(area.storage_offset + start, now[start:stop])
+                self._storage.write_mapped(area.storage_offset + start, now[start:stop])
             area.loaded = now

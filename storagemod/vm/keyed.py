@@ -6,18 +6,20 @@ are committed, undone, hashed and shown like all storage.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from storagemod import host
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.vm.layout import Access, Region
-from storagemod.vm.methods import StorageContext
-from storagemod.vm.rules import static_write
-from storagemod.vm.served import ServedByHost
+from storagemod.vm import ethereum
+from storagemod.vm.ethereum import u32
+from storagemod.vm.layout import Access, Region, static_write
+from storagemod.vm.option import ServedByHost
 from storagemod.vm.slots import KEY_BYTES, NO_VALUE, VALUE_BYTES, WASM_PAGES, Slots
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction
+
+if TYPE_CHECKING:
+    from storagemod.vm.frame import Frame
 
 SLOTS_REGION = "slots"
 """The region that holds the table."""
@@ -26,51 +28,44 @@ _TYPE = FunctionType(("i32", "i32"))
 _PRINT_TYPE = FunctionType(("i32",))
 
 
-class DebugContext(StorageContext, Protocol):
-    """What printing storage needs of the running call."""
-
-    def debug(self, text: str) -> None:
-        """Show text to whoever listens."""
+def _storage_load(frame: Frame, key_offset: int, result_offset: int) -> None:
+    frame.use_gas(frame.schedule.storage_load)
+    frame.memory.write(u32(result_offset), _load(frame, key_offset))
 
 
-def _storage_load(context: StorageContext, key_offset: int, result_offset: int) -> None:
-    context.use_gas(context.schedule.storage_load)
-    context.memory.write(host.u32(result_offset), _load(context, key_offset))
-
-
-def _storage_store(context: StorageContext, key_offset: int, value_offset: int) -> None:
-    schedule = context.schedule
-    context.use_gas(schedule.storage_store)
-    if context.static:  # whatever is there already, as on Ethereum
+def _storage_store(frame: Frame, key_offset: int, value_offset: int) -> None:
+    schedule = frame.schedule
+    frame.use_gas(schedule.storage_store)
+    if frame.static:  # whatever is there already, as on Ethereum
         raise static_write()
-    key = context.memory.read(host.u32(key_offset), KEY_BYTES)
-    value = context.memory.read(host.u32(value_offset), VALUE_BYTES)
-    slots = Slots(context.storage_memory(SLOTS_REGION))
+    key = frame.memory.read(u32(key_offset), KEY_BYTES)
+    value = frame.memory.read(u32(value_offset), VALUE_BYTES)
+    slots = Slots(frame.storage_memory(SLOTS_REGION))
     if value != NO_VALUE and slots.load(key) == NO_VALUE:
-        context.use_gas(schedule.storage_store_new - schedule.storage_store)
+        frame.use_gas(schedule.storage_store_new - schedule.storage_store)
     slots.store(key, value)
 
 
-def _print_storage(context: DebugContext, key_offset: int) -> None:
-    context.debug(host.as_characters(_load(context, key_offset)))
+def _print_storage(frame: Frame, key_offset: int) -> None:
+    frame.debug(ethereum.as_characters(_load(frame, key_offset)))
 
 
-def _print_storage_hex(context: DebugContext, key_offset: int) -> None:
-    context.debug(host.as_hex(_load(context, key_offset)))
+def _print_storage_hex(frame: Frame, key_offset: int) -> None:
+    frame.debug(ethereum.as_hex(_load(frame, key_offset)))
 
 
-def _load(context: StorageContext, key_offset: int) -> bytes:
-    key = context.memory.read(host.u32(key_offset), KEY_BYTES)
-    return Slots(context.storage_memory(SLOTS_REGION)).load(key)
+def _load(frame: Frame, key_offset: int) -> bytes:
+    key = frame.memory.read(u32(key_offset), KEY_BYTES)
+    return Slots(frame.storage_memory(SLOTS_REGION)).load(key)
 
 
 _FUNCTIONS = {
     function.name: function
     for function in (
-        HostFunction(host.NAMESPACE, "storageLoad", _TYPE, _storage_load),
-        HostFunction(host.NAMESPACE, "storageStore", _TYPE, _storage_store),
-        HostFunction(host.DEBUG_NAMESPACE, "printStorage", _PRINT_TYPE, _print_storage),
-        HostFunction(host.DEBUG_NAMESPACE, "printStorageHex", _PRINT_TYPE, _print_storage_hex),
+        HostFunction(ethereum.NAMESPACE, "storageLoad", _TYPE, _storage_load),
+        HostFunction(ethereum.NAMESPACE, "storageStore", _TYPE, _storage_store),
+        HostFunction(ethereum.DEBUG_NAMESPACE, "printStorage", _PRINT_TYPE, _print_storage),
+        HostFunction(ethereum.DEBUG_NAMESPACE, "printStorageHex", _PRINT_TYPE, _print_storage_hex),
     )
 }
 

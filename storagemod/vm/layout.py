@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from storagemod.errors import LinkError, ValidationError
+from storagemod.errors import LinkError, TrapError, ValidationError
 from storagemod.limits import Limits
 from storagemod.types import MemoryType
 from storagemod.wasm import Import
@@ -45,7 +45,7 @@ class Region:
     access: Access
 
 
-@frozen
+@frozen(cache_hash=True)
 class Layout:
     """The regions of a contract's storage, ordered by name."""
 
@@ -55,10 +55,15 @@ class Layout:
         """The region of that name, or ``None``."""
         return next((region for region in self.regions if region.name == name), None)
 
-    def split(self) -> tuple[Layout, Layout]:
-        """The regions that code reaches itself or through functions of the storage module, and those of the host."""
-        hosted = tuple(region for region in self.regions if region.access is Access.HOST)
-        return Layout(tuple(region for region in self.regions if region not in hosted)), Layout(hosted)
+    @property
+    def hosted(self) -> Layout:
+        """The regions that only the host reaches."""
+        return Layout(tuple(region for region in self.regions if region.access is Access.HOST))
+
+    @property
+    def shared(self) -> Layout:
+        """The regions that code reaches itself, or through functions of the storage module."""
+        return Layout(tuple(region for region in self.regions if region.access is not Access.HOST))
 
 
 def shared_regions(items: Sequence[Import], limits: Limits) -> list[Region]:
@@ -98,3 +103,24 @@ def bounded_region(name: str, wanted: MemoryType, access: Access, limits: Limits
     if wanted.pages_max is not None:
         pages_max = min(pages_max, wanted.pages_max)
     return Region(name, MemoryType(wanted.pages_min, pages_max, wanted.is_64), access)
+
+
+# Rules of storage that calls break. The texts are the same however it was found.
+
+
+def static_write() -> TrapError:
+    """Return the error of a static call that changes storage (rule 6)."""
+    return TrapError("a static call wrote storage", code="static_write")
+
+
+def static_growth(region: str) -> TrapError:
+    """Return the error of a static call that grows storage (rule 6)."""
+    return TrapError(f'a static call grew storage region "{region}"', code="static_write")
+
+
+def outside_region() -> TrapError:
+    """Return the error of an access beyond a region's length, where an undone growth left memory there (rule 5)."""
+    return TrapError(
+        "out of bounds storage access: beyond the length of the region, where an undone growth had been",
+        code="memory_out_of_bounds",
+    )

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from storagemod.errors import LinkError
-from storagemod.host import CallMemory, GasSchedule, u32
 from storagemod.limits import Limits
+from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
 from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.wasm import HostFunction, Import, Instance
+
+if TYPE_CHECKING:
+    from storagemod.vm.frame import Frame
 
 _PAGES_MIN = 1
 
@@ -32,28 +35,6 @@ _NARROW_STORES = tuple(
 )
 _LOADS = (*(f"load_{value}" for value in _VALUE_TYPES), *_NARROW_LOADS)
 _STORES = (*(f"store_{value}" for value in _VALUE_TYPES), *_NARROW_STORES)
-
-
-class StorageContext(Protocol):
-    """What ``copy_in`` and ``copy_out`` need of the running call."""
-
-    @property
-    def static(self) -> bool:
-        """Whether the call may change nothing."""
-
-    @property
-    def schedule(self) -> GasSchedule:
-        """What host functions cost."""
-
-    def use_gas(self, amount: int) -> None:
-        """Take gas away; out of gas if there is not as much."""
-
-    @property
-    def memory(self) -> CallMemory:
-        """The contract's exported memory."""
-
-    def storage_memory(self, region: str) -> CallMemory:
-        """A region of the storage that the call runs on; writing it in a static call traps."""
 
 
 def accessor_types(is_64: bool) -> dict[str, FunctionType]:
@@ -123,15 +104,15 @@ class Methods:
         address_mask = 2**64 - 1 if region.type.is_64 else 2**32 - 1
         types = _TYPES[region.type.is_64]
 
-        def copy_in(context: StorageContext, memory_offset: int, storage_offset: int, length: int) -> None:
-            _pay(context, length)
-            data = context.memory.read(u32(memory_offset), u32(length))
-            context.storage_memory(DEFAULT_REGION).write(storage_offset & address_mask, data)
+        def copy_in(frame: Frame, memory_offset: int, storage_offset: int, length: int) -> None:
+            _pay(frame, length)
+            data = frame.memory.read(u32(memory_offset), u32(length))
+            frame.storage_memory(DEFAULT_REGION).write(storage_offset & address_mask, data)
 
-        def copy_out(context: StorageContext, memory_offset: int, storage_offset: int, length: int) -> None:
-            _pay(context, length)
-            data = context.storage_memory(DEFAULT_REGION).read(storage_offset & address_mask, u32(length))
-            context.memory.write(u32(memory_offset), data)
+        def copy_out(frame: Frame, memory_offset: int, storage_offset: int, length: int) -> None:
+            _pay(frame, length)
+            data = frame.storage_memory(DEFAULT_REGION).read(storage_offset & address_mask, u32(length))
+            frame.memory.write(u32(memory_offset), data)
 
         bodies = {"copy_in": copy_in, "copy_out": copy_out}
         return [HostFunction(NAMESPACE, name, types[name], bodies[name]) for name in sorted(names)]
@@ -167,7 +148,7 @@ def _accessor(name: str, function_type: FunctionType, instruction: str, memory: 
     return f'(func (export "{name}"){head} ({instruction} {memory}{gets}))'
 
 
-def _pay(context: StorageContext, length: int) -> None:
+def _pay(frame: Frame, length: int) -> None:
     """Take the price of a copy, the same as that of call data."""
-    schedule = context.schedule
-    context.use_gas(schedule.copy + schedule.copying(u32(length)))
+    schedule = frame.schedule
+    frame.use_gas(schedule.copy + schedule.copying(u32(length)))

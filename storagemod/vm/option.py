@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
+from storagemod.errors import LinkError
 from storagemod.limits import Limits
-from storagemod.vm.layout import Layout, Region
 from storagemod.types import MemoryType
+from storagemod.vm.layout import Access, Layout, Region
 from storagemod.wasm import HostFunction, Import, Instance
 
 

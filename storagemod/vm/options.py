@@ -11,11 +11,9 @@ from storagemod.vm.copied import Copied
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Region
 from storagemod.vm.methods import Methods
-from storagemod.vm.option import LinkingOption
+from storagemod.vm.option import LinkingOption, ServedByHost
 from storagemod.vm.paged import Paged
-from storagemod.vm.regions import Regions
-from storagemod.vm.served import ServedByHost
-from storagemod.vm.single import Single
+from storagemod.vm.shared_memories import Regions, Single
 from storagemod.wasm import Import
 
 OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed(), Copied(), Paged(), Aliased())

@@ -1,15 +1,25 @@
 """The option ``paged``: storage as frames that the host keeps, and a page table for each call.
 
-This is the seed's second proposal. The frames' bytes are those of the storage module's memory, so they are committed
-and undone like all storage. A page has a copy of its frame's bytes; the host brings the two in line at each call.
+This is the second proposal of ewasm/design#188. A frame is a piece of storage of fixed length; the frame table lists
+those in use with the contract that each belongs to, and lasts until the transaction ends. A page of a call's memory
+stands for a frame. The frames' bytes are those of the storage module's memory, so they are committed and undone like all
+storage. A page has a copy of its frame's bytes; the host brings the two in line at each call.
 """
 
 from __future__ import annotations
 
-from storagemod.host import CallMemory
-from storagemod.vm.page_table import PageTable
-from storagemod.vm.storage_map import LinearStorage, Mappings, StorageMapOption
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
+from attrs import define, evolve, field, frozen
+
+from storagemod.errors import LimitError
+from storagemod.events import FrameRun, PageRun
+from storagemod.types import Address
+from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, refuse_mapping
+
+if TYPE_CHECKING:
+    from storagemod.vm.storage import StorageAccess
 
 PAGES_MAX = 65_536
 """Pages in the page table of one call: 256 MiB of frames of 4 KiB. Small frames must not make a table without end."""
@@ -87,7 +97,7 @@ class PageTable:
         self.pages: dict[int, FrameKey] = {}
 
     def enter(
-        self, memory: ReadableMemory, memory_offset: int, storage: LinearStorage, storage_offset: int, length: int
+        self, memory: CallMemory, memory_offset: int, storage: StorageAccess, storage_offset: int, length: int
     ) -> list[tuple[int, FrameKey]]:
         """Let pages of memory stand for frames of storage; a length that is no whole number of them is rounded up.
 
@@ -175,7 +185,7 @@ class PagedMappings(Mappings):
         table: Its page table, empty as yet.
     """
 
-    def __init__(self, memory: CallMemory, storage: LinearStorage, table: PageTable) -> None:
+    def __init__(self, memory: CallMemory, storage: StorageAccess, table: PageTable) -> None:
         self._memory = memory
         self._storage = storage
         self.table = table
@@ -190,7 +200,7 @@ class PagedMappings(Mappings):
         """
         size = self.table.frame_bytes
         for number, frame in self.table.enter(self._memory, memory_offset, self._storage, storage_offset, length):
-            data = self._storage.read(frame.index * size, size)
+            data = self._storage.read_mapped(frame.index * size, size)
             self._memory.write(number * size, data)
             self._loaded[number] = data
 
@@ -200,7 +210,7 @@ class PagedMappings(Mappings):
         for number, frame in sorted(self.table.pages.items()):
             now = self._memory.read(number * size, size)
             if now != self._loaded[number]:
-                self._storage.write(frame.index * size, now)
+                self._storage.write_mapped(frame.index * size, now)
                 self.table.written(frame)
                 self._loaded[number] = now
 
@@ -208,7 +218,7 @@ class PagedMappings(Mappings):
         """Bring frames that changed into their pages."""
         size = self.table.frame_bytes
         for number, frame in self.table.pages.items():
-            data = self._storage.read(frame.index * size, size)
+            data = self._storage.read_mapped(frame.index * size, size)
             if data != self._loaded[number]:
                 self._memory.write(number * size, data)
                 self._loaded[number] = data

@@ -13,7 +13,6 @@ import hashlib
 from typing import Protocol
 
 from storagemod.errors import LimitError
-from storagemod.host import ReadableMemory
 
 KEY_BYTES = 32
 VALUE_BYTES = 32
@@ -33,8 +32,11 @@ _GROUP_BITS = 6
 _GROUP = 1 << _GROUP_BITS
 
 
-class SlotsMemory(ReadableMemory, Protocol):
+class SlotsMemory(Protocol):
     """A memory that a table can be in."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Copy bytes out."""
 
     def write(self, offset: int, data: bytes) -> None:
         """Copy bytes in."""

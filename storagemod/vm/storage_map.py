@@ -8,48 +8,34 @@ Source: ewasm/design issue 188, "Linear storage design".
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from storagemod import host
 from storagemod.errors import TrapError
-from storagemod.host import CallMemory, GasSchedule, ReadableMemory
 from storagemod.limits import Limits
+from storagemod.vm import ethereum
+from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, Access, Region, bounded_region
-from storagemod.vm.served import ServedByHost
+from storagemod.vm.option import ServedByHost
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction
+
+if TYPE_CHECKING:
+    from storagemod.vm.frame import Frame
+    from storagemod.vm.storage import StorageAccess
 
 _NAME = "storageMap"
 _TYPE = FunctionType(("i32", "i32", "i32"))
 _PAGES_MIN = 1
 
 
-class MappingContext(Protocol):
-    """What ``storageMap`` needs of the running call."""
-
-    @property
-    def schedule(self) -> GasSchedule:
-        """What host functions cost."""
-
-    def use_gas(self, amount: int) -> None:
-        """Take gas away; out of gas if there is not as much."""
-
-    def map_storage(self, memory_offset: int, storage_offset: int, length: int) -> None:
-        """Make storage appear in memory; traps where that cannot be."""
-
-
-class LinearStorage(Protocol):
-    """A region of storage as the host uses it for a mapping."""
-
-    @property
-    def bytes_max(self) -> int:
-        """How long it may become."""
+class CallMemory(Protocol):
+    """A memory that host functions read and write for a call: its own, or storage, or its own with pages of storage."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """Copy bytes out; zeros beyond the region's length."""
+        """Copy bytes out; a range outside traps."""
 
-    def write(self, offset: int, data: bytes) -> None:
-        """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Copy bytes in, a view of bytes too; a range outside traps."""
 
 
 class Mappings(ABC):
@@ -83,16 +69,16 @@ class Mappings(ABC):
         return None
 
 
-def _storage_map(context: MappingContext, memory_offset: int, storage_offset: int, length: int) -> None:
-    schedule = context.schedule
-    context.use_gas(schedule.storage_load + schedule.copying(host.u32(length)))
-    context.map_storage(host.u32(memory_offset), host.u32(storage_offset), host.u32(length))
+def _storage_map(frame: Frame, memory_offset: int, storage_offset: int, length: int) -> None:
+    schedule = frame.schedule
+    frame.use_gas(schedule.storage_load + schedule.copying(u32(length)))
+    frame.map_storage(u32(memory_offset), u32(storage_offset), u32(length))
 
 
 class StorageMapOption(ServedByHost):
     """The import of ``storageMap``; storage is one region, which only the host reaches."""
 
-    functions: ClassVar = {_NAME: HostFunction(host.NAMESPACE, _NAME, _TYPE, _storage_map)}
+    functions: ClassVar = {_NAME: HostFunction(ethereum.NAMESPACE, _NAME, _TYPE, _storage_map)}
     region_name = DEFAULT_REGION
 
     def region(self, limits: Limits) -> Region:
@@ -101,9 +87,9 @@ class StorageMapOption(ServedByHost):
 
 
 def check_range(
-    memory: ReadableMemory,
+    memory: CallMemory,
     memory_offset: int,
-    storage: LinearStorage,
+    storage: StorageAccess,
     storage_offset: int,
     length: int,
     *,

@@ -39,7 +39,7 @@ def storage_module(layout: Layout) -> Module:
     """The compiled storage module of a layout."""
     limits = Limits()
     wasm = to_wasm(storage_module_wat(layout), name="storage module", limits=limits)
-    return compile_module(wasm, name="storage module", limits=limits)
+    return compile_module(wasm, limits)
 
 
 def wat_string(text: str) -> str:

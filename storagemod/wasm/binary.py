@@ -89,6 +89,7 @@ class Declarations:
         has_start: Whether the module has a start function.
         bulk_memories: Indices of the memories that ``memory.copy``, ``fill``, ``init`` or an active data segment names.
             wasmtime accesses them in the host, where a fault on a protected page ends the process instead of trapping.
+        segment_memories: Indices of the memories that an active data segment names: instantiation writes them.
         bulk_instructions: Whether functions have such instructions. Segments alone leave it ``False``.
         grows_memory: Indices of the memories that ``memory.grow`` names.
         mutates_tables: Whether functions have an instruction that changes a table.
@@ -106,6 +107,7 @@ class Declarations:
     mutable_globals: tuple[tuple[int, str], ...]
     has_start: bool
     bulk_memories: frozenset[int]
+    segment_memories: frozenset[int]
     bulk_instructions: bool
     grows_memory: frozenset[int]
     mutates_tables: bool
@@ -253,6 +255,7 @@ class _ModuleReader:
             mutable_globals=tuple(self.mutable_globals),
             has_start=self.has_start,
             bulk_memories=frozenset(self.bulk_memories | self.segment_memories),
+            segment_memories=frozenset(self.segment_memories),
             bulk_instructions=bool(self.bulk_memories),
             grows_memory=frozenset(self.grows_memory),
             mutates_tables=not self.instructions.isdisjoint(_TABLE_MUTATIONS),

@@ -17,6 +17,18 @@ _pages_before = ctypes.c_uint64()
 """Takes what nobody asks for."""
 
 
+_MADV_DONTNEED = 4  # on Linux; other systems that have the function give pages no first bytes back
+
+_madvise = getattr(ctypes.PyDLL(None), "madvise", None)
+if _madvise is not None:
+    _madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+
+def forget_written(address: int, length: int) -> bool:
+    """Drop what was written to pages of private memory, so that they show what is behind them; ``False`` if refused."""
+    return _madvise is not None and _madvise(address, length, _MADV_DONTNEED) == 0
+
+
 class LinearMemory:
     """One memory of one instance. It never moves: the engine reserves the most that it may become.
 

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.wasm.binary import Declarations, ExternType, Import, read_declarations
+from storagemod.wasm.binary import Declarations, ExternType, Import, StateExports, export_state, read_declarations
 from storagemod.wasm.engine import shared_engine
 
 _MODULES_KEPT = 256
@@ -26,7 +26,11 @@ class Module:
     digest: bytes = field(repr=lambda digest: digest.hex())
     """SHA-256 of the binary."""
     declarations: Declarations
+    state: StateExports = field(repr=False)
+    """How the compiled module exports what it keeps between calls."""
     compiled: wasmtime.Module = field(repr=False)
+    first_bytes: dict[int, bytes | None] = field(factory=dict, init=False, repr=False)
+    """What is known of its own memories by those who put instances back, by memory index."""
 
     @property
     def imports(self) -> tuple[Import, ...]:
@@ -42,7 +46,7 @@ class Module:
 _modules: OrderedDict[bytes, Module] = OrderedDict()
 
 
-def compile_module(wasm: bytes, *, name: str, limits: Limits) -> Module:
+def compile_module(wasm: bytes, limits: Limits) -> Module:
     """Validate and compile a binary; the last ``_MODULES_KEPT`` are remembered.
 
     Nothing interrupts a compilation, and its time grows with the square of how deep blocks are nested in a function:
@@ -57,32 +61,31 @@ def compile_module(wasm: bytes, *, name: str, limits: Limits) -> Module:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
             declarations = read_declarations(wasm)
-            _check_functions(declarations, name, limits)
-            compiled = wasmtime.Module(shared_engine(), wasm)
+            _check_functions(declarations, limits)
+            state = export_state(wasm, declarations)
+            compiled = wasmtime.Module(shared_engine(), state.wasm)
         except wasmtime.WasmtimeError as error:
-            raise ValidationError(_reason(str(error)), contract=name, cause=error) from error
-        module = Module(wasm, digest, declarations, compiled)
+            raise ValidationError(_reason(str(error)), cause=error) from error
+        module = Module(wasm, digest, declarations, state, compiled)
         _modules[digest] = module
         if len(_modules) > _MODULES_KEPT:
             _modules.popitem(last=False)
     else:
-        _check_functions(module.declarations, name, limits)
+        _check_functions(module.declarations, limits)
         _modules.move_to_end(digest)
     return module
 
 
-def _check_functions(declarations: Declarations, name: str, limits: Limits) -> None:
+def _check_functions(declarations: Declarations, limits: Limits) -> None:
     if declarations.function_bytes_max > limits.function_bytes_max:
         raise ValidationError(
             f"a function of {declarations.function_bytes_max:,} bytes, and {limits.function_bytes_max:,} are allowed "
             "(function_bytes_max)",
-            contract=name,
         )
     if declarations.loop_locals > limits.loop_locals_max:
         raise ValidationError(
             f"its loops times locals, function by function, are {declarations.loop_locals:,}, and "
             f"{limits.loop_locals_max:,} are allowed (loop_locals_max)",
-            contract=name,
             hint="it would take too long to compile; have its longest functions split",
         )
 

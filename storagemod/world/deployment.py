@@ -9,11 +9,19 @@ import attrs
 from attrs import frozen
 
 from storagemod.errors import LinkError, ValidationError
-from storagemod.linking import Aliased, Contract, check_aliasing, check_callee, check_links
+from storagemod.vm import Aliased, CodeRules, Contract, check_aliasing, check_callee, check_links, load_binary
 from storagemod.pages import PageBackend, WriteSet
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet
 from storagemod.types import Address, ReentryPolicy, StorageMapping
-from storagemod.world.code_rules import CodeRules
+
+
+def contract_of(account: Account, rules: CodeRules) -> Contract | None:
+    """Return the contract that an account holds, or ``None`` where it has no code.
+
+    Raises:
+        ValidationError, LinkError: Its code is no contract: init code can leave any bytes.
+    """
+    return load_binary(account.code, rules, account.name or "contract") if account.code else None
 
 
 @frozen
@@ -99,7 +107,7 @@ class Deployment:
         if address == self.address:
             return self.contract
         try:
-            return self.rules.contract_of(self.accounts.get(address, NO_ACCOUNT))
+            return contract_of(self.accounts.get(address, NO_ACCOUNT), self.rules)
         except (ValidationError, LinkError) as error:
             raise LinkError(f"the code at {address} is no contract: {error.message}", cause=error) from error
 
@@ -107,7 +115,7 @@ class Deployment:
         """The contracts that are linked to this address already, each with only the imports that are."""
         for address, account in self.accounts.items():
             if self.address in account.links.values():
-                contract = self.rules.contract_of(account)
+                contract = contract_of(account, self.rules)
                 assert contract is not None  # noqa: S101 - only a contract is linked
                 here = [each for each in contract.contract_imports if account.links[each.link] == self.address]
                 yield account.name or str(address), attrs.evolve(contract, contract_imports=tuple(here))

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
-from storagemod.execution import Costs
+from storagemod.vm import Costs
 from storagemod.pages import WriteSet, merged_runs
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value

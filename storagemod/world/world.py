@@ -1,33 +1,27 @@
-"""The world: accounts, contracts and their storage, and transactions on them."""
+"""The world that users hold: accounts, contracts and their storage, and transactions on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
 import attrs
 
 from storagemod.block import Block
-from storagemod.errors import StateError, StorageModError, ValidationError
-from storagemod.events import (
-    Event,
-    Observer,
-    PagesTouched,
-    RawEvent,
-    StorageChange,
-    StorageHeldBack,
-    StorageWritten,
-    TablesShown,
-)
-from storagemod.execution import Answer, Environment, Transaction
-from storagemod.host import GasSchedule
-from storagemod.limits import DEFAULT_GAS, Limits
-from storagemod.linking import Contract
-from storagemod.pages import PAGE_BYTES, choose_backend
+from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
+from storagemod.events import Event, Observer, PagesTouched, TablesShown
+from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
+from storagemod.pages import Draft, WriteSet, choose_backend
 from storagemod.state import (
     BALANCE_MAX,
+    NO_ACCOUNT,
+    NONCE_MAX,
+    Account,
     ChangeSet,
     MemoryPageStore,
     PageStore,
@@ -36,16 +30,36 @@ from storagemod.state import (
     created_address,
 )
 from storagemod.trace import Recording
-from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, ValidationMode, Value, word_of
+from storagemod.types import (
+    WASM_PAGE_BYTES,
+    Address,
+    CallKind,
+    Outcome,
+    ReentryPolicy,
+    StorageMapping,
+    ValidationMode,
+    Value,
+    word_of,
+)
+from storagemod.vm import (
+    SLOTS_REGION,
+    CodeRules,
+    Contract,
+    Frame,
+    GasSchedule,
+    Machine,
+    Region,
+    Slots,
+    hosted_region,
+    read_binary,
+)
+from storagemod.vm.contract import EntryPoint
 from storagemod.watch import tell
-from storagemod.world.arguments import check_amount
-from storagemod.world.code_rules import CodeRules
-from storagemod.world.deployment import Deployment
-from storagemod.world.gate import Gate
-from storagemod.world.holdings import Holdings
+from storagemod.world.arguments import check_amount, to_values
+from storagemod.world.deployment import Deployment, contract_of
 from storagemod.world.receipt import Receipt
-from storagemod.world.request import Creation, Request
 from storagemod.world.snapshot import Snapshot
+from storagemod.world.views import SlotsView, StorageView, checked_entries
 
 DEFAULT_SENDER = Address("5e9de7" + "00" * 16 + "01")
 """Who sends transactions and deploys contracts where no one else is named."""
@@ -56,7 +70,7 @@ _WANTS: Mapping[object, tuple[type[Event], ...]] = {"pages": (PagesTouched,), "t
 """What is recorded besides what costs nothing to find out."""
 
 
-class World(Holdings):
+class World:
     """Accounts and contracts, and transactions on them. In memory, or in a directory that outlives the process.
 
     One transaction runs at a time, from whichever thread; a second one is refused, not queued. A world is its process's
@@ -104,14 +118,8 @@ class World(Holdings):
         if synchronous not in ("full", "normal"):
             raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         self._limits = limits or Limits()
-        self._observers = tuple(observers)
         self._trace = trace
-        self._environment = Environment(
-            schedule=schedule or GasSchedule(),
-            validation=word_of(ValidationMode, validation, "validation mode"),
-            debug=debug,
-            mapping=_mapping(mapping) or StorageMapping(),
-        )
+        validation = word_of(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
         store: PageStore
         if path is not None:
@@ -121,8 +129,18 @@ class World(Holdings):
             raise ValidationError("a world in memory has nothing to be read before it is written")
         else:
             store = MemoryPageStore(self._backend.image_maker())
-        rules = CodeRules(self._limits, self._environment.validation, debug)
-        super().__init__(WorldState(store), Gate(read_only=read_only), rules, self._environment.mapping)
+        self._state = WorldState(store)
+        self._lock = WorldLock(read_only=read_only)
+        self._rules = CodeRules(self._limits, validation, debug)
+        self._mapping = _mapping(mapping) or StorageMapping()
+        self._machine = Machine(
+            store,
+            self._backend,
+            self._rules,
+            schedule=schedule or GasSchedule(),
+            mapping=self._mapping,
+            observers=observers,
+        )
         if not store.accounts and not read_only:
             try:
                 self.fund(DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, name="sender")
@@ -144,10 +162,11 @@ class World(Holdings):
         Raises:
             StateError: A transaction or a snapshot is open.
         """
-        if not self._gate.closed:
-            with self._gate.enter():
+        if not self._lock.closed:
+            with self._lock.held():
                 self._state.close()
-                self._gate.closed = True
+                self._machine.close()
+                self._lock.closed = True
 
     def checkpoint(self) -> None:
         """Bring everything that is committed into the image files, and empty the log. Happens by itself, too.
@@ -155,7 +174,7 @@ class World(Holdings):
         Raises:
             StateError: The files cannot be written; nothing is lost, for the log has it all.
         """
-        with self._gate.enter():
+        with self._lock.held():
             self._state.store.checkpoint()
 
     # What it is
@@ -176,13 +195,13 @@ class World(Holdings):
 
         As in ``world.block = attrs.evolve(world.block, number=7)``.
         """
-        return self._environment.block
+        return self._machine.block
 
     @block.setter
     def block(self, block: Block) -> None:
         if not isinstance(block, Block):
             raise ValidationError(f"the block of a world is a storagemod.Block, not {block!r}")
-        self._environment = attrs.evolve(self._environment, block=block)
+        self._machine.block = block
 
     def snapshot(self) -> Snapshot:
         """A context manager that undoes at its end what happened to the world inside, unless it is kept.
@@ -191,7 +210,7 @@ class World(Holdings):
         """
 
         def check_idle() -> None:
-            with self._gate.enter():
+            with self._lock.held():
                 pass
 
         def remember_block() -> Callable[[], None]:
@@ -203,6 +222,139 @@ class World(Holdings):
             return set_back
 
         return Snapshot(self._state, check_idle, remember_block)
+
+    # What is there, and presetting it
+
+    @property
+    def state_root(self) -> bytes:
+        """The digest, 32 bytes, of every account's nonce, balance and storage; code is not in it."""
+        return self._state.store.state_root()
+
+    def accounts(self) -> Mapping[Address, Account]:
+        """Every account that anything was done to, ordered by address."""
+        return MappingProxyType(dict(sorted(self._state.store.accounts.items())))
+
+    def account(self, address: Address | str | int) -> Account:
+        """An account; the empty one where there is none."""
+        return self._state.store.accounts.get(Address(address), NO_ACCOUNT)
+
+    def contract(self, address: Address | str | int) -> Contract:
+        """The contract at an address.
+
+        Raises:
+            StateError: There is none, or what is there is none under the rules of this world.
+        """
+        address = Address(address)
+        try:
+            contract = self._contract_of(self.account(address))
+        except (ValidationError, LinkError) as error:
+            reason = f"the code of {self.label(address)} is no contract: {error.message}"
+            raise StateError(reason, cause=error) from error
+        if contract is None:
+            raise StateError(f"there is no contract at {self.label(address)}")
+        return contract
+
+    def label(self, address: Address) -> str:
+        """The name of an account, or its address where it has none."""
+        return self.account(address).name or str(address)
+
+    def storage(self, address: Address | str | int) -> Mapping[str, StorageView]:
+        """The committed storage of an account, by region: what its contract imports, and what else it has.
+
+        More than its contract imports is what foreign code wrote that ran on its storage: a library's, or init code.
+
+        Raises:
+            StateError: There is neither a contract nor storage.
+        """
+        address = Address(address)
+        contract = self._contract_or_none(address)
+        names = {region.name for region in contract.layout.regions} if contract is not None else set()
+        names.update(self._state.store.region_names(address))
+        if not names and contract is None:
+            raise StateError(f"there is no contract at {self.label(address)}")
+        return MappingProxyType({name: self._view(address, name) for name in sorted(names)})
+
+    def slots(self, address: Address | str | int) -> SlotsView:
+        """The committed entries of an account's keyed storage, to be read and preset like a dictionary.
+
+        Raises:
+            StateError: Its contract has a memory where they would be.
+        """
+        address = Address(address)
+        self._check_keyed(address, self._contract_or_none(address))
+        return SlotsView(self._view(address, SLOTS_REGION), lambda entries: self._set_slots(address, entries))
+
+    def load_storage(self, address: Address | str | int, region: str, data: bytes, *, offset: int = 0) -> None:
+        """Write bytes into committed storage, outside any transaction; the region grows as needed.
+
+        Raises:
+            StateError: There is no such region.
+            ValidationError: The bytes would not fit into what the region may hold.
+        """
+        address = Address(address)
+        found, label = self._region(address, region), self.label(address)
+        pages_max = found.type.pages_max or 0
+        if offset < 0 or offset + len(data) > pages_max * WASM_PAGE_BYTES:
+            raise ValidationError(
+                f"bytes [{offset}, {offset + len(data)}) do not fit region {region!r} of {label}, "
+                f"which holds {pages_max:,} Wasm pages at most"
+            )
+        with self._lock.held(writing=True):
+            draft = Draft(self._state.store.image(address, region))
+            draft.write(offset, bytes(data))
+            self._state.commit(ChangeSet(regions={(address, region): draft.written()}))
+
+    def fund(self, address: Address | str | int, balance: int, *, name: str | None = None) -> Address:
+        """Set the balance of an account, and name it if a name is given.
+
+        Raises:
+            ValidationError: The balance is no u128.
+        """
+        return self.set_account(address, balance=balance, name=name)
+
+    def set_account(
+        self,
+        address: Address | str | int,
+        *,
+        nonce: int | None = None,
+        balance: int | None = None,
+        code: bytes | None = None,
+        slots: Mapping[bytes, bytes] | None = None,
+        name: str | None = None,
+    ) -> Address:
+        """Set what is given of an account, outside any transaction, and leave the rest as it is.
+
+        Args:
+            address: Which.
+            nonce: From 0 to 2**63 - 1.
+            balance: A u128.
+            code: Any bytes. Those that are a contract of this world get its regions, at their least lengths; nothing
+                links it to others. A call of others fails. What storage there is stays.
+            slots: Entries of keyed storage, 32 bytes by 32 bytes, besides those that there are.
+            name: What to call it in traces and errors.
+
+        Raises:
+            ValidationError: A value is not what it has to be.
+            StateError: There is no keyed storage to set: the contract has a memory where it would be.
+        """
+        address = Address(address)
+        given: dict[str, object] = {} if name is None else {"name": name}
+        for what, amount, maximum in (("nonce", nonce, NONCE_MAX), ("balance", balance, BALANCE_MAX)):
+            if amount is not None:
+                check_amount(what, amount, maximum)
+                given[what] = amount
+        with self._lock.held(writing=True):
+            before = self.account(address)
+            account = attrs.evolve(before, **given)  # type: ignore[arg-type]
+            if code is not None:
+                account = self._with_code(account, code)
+            contract = self._contract_in(account)
+            regions = self._least_regions(address, contract) if code is not None else {}
+            if slots:
+                self._check_keyed(address, contract)
+                regions[address, SLOTS_REGION] = self._slots_written(address, slots)
+            self._state.commit(ChangeSet({address: (before, account)}, regions))
+        return address
 
     # Contracts
 
@@ -241,12 +393,12 @@ class World(Holdings):
         """
         check_amount("balance", balance, BALANCE_MAX)
         contract = Contract.load(
-            code, name=name, limits=self._limits, mode=self._environment.validation, debug=self._environment.debug
+            code, name=name, limits=self._limits, mode=self._rules.mode, debug=self._rules.debug
         )
         bound = {link: Address(target) for link, target in (links or {}).items()}
         if args and init is None:
             raise ValidationError("args are given, but no init method to call with them")
-        with self._gate.enter(writing=True):
+        with self._lock.held(writing=True):
             deployer = self.account(DEFAULT_SENDER)
             target = created_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
             settings = (self._backend, _mapping(mapping), balance)
@@ -258,7 +410,9 @@ class World(Holdings):
                     deployment.changes(DEFAULT_SENDER, policy=word_of(ReentryPolicy, policy, "re-entry policy"))
                 )
                 if init is not None:
-                    self._run(Request(target, DEFAULT_SENDER, init, args), commit=True).raise_for_error()
+                    self._run(
+                        target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True
+                    ).raise_for_error()
             except BaseException:
                 self._state.undo(mark)
                 raise
@@ -295,9 +449,8 @@ class World(Holdings):
             ValidationError: The transaction cannot start: no such method, wrong arguments, a sender that cannot pay.
             StateError: Another transaction is open on this world.
         """
-        source = DEFAULT_SENDER if sender is None else sender
-        with self._gate.enter(writing=True):
-            return self._run(Request(to, source, method, args, data, value, gas, gas_price), commit=True)
+        with self._lock.held(writing=True):
+            return self._run(to, sender, method, args, data, value, gas, gas_price, commit=True)
 
     def call(
         self,
@@ -317,9 +470,8 @@ class World(Holdings):
             ValidationError: It cannot start.
             StateError: A transaction is open on this world.
         """
-        source = DEFAULT_SENDER if sender is None else sender
-        with self._gate.enter():
-            return self._run(Request(to, source, method, args, data, value, gas, gas_price), commit=False)
+        with self._lock.held():
+            return self._run(to, sender, method, args, data, value, gas, gas_price, commit=False)
 
     def create(
         self,
@@ -348,100 +500,256 @@ class World(Holdings):
             ValidationError: The transaction cannot start: no WAT, or a sender that cannot pay.
             StateError: Another transaction is open on this world.
         """
-        source = DEFAULT_SENDER if sender is None else sender
-        with self._gate.enter(writing=True):
-            return self._run(Creation(code, source, value, gas, gas_price), commit=True)
+        with self._lock.held(writing=True):
+            source = self._check_sender(sender, value, gas, gas_price)
+            init_code = code if isinstance(code, bytes) else read_binary(code, None, self._limits)[0]
+            address = created_address(source, self.account(source).nonce)
+            frame = Frame(
+                self._machine,
+                None,
+                CallKind.CREATE,
+                address,
+                address,
+                source,
+                value=value,
+                gas=gas,
+                code=init_code,
+            )
+            return self._transact(frame, b"", None, gas_price, commit=True)
 
-    def _run(self, request: Request | Creation, *, commit: bool) -> Receipt:
-        store = self._state.store
-        message = request.message(store.accounts, self._rules)
-        recording = Recording(self._limits, wants=_WANTS.get(self._trace, ()))
-        transaction = Transaction(
-            store,
-            self._backend,
-            limits=self._limits,
-            label=self.label,
-            environment=attrs.evolve(self._environment, gas_price=request.gas_price),
-            observers=(_RecordingObserver(recording), *self._observers) if self._trace else self._observers,
+    def _run(
+        self,
+        to: Address | str | int,
+        sender: Address | str | int | None,
+        method: str | None,
+        args: Sequence[object],
+        data: bytes,
+        value: int,
+        gas: int,
+        gas_price: int,
+        *,
+        commit: bool,
+    ) -> Receipt:
+        """Check a transaction, run it, and commit it if it is to be and ends well."""
+        machine = self._machine
+        address = to if type(to) is Address else Address(to)
+        source = self._check_sender(sender, value, gas, gas_price)
+        if not isinstance(data, bytes):
+            if not isinstance(data, bytearray):
+                raise ValidationError(f"call data is bytes, not {data!r}")
+            data = bytes(data)
+        raw, shown, entry = b"", (), None
+        if method is not None:
+            if data:
+                raise ValidationError("a transaction has a method or call data, not both")
+            entry = self._entry_point(address, method)
+            values = to_values(method, entry.type, args)
+            if values:
+                raw = entry.pack(values)
+                shown = (entry.type.params, raw)
+        elif args:
+            raise ValidationError("arguments are given, but no method to call with them")
+        frame = Frame(
+            machine,
+            None,
+            CallKind.CALL,
+            address,
+            address,
+            source,
+            value=value,
+            gas=gas,
+            method=method,
+            args=shown,
+            data=data,
         )
-        sender = transaction.accounts[message.caller]
-        transaction.accounts[message.caller] = attrs.evolve(sender, nonce=sender.nonce + 1)
-        changes = ChangeSet()
+        return self._transact(frame, raw, entry, gas_price, commit=commit)
 
-        def finish(answer: Answer) -> None:
-            nonlocal changes
-            if answer.outcome is Outcome.OK:
-                changes = transaction.changes()
-                if commit:
-                    self._state.commit(changes)
-
-        try:
-            answer = transaction.run(message, finish)
-        except StorageModError as error:
-            if not error.aborts or isinstance(error, StateError):
-                raise
-            answer = Answer(Outcome.FAILED, error=error, gas_used=message.gas)
-        logs = transaction.logs if answer.outcome is Outcome.OK else ()
-        is_created = message.kind is CallKind.CREATE and answer.outcome is Outcome.OK
+    def _transact(
+        self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool
+    ) -> Receipt:
+        machine = self._machine
+        machine.gas_price = gas_price
+        recording = Recording(self._limits, wants=_WANTS.get(self._trace, ())) if self._trace else None
+        changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
+        ok = frame.outcome is Outcome.OK
+        values: tuple[Value, ...] = ()
+        if entry is not None and frame.values:
+            values = entry.unpack(frame.values[1])
         receipt = Receipt(
-            outcome=answer.outcome,
-            values=answer.values,
-            output=answer.output,
-            error=answer.error,
-            gas_used=answer.gas_used,
-            logs=tuple(logs),
-            trace=recording.trace(self._labels()) if self._trace else None,
-            regions=changes.regions,
-            counts=attrs.astuple(transaction.costs(changes)),
-            created=message.address if is_created else None,
+            frame.outcome,
+            values,
+            frame.output,
+            frame.error,
+            frame.gas_used,
+            tuple(machine.logs) if machine.logs else (),
+            None if recording is None else recording.trace(self._labels()),
+            changes.regions,
+            machine.counts(changes),
+            frame.address if ok and frame.kind is CallKind.CREATE else None,
         )
         return tell(receipt)
 
-    # Pieces
+    def _check_sender(self, sender: Address | str | int | None, value: int, gas: int, gas_price: int) -> Address:
+        """Check that amounts are in range, and that the sender can send; return it.
+
+        Raises:
+            ValidationError: They are not, or it cannot.
+        """
+        check_amount("value", value, BALANCE_MAX)
+        check_amount("gas", gas, GAS_MAX)
+        check_amount("gas_price", gas_price, BALANCE_MAX)
+        source = DEFAULT_SENDER if sender is None else Address(sender)
+        account = self._state.store.accounts.get(source, NO_ACCOUNT)
+        if value > account.balance:
+            raise ValidationError(
+                f"{account.name or source} has a balance of {account.balance:,} and cannot pay {value:,}"
+            )
+        if account.nonce >= NONCE_MAX:
+            raise ValidationError(f"the nonce of {account.name or source} is as high as it can be, {NONCE_MAX:,}")
+        return source
+
+    def _entry_point(self, address: Address, method: str) -> EntryPoint:
+        """Return the method of a contract that a transaction calls.
+
+        Raises:
+            ValidationError: There is none.
+            LinkError: What is there is no contract of this world.
+        """
+        account = self._state.store.accounts.get(address, NO_ACCOUNT)
+        if not account.code:
+            raise ValidationError(f"there is no contract at {account.name or address} to call {method!r} of")
+        try:
+            contract = self._machine.contract(account.code)
+            entry = contract.entries.get(method)
+            if entry is None:
+                contract.entry_point(method)  # raises, and says what there is
+                raise LookupError(method)
+        except StorageModError as error:
+            error.contract = None
+            error.at(account.name or str(address))
+            raise
+        return entry
 
     def _labels(self) -> Mapping[Address, str]:
         named = self._state.store.accounts.items()
         return {address: account.name for address, account in named if account.name is not None}
 
+    # Pieces
 
-# TEMPORARY, until the new machine records raw events itself: events are made raw again.
+    def _with_code(self, account: Account, code: bytes) -> Account:
+        if not isinstance(code, bytes):
+            raise ValidationError(f"code is bytes, not {code!r}")
+        if len(code) > self._rules.limits.code_bytes_max:
+            raise ValidationError(
+                f"{len(code):,} bytes of code, and {self._rules.limits.code_bytes_max:,} are allowed (code_bytes_max)"
+            )
+        fresh = Account(nonce=account.nonce, balance=account.balance, code=code, name=account.name)
+        contract = self._contract_in(fresh)
+        maps = contract is not None and contract.maps_storage
+        return attrs.evolve(fresh, mapping=self._mapping) if maps else fresh
 
+    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], WriteSet]:
+        """What makes the regions of a contract as long as they are at least."""
+        regions = () if contract is None else contract.layout.regions
+        image = self._state.store.image
+        drafts = {
+            region.name: Draft(image(address, region.name), region.type.pages_min).written() for region in regions
+        }
+        return {(address, name): written for name, written in drafts.items() if written}
 
-class _RecordingObserver:
-    def __init__(self, recording: Recording) -> None:
-        self.wants = recording.wants
-        self._recording = recording
+    def _set_slots(self, address: Address, entries: Mapping[bytes, bytes]) -> None:
+        with self._lock.held(writing=True):
+            written = self._slots_written(address, entries)
+            self._state.commit(ChangeSet(regions={(address, SLOTS_REGION): written}))
 
-    def __call__(self, event: Event) -> None:
-        self._recording.events.append(_raw(event))
-        self._recording.check()
+    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> WriteSet:
+        region = hosted_region(SLOTS_REGION, self._rules.limits)
+        assert region is not None  # noqa: S101 - the option keyed has it
+        draft = Draft(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
+        table = Slots(draft)
+        for key, value in checked_entries(entries).items():
+            table.store(key, value)
+        return draft.written()
 
+    def _check_keyed(self, address: Address, contract: Contract | None) -> None:
+        if contract is not None and contract.layout.region(SLOTS_REGION) is not None and not contract.is_keyed:
+            raise StateError(f"the storage of {self.label(address)} is not keyed")
 
-def _raw(event: Event) -> RawEvent:
-    if isinstance(event, StorageWritten):
-        return (StorageWritten, event.call_id, event.address, _pages(event.changes))
-    if isinstance(event, StorageHeldBack):
-        areas = tuple((change.region, change.offset, change.old, change.new) for change in event.changes)
-        return (StorageHeldBack, event.call_id, event.address, areas)
-    return (type(event), *(getattr(event, each.name) for each in attrs.fields(type(event))))
+    def _region(self, address: Address, name: str) -> Region:
+        """A region that an account has, by its contract or in its storage.
 
+        Raises:
+            StateError: It has none of that name.
+        """
+        contract = self._contract_or_none(address)
+        names = self._state.store.region_names(address)
+        found = None if contract is None else contract.layout.region(name)
+        if found is None and name in names:
+            found = hosted_region(name, self._rules.limits)
+        if found is None:
+            known = {*names, *(region.name for region in contract.layout.regions)} if contract is not None else names
+            if contract is None and not names:
+                raise StateError(f"there is no contract at {self.label(address)}")
+            hint = f"it has: {', '.join(sorted(known)) or 'none'}"
+            raise StateError(f"{self.label(address)} has no storage region {name!r}", hint=hint)
+        return found
 
-def _pages(changes: tuple[StorageChange, ...]) -> tuple[tuple[str, int, bytes, bytes], ...]:
-    pages: dict[tuple[str, int], tuple[bytearray, bytearray]] = {}
-    for change in changes:
-        done = 0
-        while done < len(change.old):
-            number, offset = divmod(change.offset + done, PAGE_BYTES)
-            length = min(PAGE_BYTES - offset, len(change.old) - done)
-            old, new = pages.setdefault((change.region, number), (bytearray(PAGE_BYTES), bytearray(PAGE_BYTES)))
-            old[offset : offset + length] = change.old[done : done + length]
-            new[offset : offset + length] = change.new[done : done + length]
-            done += length
-    return tuple((*place, bytes(old), bytes(new)) for place, (old, new) in sorted(pages.items()))
+    def _contract_or_none(self, address: Address) -> Contract | None:
+        return self._contract_in(self.account(address))
 
+    def _contract_in(self, account: Account) -> Contract | None:
+        """The contract that an account holds, or ``None`` where its code is none."""
+        try:
+            return self._contract_of(account)
+        except (ValidationError, LinkError):
+            return None
 
-# End of what is temporary.
+    def _view(self, address: Address, region: str) -> StorageView:
+        return StorageView(region, lambda: self._state.store.image(address, region))
+
+    def _contract_of(self, account: Account) -> Contract | None:
+        return contract_of(account, self._rules)
 
 
 def _mapping(mapping: StorageMapping | str | None) -> StorageMapping | None:
     return StorageMapping(mapping) if isinstance(mapping, str) else mapping
+
+
+class WorldLock:
+    """Lets one thing at a time be done to a world, from any thread of its own process, until it is closed.
+
+    Attributes:
+        closed: Whether nothing may be done any more.
+    """
+
+    def __init__(self, *, read_only: bool) -> None:
+        self.closed = False
+        self._read_only = read_only
+        self._busy = threading.Lock()
+        self._process = os.getpid()
+
+    @contextmanager
+    def held(self, *, writing: bool = False) -> Iterator[None]:
+        """Do something to the world for the length of a ``with`` block.
+
+        Raises:
+            StateError: It cannot be done, or not now.
+        """
+        if self.closed:
+            raise StateError("the world is closed")
+        if os.getpid() != self._process:
+            raise StateError(
+                f"the world belongs to process {self._process}, and this is a fork of it",
+                hint="make or open a world in each process",
+            )
+        if writing and self._read_only:
+            raise StateError("the world was opened to be read only", hint="call() works; it never commits")
+        if not self._busy.acquire(blocking=False):
+            raise StateError(
+                "a transaction is open on this world already",
+                hint="a world runs one at a time: wait for it, or use a world for each thread",
+            )
+        try:
+            yield
+        finally:
+            self._busy.release()

@@ -1,0 +1,403 @@
+"""Frame: one call while it runs, from its message to its result. Host functions get it as their first argument."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from storagemod.block import Block
+from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
+from storagemod.events import StorageHeldBack, StorageMapped
+from storagemod.state import created_address
+from storagemod.types import Address, CallKind, Outcome, StorageMapping
+from storagemod.vm.aliased import AliasedMappings, check_aliasing
+from storagemod.vm.contract import MEMORY_EXPORT, Contract, ContractImport
+from storagemod.vm.copied import CopiedMappings
+from storagemod.vm.ethereum import Finished
+from storagemod.vm.layout import DEFAULT_REGION
+from storagemod.vm.paged import PagedMappings, PageTable
+from storagemod.vm.schedule import GasSchedule
+from storagemod.vm.storage import StorageAccess, StorageInstance
+from storagemod.vm.storage_map import CallMemory, Mappings, refuse_mapping
+from storagemod.wasm import RAW_VALUE_BYTES, Instance, InstancePool, LinearMemory
+
+if TYPE_CHECKING:
+    from storagemod.vm.machine import Machine
+
+_OWED_MAX = 100
+"""Gas that a call may owe for host functions. To take it from wasmtime's fuel takes as long as the cheapest of them, so
+it is taken for several at once. What a call does by then that cannot pay is undone with it."""
+
+_CALL, _STATIC, _DELEGATE, _CODE, _CREATE = (
+    CallKind.CALL,
+    CallKind.STATIC,
+    CallKind.DELEGATE,
+    CallKind.CODE,
+    CallKind.CREATE,
+)
+_OK = Outcome.OK
+_FAILED = Outcome.FAILED
+
+_memset, _memmove, _outcome_at = ctypes.memset, ctypes.memmove, ctypes.c_int32.from_address
+
+
+class Frame:
+    """One call: what it was asked, what it may do, what it has used, and how it ended.
+
+    Attributes:
+        machine: The machine that runs it.
+        parent: The call that made it, or ``None`` for the top-level call.
+        kind: How it was made.
+        address: The owner of the storage and balance that it runs on.
+        code_address: The owner of its code. In a creation both are the new account.
+        caller: Who called.
+        value: The value that came with it.
+        gas: What its caller wants to give, and then what it was given.
+        static: Whether it may change nothing: it, or a call above it, is a static call.
+        method: The export that it runs, or ``None`` for ``main``.
+        args: Its arguments, as raw events have them.
+        data: Call data; none in a creation.
+        code: The code that runs; in a creation, the init code.
+        call_id: Its number in the transaction, 0 for the top-level call.
+        depth: 1 for the top-level call.
+        borrows: Whether foreign code runs on the caller's storage, so that nobody's contract is entered.
+        code_started: Whether any of its code may have run, or its code was found to be no contract.
+        nonce_bumped: Whether its caller's nonce went up for it: that of a contract which creates another.
+        contract: Its code as a contract.
+        storage: The storage that it runs on.
+        enforced: Whether the machine stops it where it may not write, or reaches beyond a region's length. Otherwise
+            that is found when it stops running, by what changed.
+        pages_enforced: The same for pages of storage in its own memory.
+        pool: Where its instance goes back to.
+        mappings: What it mapped into its memory.
+        return_data: The output of the last call that it made, or what its last creation reverted with.
+        outcome: How it ended.
+        values: The results of its method, as raw events have them.
+        output: What it handed to ``ethereum.finish`` or ``ethereum.revert``.
+        error: Why it failed.
+        gas_used: Gas that it and the calls inside it used.
+    """
+
+    __slots__ = (
+        "_memory",
+        "_owed",
+        "address",
+        "args",
+        "borrows",
+        "call_id",
+        "caller",
+        "code",
+        "code_address",
+        "code_started",
+        "contract",
+        "data",
+        "depth",
+        "enforced",
+        "error",
+        "gas",
+        "gas_used",
+        "instance",
+        "kind",
+        "machine",
+        "mappings",
+        "method",
+        "nonce_bumped",
+        "outcome",
+        "output",
+        "pages_enforced",
+        "parent",
+        "pool",
+        "return_data",
+        "static",
+        "storage",
+        "value",
+        "values",
+    )
+
+    def __init__(
+        self,
+        machine: Machine,
+        parent: Frame | None,
+        kind: CallKind,
+        address: Address,
+        code_address: Address,
+        caller: Address,
+        *,
+        value: int = 0,
+        gas: int = 0,
+        static: bool = False,
+        method: str | None = None,
+        args: tuple[Any, ...] = (),
+        data: bytes = b"",
+        code: bytes = b"",
+    ) -> None:
+        self.machine = machine
+        self.parent = parent
+        self.kind = kind
+        self.address = address
+        self.code_address = code_address
+        self.caller = caller
+        self.value = value
+        self.gas = gas
+        self.static = static
+        self.method = method
+        self.args = args
+        self.data = data
+        self.code = code
+        self.call_id = 0
+        self.depth: int = 1 if parent is None else parent.depth + 1
+        self.borrows = kind is _DELEGATE or kind is _CODE
+        self.code_started = self.nonce_bumped = False
+        self.contract: Contract | None = None
+        self.storage: StorageInstance | None = None
+        self.enforced = self.pages_enforced = False
+        self.pool: InstancePool | None = None
+        self.instance: Instance | None = None
+        self.mappings: Mappings | None = None
+        self._memory: CallMemory | None = None
+        self._owed = 0
+        self.return_data = self.output = b""
+        self.outcome = _OK
+        self.values: tuple[Any, ...] = ()
+        self.error: StorageModError | None = None
+        self.gas_used = 0
+
+    # What host functions ask
+
+    @property
+    def block(self) -> Block:
+        """The block that the transaction is in."""
+        return self.machine.block
+
+    @property
+    def origin(self) -> Address:
+        """Who sent the transaction."""
+        return self.machine.origin
+
+    @property
+    def gas_price(self) -> int:
+        """What the sender would pay for a unit of gas."""
+        return self.machine.gas_price
+
+    @property
+    def schedule(self) -> GasSchedule:
+        """What host functions cost."""
+        return self.machine.schedule
+
+    @property
+    def memory(self) -> CallMemory:
+        """The contract's exported memory; where that is storage, rules 5 and 6 are kept."""
+        if self._memory is None:
+            assert self.instance is not None  # noqa: S101 - host functions run in an instance
+            assert self.contract is not None  # noqa: S101 - of a contract
+            region = self.contract.memory_region
+            self._memory = self.instance.memory(MEMORY_EXPORT) if region is None else self.storage_memory(region)
+        return self._memory
+
+    def storage_memory(self, region: str) -> StorageAccess:
+        """Return a region of the storage that the call runs on."""
+        return StorageAccess(self, region)
+
+    def account_code(self, address: Address) -> bytes:
+        """Return the code of an account, empty where there is none."""
+        return self.machine.accounts[address].code
+
+    def account_balance(self, address: Address) -> int:
+        """Return the balance of an account; 0 where there is none."""
+        return self.machine.accounts[address].balance
+
+    # Gas
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that this call has left."""
+        return self.settle_gas()
+
+    def use_gas(self, amount: int) -> None:
+        """Take gas away, at once unless it is next to nothing.
+
+        Raises:
+            OutOfGasError: There is not as much.
+        """
+        self._owed += amount
+        if self._owed >= _OWED_MAX:
+            self.settle_gas()
+
+    def settle_gas(self) -> int:
+        """Take the gas away that is still owed, and return what is left.
+
+        Before the call makes another, asks for its gas, or ends well.
+
+        Raises:
+            OutOfGasError: There is not as much.
+        """
+        store = self.machine.store
+        owed, left = self._owed, store.fuel
+        if owed:
+            self._owed = 0
+            if owed > left:
+                raise OutOfGasError(f"out of gas: {owed:,} were asked for, and {left:,} are left")
+            left -= owed
+            store.fuel = left
+        return left
+
+    # What it does
+
+    def call_linked(self, callee: ContractImport, values: int) -> None:
+        """Call the contract that a link of the running code is bound to.
+
+        Args:
+            callee: The import.
+            values: Where its arguments are, and its results go.
+        """
+        machine = self.machine
+        address = machine.accounts[self.code_address].links.get(callee.link)
+        if address is None:  # deployment binds every link
+            raise LinkError(f'"contract:{callee.link}" is not linked to an address')
+        frame = Frame(
+            machine,
+            self,
+            _CALL,
+            address,
+            address,
+            self.address,
+            gas=-1,
+            static=self.static,
+            method=callee.method,
+            args=callee.raw_args(values) if machine.notify is not None else (),
+        )
+        machine.call(frame, values, callee.type)
+        self.return_data = frame.output
+        if not callee.catches:
+            if frame.outcome is not _OK:
+                raise _failed_callee(callee, frame)
+            return
+        if frame.outcome is not _OK:
+            _memset(values, 0, callee.results_bytes + RAW_VALUE_BYTES)
+        elif callee.results_bytes:
+            _memmove(values + RAW_VALUE_BYTES, values, callee.results_bytes)
+        _outcome_at(values).value = frame.outcome
+
+    def call_account(self, kind: CallKind, gas: int, address: Address, value: int, data: bytes) -> Outcome:
+        """Call an account's ``main`` with call data; its output becomes ``return_data``."""
+        borrows = kind is _DELEGATE or kind is _CODE
+        if value and self.static and not borrows:
+            raise TrapError("a static call sent value", code="static_write")
+        delegate = kind is _DELEGATE
+        frame = Frame(
+            self.machine,
+            self,
+            kind,
+            self.address if borrows else address,
+            address,
+            self.caller if delegate else self.address,
+            value=self.value if delegate else value,
+            gas=gas,
+            static=self.static or kind is _STATIC,
+            data=data,
+        )
+        self.machine.call(frame)
+        self.return_data = frame.output
+        return frame.outcome
+
+    def create_account(self, value: int, code: bytes) -> tuple[Outcome, Address | None]:
+        """Create a contract whose code is the output of the init code; its address if that ended well."""
+        if self.static:
+            raise TrapError("a static call created a contract", code="static_write")
+        address = created_address(self.address, self.machine.accounts[self.address].nonce)
+        frame = Frame(self.machine, self, _CREATE, address, address, self.address, value=value, gas=-1, code=code)
+        self.machine.call(frame)
+        self.return_data = frame.output
+        return frame.outcome, address if frame.outcome is _OK else None
+
+    def self_destruct(self, beneficiary: Address) -> NoReturn:
+        """Give the balance away, have the account removed when the transaction ends, and end the call well."""
+        if self.static:
+            raise TrapError("a static call destroyed its account", code="static_write")
+        self.machine.destroy(self, beneficiary)
+        raise Finished(b"")
+
+    def emit_log(self, topics: tuple[bytes, ...], data: bytes) -> None:
+        """Emit a log."""
+        self.machine.emit_log(self, topics, data)
+
+    def debug(self, text: str) -> None:
+        """Show text to whoever listens. It changes nothing."""
+        self.machine.print_debug(self, text)
+
+    # Storage mapped into its memory
+
+    def map_storage(self, memory_offset: int, storage_offset: int, length: int) -> None:
+        """Make storage appear in this call's memory.
+
+        Raises:
+            TrapError: The linking option refuses it.
+            LinkError: This machine cannot show storage in its memory.
+        """
+        machine = self.machine
+        option = machine.accounts[self.code_address].mapping or machine.mapping
+        if self.mappings is None:
+            self.mappings = self._new_mappings(option)
+            self._memory = self.mappings.guard(self.memory)
+        self.mappings.map(memory_offset, storage_offset, length)
+        if machine.notify is not None:
+            machine.notify(
+                (StorageMapped, self.call_id, self.address, option.option, memory_offset, storage_offset, length)
+            )
+
+    def _new_mappings(self, settings: StorageMapping) -> Mappings:
+        machine = self.machine
+        storage = self.storage_memory(DEFAULT_REGION)
+        if settings.option == "copied":
+            listens = StorageHeldBack in machine.wants
+            return CopiedMappings(self.memory, storage, settings.sync, self._hold_back if listens else None)
+        table = PageTable(
+            (self.address, DEFAULT_REGION),
+            machine.frame_table,
+            frame_bytes=settings.frame_bytes,
+            exclusive=settings.exclusive,
+        )
+        if settings.option == "paged":
+            return PagedMappings(self.memory, storage, table)
+        check_aliasing(machine.backend)
+        memory = self.memory
+        if not isinstance(memory, LinearMemory):
+            raise refuse_mapping("the memory of the contract is storage itself, which cannot show other storage")
+        writing = not self.static or not self.pages_enforced
+        return AliasedMappings(memory, storage, machine.frame_file, table, writing=writing)
+
+    def _hold_back(self, areas: list[tuple[int, bytes, bytes]]) -> None:
+        raw = tuple((DEFAULT_REGION, offset, loaded, now) for offset, loaded, now in areas)
+        if self.machine.notify is not None:
+            self.machine.notify((StorageHeldBack, self.call_id, self.address, raw))
+
+    # Between the calls that it makes
+
+    def resume(self) -> None:
+        """Have its rights and no others, and see storage as it is: it is to run, or to run on."""
+        storage = self.storage
+        if storage is not None:
+            enforced, reads_only = self.enforced, self.static
+            for region in storage.regions:
+                if enforced and (reads_only or not region.plain):
+                    region.allow(writing=not reads_only)
+                elif not region.plain:
+                    region.allow_all()
+        if self.mappings is not None:
+            self.mappings.resume()
+
+
+def _failed_callee(callee: ContractImport, frame: Frame) -> TrapError:
+    """Return the error of a caller whose typed call, without ``?``, failed.
+
+    The message names where it began to fail, 1,024 calls down perhaps. What lies between are the causes.
+    """
+    origin: BaseException | None = frame.error
+    while isinstance(origin, TrapError) and origin.code == "callee_failed":
+        origin = origin.cause
+    return TrapError(
+        f'the call of "{callee.method}" of "contract:{callee.link}" did not end well: {origin}',
+        code="callee_failed",
+        cause=frame.error,
+        hint=f'import "{callee.method}?" to go on after a failure',
+    )

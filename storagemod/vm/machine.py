@@ -1,0 +1,847 @@
+"""The machine of a world: runs transactions, one after another, on storage that stays mapped between them.
+
+Whatever code, links and limits settle is resolved once and kept: contracts by their code, storage modules by address,
+instances by code and storage. A transaction that commits leaves memory and image alike. Costs are counted by rule, so
+that they do not depend on what was kept.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from attrs import frozen
+
+from storagemod.block import Block
+from storagemod.errors import (
+    DeadlineError,
+    LimitError,
+    LinkError,
+    OutOfGasError,
+    ReentryError,
+    RevertError,
+    StackError,
+    StorageModError,
+    TrapError,
+    ValidationError,
+)
+from storagemod.events import (
+    AccountCreated,
+    AccountDestroyed,
+    CallEnded,
+    CallStarted,
+    DebugPrinted,
+    Log,
+    LogEmitted,
+    Notifier,
+    Observer,
+    PagesTouched,
+    RawEvent,
+    StorageGrown,
+    StorageHeldBack,
+    StorageLoaded,
+    StorageModuleInstantiated,
+    StorageWritten,
+    TablesShown,
+)
+from storagemod.pages import FrameFile, PageBackend, PageChange, UndoLog
+from storagemod.state import ChangeSet, PageStore
+from storagemod.trace import Recording
+from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
+from storagemod.vm.accounts import Accounts
+from storagemod.vm.aliased import AliasedMappings
+from storagemod.vm.contract import MAIN, CodeRules, Contract, EntryPoint, check_unlinked, load_binary
+from storagemod.vm.ethereum import Finished
+from storagemod.vm.frame import Frame
+from storagemod.vm.layout import Layout, outside_region, static_growth, static_write
+from storagemod.vm.paged import FrameTable, PagedMappings
+from storagemod.vm.schedule import GasSchedule
+from storagemod.vm.storage import StorageInstance, broken_rule
+from storagemod.wasm import (
+    RAW_VALUE_BYTES,
+    WASM_MAGIC,
+    Store,
+    check_headroom,
+    frames_for,
+    lower_recursion_limit,
+    raise_recursion_limit,
+    run_with_deep_stack,
+)
+
+_GAS_KEPT_DIVISOR = 64
+"""A caller keeps one 64th of its gas whatever its callee does with the rest (EIP-150)."""
+
+_INSTANCES_MAX = 10_000
+_MEMORIES_MAX = 2_000
+"""Instances and storage memories of a wasmtime store after which the next transaction gets a new one: nothing of a store
+is given back before it is closed, and the address space of a process ends at about 32,000 memories."""
+
+_VALUES_MAX = 1_024
+"""More parameters or results than a function can have."""
+
+_CREATE, _DELEGATE, _CODE = CallKind.CREATE, CallKind.DELEGATE, CallKind.CODE
+_OK, _FAILED, _REVERTED = Outcome.OK, Outcome.FAILED, Outcome.REVERTED
+
+
+@frozen
+class Costs:
+    """What a transaction made the host do, undone calls included.
+
+    Attributes:
+        instances: Instances: of contracts, one for each call, and of storage modules, one for each contract used.
+        host_calls: Calls from contracts into the host.
+        bytes_copied: Bytes that the host copied out of and into storage for contracts.
+        pages_written: Pages of 4 KiB that differ at the end; those are committed.
+    """
+
+    instances: int = 0
+    host_calls: int = 0
+    bytes_copied: int = 0
+    pages_written: int = 0
+
+
+class Machine:
+    """Runs the transactions of one world.
+
+    Args:
+        state: What is committed. The machine never changes it.
+        backend: How images are shown in memory and written pages are found.
+        rules: What code has to be, and the limits of everything.
+        schedule: What host functions cost.
+        mapping: How ``ethereum.storageMap`` is carried out for accounts that do not say.
+        observers: Called with every event.
+
+    Attributes:
+        store: The wasmtime store.
+        accounts: Accounts as the running call sees them.
+        block: The block of the transaction.
+        origin: Who sent it.
+        gas_price: What the sender would pay for a unit of gas.
+        logs: The logs of calls that were not undone.
+        notify: Takes raw events; ``None`` where nobody listens.
+        wants: The events that cost something to find out and that somebody wants.
+        frame_table: The frames that calls under the linking options with frames have used.
+        frame_file: Where pages are kept that several memories show.
+        bytes_copied: Bytes that the host copied out of and into storage for contracts.
+    """
+
+    def __init__(
+        self,
+        state: PageStore,
+        backend: PageBackend,
+        rules: CodeRules,
+        *,
+        schedule: GasSchedule,
+        mapping: StorageMapping,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self._state = state
+        self._rules = rules
+        self._limits = rules.limits
+        self._notifier = Notifier(observers)
+        self._log = UndoLog(rules.limits.changed_pages_max)
+        self._values = (ctypes.c_char * (_VALUES_MAX * RAW_VALUE_BYTES))()
+        self._values_address = ctypes.addressof(self._values)
+        self._frames_needed = frames_for(rules.limits.call_depth_max)
+        self._transaction = 0
+        self._calls = self._instances = self._memories = self._payload_bytes = 0
+        self._memories_kept = 0
+        self._recording: Recording | None = None
+        self._active: dict[Address, int] = {}
+        self._clean = True
+        self.backend = backend
+        self.schedule = schedule
+        self.mapping = mapping
+        self.accounts = Accounts(state, self._log, self.label)
+        self.block = Block()
+        self.origin = ZERO_ADDRESS
+        self.gas_price = 0
+        self.logs: list[Log] = []
+        self.notify: Callable[[RawEvent], None] | None = None
+        self.wants: frozenset[type] = frozenset()
+        self.frame_table = FrameTable()
+        self.frame_file: FrameFile = backend.frame_file()
+        self.bytes_copied = 0
+        self._contracts: dict[bytes, Contract] = {}
+        self._storages: dict[Address, StorageInstance] = {}
+        self._used: list[tuple[Address, StorageInstance]] = []
+        self.store = Store(rules.limits, metered=schedule.metered)
+
+    def label(self, address: Address) -> str:
+        """Return the name of an account, or its address where it has none."""
+        account = self._state.accounts.get(address)
+        return str(address) if account is None or account.name is None else account.name
+
+    # Transactions
+
+    def transact(
+        self,
+        frame: Frame,
+        values: bytes,
+        recording: Recording | None,
+        commit: Callable[[ChangeSet], None] | None,
+    ) -> ChangeSet:
+        """Run a top-level call with all the gas that it has, and commit what it changed if it ends well.
+
+        It runs on a stack that is deep enough. ``frame`` has the result afterwards.
+
+        Args:
+            frame: The call.
+            values: Its arguments, 16 bytes each.
+            recording: Where its events go.
+            commit: Keeps what it changed, on the same thread; ``None`` to undo it.
+
+        Returns:
+            What it changed; nothing if it failed.
+
+        Raises:
+            StateError: Storage cannot be read or mapped; nothing is committed.
+            BaseException: What an observer or ``commit`` raised, or the interruption of the waiting thread.
+        """
+        if not self._clean or self.store.instances > _INSTANCES_MAX or self._memories_kept > _MEMORIES_MAX:
+            self.restart()
+        self._clean = False
+        self._begin(frame, recording)
+        changes = run_with_deep_stack(partial(self._work, frame, values, commit), self.store.interrupt)
+        self._clean = True
+        return changes
+
+    def counts(self, changes: ChangeSet) -> tuple[int, int, int, int]:
+        """Return the fields of :class:`Costs` for the last transaction, given what it changed."""
+        pages = sum(len(written.pages) for written in changes.regions.values()) if changes.regions else 0
+        return self._instances, self.store.host_calls, self.bytes_copied, pages
+
+    def _begin(self, frame: Frame, recording: Recording | None) -> None:
+        self._transaction += 1
+        self._log.restart()
+        self.accounts.restart()
+        self.logs.clear()
+        self._active.clear()
+        self._used.clear()
+        self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
+        self.origin = frame.caller
+        self._listen(recording)
+        if self.frame_table.frames:
+            self.frame_table = FrameTable()
+
+    def _listen(self, recording: Recording | None) -> None:
+        """Settle who gets events: the recording, observers, both or nobody."""
+        notifier = self._notifier
+        self.wants = frozenset() if recording is None else recording.wants
+        if not notifier:
+            self.notify = None if recording is None else recording.events.append
+            self._recording = recording
+            return
+        self._recording = recording
+        self.wants |= {
+            kind for kind in (PagesTouched, TablesShown, StorageLoaded, StorageHeldBack) if notifier.wants(kind)
+        }
+        if recording is None:
+            self.notify = notifier
+            return
+        append, wanted = recording.events.append, recording.wants
+
+        def both(raw: RawEvent) -> None:
+            if raw[0] not in _ON_DEMAND or raw[0] in wanted:
+                append(raw)
+            notifier(raw)
+
+        self.notify = both
+
+    def _work(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
+        store, log = self.store, self._log
+        raise_recursion_limit(self._frames_needed)
+        try:
+            store.start(self._limits.deadline_seconds)
+            try:
+                self.accounts.bump_nonce(frame.caller)
+                store.fuel = frame.gas
+                if values:
+                    self._values[: len(values)] = values
+                try:
+                    self.call(frame, self._values_address)
+                except (DeadlineError, StackError, LimitError) as error:
+                    if not error.aborts:
+                        raise
+                    return self._abort(frame, error)
+            finally:
+                store.stop()
+            if frame.outcome is not _OK:
+                log.undo(0)  # the nonce
+                self._settle()
+                return _NOTHING
+            changes = self.accounts.changes(dict(self._write_sets()))
+            if commit is not None:
+                commit(changes)
+            else:
+                log.undo(0)
+            self._settle()
+            return changes
+        finally:
+            lower_recursion_limit(self._frames_needed)
+
+    def _abort(self, frame: Frame, error: StorageModError) -> ChangeSet:
+        """End a transaction that the machine or a limit of all of it stopped: it is a failure, and all is made anew."""
+        _drop_traceback(error)
+        frame.outcome, frame.error, frame.gas_used = _FAILED, error, frame.gas
+        self.logs.clear()
+        self.restart()
+        return _NOTHING
+
+    def _write_sets(self) -> Iterator[tuple[tuple[Address, str], object]]:
+        for address, storage in self._used:
+            for region in storage.regions:
+                written = region.write_set()
+                if written:
+                    yield (address, region.name), written
+
+    def _settle(self) -> None:
+        """Take memory for committed: it holds what the images hold."""
+        for address, storage in self._used:
+            for region in storage.regions:
+                region.settle(self._state.image(address, region.name))
+
+    def restart(self) -> None:
+        """Begin with a new wasmtime store, in which nothing is mapped."""
+        self._used.clear()
+        self._storages.clear()
+        self._contracts.clear()
+        self._log.restart()
+        self._memories_kept = 0
+        self.frame_file.close()
+        self.frame_file = self.backend.frame_file()
+        old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
+        old.close()
+        self._clean = True
+
+    def close(self) -> None:
+        """Give back what the machine has of the system."""
+        self._used.clear()
+        self._storages.clear()
+        self._log.restart()
+        self.frame_file.close()
+        self.store.close()
+
+    # Calls
+
+    def call(self, frame: Frame, values: int = 0, expected: FunctionType | None = None) -> None:
+        """Make a call, nested in the running one if there is one. Its failure is its result.
+
+        Args:
+            frame: The call.
+            values: Where its arguments are, and its results go, 16 bytes each.
+            expected: The type that a typed import has for the callee's method.
+
+        Raises:
+            TrapError: The caller itself broke a rule of storage before it called.
+            OutOfGasError: The caller cannot pay for what it did before it called.
+            StorageModError: The whole transaction is over; ``aborts`` is set.
+            BaseException: What an observer raised.
+        """
+        parent, store, log = frame.parent, self.store, self._log
+        if parent is None:
+            left = store.fuel
+            frame.gas = left
+        else:
+            left = parent.settle_gas()
+            if parent.mappings is not None:
+                parent.mappings.suspend()
+            self._collect(parent)
+            given = left - left // _GAS_KEPT_DIVISOR
+            if not 0 <= frame.gas < given:
+                frame.gas = given
+        frame.call_id = self._calls
+        self._calls += 1
+        rejection = self._reject(frame) if frame.data or frame.code else None
+        notify = self.notify
+        if notify is not None:
+            self._notify_started(frame)
+        checkpoint, newest = len(log), log.newest
+        log.newest = checkpoint
+        store.fuel = frame.gas
+        try:
+            try:
+                self._start(frame, values, expected, rejection)
+            except StorageModError as error:
+                error.at(self.label(frame.code_address), frame.depth)
+                if error.aborts:
+                    raise
+                self._fail(frame, error, checkpoint)
+            if frame.pool is not None:
+                self._give_back(frame)
+        finally:
+            log.newest = newest
+            store.current = parent
+        if frame.outcome is _FAILED and frame.code_started:
+            used = frame.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
+        else:
+            used = frame.gas - store.fuel
+        store.fuel = left - used
+        frame.gas_used = used
+        if notify is not None:
+            notify((CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, used, frame.error))
+            self._check_recording()
+        if parent is not None:
+            parent.resume()
+
+    def _start(
+        self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None
+    ) -> None:
+        """Run a call behind the checkpoint just set."""
+        limits, address = self._limits, frame.address
+        if frame.depth > limits.call_depth_max:
+            raise LimitError(f"calls are nested deeper than {limits.call_depth_max:,} (call_depth_max)")
+        if frame.call_id >= limits.calls_max:
+            raise LimitError(f"the transaction makes more than {limits.calls_max:,} calls (calls_max)")
+        if rejection is not None:
+            raise rejection
+        active = self._active.get(address, 0)
+        if active and not frame.borrows:
+            self._check_reentry(frame)
+        check_headroom(frame.depth)
+        self.store.current = frame
+        if frame.kind is _CREATE:
+            self._begin_account(frame)
+        if frame.value and frame.kind is not _DELEGATE:
+            if frame.kind is _CODE:
+                self.accounts.check_can_pay(frame.caller, frame.value)
+            else:
+                self.accounts.pay(frame.caller, address, frame.value)
+        self._active[address] = active + 1
+        try:
+            if frame.kind is _CREATE:
+                self._create(frame)
+            else:
+                self._run(frame, values, expected)
+        finally:
+            self._active[address] = active
+        if frame.mappings is not None:
+            frame.mappings.end()
+        self._collect(frame)
+        if frame.kind is _CREATE and self.notify is not None:
+            self.notify((AccountCreated, frame.call_id, address, self.accounts[address].code))
+
+    def _check_reentry(self, frame: Frame) -> None:
+        """Check that the callee, which is active, allows to be entered.
+
+        Raises:
+            ReentryError: Its policy refuses it.
+        """
+        policy = self.accounts[frame.address].policy
+        if policy is ReentryPolicy.ALLOW:
+            return
+        parent = frame.parent
+        from_itself = parent is not None and parent.address == frame.address
+        if policy is ReentryPolicy.DENY or not (from_itself if policy is ReentryPolicy.SELF_ONLY else frame.static):
+            raise ReentryError(f"re-entry refused: the contract is active, and its policy is {policy.value!r}")
+
+    def _reject(self, frame: Frame) -> LimitError | None:
+        """Return why the data or init code of a call is too long, if it is; else count it."""
+        what, limit, length = "call data", "data_bytes_max", len(frame.data)
+        if frame.kind is _CREATE:
+            what, limit, length = "init code", "code_bytes_max", len(frame.code)
+        allowed = getattr(self._limits, limit)
+        error = None
+        if length > allowed:
+            error = LimitError(f"{length:,} bytes of {what}, and {allowed:,} are allowed ({limit})")
+        else:
+            try:
+                self._count_payload(length)
+            except LimitError as reached:
+                error = reached
+        if error is not None:
+            frame.data = frame.code = b""  # a trace would keep it, of whatever length
+        return error
+
+    def _count_payload(self, length: int) -> None:
+        """Count bytes that calls hand to one another.
+
+        Raises:
+            LimitError: The transaction has handed over as many as it may.
+        """
+        allowed = self._limits.payload_bytes_max
+        if self._payload_bytes + length > allowed:
+            raise LimitError(
+                f"the calls of the transaction hand more than {allowed:,} bytes to one another (payload_bytes_max)"
+            )
+        self._payload_bytes += length
+
+    def _fail(self, frame: Frame, error: StorageModError, checkpoint: int) -> None:
+        """Undo all that a call and its callees changed (rule 4), and give it its error.
+
+        If it broke a rule of storage before it failed, that is the reason: where rules are enforced, it would have
+        failed there.
+        """
+        broken: TrapError | None = None
+        try:
+            self._collect(frame)
+        except TrapError as found:
+            broken = found
+        self._log.undo(checkpoint)
+        if frame.nonce_bumped:
+            self.accounts.bump_nonce(frame.caller)
+        if broken is None and isinstance(error, TrapError) and error.fault is not None:
+            broken = broken_rule(frame, *error.fault)
+        failure = error
+        if broken is not None:
+            failure = broken.at(self.label(frame.code_address), frame.depth)
+        _drop_traceback(failure)
+        frame.values = ()
+        frame.error = failure
+        frame.outcome, frame.output = _FAILED, b""
+        if isinstance(failure, RevertError):
+            frame.outcome, frame.output = _REVERTED, failure.output
+
+    def _give_back(self, frame: Frame) -> None:
+        """Hand the instance of a call to the next one that needs it, unless pages of storage are mapped into it."""
+        if not isinstance(frame.mappings, AliasedMappings):
+            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        frame.instance = frame.pool = None
+
+    # Running code
+
+    def _run(self, frame: Frame, values: int, expected: FunctionType | None) -> None:
+        """Run the entry point of the callee; ``expected`` is the type that a typed import has for it."""
+        code = frame.code = self.accounts[frame.code_address].code
+        if not code:
+            if frame.method is not None:
+                raise LinkError(f"there is no contract to call {frame.method!r} of")
+            return  # an account without code takes a value, and that is all
+        contract = self._contracts.get(code) or self._load(frame, code)
+        self._enter(frame, contract, _entry_point(contract, frame.method, expected), values)
+
+    def contract(self, code: bytes) -> Contract:
+        """Return code as a contract of this world.
+
+        Raises:
+            ValidationError, LinkError: It is none.
+        """
+        contract = self._contracts.get(code)
+        if contract is None:
+            contract = self._contracts[code] = load_binary(code, self._rules)
+        return contract
+
+    def _load(self, frame: Frame, code: bytes) -> Contract:
+        try:
+            return self.contract(code)
+        except (ValidationError, LinkError) as error:
+            frame.code_started = True
+            error.contract = None
+            raise
+
+    def _enter(self, frame: Frame, contract: Contract, entry: EntryPoint, values: int) -> None:
+        """Run one function of code in an instance; making one can write storage already."""
+        frame.contract = contract
+        storage = self._storage(frame, contract)
+        pool = storage.instances_of(contract, borrowed=frame.borrows)
+        frame.storage = storage
+        if self.backend.protects:
+            frame.enforced, frame.pages_enforced = not contract.bulk_storage, not contract.bulk_memory
+        frame.resume()
+        self._count_memories(pool.memories)
+        frame.code_started = True
+        instance = frame.instance = pool.take()
+        frame.pool = pool
+        self._instances += 1
+        try:
+            self.store.invoke(instance.function(entry.name), values, entry.count)
+            frame.settle_gas()
+        except Finished as finished:
+            frame.settle_gas()
+            if entry.type.results:
+                raise TrapError(
+                    f"{entry.name!r} has results to give, and `ethereum.finish` or `ethereum.selfDestruct` ended it "
+                    "before",
+                    code="finish_in_method",
+                ) from None
+            frame.output = self._check_output(finished.output)
+            return
+        except RevertError as error:
+            frame.settle_gas()
+            self._check_output(error.output)
+            raise
+        if entry.results_bytes:
+            frame.values = entry.raw_results(values)
+
+    def _storage(self, frame: Frame, contract: Contract) -> StorageInstance:
+        """Return the storage that a call runs on: that of its address, with the regions that this code may have there.
+
+        The owner's own code has all that it imports. To foreign code only those are added that the host alone reaches,
+        and these, as those of init code, have no length before they are written.
+        """
+        storage = self._open(frame.address)
+        if frame.borrows:
+            self._add(frame, storage, contract.layout.hosted)
+            return storage
+        layout = contract.layout
+        if storage.layout is not layout:
+            self._add(frame, storage, layout)
+        storage.establish(layout.shared if frame.kind is _CREATE else layout)
+        return storage
+
+    def _open(self, address: Address) -> StorageInstance:
+        storage = self._storages.get(address)
+        if storage is None:
+            image_of = partial(self._state.image, address)
+            storage = self._storages[address] = StorageInstance(self.store, self.backend, self._log, image_of)
+        if storage.transaction != self._transaction:
+            storage.open(self._transaction)
+            self._used.append((address, storage))
+        return storage
+
+    def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
+        before = storage.memories
+        added = storage.add(layout, anew=PagesTouched in self.wants)
+        if added:
+            self._instances += 1
+            self._memories_kept += storage.memories - before
+            self._count_memories(len(added))
+            if self.notify is not None:
+                self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
+
+    def _count_memories(self, count: int) -> None:
+        """Count linear memories that the transaction uses.
+
+        Raises:
+            LimitError: It uses more than it may.
+        """
+        self._memories += count
+        if self._memories > self._limits.memories_per_transaction_max:
+            raise LimitError(
+                f"the transaction uses more than {self._limits.memories_per_transaction_max:,} linear memories "
+                "(memories_per_transaction_max)"
+            )
+
+    def _check_output(self, output: bytes) -> bytes:
+        """Return the output of a call, if it is not too long.
+
+        Raises:
+            LimitError: It is.
+        """
+        if len(output) > self._limits.data_bytes_max:
+            raise LimitError(
+                f"{len(output):,} bytes of output, and {self._limits.data_bytes_max:,} are allowed (data_bytes_max)"
+            )
+        self._count_payload(len(output))
+        return output
+
+    # Creating and destroying accounts
+
+    def _begin_account(self, frame: Frame) -> None:
+        """Begin the account that a call is to create. The nonce of its creator stays counted even if that fails.
+
+        Raises:
+            StorageModError: It cannot be created.
+        """
+        accounts, address = self.accounts, frame.address
+        accounts.check_can_pay(frame.caller, frame.value)
+        if frame.parent is not None:  # the nonce of a transaction's sender was counted before
+            accounts.check_nonce(frame.caller)
+            accounts.bump_nonce(frame.caller)
+            frame.nonce_bumped = True
+        accounts.create(address)
+        self._log.append((self._forget, address))
+
+    def _forget(self, address: Address) -> None:
+        """Close the storage of a contract whose creation was undone, so that all is new if it is created again."""
+        storage = self._storages.pop(address, None)
+        if storage is not None and (address, storage) in self._used:
+            self._used.remove((address, storage))
+
+    def _create(self, frame: Frame) -> None:
+        """Run init code, and give the new account the code that it ends with.
+
+        Raises:
+            StorageModError: It failed, or its output cannot be the code of a contract.
+        """
+        frame.code_started = True  # whatever is wrong with init code uses up the gas, as on Ethereum
+        if frame.code:  # else there is nothing to run, and no output
+            contract = self._contracts.get(frame.code) or self._load(frame, frame.code)
+            check_unlinked(contract)
+            self._enter(frame, contract, _entry_point(contract, None, None), 0)
+        code, frame.output = frame.output, b""
+        self._set_code(frame, code)
+
+    def _set_code(self, frame: Frame, code: bytes) -> None:
+        """Give a new account its code. Bytes that do not begin as wasm does are kept as they are, and never run.
+
+        Raises:
+            LimitError: It is too long, or there is not enough gas left to pay for it.
+            ValidationError, LinkError: It begins as wasm does, and is no contract, or not for the storage that the init
+                code made.
+        """
+        for limit in ("created_code_bytes_max", "code_bytes_max"):
+            allowed = getattr(self._limits, limit)
+            if len(code) > allowed:
+                raise LimitError(f"{len(code):,} bytes of code, and {allowed:,} are allowed ({limit})")
+        price, left = self.schedule.create_byte * len(code), self.store.fuel
+        if price > left:
+            raise OutOfGasError(f"out of gas: {len(code):,} bytes of code cost {price:,}, and {left:,} are left")
+        self.store.fuel = left - price
+        mapping = None
+        if code.startswith(WASM_MAGIC):
+            contract = self._contracts.get(code) or self._load(frame, code)
+            check_unlinked(contract)
+            storage = self._open(frame.address)
+            self._add(frame, storage, contract.layout)
+            storage.establish(contract.layout)
+            storage.instances_of(contract, borrowed=False)
+            mapping = self.mapping if contract.maps_storage else None
+        self.accounts.set_code(frame.address, code=code, mapping=mapping)
+
+    def destroy(self, frame: Frame, beneficiary: Address) -> None:
+        """Destroy the account whose storage a call runs on, when the transaction ends."""
+        value = self.accounts.destroy(frame.address, beneficiary)
+        if self.notify is not None:
+            self.notify((AccountDestroyed, frame.call_id, frame.address, beneficiary, value))
+
+    # What calls emit and write
+
+    def emit_log(self, frame: Frame, topics: tuple[bytes, ...], data: bytes) -> None:
+        """Take a log of the running call.
+
+        Raises:
+            TrapError: The call is static.
+            LimitError: The log is too long, or one too many.
+        """
+        if frame.static:
+            raise TrapError("a static call emitted a log", code="static_write")
+        if len(self.logs) >= self._limits.logs_max:
+            raise LimitError(f"the transaction emits more than {self._limits.logs_max:,} logs (logs_max)")
+        if len(data) > self._limits.log_bytes_max:
+            raise LimitError(
+                f"a log of {len(data):,} bytes, and {self._limits.log_bytes_max:,} are allowed (log_bytes_max)"
+            )
+        log = Log(frame.address, topics, data)
+        self.logs.append(log)
+        self._log.append((self.logs.pop,))
+        if self.notify is not None:
+            self.notify((LogEmitted, frame.call_id, log))
+
+    def print_debug(self, frame: Frame, text: str) -> None:
+        """Take a text that the running call prints."""
+        if self.notify is not None:
+            self.notify((DebugPrinted, frame.call_id, text))
+
+    def _notify_started(self, frame: Frame) -> None:
+        self.notify(  # type: ignore[misc] # somebody listens
+            (
+                CallStarted,
+                frame.call_id,
+                None if frame.parent is None else frame.parent.call_id,
+                frame.depth,
+                frame.kind,
+                frame.address,
+                frame.code_address,
+                frame.caller,
+                frame.method,
+                frame.args,
+                frame.code if frame.kind is _CREATE else frame.data,
+                frame.value,
+                frame.gas,
+                frame.static,
+                self._active.get(frame.address, 0),
+            )
+        )
+
+    def _check_recording(self) -> None:
+        recording = self._recording
+        if recording is not None and len(recording.events) >= recording.check_at:
+            recording.check()
+
+    def _collect(self, frame: Frame) -> None:
+        """Take in what a call wrote since it last was asked.
+
+        The rules that only a look at the whole memory can keep are checked here: a static call changes nothing
+        (rule 6), and nothing is written beyond a region's length (rule 5).
+
+        Raises:
+            TrapError: It broke one.
+        """
+        mappings, storage = frame.mappings, frame.storage
+        if mappings is not None:
+            mappings.settle()
+            if TablesShown in self.wants:
+                self._show_tables(frame)
+        if storage is None:
+            return
+        written: list[tuple[str, list[PageChange]]] = []
+        broken: TrapError | None = None
+        for region in storage.regions:
+            changed = region.collect()
+            pages_old, pages_new = region.collected_pages, region.wasm_pages
+            if not changed and pages_old == pages_new:
+                continue
+            if changed:
+                written.append((region.name, changed))
+            if pages_old != pages_new:
+                region.collected_pages = pages_new
+                if self.notify is not None:
+                    self.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, pages_new))
+            if broken is None and region.outside:
+                broken = outside_region()
+            elif broken is None and frame.static:
+                broken = static_write() if changed else static_growth(region.name)
+            region.outside = False
+        if self.notify is not None:
+            if PagesTouched in self.wants:
+                self._notify_touched(frame, storage)
+            if written:
+                pages = tuple((name, *page) for name, changed in written for page in changed)
+                self.notify((StorageWritten, frame.call_id, frame.address, pages))
+                if self._recording is not None:
+                    self._recording.check()
+        if broken is not None:
+            raise broken
+
+    def _notify_touched(self, frame: Frame, storage: StorageInstance) -> None:
+        for region in storage.regions:
+            runs = region.first_touched()
+            if runs:
+                self.notify((PagesTouched, frame.call_id, frame.address, region.name, runs))  # type: ignore[misc]
+
+    def _show_tables(self, frame: Frame) -> None:
+        """Report the tables of a call that stopped running, where there are any."""
+        if isinstance(frame.mappings, PagedMappings | AliasedMappings) and self.notify is not None:
+            table = frame.mappings.table
+            frames = tuple(self.frame_table.runs())
+            self.notify(
+                (TablesShown, frame.call_id, frame.address, table.frame_bytes, tuple(table.runs()), frames)
+            )
+
+
+_NOTHING = ChangeSet()
+
+_ON_DEMAND = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack})
+
+
+def _entry_point(contract: Contract, method: str | None, expected: FunctionType | None) -> EntryPoint:
+    """Return the export that a call enters.
+
+    Raises:
+        LinkError: There is none, or it is not of the type that the caller imports.
+    """
+    entry = contract.entries.get(MAIN if method is None else method)
+    wanted = _MAIN_TYPE if method is None else expected
+    if entry is None or (wanted is not None and entry.type is not wanted and entry.type != wanted):
+        offered = "no function of that name" if entry is None else entry.type
+        raise LinkError(
+            f"{MAIN if method is None else method!r} cannot be called: wanted {wanted or 'a function'}, offered {offered}"
+        )
+    return entry
+
+
+_MAIN_TYPE = FunctionType()
+
+
+def _drop_traceback(error: BaseException) -> None:
+    """Drop the frames that an error came through, and what was handled there.
+
+    As long as it is kept, by thousands in a trace perhaps, they would keep the whole transaction, and outputs that were
+    too long. Errors of calls that lie behind it have been through this already.
+    """
+    behind: BaseException | None = error
+    while behind is not None and (behind.__traceback__ or behind.__context__):
+        behind.__traceback__ = behind.__context__ = None
+        behind = behind.__cause__

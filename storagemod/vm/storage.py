@@ -1,0 +1,326 @@
+"""Storage modules that stay instantiated: the storage of one address, and how the host reads and writes it for calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from storagemod.errors import LimitError, LinkError, TrapError
+from storagemod.events import StorageLoaded
+from storagemod.pages import (
+    PAGE_BYTES,
+    ZERO_PAGE,
+    FrameFile,
+    Image,
+    LiveMemory,
+    LiveRegion,
+    PageBackend,
+    SharedView,
+    UndoLog,
+)
+from storagemod.types import WASM_PAGE_BYTES
+from storagemod.vm.contract import Contract
+from storagemod.vm.layout import Access, Layout, Region, outside_region, static_write
+from storagemod.vm.options import option_for
+from storagemod.vm.storage_module import storage_module
+from storagemod.wasm import Import, Instance, InstancePool, LinearMemory, Linker, Store
+
+if TYPE_CHECKING:
+    from storagemod.vm.frame import Frame
+
+_NO_LAYOUT = Layout()
+
+
+class StorageInstance:
+    """The storage of one address in one wasmtime store (rule 1: the one copy that counts).
+
+    The storage module stays instantiated while the store lives, with images mapped under its memories. What belongs to
+    one transaction is which regions there are: :meth:`open` begins with none, and :meth:`add` brings them in.
+
+    Args:
+        store: Where its instances live.
+        backend: How images are shown in memory.
+        log: Where old bytes go.
+        image_of: Returns the committed image of a region by name.
+
+    Attributes:
+        transaction: The number of the transaction that it was opened for last.
+        layout: The regions of this transaction.
+        regions: The same, live, in the order in which they came.
+        memories: The number of linear memories that were instantiated for it.
+    """
+
+    __slots__ = (
+        "_backend",
+        "_image_of",
+        "_instances",
+        "_live",
+        "_log",
+        "_pools",
+        "_store",
+        "layout",
+        "memories",
+        "regions",
+        "transaction",
+    )
+
+    def __init__(
+        self, store: Store, backend: PageBackend, log: UndoLog, image_of: Callable[[str], Image]
+    ) -> None:
+        self._store = store
+        self._backend = backend
+        self._log = log
+        self._image_of = image_of
+        self._instances: list[Instance] = []
+        self._live: dict[str, tuple[Region, LiveRegion, LinearMemory, Instance]] = {}
+        self._pools: dict[bytes, tuple[InstancePool, Layout]] = {}
+        self.transaction = 0
+        self.layout = _NO_LAYOUT
+        self.regions: list[LiveRegion] = []
+        self.memories = 0
+
+    def open(self, transaction: int) -> None:
+        """Begin with no regions, for a transaction."""
+        self.transaction = transaction
+        self.layout = _NO_LAYOUT
+        self.regions = []
+
+    def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
+        """Add the regions of a layout that are not there, as long as their committed images; return their names.
+
+        Args:
+            layout: The regions.
+            anew: Whether to forget which pages were touched before.
+
+        Raises:
+            LimitError: An image is longer than its region may be, or the store can hold no more.
+            StateError: The system refuses; the transaction is over.
+        """
+        if layout is self.layout:
+            return ()
+        new = layout.regions if self.layout is _NO_LAYOUT else tuple(self._missing(layout))
+        stale = []
+        for region in new:
+            known = self._live.get(region.name)
+            if known is None or known[0] != region or not known[1].refresh(self._image_of(region.name), anew=anew):
+                stale.append(region)
+        if stale:
+            self._instantiate(tuple(stale))
+        self.regions += [self._live[region.name][1] for region in new]
+        if len(new) == len(layout.regions):
+            self.layout = layout
+        elif new:
+            self.layout = Layout(tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name)))
+        return tuple(region.name for region in new)
+
+    def _missing(self, layout: Layout) -> Iterable[Region]:
+        names = {region.name for region in self.layout.regions}
+        return (region for region in layout.regions if region.name not in names)
+
+    def _instantiate(self, regions: tuple[Region, ...]) -> None:
+        """Make a storage module for regions, with their images in its memories."""
+        prepared = Linker().prepare(storage_module(Layout(regions)))
+        instance = self._store.instantiate(prepared.address)
+        self.memories += len(regions)
+        for region in regions:
+            memory = instance.memory(region.name)
+            image = self._image_of(region.name)
+            missing = image.wasm_pages - memory.pages
+            if missing > 0 and not memory.grow(missing):
+                raise LimitError(
+                    f'storage region "{region.name}" is {image.wasm_pages:,} Wasm pages long, '
+                    f"and {region.type.pages_max:,} are allowed"
+                )
+            live = LiveRegion(
+                region.name, memory, image, self._backend, self._log, region.type.pages_max or memory.pages
+            )
+            self._live[region.name] = (region, live, memory, instance)
+        self._instances.append(instance)
+        self._pools.clear()  # what is linked may have the memories that these replace
+
+    def establish(self, layout: Layout) -> None:
+        """Make the regions of a layout at least as long as a contract of that layout has them from the start.
+
+        Those of deployed contracts are that long already.
+        """
+        for wanted in layout.regions:
+            live = self._live[wanted.name][1]
+            if live.wasm_pages < wanted.type.pages_min:
+                live.lengthen(wanted.type.pages_min)
+                live.collected_pages = live.wasm_pages  # nobody grew it
+
+    def region(self, name: str) -> tuple[Region, LiveRegion, LinearMemory]:
+        """Return a region of this transaction: its type, its bytes, and its memory."""
+        return self._live[name][:3]
+
+    def instances_of(self, contract: Contract, *, borrowed: bool) -> InstancePool:
+        """Return the instances of code that is linked to this storage.
+
+        Args:
+            contract: The code, with its regions added.
+            borrowed: Whether it is another contract's code, whose imports have to fit the regions as they are now.
+
+        Raises:
+            LinkError: The storage does not offer what the contract wants.
+        """
+        known = self._pools.get(contract.module.digest)
+        if known is not None and not borrowed and known[1] is self.layout:
+            return known[0]
+        items = contract.storage_imports
+        self._check_imports(items)
+        if known is None:
+            linker = Linker()
+            for function in contract.functions.values():
+                linker.offer(function)
+            for item in items:
+                export = self._export(item)
+                if export is not None:
+                    linker.define(self._store, item.module, item.name, export)
+            pool = InstancePool(self._store, linker.prepare(contract.module), contract.module)
+        else:
+            pool = known[0]
+        self._pools[contract.module.digest] = (pool, self.layout)
+        return pool
+
+    def _check_imports(self, items: Iterable[Import]) -> None:
+        sizes = {region.name: self._live[region.name][2].pages for region in self.layout.regions}
+        for item in items:
+            option = option_for(item)
+            if not option.accepts(item, self.layout, sizes):
+                offered = option.offered(item, self.layout) or "nothing of that name"
+                raise LinkError(
+                    f'import "{item.module}" "{item.name}" does not match the storage that it is to run on: '
+                    f"wanted {item.type}, offered {offered}"
+                )
+
+    def _export(self, item: Import) -> object | None:
+        option = option_for(item)
+        newest_first = reversed(self._instances)
+        exports = (option.link(item, instance) for instance in newest_first)
+        return next((each for each in exports if each is not None), None)
+
+
+class StorageAccess:
+    """A region of storage as the host reads and writes it for one call, under the rules that hold for the call.
+
+    :meth:`read` and :meth:`write` keep to the region's length. :meth:`read_mapped` and :meth:`write_mapped` serve the
+    options that map storage: there is nothing but zeros beyond the length, and writing makes the region longer.
+
+    A region that only the host reaches comes to be when it is first written. So code that runs on foreign storage
+    leaves no empty region there, and may read in a static call.
+    """
+
+    __slots__ = ("_call_id", "_enforced", "_frame", "_hosted", "_live", "_memory", "_pages_min", "_writing", "bytes_max")
+
+    def __init__(self, frame: Frame, name: str) -> None:
+        region, self._live, self._memory = frame.storage.region(name)  # type: ignore[union-attr] # it has this region
+        self._frame = frame
+        self._hosted = region.access is Access.HOST
+        self._pages_min = region.type.pages_min
+        self._writing = not frame.static
+        self._enforced = frame.enforced
+        self.bytes_max = (region.type.pages_max or self._memory.pages) * WASM_PAGE_BYTES
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Copy bytes out; a range outside traps."""
+        live = self._live
+        if self._hosted and not live.wasm_pages and offset + length <= self._memory.pages * WASM_PAGE_BYTES:
+            return bytes(length)  # not out of memory: where rules are enforced, nobody may read there
+        self._check(offset, length)
+        self._frame.machine.bytes_copied += length
+        return self._memory.read(offset, length)
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Copy bytes in; a range outside traps, and so does a static call."""
+        if self._hosted and data and not self._live.wasm_pages:
+            if not self._writing:
+                raise static_write()
+            self._live.lengthen(self._pages_min)
+        self._check(offset, len(data))
+        if data and self._enforced and not self._writing:
+            raise static_write()
+        self._frame.machine.bytes_copied += len(data)
+        self._memory.write(offset, data)
+
+    def _check(self, offset: int, length: int) -> None:
+        live = self._live
+        start, stop = live.wasm_pages * WASM_PAGE_BYTES, live.memory_pages * WASM_PAGE_BYTES
+        if length and self._enforced and offset < stop and offset + length > start and start < stop:
+            raise outside_region()
+
+    @property
+    def _end(self) -> int:
+        return self._live.wasm_pages * WASM_PAGE_BYTES
+
+    def read_mapped(self, offset: int, length: int) -> bytes:
+        """Copy bytes out; zeros beyond the region's length."""
+        frame = self._frame
+        if StorageLoaded in frame.machine.wants:
+            frame.machine.notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
+        inside = max(min(length, self._end - offset), 0)
+        return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
+
+    def write_mapped(self, offset: int, data: bytes) -> None:
+        """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
+        content = data.rstrip(b"\0")
+        if content and offset + len(content) > self._end:
+            self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
+        data = data[: max(self._end - offset, 0)]
+        if data and (self._writing or self._memory.read(offset, len(data)) != data):
+            self.write(offset, data)  # a static call may copy back what is there already (rule 6)
+
+    def share(
+        self, frames: FrameFile, memory: LiveMemory, memory_offset: int, offset: int, length: int, *, writing: bool
+    ) -> SharedView:
+        """Show bytes of storage in a memory, all whole pages of 4 KiB; without ``writing`` a store to them traps."""
+        self._make_room(-(-(offset + length) // WASM_PAGE_BYTES))
+        pages = range(offset // PAGE_BYTES, (offset + length) // PAGE_BYTES)
+        view, filled = self._live.share(frames, pages, memory, memory_offset // PAGE_BYTES, writing=writing)
+        self._frame.machine.bytes_copied += filled * PAGE_BYTES
+        return view
+
+    def take_shared(self, pages: Iterable[tuple[int, bytes]]) -> list[int]:
+        """Take in the bytes that shared pages have now, by number; returns the pages that changed.
+
+        The region becomes as long as what is not zero needs, unless the call is static: that it wrote is found when the
+        region is collected.
+        """
+        live = self._live
+        changed = [(number, data) for number, data in pages if data != live.page(number)]
+        ends = [number * PAGE_BYTES + len(data.rstrip(b"\0")) for number, data in changed if data != ZERO_PAGE]
+        if ends and max(ends) > self._end and self._writing:
+            live.lengthen(-(-max(ends) // WASM_PAGE_BYTES))
+        numbers = [number for number, _ in changed]
+        live.note(numbers)
+        return numbers
+
+    def _lengthen(self, pages: int) -> None:
+        if not self._writing:
+            raise static_write()
+        self._make_room(pages)
+        self._live.lengthen(pages)
+
+    def _make_room(self, pages: int) -> None:
+        """Make the storage module's memory as long as this, whatever the region's length."""
+        missing = pages - self._memory.pages
+        if missing > 0 and not self._memory.grow(missing):
+            raise LimitError(f"storage would be {pages:,} Wasm pages long, and it may not")
+
+
+def broken_rule(frame: Frame, offset: int, length: int) -> TrapError | None:
+    """Return the rule of storage that an access broke which the machine stopped, if it was one.
+
+    wasmtime does not report which memory faulted; one of that length, in bytes, is taken.
+    """
+    if frame.mappings is not None and (broken := frame.mappings.forbidden(offset)) is not None:
+        return broken
+    if frame.storage is None or not frame.enforced or offset >= length:
+        return None
+    ends = [
+        region.wasm_pages * WASM_PAGE_BYTES
+        for region in frame.storage.regions
+        if region.memory.pages * WASM_PAGE_BYTES == length
+    ]
+    if frame.static and any(offset < end for end in ends):
+        return static_write()
+    return outside_region() if any(offset >= end for end in ends) else None

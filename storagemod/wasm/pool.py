@@ -1,0 +1,146 @@
+"""Instances that serve one call after another, each call finding one as if it were new.
+
+Code without state of its own has one instance, which serves calls inside one another as well. Other instances are put
+back after each call: memories by dropping the pages that were written, so that the system shows their first bytes
+again, and globals by setting them. Where that is not possible, each call gets a fresh instance: a memory grew, tables
+or segments can be changed, or instantiation itself writes to storage.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from storagemod.types import WASM_PAGE_BYTES
+from storagemod.wasm import _bindings as raw
+from storagemod.wasm.linker import Prepared
+from storagemod.wasm.memory import LinearMemory, forget_written
+from storagemod.wasm.module import Module
+from storagemod.wasm.store import Instance, Store
+
+_RESET_PAGES_MAX = 64
+"""Wasm pages, 4 MiB, of own memories up to which an instance is put back: the first bytes are compared once a module."""
+
+_COPIED_BYTES_MAX = 1 << 18
+"""Length of a memory up to which it is put back by copying where the system cannot show its first bytes again."""
+
+_KEPT_MAX = 64
+"""Instances kept for calls of one code that are inside one another."""
+
+
+class InstancePool:
+    """Instances of one module with its imports resolved, in one store.
+
+    Args:
+        store: Where they live.
+        prepared: The module with its imports resolved.
+        module: The module.
+
+    Attributes:
+        memories: How many linear memories an instance has of its own.
+    """
+
+    __slots__ = ("_free", "_fresh", "_module", "_only", "_prepared", "_store", "memories")
+
+    def __init__(self, store: Store, prepared: Prepared, module: Module) -> None:
+        declarations = module.declarations
+        own_pages = sum(memory.pages_min for _, memory in declarations.own_memories)
+        own = {index for index, _ in declarations.own_memories}
+        self._store = store
+        self._prepared = prepared
+        self._module = module
+        self._free: list[_Resettable] = []
+        self._only: Instance | None = None
+        self.memories = len(declarations.own_memories)
+        writes_imports = not declarations.segment_memories <= own
+        self._fresh = (
+            writes_imports
+            or declarations.mutates_tables
+            or declarations.drops_segments
+            or own_pages > _RESET_PAGES_MAX
+            or len(module.state.globals) < len(declarations.mutable_globals)
+        )
+
+    def take(self) -> Instance:
+        """Return an instance that is as if it were new.
+
+        Raises:
+            TrapError: It is new, and an active segment does not fit.
+            LimitError: wasmtime refuses to make one.
+        """
+        if self._only is not None:
+            return self._only
+        if self._free:
+            return self._free.pop()
+        if self._fresh:
+            return self._store.instantiate(self._prepared.address)
+        instance = self._store.instantiate(self._prepared.address)
+        if not self._module.declarations.has_own_state:
+            self._only = instance
+            return instance
+        return _Resettable(instance, self._module)
+
+    def give_back(self, instance: Instance) -> None:
+        """Take an instance back after its call, however that ended. One that cannot be put back is left alone."""
+        if isinstance(instance, _Resettable) and len(self._free) < _KEPT_MAX and instance.reset():
+            self._free.append(instance)
+
+
+class _Resettable(Instance):
+    """An instance that can be put back to how it was when it was new."""
+
+    __slots__ = ("_globals", "_memories")
+
+    def __init__(self, instance: Instance, module: Module) -> None:
+        super().__init__(instance._context, instance._handle)
+        self._globals = [self._global(name) for name in module.state.globals.values()]
+        self._memories = [
+            (self.memory(module.state.memories[index]), memory.pages_min, _first_bytes(self, module, index))
+            for index, memory in module.declarations.own_memories
+        ]
+
+    def reset(self) -> bool:
+        """Put it back; ``False`` if it cannot be."""
+        for memory, pages, content in self._memories:
+            if memory.pages != pages:
+                return False
+            if content is None:
+                forget_written(memory.base, pages * WASM_PAGE_BYTES)
+            elif not content:
+                return False
+            else:
+                memory.write(0, content)
+        for address, value in self._globals:
+            error = raw.set_global(self._context, address, ctypes.addressof(value))
+            if error:
+                raise raw.take_error(error)
+        return True
+
+    def _global(self, name: str) -> tuple[int, raw.GlobalValue]:
+        address, value = self.variable(name), raw.GlobalValue()
+        raw.get_global(self._context, address, ctypes.addressof(value))
+        return address, value
+
+
+def _first_bytes(instance: Instance, module: Module, index: int) -> bytes | None:
+    """Return how a memory of a new instance is put back: ``None`` by dropping written pages, else its first bytes.
+
+    Found out once a module, by trying. Empty bytes stand for a memory that cannot be put back.
+    """
+    known = module.first_bytes
+    if index not in known:
+        memory = instance.memory(module.state.memories[index])
+        length = len(memory)
+        content = memory.read(0, length)
+        known[index] = None
+        if length and not _comes_back(memory, content):
+            memory.write(0, content)
+            known[index] = content if length <= _COPIED_BYTES_MAX else b""
+    return known[index]
+
+
+def _comes_back(memory: LinearMemory, content: bytes) -> bool:
+    """Write to a memory, drop what was written, and return whether its first bytes are there again."""
+    inverted = bytes(255 - byte for byte in (content[0], content[-1]))
+    memory.write(0, inverted[:1])
+    memory.write(len(content) - 1, inverted[1:])
+    return forget_written(memory.base, len(content)) and memory.read(0, len(content)) == content
