@@ -13,7 +13,11 @@ CODE, DATA = 10, 11
 
 def compiled(wat: str) -> bytes:
     """Assemble a module that the engine accepts."""
-    wasm = bytes(wasmtime.wat2wasm(wat))
+    return validated(bytes(wasmtime.wat2wasm(wat)))
+
+
+def validated(wasm: bytes) -> bytes:
+    """Return a module that the engine accepts."""
     wasmtime.Module.validate(shared_engine(), wasm)
     return wasm
 
