@@ -279,8 +279,10 @@ def stateful_modules(draw: st.DrawFn) -> Made:
     stores += [f"(global.set {n} ({kind}.const {draw(number)}))" for n, (kind, mutable) in enumerate(kinds) if mutable]
     if draw(st.booleans()):
         fields.append(f'(func (export "run") (result i32) {" ".join(stores)} (i32.const {draw(number)}))')
-        if draw(st.booleans()):
-            fields.append("(func $start) (start $start)")
+    if draw(st.booleans()):
+        fields.append("(func $start) (start $start)")
+    if draw(st.booleans()):
+        fields.append('(data $passive "x") (func (data.drop $passive))')
     if draw(st.booleans()):
         fields.append("(table 1 funcref) (elem func)")
     if wide and draw(st.booleans()):
@@ -362,6 +364,24 @@ def test_the_new_exports_are_the_memories_and_globals_that_their_names_say() -> 
     assert [exports[name].value(store) for name in result.globals.values()] == [60, 70.5]
     exports["reset.global1"].set_value(store, 6)
     assert exports["reset.global1"].value(store) == 6
+
+
+@pytest.mark.parametrize(
+    ("fields", "kinds"),
+    [
+        ("", [5, 7]),
+        ("(func $f) (start $f)", [1, 3, 5, 7, 8, 10]),
+        ("(table 1 funcref) (elem func)", [4, 5, 7, 9]),
+        ('(data "x") (func (data.drop 0))', [1, 3, 5, 7, 12, 10, 11]),
+        ("(func)", [1, 3, 5, 7, 10]),
+        ('(data (i32.const 0) "x")', [5, 7, 11]),
+        ('(func (export "f")) (func $g) (start $g)', [1, 3, 5, 7, 8, 10]),
+    ],
+)
+def test_a_new_export_section_stands_in_its_place(fields: str, kinds: list[int]) -> None:
+    wasm = without_names(compiled(f"(module (memory 1) {fields})"))
+    result = export_state(wasm, read_declarations(wasm))
+    assert [kind for kind, _ in sections(validated(result.wasm))] == kinds
 
 
 @pytest.mark.parametrize("taken", [["state"], ["state.memory0", "state_"], ["state", "state_", "state__"], ["stat"]])
