@@ -190,21 +190,22 @@ def export_state(wasm: bytes, declarations: Declarations, prefix: str = "state")
     added += [(name, _GLOBAL, index) for index, name in own_globals.items()]
     if not added:
         return StateExports(wasm, memories, own_globals)
-    entries = b"".join(_export_entry(*each) for each in added)
-    begin = end = len(wasm)
-    count, old_entries = 0, b""
-    for section, header, start, section_end in _sections(wasm):
-        if section == _EXPORTS:
-            count, first = read_unsigned(wasm, start)
-            old_entries = wasm[first:section_end]
-            begin, end = header, section_end
-            break
-        if section in _AFTER_EXPORTS:
-            begin = end = header
-            break
-    content = write_unsigned(count + len(added)) + old_entries + entries
+    begin, end, count, entries = _find_exports(wasm)
+    entries += b"".join(_export_entry(*each) for each in added)
+    content = write_unsigned(count + len(added)) + entries
     exports = bytes([_EXPORTS]) + write_unsigned(len(content)) + content
     return StateExports(wasm[:begin] + exports + wasm[end:], memories, own_globals)
+
+
+def _find_exports(wasm: bytes) -> tuple[int, int, int, bytes]:
+    """Return begin and end of the export section or of the place for one, the number of exports, and their bytes."""
+    for section, header, start, end in _sections(wasm):
+        if section == _EXPORTS:
+            count, first = read_unsigned(wasm, start)
+            return header, end, count, wasm[first:end]
+        if section in _AFTER_EXPORTS:
+            return header, header, 0, b""
+    return len(wasm), len(wasm), 0, b""
 
 
 def _export_entry(name: str, kind: int, index: int) -> bytes:

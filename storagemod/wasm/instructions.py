@@ -181,7 +181,7 @@ _PLAIN = (
     rb"\x43.{4}",
     rb"\x44.{8}",
     rb"\x1c" + _NUMBER + _TYPE,  # select: validation demands that there is one type
-    rb"\xfc" + _numbers(range(8)),  # saturating truncations
+    rb"\xfc" + _numbers((*range(8), *range(19, 23))),  # saturating truncations, wide arithmetic
     rb"\xfc" + _numbers([16]) + _NUMBER,  # table.size
     rb"\xfd" + _numbers(_VECTOR_ACCESS) + _ACCESS,
     rb"\xfd" + _numbers(_VECTOR_LANE_ACCESS) + _ACCESS + rb".",
