@@ -35,7 +35,7 @@ from storagemod.state import (
     WorldState,
     created_address,
 )
-from storagemod.trace import Recording
+from storagemod.trace import HAZARD_EVENTS, Recording
 from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, ValidationMode, Value, word_of
 from storagemod.watch import tell
 from storagemod.world.arguments import check_amount
@@ -52,8 +52,11 @@ DEFAULT_SENDER = Address("5e9de7" + "00" * 16 + "01")
 
 DEFAULT_SENDER_BALANCE = 10**24
 
-_WANTS: Mapping[object, tuple[type[Event], ...]] = {"pages": (PagesTouched,), "tables": (TablesShown,)}
-"""What is recorded besides what costs nothing to find out."""
+_WANTS: Mapping[object, frozenset[type[Event]]] = {
+    "pages": HAZARD_EVENTS | {PagesTouched},
+    "tables": HAZARD_EVENTS | {TablesShown},
+}
+"""By kind of trace, which events that cost something to find out are recorded."""
 
 
 class World(Holdings):
@@ -355,7 +358,7 @@ class World(Holdings):
     def _run(self, request: Request | Creation, *, commit: bool) -> Receipt:
         store = self._state.store
         message = request.message(store.accounts, self._rules)
-        recording = Recording(self._limits, wants=_WANTS.get(self._trace, ()))
+        recording = Recording(self._limits, _WANTS.get(self._trace, HAZARD_EVENTS))
         transaction = Transaction(
             store,
             self._backend,
