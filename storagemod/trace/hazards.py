@@ -1,19 +1,20 @@
-"""Finding what re-entry does to copies of storage: stale reads, lost updates, torn mappings; and writes after calls.
+"""Hazards of re-entry: stale reads, lost updates, torn mappings, and writes after calls.
 
-The detector is an observer. It knows, for each byte of storage that changed in the transaction, which call wrote it and
-when, and for each call which bytes it holds a copy of and since when (:class:`storagemod.events.StorageLoaded`). Calls
-that share storage with those they are re-entered by hold no copies, so nothing can be stale for them.
+The detector goes through the events of a trace when somebody looks at its hazards. For each call it knows which bytes
+the call holds a copy of, from :class:`storagemod.events.StorageLoaded`, and which of these other calls changed since.
+Calls that share storage with those that re-enter them hold no copies, so nothing is stale for them.
 """
 
 from __future__ import annotations
 
 import enum
 from bisect import bisect_right, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import TypeAlias
 
-import attrs
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from storagemod.events import (
     CallEnded,
@@ -24,10 +25,14 @@ from storagemod.events import (
     StorageLoaded,
     StorageWritten,
 )
+from storagemod.pages.page import differing_bytes
 from storagemod.types import Address, Outcome
 
 _Byte: TypeAlias = tuple[str, int]
 """Region, and offset in it."""
+
+_offset = attrgetter("offset")
+_place = attrgetter("region", "offset")
 
 
 class HazardKind(enum.StrEnum):
@@ -71,8 +76,34 @@ class Hazard:
     undone: bool = False
 
 
+class _Changes:
+    """Changes by place. They do not overlap."""
+
+    def __init__(self, changes: Iterable[StorageChange] = ()) -> None:
+        self._changes: dict[str, list[StorageChange]] = {}
+        for change in sorted(changes, key=_place):
+            self._changes.setdefault(change.region, []).append(change)
+
+    def find(self, byte: _Byte) -> StorageChange | None:
+        """Return the change that a byte lies in, if there is one."""
+        return next(self.overlapping(*byte, 1), None)
+
+    def overlapping(self, region: str, offset: int, length: int) -> Iterator[StorageChange]:
+        """Yield the part of each change that lies in a range, in order."""
+        changes = self._changes.get(region, [])
+        end = offset + length
+        first = max(bisect_right(changes, offset, key=_offset) - 1, 0)
+        for change in islice(changes, first, None):
+            if change.offset >= end:
+                break
+            low, high = max(change.offset, offset), min(change.offset + len(change.old), end)
+            if low < high:
+                cut = slice(low - change.offset, high - change.offset)
+                yield StorageChange(region, low, change.old[cut], change.new[cut])
+
+
 class _Areas:
-    """Ranges of storage that a call holds copies of. They do not overlap: options that copy see to that."""
+    """Ranges of storage that a call holds copies of. They do not overlap: the linking options refuse that."""
 
     def __init__(self) -> None:
         self._lengths: dict[_Byte, int] = {}
@@ -87,14 +118,16 @@ class _Areas:
             insort(self._offsets.setdefault(region, []), offset)
             self._lengths[region, offset] = length
 
-    def find(self, byte: _Byte) -> _Byte | None:
-        """The first byte of the range that a byte lies in, if there is one."""
-        region, offset = byte
+    def overlapping(self, region: str, offset: int, length: int) -> Iterator[tuple[int, int]]:
+        """Yield first byte and end of each range that overlaps another one, in order."""
         offsets = self._offsets.get(region, [])
-        at = bisect_right(offsets, offset) - 1
-        if at < 0 or offset >= offsets[at] + self._lengths[region, offsets[at]]:
-            return None
-        return region, offsets[at]
+        first = max(bisect_right(offsets, offset) - 1, 0)
+        for start in islice(offsets, first, None):
+            if start >= offset + length:
+                break
+            end = start + self._lengths[region, start]
+            if end > offset:
+                yield start, end
 
 
 @frozen
@@ -130,8 +163,8 @@ class _Call:
     reentered_by: int | None = None
     held_back: tuple[StorageChange, ...] = ()
     """What it had changed in its copies, and not copied back, when it made the call that runs now."""
-    held_bytes: dict[_Byte, int] = field(factory=dict)
-    """The same by byte."""
+    held: _Changes = field(factory=_Changes)
+    """The same by place."""
 
 
 def find_hazards(events: Sequence[Event], *, cut: bool) -> tuple[Hazard, ...]:
@@ -155,12 +188,10 @@ def find_hazards(events: Sequence[Event], *, cut: bool) -> tuple[Hazard, ...]:
 
 
 class HazardDetector:
-    """Watches one transaction; hand it to the transaction as an observer, then read ``hazards``.
+    """Takes the events of one transaction, in order, and collects its ``hazards``.
 
-    Costs the bytes that calls change, once for each active call of their contract that holds copies.
+    Takes time linear in the bytes that calls change, once for each active call of their contract that holds copies.
     """
-
-    wants = frozenset({StorageLoaded, StorageHeldBack})
 
     def __init__(self) -> None:
         self.hazards: list[Hazard] = []
@@ -182,24 +213,17 @@ class HazardDetector:
             call = self._calls[-1]
             if call.held_back == event.changes:
                 return
-            call.held_back = event.changes
-            call.held_bytes = {byte: new for change in event.changes for byte, _, new in _changed_bytes(change)}
+            call.held_back, call.held = event.changes, _Changes(event.changes)
         elif isinstance(event, StorageWritten):
             self._write(self._calls[-1], event)
         elif isinstance(event, CallEnded):
             self._end(self._calls.pop(), event)
 
     def _check_held_back(self, call: _Call, event: StorageLoaded) -> None:
-        """Report what a call copies in that is not what a call above it has made of it."""
-        end = event.offset + event.length
+        """Report bytes that a call copies in and a call above it has changed in its own copy."""
         for above in self._calls[:-1]:
-            if above.address != call.address:
-                continue
-            for change in above.held_back:
-                low, high = max(change.offset, event.offset), min(change.offset + len(change.old), end)
-                if change.region == event.region and low < high:
-                    cut = slice(low - change.offset, high - change.offset)
-                    missed = StorageChange(change.region, low, change.old[cut], change.new[cut])
+            if above.held_back and above.address == call.address:
+                for missed in above.held.overlapping(event.region, event.offset, event.length):
                     self._found(HazardKind.STALE_READ, call, missed, above.call_id)
 
     def _load(self, call: _Call, event: StorageLoaded) -> None:
@@ -221,35 +245,55 @@ class HazardDetector:
                     self._miss(other, change, event.call_id)
 
     def _miss(self, call: _Call, change: StorageChange, writer: int) -> None:
-        """Note which bytes of a call's copies are in line with storage no more, or again."""
-        for byte, old, new in _changed_bytes(change):
-            if call.areas.find(byte) is None:
-                continue
+        """Note which bytes of a call's copies no longer agree with storage, or agree again."""
+        for byte, old, new in self._copied_bytes(call, change):
             before = call.missed.get(byte)
-            loaded = old if before is None else before.loaded
-            has = call.held_bytes.get(byte, loaded) if before is None else before.old
             if call is not self._calls[-1]:
                 call.missed_before.append((self._moment, byte, before))
             if writer == call.call_id:  # it copied this byte back itself
                 call.missed.pop(byte, None)
+                continue
+            if before is None:
+                held = call.held.find(byte) if call.held_back else None
+                loaded, has = old, old if held is None else held.new[0]
             else:
-                call.missed[byte] = _Missed(loaded, has, new, writer, self._moment)
-                call.newest_missed = self._moment
+                loaded, has = before.loaded, before.old
+            call.missed[byte] = _Missed(loaded, has, new, writer, self._moment)
+            call.newest_missed = self._moment
+
+    def _copied_bytes(self, call: _Call, change: StorageChange) -> Iterator[tuple[_Byte, int, int]]:
+        """Yield place, old and new value of each byte that differs and that a call holds a copy of."""
+        if call is self._calls[-1] and not call.missed:
+            return  # it wrote the change itself, and there is nothing that it could make good
+        for first, end in call.areas.overlapping(change.region, change.offset, len(change.old)):
+            cut = slice(max(first - change.offset, 0), max(end - change.offset, 0))
+            old, new = change.old[cut], change.new[cut]
+            for start, stop in differing_bytes(old, new):
+                for index in range(start, stop):
+                    yield (change.region, change.offset + cut.start + index), old[index], new[index]
 
     def _check_copies(self, call: _Call, event: StorageWritten) -> None:
-        """Report what a call that copied back destroyed, and what it left standing beside its own."""
+        """Report what a call that copied back overwrote, and what it left in place beside its own bytes."""
         missed = _really(call.missed)
-        overwritten = {byte: change for change in event.changes for byte, _, _ in _changed_bytes(change)}
-        for run in _runs({byte: missed[byte] for byte in overwritten.keys() & missed.keys()}):
-            change = overwritten[run.region, run.offset]
-            at = run.offset - change.offset
-            old, new = change.old[at : at + len(run.old)], change.new[at : at + len(run.old)]
-            lost = StorageChange(run.region, run.offset, old, new)
-            self._found(HazardKind.LOST_UPDATE, call, lost, run.call_id)
-        torn = {call.areas.find(byte) for byte in overwritten} - {None}
-        left = {
-            byte: entry for byte, entry in missed.items() if byte not in overwritten and call.areas.find(byte) in torn
-        }
+        if not missed:
+            return
+        changes = _Changes(event.changes)
+        lost: dict[_Byte, _Missed] = {}
+        left: dict[_Byte, _Missed] = {}
+        torn: dict[_Byte, bool] = {}
+        for byte, entry in missed.items():
+            change = changes.find(byte)
+            if change is not None and change.old != change.new:
+                lost[byte] = _Missed(entry.loaded, change.old[0], change.new[0], entry.call_id, entry.moment)
+                continue
+            region, offset = byte
+            for first, end in call.areas.overlapping(region, offset, 1):
+                if (region, first) not in torn:
+                    own = changes.overlapping(region, first, end - first)
+                    torn[region, first] = any(each.old != each.new for each in own)
+                if torn[region, first]:
+                    left[byte] = entry
+        self._report(HazardKind.LOST_UPDATE, call, lost)
         self._report(HazardKind.TORN_MAPPING, call, left)
 
     def end_unseen(self, event: CallEnded) -> None:
@@ -263,7 +307,9 @@ class HazardDetector:
             for above in self._calls:
                 _go_back(above, call.started)
             since = call.hazards_before
-            self.hazards[since:] = [attrs.evolve(hazard, undone=True) for hazard in self.hazards[since:]]
+            self.hazards[since:] = [
+                hazard if hazard.undone else evolve(hazard, undone=True) for hazard in self.hazards[since:]
+            ]
             return
         for above in self._calls:
             if above.address == call.address:
@@ -281,8 +327,8 @@ class HazardDetector:
         call.checked = self._moment
 
     def _report(self, kind: HazardKind, call: _Call, missed: dict[_Byte, _Missed]) -> None:
-        for run in _runs(missed):
-            self._found(kind, call, StorageChange(run.region, run.offset, run.old, run.new), run.call_id)
+        for change, writer in _runs(missed):
+            self._found(kind, call, change, writer)
 
     def _found(self, kind: HazardKind, call: _Call, change: StorageChange, other: int) -> None:
         self.hazards.append(
@@ -305,38 +351,19 @@ def _go_back(call: _Call, moment: int) -> None:
             call.missed[byte] = before
 
 
-def _changed_bytes(change: StorageChange) -> Iterator[tuple[_Byte, int, int]]:
-    for at, (old, new) in enumerate(zip(change.old, change.new, strict=True)):
-        if old != new:
-            yield (change.region, change.offset + at), old, new
-
-
-@frozen
-class _Run:
-    """Neighbouring bytes that one call changed."""
-
-    region: str
-    offset: int
-    old: bytes
-    new: bytes
-    call_id: int
-
-
-def _runs(missed: dict[_Byte, _Missed]) -> Iterator[_Run]:
-    """Single bytes as runs, in order."""
-    last: _Run | None = None
-    for region, offset in sorted(missed):
-        entry = missed[region, offset]
-        old, new = bytes([entry.old]), bytes([entry.new])
-        if last is not None and (region, offset, entry.call_id) == (
-            last.region,
-            last.offset + len(last.old),
-            last.call_id,
-        ):
-            last = attrs.evolve(last, old=last.old + old, new=last.new + new)
-            continue
-        if last is not None:
-            yield last
-        last = _Run(region, offset, old, new, entry.call_id)
-    if last is not None:
-        yield last
+def _runs(missed: dict[_Byte, _Missed]) -> Iterator[tuple[StorageChange, int]]:
+    """Yield single bytes as runs of neighbours that one call changed, in order, with that call."""
+    start: _Byte = ("", 0)
+    old, new = bytearray(), bytearray()
+    writer = 0
+    for byte in sorted(missed):
+        entry = missed[byte]
+        if old and (*byte, entry.call_id) != (start[0], start[1] + len(old), writer):
+            yield StorageChange(*start, bytes(old), bytes(new)), writer
+            old, new = bytearray(), bytearray()
+        if not old:
+            start, writer = byte, entry.call_id
+        old.append(entry.old)
+        new.append(entry.new)
+    if old:
+        yield StorageChange(*start, bytes(old), bytes(new)), writer

@@ -8,9 +8,9 @@ never decides how a transaction ends.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -43,6 +43,9 @@ from storagemod.types import Address
 LIGHT_BYTES = 1 << 17
 """Most bytes that an event may keep without :meth:`Recording.check` being called right after it: 16 written pages."""
 
+HAZARD_EVENTS: Final[frozenset[type[Event]]] = frozenset({StorageLoaded, StorageHeldBack})
+"""Events that hazards are found by, and that cost something to find out. No step of a call is made of them."""
+
 Step: TypeAlias = (
     "CallRecord | StorageWritten | StorageGrown | StorageMapped | TablesShown | PagesTouched | LogEmitted"
     " | StorageModuleInstantiated | AccountCreated | AccountDestroyed | DebugPrinted"
@@ -68,14 +71,14 @@ class Recording:
         events: The events so far. Those since the last check are not yet measured.
         check_at: Length of ``events`` at which a limit may have been reached.
         dropped: How many events are missing, ends of calls not counted.
-        wants: The events that cost something to find out and are to be recorded.
+        wants: Which events that cost something to find out are to be recorded.
     """
 
     __slots__ = ("_bytes_left", "_calls", "_checked", "_events_left", "check_at", "dropped", "events", "wants")
 
-    def __init__(self, limits: Limits, *, wants: Iterable[type[Event]] = ()) -> None:
+    def __init__(self, limits: Limits, wants: frozenset[type[Event]] = HAZARD_EVENTS) -> None:
         self.events: list[RawEvent] = []
-        self.wants = frozenset({StorageLoaded, StorageHeldBack, *wants})
+        self.wants = wants
         self.dropped = 0
         self._events_left = limits.trace_events_max
         self._bytes_left = limits.trace_bytes_max
@@ -230,7 +233,7 @@ class Trace:
                     parent.steps.append(record)
             elif isinstance(event, CallEnded):
                 records[event.call_id].ended = event
-            elif not isinstance(event, StorageLoaded | StorageHeldBack):
+            elif not isinstance(event, StorageLoaded | StorageHeldBack):  # HAZARD_EVENTS, for mypy
                 records[event.call_id].steps.append(event)
         return records
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from storagemod.pages import page
 from storagemod.pages.page import (
     PAGE_BYTES,
     WORD_BYTES,
@@ -77,6 +79,22 @@ def test_runs_of_many_pages_are_joined_across_their_borders(changed: dict[int, t
         news[number * PAGE_BYTES : (number + 1) * PAGE_BYTES] = edited(old, changes)
     given_pages = {number: (old, edited(old, changes)) for number, (old, changes) in changed.items()}
     assert list(merged_runs(given_pages)) == list(naive_runs(bytes(olds), bytes(news)))
+
+
+def test_bytes_copied_for_a_run_grow_with_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of 1 and of 8 MiB: neither it nor a part of it is made more than once."""
+    made: list[int] = []
+
+    def count(offset: int, old: bytes, new: bytes) -> Run:
+        made.append(len(old))
+        return Run(offset, old, new)
+
+    monkeypatch.setattr(page, "Run", count)
+    for number_of_pages in (256, 2_048):
+        made.clear()
+        (run,) = merged_runs(dict.fromkeys(range(number_of_pages), (ZERO_PAGE, b"\x01" * PAGE_BYTES)))
+        assert run == Run(0, bytes(number_of_pages * PAGE_BYTES), b"\1" * number_of_pages * PAGE_BYTES)
+        assert made == [number_of_pages * PAGE_BYTES]
 
 
 @given(st.sets(st.integers(0, 40)))

@@ -9,7 +9,7 @@ from storagemod.errors import ReentryError, RevertError
 from storagemod.events import LogEmitted, StorageGrown, StorageModuleInstantiated, StorageWritten
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, EmitLog, Grow, Load, Operation, Revert, Script, Store, Trap
-from storagemod.trace import CallRecord, Trace
+from storagemod.trace import CallRecord, Trace, model
 from storagemod.types import CallKind
 from tests.report.traces import change
 
@@ -200,6 +200,50 @@ def test_trace_that_reached_its_limit_does_not_change_what_the_transaction_does(
     assert all(record.ended is not None for record in traced(short))
     assert (short.outcome, short.output, short.gas_used) == (whole.outcome, whole.output, whole.gas_used)
     assert (short.logs, short.changes) == (whole.logs, whole.changes)
+
+
+def test_trace_out_of_bytes_does_not_change_what_the_transaction_does(option: str) -> None:
+    script = (Store(0, 1), *(Call(B, Script(Store(0, number), EmitLog(b"x"))) for number in range(1, 11)), Load(0))
+    whole = play(world_of_puppets(option), *script)
+    short = play(world_of_puppets(option, Limits(trace_bytes_max=40_000)), *script)
+
+    assert traced(whole).dropped == 0
+    assert traced(short).dropped > 0
+    assert traced(short).raw_events[0] == traced(whole).raw_events[0]
+    assert all(record.ended is not None for record in traced(short))
+    assert short == whole
+
+
+def test_trace_that_cannot_be_decoded_does_not_change_what_the_transaction_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decoding, and looking for hazards, can take any time and memory; so neither happens while a call runs."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    for name in ("decode", "find_hazards"):
+        monkeypatch.setattr(model, name, fail)
+    receipt = play(world, Store(0, 1), Call(B, Script(Call(A, Script(Store(0, 2))))), Load(0))
+
+    assert receipt.ok
+    assert receipt.changes == {A: (change(0, 0, 2),)}
+    for look in ("calls", "hazards"):
+        with pytest.raises(MemoryError):
+            getattr(traced(receipt), look)
+
+
+def test_storage_that_is_filled_whole_is_one_change() -> None:
+    """16 MiB: what joins a run page by page, copying it each time, does not come to an end here."""
+    world = World()
+    code = """(module (import "storage" "memory" (memory 256))
+        (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x1000000))))"""
+    world.deploy(code, address=1)
+    receipt = world.transact(1, "fill", gas=10**12)
+
+    (run,) = receipt.changes[Address(1)]
+    assert (run.offset, run.old, run.new) == (0, bytes(1 << 24), b"\1" * (1 << 24))
+    assert traced(receipt).root.changes == (run,)
 
 
 def test_top_level_call_is_always_in_the_trace(option: str) -> None:
