@@ -43,7 +43,7 @@ _Subjects = dict[str, Callable[[], object]]
 
 @frozen
 class Peers:
-    """Other virtual machines to compare with, as far as they are installed."""
+    """Keep other virtual machines to compare with, as far as they are installed."""
 
     litesvm: LiteSvm | None = None
     revm: Revm | None = None
@@ -60,7 +60,7 @@ class Peers:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """Names of those that are not installed."""
+        """Name those that are not installed."""
         return tuple(name for name, peer in (("LiteSVM", self.litesvm), ("pyrevm", self.revm)) if peer is None)
 
 

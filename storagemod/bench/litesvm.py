@@ -146,9 +146,9 @@ def elf(code: bytes) -> bytes:
 
 
 class LiteSvm:
-    """Programs that do what the contracts do, deployed in a LiteSVM. Transactions are made and signed beforehand.
+    """Run programs that do what the contracts do in a LiteSVM. Transactions are made and signed beforehand.
 
-    Signatures and block hashes are not checked, and no history is kept, as a world has none of these.
+    Signatures and block hashes are not checked, and no history is kept: a world has none of these.
 
     Args:
         data: What is summed; as many bytes are filled. A multiple of 8 bytes.
@@ -247,5 +247,5 @@ class LiteSvm:
 
 
 def _argument_offset(data_bytes: int) -> int:
-    """Where an instruction's data lies: behind the account's data, its room to grow, its rent epoch and a length."""
+    """Find an instruction's data: behind the account's data, its room to grow, its rent epoch and a length."""
     return _DATA_OFFSET + data_bytes + _GROWTH_BYTES + 8 + 8

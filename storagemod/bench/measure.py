@@ -47,7 +47,7 @@ class Comparison:
 
     @property
     def is_noisy(self) -> bool:
-        """Whether the machine was too busy with something else to tell small differences."""
+        """Return whether the machine was too busy with something else to show small differences."""
         return self.noise > NOISE_MAX
 
 

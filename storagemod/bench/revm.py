@@ -79,7 +79,7 @@ def assemble(source: str) -> bytes:
 
 
 class Revm:
-    """Contracts that do what those for a world do, in a revm.
+    """Run contracts in a revm that do what those for a world do.
 
     Args:
         data: What is summed, as slots of 32 bytes; as many slots are filled. A multiple of 32 bytes.

@@ -75,39 +75,38 @@ def bare_null_call() -> Callable[[], object]:
 
 
 class BarePingPong:
-    """Two contracts that call one another through a Python callback, with a fresh instance for each call.
+    """Run two contracts that call one another through a Python callback, with a fresh instance for each call.
 
     Args:
         code: WAT text of both. It imports a memory ``storage.memory`` of one page, and ``contract:peer`` ``hit?``. It
             exports ``hit``, which gets two i32: how many calls are left, and whether the innermost traps.
         depth: How many calls are nested; at most 64.
         traps: Whether the innermost traps.
-        runs_per_store: After how many runs a new store is made. 1 frees the memories of instances within each run.
+        runs_per_store: After how many runs a new store is made. With 1, each run frees the memories of the one before.
     """
 
     def __init__(self, code: str, *, depth: int, traps: bool = False, runs_per_store: int = 100) -> None:
         self._module = wasmtime.Module(_engine(), code)
-        self._depth, self._traps, self._runs_per_store = depth, traps, runs_per_store
-        self._store: wasmtime.Store | None = None
-        self._runs = 0
+        self._depth, self._traps = depth, traps
+        self._runs, self._runs_per_store = 0, runs_per_store
         self._values = (ctypes.c_int32 * (2 * _VALUE_BYTES // 4))()
         self._trap = ctypes.c_void_p()
+        self._open()
 
     def close(self) -> None:
         """Free the store and what is in it."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        self._store.close()
 
     def run(self) -> None:
         """Make the nested calls once."""
-        if self._store is None or self._runs >= self._runs_per_store:
+        if self._runs == self._runs_per_store:
+            self.close()
             self._open()
+            self._runs = 0
         self._runs += 1
         self._values[0], self._values[_VALUE_BYTES // 4] = self._depth - 1, self._traps
-        trap = ctypes.addressof(self._trap)
-        failed = _call(self._context, self._entry, ctypes.addressof(self._values), 2, trap)
-        if failed or self._trap.value is not None:
+        values, trap = ctypes.addressof(self._values), ctypes.addressof(self._trap)
+        if _call(_context(self._store), self._entry, values, 2, trap) or self._trap.value:
             raise RuntimeError("a bare nested call failed")
 
     def words(self) -> tuple[int, int]:
@@ -116,47 +115,43 @@ class BarePingPong:
         return first, second
 
     def _open(self) -> None:
-        self.close()
-        self._runs = 0
         self._store = store = _store()
-        self._context = _context(store)
         page = wasmtime.MemoryType(wasmtime.Limits(1, 1))
         self._memories = [wasmtime.Memory(store, page) for _ in range(2)]
-        self._prepared: list[Any] = []
-        self._addresses: list[int] = []
-        self._callbacks = [_Callback(self._callback(callee)) for callee in (1, 0)]
         i32 = wasmtime.ValType.i32()
         signature = wasmtime.FuncType([i32, i32], [i32])
+        prepared: list[Any] = []
+        addresses: list[int] = []
+        callbacks = [_Callback(_hit(_context(store), addresses, callee)) for callee in (1, 0)]
         module, name = b"contract:peer", b"hit?"
-        for memory, callback in zip(self._memories, self._callbacks, strict=True):
+        for memory, callback in zip(self._memories, callbacks, strict=True):
             linker = wasmtime.Linker(_engine())
             linker.define(store, "storage", "memory", memory)
             place = (module, len(module), name, len(name))
             _define(linker.ptr(), *place, signature.ptr(), ctypes.cast(callback, _pointer), None, None)
-            self._prepared.append(linker.instantiate_pre(self._module))
-        self._addresses += [ctypes.cast(each.ptr(), _pointer).value or 0 for each in self._prepared]
-        self._top = self._prepared[0].instantiate(store).exports(store)["hit"]
-        self._entry = ctypes.addressof(self._top._func)
+            prepared.append(linker.instantiate_pre(self._module))
+            addresses.append(ctypes.cast(prepared[-1].ptr(), _pointer).value or 0)
+        function = prepared[0].instantiate(store).exports(store)["hit"]
+        self._entry = ctypes.addressof(function._func)
+        self._kept = (prepared, callbacks, function)  # addresses of theirs are used
 
-    def _callback(self, callee: int) -> Callable[..., int]:
-        context, prepared = self._context, self._addresses
-        new_instance, new_export, address_of = raw.wasmtime_instance_t, raw.wasmtime_extern_t, ctypes.addressof
-        result = ctypes.c_int32
 
-        def hit(_env: int, _caller: int, values: int, _count: int) -> int:
-            instance, export, trap = new_instance(), new_export(), ctypes.c_void_p()
-            instance_address, export_address, trap_address = address_of(instance), address_of(export), address_of(trap)
-            _instantiate(prepared[callee], context, instance_address, trap_address)
-            _export(context, instance_address, b"hit", 3, export_address)
-            error = _call(context, export_address + _FUNCTION_OFFSET, values, 2, trap_address)
-            failed = False
-            if error is not None:
-                _delete_error(error)
-                failed = True
-            if trap.value is not None:
-                _delete_trap(trap.value)
-                failed = True
-            result.from_address(values).value = failed
-            return 0
+def _hit(context: int, prepared: list[int], callee: int) -> Callable[..., int]:
+    """Return what a contract calls as ``hit?``: make an instance of the callee, and call it with the same arguments."""
+    new_instance, new_export, address_of = raw.wasmtime_instance_t, raw.wasmtime_extern_t, ctypes.addressof
+    result = ctypes.c_int32
 
-        return hit
+    def hit(_env: int, _caller: int, values: int, _count: int) -> int:
+        instance, export, trap = new_instance(), new_export(), ctypes.c_void_p()
+        instance_address, export_address, trap_address = address_of(instance), address_of(export), address_of(trap)
+        _instantiate(prepared[callee], context, instance_address, trap_address)
+        _export(context, instance_address, b"hit", 3, export_address)
+        error = _call(context, export_address + _FUNCTION_OFFSET, values, 2, trap_address)
+        if error is not None:
+            _delete_error(error)
+        if trap.value is not None:
+            _delete_trap(trap.value)
+        result.from_address(values).value = error is not None or trap.value is not None
+        return 0
+
+    return hit

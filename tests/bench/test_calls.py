@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing
 import pytest
 
 from storagemod.bench import Peers, call_comparisons
+from storagemod.bench import litesvm as litesvm_module
+from storagemod.bench import revm as revm_module
 from storagemod.bench.calls import DEPTH, EXPLORED, PING, PONG, SUMMED, TRIES, open_ping_pong
 from storagemod.bench.contracts import PING_PONG, PING_PONG_OWN_PAGE, WORDS
 from storagemod.bench.litesvm import LiteSvm
@@ -35,14 +37,24 @@ def count_of(world: World, contract: Address, option: str) -> int:
 
 @pytest.fixture(scope="module")
 def litesvm() -> LiteSvm:
-    pytest.importorskip("solders")
+    pytest.importorskip("solders", exc_type=ImportError)
     return LiteSvm(SUMMED, COUNTED_BYTES)
 
 
 @pytest.fixture(scope="module")
 def revm() -> Revm:
-    pytest.importorskip("pyrevm")
+    pytest.importorskip("pyrevm", exc_type=ImportError)
     return Revm(SUMMED)
+
+
+def test_programs_of_peers_are_assembled() -> None:
+    assert litesvm_module.assemble("mov r0 7\nnext:\nadd r0 r1\njump_less r0 r2 next\nexit").hex(" ", 8) == (
+        "b700000007000000 0f10000000000000 ad20feff00000000 9500000000000000"
+    )
+    assert litesvm_module.assemble(f"number r3 {0x1_0000_0002}").hex(" ", 8) == "1803000002000000 0000000001000000"
+    assert revm_module.assemble("next: 0 SLOAD 1000 GT @next JUMPI").hex() == "5b6000546103e811600057"
+    with pytest.raises(ValueError, match="expected an instruction, got 'mul r0 r1'"):
+        litesvm_module.assemble("mul r0 r1")
 
 
 def test_litesvm_does_nothing_and_counts(litesvm: LiteSvm) -> None:
@@ -107,6 +119,18 @@ def test_bare_calls_with_memory_of_their_own_are_made() -> None:
 
 def test_every_linking_option_is_measured() -> None:
     assert set(PING_PONG) == set(option_names()) | set(MAP_OPTIONS)
+
+
+def test_a_bare_trap_is_seen_by_the_caller() -> None:
+    code = (
+        PING_PONG["single"]
+        .replace("(drop (call $hit", "(if (call $hit")
+        .replace("(local.get $traps))))\n", "(local.get $traps)) (then (unreachable))))\n")
+    )
+    with closing(BarePingPong(code, depth=2)) as bare:
+        bare.run()
+    with closing(BarePingPong(code, depth=2, traps=True)) as bare, pytest.raises(RuntimeError, match="call failed"):
+        bare.run()
 
 
 @pytest.mark.parametrize("option", [*PING_PONG, "own page"])
