@@ -82,3 +82,90 @@ STEPS_MAPPED = _CALLS_ITSELF.format(
     memory="own",
 )
 """The same, where each call maps the 1 MiB first."""
+
+WORDS = """
+(module
+  (import "storage" "memory" (memory $storage {pages} 65536))
+  (func (export "null"))
+  (func (export "sum") (param $length i32) (result i64) (local $at i32) (local $sum i64)
+    (loop $next
+      (local.set $sum (i64.add (local.get $sum) (i64.load $storage (local.get $at))))
+      (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (local.get $length))))
+    (local.get $sum))
+  (func (export "fill") (param $length i32) (param $value i64) (local $at i32)
+    (loop $next
+      (i64.store $storage (local.get $at) (local.get $value))
+      (local.set $value (i64.add (local.get $value) (i64.const 1)))
+      (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (local.get $length)))))
+  (func (export "count") (param $at i32)
+    (i64.store $storage (local.get $at) (i64.add (i64.load $storage (local.get $at)) (i64.const 1)))))
+"""
+"""Does nothing, sums words, fills words with numbers that follow one another, or counts in one word."""
+
+_PING_PONG = """
+(module
+  {imports}
+  (import "contract:peer" "hit?" (func $hit (param i32 i32) (result i32)))
+  {memory}
+  (func (export "hit") (param $left i32) (param $traps i32)
+    {count}
+    (if (local.get $left)
+      (then (drop (call $hit (i32.sub (local.get $left) (i32.const 1)) (local.get $traps))))
+      (else (if (local.get $traps) (then (unreachable)))))))
+"""
+
+_OWN_MEMORY = '(memory $own (export "memory") 1)'
+
+
+def _increment(memory: str, offset: int = 0) -> str:
+    at = f"(i32.const {offset})"
+    return f"(i64.store ${memory} {at} (i64.add (i64.load ${memory} {at}) (i64.const 1)))"
+
+
+_MAPS = {
+    "imports": '(import "ethereum" "storageMap" (func $map (param i32 i32 i32)))',
+    "memory": _OWN_MEMORY,
+    "count": f"(call $map (i32.const 0) (i32.const 0) (i32.const 4096)) {_increment('own')}",
+}
+
+PING_PONG = {
+    option: _PING_PONG.format(**parts)
+    for option, parts in {
+        "single": {
+            "imports": '(import "storage" "memory" (memory $storage 1 1))',
+            "memory": "",
+            "count": _increment("storage"),
+        },
+        "regions": {
+            "imports": '(import "storage" "count" (memory $storage 1 1))',
+            "memory": "",
+            "count": _increment("storage"),
+        },
+        "methods": {
+            "imports": """(import "storage" "load_i64" (func $load (param i32) (result i64)))
+  (import "storage" "store_i64" (func $store (param i32 i64)))""",
+            "memory": "",
+            "count": "(call $store (i32.const 0) (i64.add (call $load (i32.const 0)) (i64.const 1)))",
+        },
+        "keyed": {
+            "imports": """(import "ethereum" "storageLoad" (func $load (param i32 i32)))
+  (import "ethereum" "storageStore" (func $store (param i32 i32)))""",
+            "memory": _OWN_MEMORY,
+            "count": f"""(call $load (i32.const 0) (i32.const 32))
+    {_increment("own", 32)}
+    (call $store (i32.const 0) (i32.const 32))""",
+        },
+        **dict.fromkeys(("copied", "paged", "aliased"), _MAPS),
+    }.items()
+}
+"""Two such contracts call one another, so many calls deep, by linking option; each call counts in a word of storage.
+
+The innermost call traps if it is to, and its caller catches that.
+"""
+
+PING_PONG_OWN_PAGE = _PING_PONG.format(
+    imports='(import "storage" "memory" (memory $storage 1 1))',
+    memory=f'{_OWN_MEMORY} (data (memory $own) (i32.const 1024) "data")',
+    count=f"(i32.store $own (i32.const 2048) (local.get $left)) {_increment('storage')}",
+)
+"""The same under ``single``, where each contract has one page of memory of its own and writes to it."""

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from storagemod.bench import Comparison, compare, page_comparisons
+from storagemod.bench import page_comparisons
 from storagemod.pages import BACKENDS, why_unavailable
 
 MEASURED = {
@@ -29,13 +29,6 @@ def test_everything_is_measured_once() -> None:
     assert {each.title: [figure.name for figure in each.figures] for each in comparisons} == MEASURED
     assert all(figure.seconds > 0 and figure.ratio > 0 for each in comparisons for figure in each.figures)
     assert all(each.figures[0].ratio == 1 for each in comparisons)
-
-
-def test_subjects_take_turns_and_the_first_round_does_not_count() -> None:
-    done: list[str] = []
-    compared = compare("turns", "none", {"a": lambda: done.append("a"), "b": lambda: done.append("b")}, rounds=3)
-    assert done == ["a", "b", "b", "a"] * 2
-    assert isinstance(compared, Comparison)
 
 
 @pytest.mark.bench
