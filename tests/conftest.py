@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 
 from storagemod import World
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from storagemod.pages import BACKENDS, choose_backend, why_not_shared, why_unavailable
 
 pytest_plugins = ["pytester"]  # tests/testing/ runs pytest inside pytest

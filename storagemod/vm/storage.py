@@ -98,7 +98,9 @@ class StorageInstance:
         """
         if layout is self.layout:
             return ()
-        new = layout.regions if self.layout is _NO_LAYOUT else tuple(self._missing(layout))
+        new = tuple(self._missing(layout))
+        if not new:
+            return ()
         stale = []
         for region in new:
             known = self._live.get(region.name)
@@ -107,9 +109,9 @@ class StorageInstance:
         if stale:
             self._instantiate(tuple(stale))
         self.regions += [self._live[region.name][1] for region in new]
-        if len(new) == len(layout.regions):
+        if self.layout is _NO_LAYOUT:
             self.layout = layout
-        elif new:
+        else:
             self.layout = Layout(tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name)))
         return tuple(region.name for region in new)
 

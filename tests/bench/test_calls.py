@@ -16,7 +16,7 @@ from storagemod.bench.litesvm import LiteSvm
 from storagemod.bench.revm import SLOT_BYTES, Revm
 from storagemod.errors import StateError
 from storagemod.explore import explore
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from storagemod.pages import BACKENDS, choose_backend, why_not_shared, why_unavailable
 from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import MAP_OPTIONS, Address

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from tests.golden import check_golden
 
 from .conftest import Run

@@ -12,9 +12,9 @@ import struct
 from attrs import frozen
 
 from storagemod import Address, StorageMapping
-from storagemod.host import DEBUG_FUNCTIONS, FUNCTIONS
+from storagemod.vm import DEBUG_FUNCTIONS, FUNCTIONS
 from storagemod.limits import Limits
-from storagemod.linking.methods import accessor_types
+from storagemod.vm.methods import accessor_types
 from storagemod.types import FunctionType
 from storagemod.wasm import to_wasm
 from tests.fuzz.source import Source, number

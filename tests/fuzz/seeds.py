@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from storagemod.limits import Limits
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from storagemod.scenario.fixtures import fixture, fixture_names
 from storagemod.wasm import to_wasm
 

@@ -8,7 +8,7 @@ from attrs import Factory, define, field
 
 from storagemod.block import Block
 from storagemod.errors import OutOfGasError, TrapError
-from storagemod.host import FUNCTIONS, GasSchedule
+from storagemod.vm import FUNCTIONS, GasSchedule
 from storagemod.types import Address, CallKind, Outcome
 
 PAGE = 65_536

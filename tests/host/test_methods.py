@@ -8,7 +8,7 @@ import pytest
 
 from storagemod.block import Block
 from storagemod.errors import OutOfGasError, RevertError, TrapError
-from storagemod.host import FUNCTIONS, Finished, GasSchedule
+from storagemod.vm import FUNCTIONS, Finished, GasSchedule
 from storagemod.types import Address, CallKind, Outcome
 from tests.host.fakes import PAGE, Destroyed, FakeContext, FakeMemory, do
 from tests.host.interface import METHODS

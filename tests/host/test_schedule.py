@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from storagemod.errors import OutOfGasError, RevertError, ValidationError
-from storagemod.host import FUNCTIONS, Finished, GasSchedule
+from storagemod.vm import FUNCTIONS, Finished, GasSchedule
 from storagemod.types import Address
 from tests.host.fakes import CALLER, Destroyed, FakeContext, do
 from tests.host.interface import METHODS

@@ -6,8 +6,8 @@ import pytest
 
 from storagemod import Contract
 from storagemod.errors import LinkError, ValidationError
-from storagemod.host import DEBUG_FUNCTIONS, FUNCTIONS
-from storagemod.linking.options import served_names
+from storagemod.vm import DEBUG_FUNCTIONS, FUNCTIONS
+from storagemod.vm.options import served_names
 from storagemod.types import FunctionType
 from tests.host.interface import ALIASES, DEBUG_METHODS, METHODS, Method, import_of
 

@@ -11,7 +11,7 @@ import pytest
 from storagemod import Contract, StorageMapping, World, host
 from storagemod.cli.build import HEADER
 from storagemod.errors import ValidationError
-from storagemod.linking.methods import accessor_types
+from storagemod.vm.methods import accessor_types
 from storagemod.types import MAP_OPTIONS
 
 from .compilers import c

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storagemod import Contract, Limits, LinkError, ValidationError, World
-from storagemod.linking import Access, storage_module, storage_module_wat
+from storagemod.vm import Access, storage_module, storage_module_wat
 
 FINISH = '(import "ethereum" "finish" (func (param i32 i32)))'
 

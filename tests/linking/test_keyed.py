@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from storagemod import Contract, Limits, World
 from storagemod.errors import LimitError, LinkError, StateError, ValidationError
-from storagemod.linking import slots
-from storagemod.linking.slots import CELL_BYTES, NO_VALUE, Slots
+from storagemod.vm import slots
+from storagemod.vm.slots import CELL_BYTES, NO_VALUE, Slots
 
 CELLS = 32
 """Of the tables here: so few that keys are in one another's way."""

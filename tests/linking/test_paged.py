@@ -6,7 +6,8 @@ import pytest
 
 from storagemod import Address, Limits, Outcome, StorageMapping, World
 from storagemod.errors import LimitError, TrapError
-from storagemod.linking import Frame, FrameKey, FrameTable, PagedMappings, PageTable, page_table
+from storagemod.vm import paged as page_table
+from storagemod.vm.paged import Frame, FrameKey, FrameTable, PagedMappings, PageTable
 from storagemod.types import CallKind
 
 from .mapper import (

@@ -16,7 +16,7 @@ import pytest
 from storagemod import Contract, Receipt, Snapshot, World
 from storagemod.errors import ValidationError
 from storagemod.limits import GAS_MAX
-from storagemod.linking import SLOTS_REGION
+from storagemod.vm import SLOTS_REGION
 from storagemod.scenario.contents import contents, preset
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, Script

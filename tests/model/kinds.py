@@ -9,7 +9,7 @@ import attrs
 from attrs import Factory, frozen
 
 from storagemod import Limits, World
-from storagemod.linking.slots import WASM_PAGES
+from storagemod.vm.slots import WASM_PAGES
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.pages.protection import NoProtection
 from storagemod.types import Address

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from storagemod import Address, Limits, LinkError, Outcome, World
-from storagemod.linking import OPTIONS
+from storagemod.vm import OPTIONS
 from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storagemod import World
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from storagemod.scenario.puppet import Call, CopyIn, Grow, Revert, Store, Trap
 from tests.semantics.puppets import deploy_puppet, play, script
 

@@ -10,7 +10,7 @@ from .conftest import Project
 HEAVY = (
     "wasmtime",
     "storagemod.world",
-    "storagemod.linking",
+    "storagemod.vm",
     "storagemod.scenario",
     "storagemod.types",
     "cattrs",

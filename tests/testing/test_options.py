@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from storagemod.pages import BACKENDS
 from storagemod.types import ReentryPolicy, SyncPolicy
 

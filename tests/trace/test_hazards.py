@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from storagemod import Address, Receipt, World
-from storagemod.linking import option_names
+from storagemod.vm import option_names
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, CopyIn, Load, Operation, Revert, Script, Store, Store8, Trap
 from storagemod.trace import Hazard, HazardKind

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from storagemod.linking import Contract
+from storagemod.vm import Contract
 from tests.pages.programs import output_of
 
 WASM_PAGE = 65_536
