@@ -227,6 +227,7 @@ class LiveRegion:
             raise _cannot_map(error) from error
         self._image, self._version = image, image.version
         self._known.clear()
+        self._noted.clear()
         self._touched.clear()
         self._touched_runs = []
         self._private_pages = 0
@@ -282,8 +283,10 @@ class LiveRegion:
         try:
             numbers: Sequence[int] = self._tracker.written(self.memory_pages)
             if self._shared is not None:
+                self._noted.update(self._shared.written())
+            if self._noted:
                 noted, self._noted = self._noted, set()
-                numbers = sorted(noted.union(numbers, self._shared.written()))
+                numbers = sorted(noted.union(numbers))
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
         changed: list[PageChange] = []
@@ -338,6 +341,7 @@ class LiveRegion:
             _copy(self._base + number * PAGE_BYTES, old, PAGE_BYTES)
         self._known[number] = old
         self._logged[number] = previous
+        self._noted.add(number)  # a tracker that compares has not seen it put back
 
     def _set_length(self, wasm_pages: int) -> None:
         self.wasm_pages = self.collected_pages = wasm_pages

@@ -228,7 +228,7 @@ class Machine:
     def _listen(self, recording: Recording | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
-        self.wants = frozenset() if recording is None else recording.wants
+        self.wants = frozenset() if recording is None else frozenset(recording.wants)
         if not notifier:
             self.notify = None if recording is None else recording.events.append
             self._recording = recording
@@ -265,6 +265,7 @@ class Machine:
                     if not error.aborts:
                         raise
                     return self._abort(frame, error)
+                store.check_lost()
             finally:
                 store.stop()
             if frame.outcome is not _OK:

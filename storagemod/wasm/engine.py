@@ -67,9 +67,10 @@ class _EpochClock:
                     self._awake = True
                     threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True).start()
 
-    def stop(self, runner: object) -> None:
-        """Let epochs end, unless something else runs."""
+    def stop(self, runner: object) -> bool:
+        """Let epochs end, unless something else runs; return whether nothing does."""
         self._running.discard(runner)
+        return not self._running
 
     def forget(self) -> None:
         """Start anew in a forked child, which has neither the thread nor what ran."""

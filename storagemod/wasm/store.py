@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 from typing import Any
@@ -33,6 +34,7 @@ class Store:
         context: Its address, as wasmtime's functions take it.
         current: The first argument of host functions: the running call. Whoever runs calls sets it.
         pending: The exception that a host function raised, while it travels through wasm frames.
+        lost: The exception that ctypes swallowed because a callback could not begin; wasm went on with a wrong result.
         host_calls: How many times contracts called the host since :meth:`start`.
         instances: How many instances it holds; they stay until it is closed.
     """
@@ -51,6 +53,7 @@ class Store:
         raw.set_deadline_callback(raw.address_of(store.ptr()), _at_epoch_address, None, None)
         self.current: Any = None
         self.pending: BaseException | None = None
+        self.lost: BaseException | None = None
         self.host_calls = 0
         self.instances = 0
         self._deadline = 0.0
@@ -84,14 +87,17 @@ class Store:
         """Bind the store to this thread and start its deadline."""
         self._before, _bound.store = _bound.store, self
         self._interrupted = False
+        self.lost = None
         self.host_calls = 0
         self._deadline = time.monotonic() + deadline_seconds
+        _catch_lost()
         epoch_clock.start(self)
         raw.set_epoch_deadline(self.context, 1)
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
-        epoch_clock.stop(self)
+        if epoch_clock.stop(self) and sys.unraisablehook is _keep_lost:
+            sys.unraisablehook = _hook_before
         _bound.store, self._before = self._before, None
         self.current = None
 
@@ -109,10 +115,21 @@ class Store:
         Raises:
             DeadlineError: The deadline has passed, or the run was interrupted.
         """
+        self.check_lost()
         if self._interrupted:
             raise DeadlineError("interrupted")
         if time.monotonic() > self._deadline:
             raise DeadlineError("stopped at the deadline (deadline_seconds)", hint="is a loop without end?")
+
+    def check_lost(self) -> None:
+        """Check that no exception was lost; the transaction has to check before it believes any result.
+
+        Raises:
+            BaseException: The exception that was.
+        """
+        if self.lost is not None:
+            lost, self.lost = self.lost, None
+            raise lost
 
     def instantiate(self, prepared: int) -> Instance:
         """Make an instance of the module whose imports are resolved at an address; its active segments are written.
@@ -174,6 +191,25 @@ _bound = _Bound()
 def running_store() -> Store | None:
     """Return the store that is bound to this thread, or ``None``."""
     return _bound.store
+
+
+def _keep_lost(unraisable: Any) -> None:
+    """Keep the exception that a callback of ours raised before its first line: Ctrl-C comes at any instant."""
+    store = _bound.store
+    if store is not None and "ctypes callback" in (unraisable.err_msg or ""):
+        store.lost = store.lost or unraisable.exc_value or RuntimeError("a callback failed")
+    else:
+        _hook_before(unraisable)
+
+
+_hook_before = sys.unraisablehook
+
+
+def _catch_lost() -> None:
+    """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
+    global _hook_before  # noqa: PLW0603 - the hook of the process is one
+    if sys.unraisablehook is not _keep_lost:
+        _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
 
 
 _TIME_IS_OVER = b"the time is over"

@@ -42,6 +42,7 @@ from storagemod.types import (
     word_of,
 )
 from storagemod.vm import (
+    MAIN,
     SLOTS_REGION,
     CodeRules,
     Contract,
@@ -549,6 +550,8 @@ class World:
                 shown = (entry.type.params, raw)
         elif args:
             raise ValidationError("arguments are given, but no method to call with them")
+        else:
+            self._check_main(address)
         frame = Frame(
             machine,
             None,
@@ -629,6 +632,26 @@ class World:
             error.at(account.name or str(address))
             raise
         return entry
+
+    def _check_main(self, address: Address) -> None:
+        """Check that a contract which is called with call data has a ``main``.
+
+        Raises:
+            ValidationError: It has none.
+        """
+        account = self._state.store.accounts.get(address, NO_ACCOUNT)
+        if not account.code:
+            return
+        try:
+            contract = self._machine.contract(account.code)
+        except (LinkError, ValidationError):
+            return  # the transaction fails, and says why
+        if MAIN not in contract.entries:
+            try:
+                contract.entry_point(MAIN)
+            except ValidationError as error:
+                error.at(account.name or str(address))
+                raise
 
     def _labels(self) -> Mapping[Address, str]:
         named = self._state.store.accounts.items()
