@@ -80,8 +80,8 @@ class VariantWorld(World):
         return isinstance(code, Path) and code.suffix in COMPILED_SUFFIXES
 
     def _load(self, code: str | bytes | Path, name: str | None) -> Contract:
-        environment = self._environment
-        return Contract.load(code, name=name, limits=self.limits, mode=environment.validation, debug=environment.debug)
+        rules = self.rules
+        return Contract.load(code, name=name, limits=rules.limits, mode=rules.mode, debug=rules.debug)
 
     def _variant_mapping(self) -> StorageMapping:
         option = self.variant.link if self.variant.link in MAP_OPTIONS else MAP_OPTIONS[0]

@@ -186,6 +186,11 @@ class World:
         return self._limits
 
     @property
+    def rules(self) -> CodeRules:
+        """What code has to be, to be a contract of this world."""
+        return self._rules
+
+    @property
     def default_sender(self) -> Address:
         """Who sends transactions and deploys contracts where no one else is named."""
         return DEFAULT_SENDER
