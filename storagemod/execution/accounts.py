@@ -9,7 +9,7 @@ from attrs import frozen
 
 from storagemod.errors import BalanceError, LimitError, ValidationError
 from storagemod.execution.message import Message
-from storagemod.pages import WriteSet, erased
+from storagemod.pages import RegionDiff, erased
 from storagemod.state import (
     BALANCE_MAX,
     NO_ACCOUNT,
@@ -128,7 +128,7 @@ class Ledger:
             self.destroyed.append(address)
         return account.balance
 
-    def changes(self, written: dict[tuple[Address, str], WriteSet]) -> ChangeSet:
+    def changes(self, written: dict[tuple[Address, str], RegionDiff]) -> ChangeSet:
         """What the transaction commits, given what it wrote in storage: destroyed accounts and their storage go."""
         gone = set(self.destroyed)
         accounts = {address: pair for address, pair in self._accounts.changes().items() if address not in gone}

@@ -10,7 +10,7 @@ from attrs import frozen
 from storagemod.errors import TrapError
 from storagemod.events import StorageChange
 from storagemod.linking import LiveStorage, outside_region, static_growth, static_write
-from storagemod.pages import Journal, WriteSet
+from storagemod.pages import Journal, RegionDiff
 from storagemod.state import PageStore
 from storagemod.types import Address
 from storagemod.wasm import Store
@@ -95,7 +95,7 @@ class Storages:
         """Bytes that the host copied for contracts, out of and into storage."""
         return sum(storage.copied.bytes for storage in self._live.values())
 
-    def write_sets(self) -> dict[tuple[Address, str], WriteSet]:
+    def write_sets(self) -> dict[tuple[Address, str], RegionDiff]:
         """What differs from the committed images, by address and region."""
         return {
             (address, name): written

@@ -1,10 +1,19 @@
 """Images, mappings, write trackers, the journal and digests: bytes and pages, and nothing of contracts."""
 
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_not_shared, why_unavailable
-from storagemod.pages.draft import Draft
-from storagemod.pages.file_image import FileImage, OverlayImage, PageFile
+from storagemod.pages.file_image import FileImage, MemoryFile, OverlayImage, PageFile
 from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
-from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
+from storagemod.pages.image import (
+    NO_IMAGE,
+    Extent,
+    Image,
+    ImageEdit,
+    MemoryImage,
+    RegionDiff,
+    WritableImage,
+    erased,
+    read_image,
+)
 from storagemod.pages.journal import Checkpoint, Journal, JournaledRegion, Written
 from storagemod.pages.mapping import LiveMemory
 from storagemod.pages.page import (
@@ -17,7 +26,6 @@ from storagemod.pages.page import (
     merged_runs,
 )
 from storagemod.pages.shared import Window
-from storagemod.pages.write_set import WriteSet, erased
 
 __all__ = [
     "BACKENDS",
@@ -30,22 +38,24 @@ __all__ = [
     "WORD_BYTES",
     "ZERO_PAGE",
     "Checkpoint",
-    "Draft",
+    "Extent",
     "FileImage",
     "HashTree",
     "Image",
+    "ImageEdit",
     "Journal",
     "JournaledRegion",
     "LiveMemory",
+    "MemoryFile",
     "MemoryImage",
     "NodeKey",
     "OverlayImage",
     "PageBackend",
     "PageFile",
+    "RegionDiff",
     "Run",
     "Window",
     "WritableImage",
-    "WriteSet",
     "Written",
     "choose_backend",
     "differing_bytes",

@@ -16,13 +16,12 @@ from attrs import define, field, frozen
 
 from storagemod.errors import StateError
 from storagemod.pages.backend import PageBackend
-from storagemod.pages.image import Image
+from storagemod.pages.image import Image, RegionDiff
 from storagemod.pages.mapping import LiveMemory, Mapping
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, Run, intern_zero, merged_runs, runs_of
 from storagemod.pages.protection import Protection
 from storagemod.pages.shared import SharedPages, Window
 from storagemod.pages.tracker import WriteTracker
-from storagemod.pages.write_set import WriteSet
 
 Checkpoint = NewType("Checkpoint", int)
 """An opaque mark in the journal. Checkpoints nest: the newest is ended first."""
@@ -306,14 +305,14 @@ class Journal:
             pages = {number: data for number, data in pages.items() if number not in shared}
         region.mapping.restore(pages)
 
-    def write_set(self, region: JournaledRegion) -> WriteSet:
+    def write_set(self, region: JournaledRegion) -> RegionDiff:
         """What a region differs in from its image, as last collected; pages that hold the same bytes are left out."""
         pages = {}
         for number, new in sorted(region.latest.items()):
             old = region.committed_page(number)
             if old != new:
                 pages[number] = (old, new)
-        return WriteSet(region.image.wasm_pages, region.wasm_pages, pages)
+        return RegionDiff(region.image.wasm_pages, region.wasm_pages, pages)
 
     def _undo(self, region: JournaledRegion) -> _Undo:
         """Where the old pages of a region go now."""

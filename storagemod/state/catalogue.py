@@ -1,7 +1,7 @@
 """The catalogue of a durable world: an SQLite database that is its write-ahead log as well.
 
-It knows every account and region, the hash trees, and the bytes of all pages that were committed since the images were
-last synced (``log``). What one call of :meth:`Catalogue.commit` is given is kept whole or not at all.
+It has every account and region, their hash trees as they were when the images were last synced, and all pages that were
+committed since, with their digests (``log``). A call of :meth:`Catalogue.commit` is kept whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
+from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
-from storagemod.state.claim import NEW, sync_directory, sync_file
-from storagemod.state.failures import failure, leaves_doubt
+from storagemod.state.directory import NEW, failure, leaves_doubt, sync_directory, sync_file
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
     CODES_SCHEMA,
@@ -43,12 +42,12 @@ from storagemod.types import Address
 Synchronous: TypeAlias = Literal["full", "normal"]
 
 APPLICATION_ID = int.from_bytes(b"stmw", "big")
-FORMAT = 1
+FORMAT = 2
 
 WORLD_ID_BYTES = 16
 
 _SCHEMA = (
-    "CREATE TABLE world (id BLOB NOT NULL, commits INTEGER NOT NULL)",
+    "CREATE TABLE world (id BLOB NOT NULL, syncs INTEGER NOT NULL)",
     CODES_SCHEMA,
     ACCOUNTS_SCHEMA,
     """CREATE TABLE regions (
@@ -58,7 +57,9 @@ _SCHEMA = (
     """CREATE TABLE nodes (
       region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL, PRIMARY KEY (region, level, place)
     ) WITHOUT ROWID""",
-    "CREATE TABLE log (region INTEGER, page INTEGER, data BLOB NOT NULL, PRIMARY KEY (region, page)) WITHOUT ROWID",
+    """CREATE TABLE log (
+      region INTEGER, page INTEGER, data BLOB NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (region, page)
+    ) WITHOUT ROWID""",
 )
 
 _BUSY_SECONDS = 10.0
@@ -85,11 +86,10 @@ class RegionRecord:
 
 @frozen
 class RegionChange:
-    """A region after a commit: what is known of it, the nodes of its tree that changed, and its new pages."""
+    """A region after a commit: its record, and its new pages, each with its digest."""
 
     record: RegionRecord
-    nodes: Mapping[NodeKey, bytes]
-    pages: Mapping[int, bytes]
+    pages: Mapping[int, tuple[bytes, bytes]]
 
 
 class Catalogue:
@@ -151,12 +151,6 @@ class Catalogue:
 
     # What there is
 
-    @property
-    def commits(self) -> int:
-        """How many times something was committed."""
-        with self._reading():
-            return int(self._value("SELECT commits FROM world"))
-
     def accounts(self) -> Iterator[tuple[Address, Account]]:
         """Every account that is not the default one."""
         with self._reading():
@@ -179,14 +173,14 @@ class Catalogue:
             sql = "SELECT children FROM nodes WHERE region = ? AND level = ? AND place = ?"
             return unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
 
-    def log(self) -> dict[int, dict[int, bytes]]:
-        """The pages that are not in the images for good yet, by region and number."""
-        log: dict[int, dict[int, bytes]] = {}
+    def log(self) -> dict[int, dict[int, tuple[bytes, bytes]]]:
+        """Return the pages that are not in the images for good yet, and their digests, by region and number."""
+        log: dict[int, dict[int, tuple[bytes, bytes]]] = {}
         with self._reading():
-            for region, page, data in self._run("SELECT region, page, data FROM log"):
-                if len(data) not in {0, PAGE_BYTES}:
+            for region, page, data, digest in self._run("SELECT region, page, data, digest FROM log"):
+                if len(data) > PAGE_BYTES or len(digest) != DIGEST_BYTES:
                     raise ValueError(f"a page of {len(data)} bytes in its log")
-                log.setdefault(region, {})[page] = data or ZERO_PAGE
+                log.setdefault(region, {})[page] = (data.ljust(PAGE_BYTES, b"\0") if data else ZERO_PAGE, digest)
         return log
 
     def damage(self) -> list[str]:
@@ -208,11 +202,12 @@ class Catalogue:
             for region in regions:
                 self._put_region(region)
 
-    def empty_log(self, stored_pages: Mapping[int, int]) -> None:
-        """Forget the log, now that all of it is in the images for good.
+    def empty_log(self, stored_pages: Mapping[int, int], nodes: Mapping[int, Mapping[NodeKey, bytes]]) -> None:
+        """Empty the log, now that all of it is in the images for good, and store the hash trees.
 
         Args:
             stored_pages: How many pages of 4 KiB there are now in the files that were written, by region.
+            nodes: The nodes that changed since the log was empty, by region.
 
         Raises:
             StateError: It cannot be written. The log stays.
@@ -221,6 +216,15 @@ class Catalogue:
             self._run("DELETE FROM log")
             self._connection.executemany(
                 "UPDATE regions SET stored_pages = ? WHERE id = ?", [(n, region) for region, n in stored_pages.items()]
+            )
+            rows = [(region, *key, node) for region, changed in nodes.items() for key, node in changed.items()]
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)",
+                [(*key, packed(node)) for *key, node in rows if node != EMPTY_NODE],
+            )
+            self._connection.executemany(
+                "DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?",
+                [key for *key, node in rows if node == EMPTY_NODE],
             )
 
     def sync(self) -> None:
@@ -234,8 +238,8 @@ class Catalogue:
         with self._failing("written"):
             self._set_synchronous("full")
             try:
-                with self._transaction():
-                    pass  # this commit is synced, and so is all that lies before it in SQLite's log
+                with self._transaction():  # this is synced, and so is all that lies before it in SQLite's log
+                    self._run("UPDATE world SET syncs = syncs + 1")
             finally:
                 self._set_synchronous("normal")
 
@@ -262,12 +266,8 @@ class Catalogue:
             *row,
             checksum(row),
         )
-        stored = [(record.id, *key, packed(node)) for key, node in region.nodes.items() if node != EMPTY_NODE]
-        self._connection.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", stored)
-        gone = [(record.id, *key) for key, node in region.nodes.items() if node == EMPTY_NODE]
-        self._connection.executemany("DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?", gone)
-        pages = [(record.id, number, b"" if data == ZERO_PAGE else data) for number, data in region.pages.items()]
-        self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", pages)
+        pages = [(record.id, n, data.rstrip(b"\0"), digest) for n, (data, digest) in region.pages.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", pages)
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
@@ -285,7 +285,6 @@ class Catalogue:
         self._run("BEGIN IMMEDIATE")
         try:
             yield
-            self._run("UPDATE world SET commits = commits + 1")
             self._run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

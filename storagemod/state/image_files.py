@@ -16,8 +16,7 @@ from pathlib import Path
 
 from storagemod.errors import StateError
 from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, FileImage
-from storagemod.state.claim import sync_directory, sync_file
-from storagemod.state.failures import failure
+from storagemod.state.directory import failure, sync_directory, sync_file
 
 HEADER_BYTES = PAGE_BYTES
 FORMAT = 1

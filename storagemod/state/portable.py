@@ -18,11 +18,9 @@ from pathlib import Path
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, MemoryImage, WritableImage, WriteSet
+from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, MemoryImage, RegionDiff, WritableImage
 from storagemod.state.account import NO_ACCOUNT
-from storagemod.state.changes import ChangeSet
-from storagemod.state.claim import sync_directory, sync_file
-from storagemod.state.failures import failure
+from storagemod.state.directory import failure, sync_directory, sync_file
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
     CODES_SCHEMA,
@@ -37,7 +35,7 @@ from storagemod.state.rows import (
     codes_of,
 )
 from storagemod.state.sqlite_store import SqlitePageStore
-from storagemod.state.store import PageStore
+from storagemod.state.store import ChangeSet, PageStore
 from storagemod.types import Address
 
 APPLICATION_ID = int.from_bytes(b"stmx", "big")
@@ -182,14 +180,14 @@ def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[Chang
         key = (Address(address), name)
         if wasm_pages < 0:
             raise ValueError(f'region "{name}" of {key[0]} cannot have {wasm_pages} Wasm pages')
-        yield ChangeSet(regions={key: WriteSet(0, wasm_pages, {})})
+        yield ChangeSet(regions={key: RegionDiff(0, wasm_pages, {})})
         pages = connection.execute("SELECT page, data FROM pages WHERE region = ? ORDER BY page", (region,))
         while batch := dict(islice(pages, batch_pages)):
             for number, data in batch.items():
                 if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
                     raise ValueError(f'page {number} of region "{name}" of {key[0]} cannot be one')
             written = {number: (ZERO_PAGE, data) for number, data in batch.items()}
-            yield ChangeSet(regions={key: WriteSet(wasm_pages, wasm_pages, written)})
+            yield ChangeSet(regions={key: RegionDiff(wasm_pages, wasm_pages, written)})
 
 
 @contextmanager

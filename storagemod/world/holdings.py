@@ -9,7 +9,7 @@ import attrs
 
 from storagemod.errors import LinkError, StateError, ValidationError
 from storagemod.linking import SLOTS_REGION, Contract, Region, Slots, hosted_region
-from storagemod.pages import Draft, WriteSet
+from storagemod.pages import ImageEdit, RegionDiff
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, NONCE_MAX, Account, ChangeSet, WorldState
 from storagemod.types import WASM_PAGE_BYTES, Address, StorageMapping
 from storagemod.world.arguments import check_amount
@@ -110,9 +110,9 @@ class Holdings:
                 f"which holds {pages_max:,} Wasm pages at most"
             )
         with self._gate.enter(writing=True):
-            draft = Draft(self._state.store.image(address, region))
-            draft.write(offset, bytes(data))
-            self._state.commit(ChangeSet(regions={(address, region): draft.written()}))
+            edit = ImageEdit(self._state.store.image(address, region))
+            edit.write(offset, bytes(data))
+            self._state.commit(ChangeSet(regions={(address, region): edit.diff()}))
 
     def fund(self, address: Address | str | int, balance: int, *, name: str | None = None) -> Address:
         """Set the balance of an account, and name it if a name is given.
@@ -180,28 +180,28 @@ class Holdings:
         maps = contract is not None and contract.maps_storage
         return attrs.evolve(fresh, mapping=self._mapping) if maps else fresh
 
-    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], WriteSet]:
+    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], RegionDiff]:
         """What makes the regions of a contract as long as they are at least."""
         regions = () if contract is None else contract.layout.regions
         image = self._state.store.image
-        drafts = {
-            region.name: Draft(image(address, region.name), region.type.pages_min).written() for region in regions
+        diffs = {
+            region.name: ImageEdit(image(address, region.name), region.type.pages_min).diff() for region in regions
         }
-        return {(address, name): written for name, written in drafts.items() if written}
+        return {(address, name): written for name, written in diffs.items() if written}
 
     def _set_slots(self, address: Address, entries: Mapping[bytes, bytes]) -> None:
         with self._gate.enter(writing=True):
             written = self._slots_written(address, entries)
             self._state.commit(ChangeSet(regions={(address, SLOTS_REGION): written}))
 
-    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> WriteSet:
+    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> RegionDiff:
         region = hosted_region(SLOTS_REGION, self._rules.limits)
         assert region is not None  # noqa: S101 - the option keyed has it
-        draft = Draft(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
-        table = Slots(draft)
+        edit = ImageEdit(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
+        table = Slots(edit)
         for key, value in checked_entries(entries).items():
             table.store(key, value)
-        return draft.written()
+        return edit.diff()
 
     def _check_keyed(self, address: Address, contract: Contract | None) -> None:
         if contract is not None and contract.layout.region(SLOTS_REGION) is not None and not contract.is_keyed:

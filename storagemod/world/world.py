@@ -147,7 +147,7 @@ class World(Holdings):
             StateError: The files cannot be written; nothing is lost, for the log has it all.
         """
         with self._gate.enter():
-            self._state.store.checkpoint()
+            self._state.store.flush_log()
 
     # What it is
 
@@ -243,7 +243,7 @@ class World(Holdings):
             settings = (self._backend, _mapping(mapping), balance)
             deployment = Deployment(self._state.store.accounts, self._rules, target, contract, bound, *settings)
             deployment.check()
-            mark = self._state.mark()
+            savepoint = self._state.savepoint()
             try:
                 self._state.commit(
                     deployment.changes(DEFAULT_SENDER, policy=word_of(ReentryPolicy, policy, "re-entry policy"))
@@ -251,9 +251,9 @@ class World(Holdings):
                 if init is not None:
                     self._run(Request(target, DEFAULT_SENDER, init, args), commit=True).raise_for_error()
             except BaseException:
-                self._state.undo(mark)
+                self._state.rollback(savepoint)
                 raise
-            self._state.keep(mark)
+            self._state.release(savepoint)
         return target
 
     # Transactions

@@ -69,7 +69,7 @@ class Trial:
 
     def checkpoint(self, store: SqlitePageStore) -> None:
         try:
-            store.checkpoint()
+            store.flush_log()
         except StateError:
             self.refused += 1
             self.look_at_a_copy()

@@ -48,11 +48,11 @@ def commit(store: PageStore, number: int) -> None:
     if len(todo) == 1:
         store.commit(counted.merged(_change(store, todo[0])))
         return
-    store.hold()
+    store.begin_group()
     store.commit(counted)
     for step in todo:
         store.commit(_change(store, step))
-    store.release()
+    store.commit_group()
 
 
 def commits(store: PageStore) -> int:

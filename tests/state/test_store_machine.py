@@ -110,7 +110,7 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def hold(self) -> None:
         for store in (self.memory, *self.stores.values()):
-            store.hold()
+            store.begin_group()
         self.held = True
         self.changes = []
 
@@ -118,7 +118,7 @@ class Stores(RuleBasedStateMachine):
     @rule()
     def release(self) -> None:
         for store in (self.memory, *self.stores.values()):
-            store.release()
+            store.commit_group()
         self.held = False
         self.durable = deepcopy(self.model)
 
@@ -128,7 +128,7 @@ class Stores(RuleBasedStateMachine):
         for kind, store in self.stores.items():
             read = any(reader.directory.name == kind for reader, _, _ in self.readers)
             try:
-                store.checkpoint()
+                store.flush_log()
                 assert not read
             except StateError:
                 assert read

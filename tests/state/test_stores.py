@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.pages import ZERO_PAGE, WriteSet
-from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, PageStore, committed
+from storagemod.pages import ZERO_PAGE, RegionDiff
+from storagemod.state import NO_ACCOUNT, Account, ChangeSet, CommittedRegion, MemoryPageStore, PageStore
 from storagemod.types import ReentryPolicy
 
 from .stores import STORES, A, B, C, account, content, page, write
@@ -58,7 +58,7 @@ def test_a_page_can_become_zeros_and_an_account_nothing(store: PageStore) -> Non
 def test_regions_that_are_empty_do_not_count(store: PageStore) -> None:
     store.commit(account(store, A, Account(nonce=1)))
     root = store.state_root()
-    store.commit(ChangeSet(regions={(A, "memory"): WriteSet(0, 0, {}), (B, "memory"): WriteSet(0, 0, {})}))
+    store.commit(ChangeSet(regions={(A, "memory"): RegionDiff(0, 0, {}), (B, "memory"): RegionDiff(0, 0, {})}))
     assert (store.state_root(), list(store.regions())) == (root, [])
     grown = write(store, B, {}, wasm_pages=3)
     store.commit(grown)
@@ -100,16 +100,16 @@ def test_a_region_of_4_gib_costs_what_is_in_it(store: PageStore) -> None:
 
 def test_what_is_held_is_shown_and_stays_when_it_is_released(store: PageStore) -> None:
     store.commit(write(store, A, {0: 1}))
-    store.hold()
+    store.begin_group()
     store.commit(account(store, A, Account(nonce=1)))
     store.commit(write(store, A, {0: 2, 50: 3}))
     assert store.accounts[A].nonce == 1
     assert store.image(A, "memory").page(50) == page(3)
     root = store.state_root()
-    store.release()
+    store.commit_group()
     assert store.image(A, "memory").page(0) == page(2)
     assert store.state_root() == root
-    store.checkpoint()
+    store.flush_log()
     assert store.state_root() == root
     assert content(store) == ({A: Account(nonce=1)}, {(A, "memory"): (4, {0: page(2), 50: page(3)})})
 
@@ -118,11 +118,11 @@ def test_what_is_held_can_be_taken_back(store: PageStore) -> None:
     store.commit(account(store, A, Account(nonce=1)))
     store.commit(write(store, A, {0: 1}))
     before, root = content(store), store.state_root()
-    store.hold()
+    store.begin_group()
     change = write(store, A, {0: 2, 50: 3}).merged(account(store, A, NO_ACCOUNT), write(store, B, {1: 1}))
     store.commit(change)
     store.commit(change.inverted())
-    store.release()
+    store.commit_group()
     assert (content(store), store.state_root()) == (before, root)
 
 
@@ -133,16 +133,16 @@ def test_an_image_that_cannot_be_written_leaves_nothing_behind(
     store.commit(write(store, A, {0: 1}))
     before, root = content(store), store.state_root()
     change = write(store, A, {0: 2, 3: 3}).merged(account(store, A, Account(nonce=2)), write(store, B, {7: 7}))
-    real = committed.CommittedRegion.change
+    real = CommittedRegion.change
     calls = []
 
-    def fail_once(region: committed.CommittedRegion, written: WriteSet) -> None:
+    def fail_once(region: CommittedRegion, written: RegionDiff) -> None:
         real(region, written)
         calls.append(region)
         if len(calls) == 2:
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(committed.CommittedRegion, "change", fail_once)
+    monkeypatch.setattr(CommittedRegion, "change", fail_once)
     with pytest.raises(StateError, match=r"no room .* No space left") as caught:
         store.commit(change)
     assert isinstance(caught.value.cause, OSError)
@@ -160,7 +160,7 @@ def test_a_change_that_could_be_neither_made_nor_taken_back_is_not_shown(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(committed.CommittedRegion, "change", fail)
+    monkeypatch.setattr(CommittedRegion, "change", fail)
     with pytest.raises(StateError, match="no room"):
         store.commit(change)
     for use in (store.state_root, lambda: store.image(A, "memory"), lambda: store.commit(ChangeSet())):
@@ -178,7 +178,7 @@ def test_an_interrupted_change_is_taken_back(monkeypatch: pytest.MonkeyPatch) ->
         raise KeyboardInterrupt
 
     change = account(store, A, Account(nonce=2)).merged(write(store, B, {7: 7}))
-    monkeypatch.setattr(committed.CommittedRegion, "change", interrupt)
+    monkeypatch.setattr(CommittedRegion, "change", interrupt)
     with pytest.raises(KeyboardInterrupt):
         store.commit(change)
     assert (content(store), store.state_root()) == (before, root)
@@ -188,7 +188,7 @@ def test_an_interrupted_change_is_taken_back(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_closed_store_says_so(store: PageStore) -> None:
     store.close()
     store.close()
-    for use in (store.state_root, store.hold, store.release, store.checkpoint, store.regions):
+    for use in (store.state_root, store.begin_group, store.commit_group, store.flush_log, store.regions):
         with pytest.raises(StateError, match="the world is closed"):
             use()
     with pytest.raises(StateError, match="the world is closed"):

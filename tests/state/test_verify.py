@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from storagemod.errors import StateError
+from storagemod.pages import page_digest
 from storagemod.state import Account, Damage, SqlitePageStore, verify
 from storagemod.state.image_files import HEADER_BYTES
 
@@ -78,15 +80,23 @@ def test_every_wrong_page_is_named(home: Path) -> None:
 
 
 def test_a_bit_that_turned_over_in_a_page_of_the_log_is_found(home: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    with closing(SqlitePageStore(home)) as store:
-        store.commit(write(store, A, {40: 9}))
-        shutil.copytree(home, copy, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
     # The log as it would be found in the database itself, once SQLite brought it there.
-    with closing(SqlitePageStore(copy)) as store:
-        store._catalogue._run("INSERT INTO log VALUES (1, 40, ?)", bytes([1]) + page(2)[1:])
-    (wrong,) = damage(copy)
-    assert (wrong.region, wrong.page) == ("memory", 40)
+    good, bad = page(2), bytes([1]) + page(2)[1:]
+    for data, digest, wrong in (
+        (good, page_digest(good), []),
+        (bad, page_digest(good), ["page 40 is not what was committed"]),
+        (bad, page_digest(bad), ["the root is not that of the hash tree"]),
+        (good, page_digest(bad), ["the root is not that of the hash tree", "page 40 is not what was committed"]),
+    ):
+        copy = tmp_path / "copy"
+        shutil.copytree(home, copy)
+        with closing(sqlite3.connect(copy / "catalogue.sqlite", isolation_level=None)) as connection:
+            connection.execute("INSERT INTO log VALUES (1, 40, ?, ?)", (data, digest))
+        for read_only in (True, False):
+            found = damage(copy, read_only=read_only)
+            assert [each.what for each in found] == wrong
+            assert all(each.region == "memory" for each in found)
+        shutil.rmtree(copy)
 
 
 @pytest.mark.parametrize(
