@@ -1,4 +1,4 @@
-"""Pages of storage: 4 KiB of bytes, the grain in which storage is tracked, undone, committed and hashed."""
+"""Pages of storage: 4 KiB of bytes, the unit in which storage is tracked, rolled back, committed and hashed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE_BYTES = 4_096
 PAGES_PER_WASM_PAGE = WASM_PAGE_BYTES // PAGE_BYTES
 
 WORD_BYTES = 8
-"""Changes are told in whole words: storage integers are words, and no page border cuts one."""
+"""Changes are reported in whole words: storage integers are words, and no page border cuts one."""
 
 ZERO_PAGE = bytes(PAGE_BYTES)
 
@@ -24,7 +24,7 @@ _BLOCK_BYTES = 256
 
 @frozen
 class Run:
-    """Bytes of a page that differ: whole words, as many as lie side by side."""
+    """Differing bytes of a page: whole words that lie side by side."""
 
     offset: int
     old: bytes = field(repr=lambda data: data.hex())
@@ -32,7 +32,7 @@ class Run:
 
 
 def _differing_ranges(old: Sequence[int], new: Sequence[int], block: int) -> Iterator[tuple[int, int]]:
-    """Where two sequences of one length differ, as ranges in order. Blocks that are equal cost one comparison each."""
+    """Yield where two sequences of one length differ, as ranges in order. Each equal block costs one comparison."""
     start = None
     for first in range(0, len(old), block):
         end = min(first + block, len(old))
@@ -53,12 +53,12 @@ def _differing_ranges(old: Sequence[int], new: Sequence[int], block: int) -> Ite
 
 
 def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
-    """Where bytes of one length differ, as ranges in order."""
+    """Yield where bytes of one length differ, as ranges in order."""
     return _differing_ranges(old, new, _BLOCK_BYTES)
 
 
 def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
-    """The runs of words in which two pages differ, in order."""
+    """Yield the runs of words in which two pages differ, in order."""
     old_words, new_words = memoryview(old).cast("Q"), memoryview(new).cast("Q")
     for first, end in _differing_ranges(old_words, new_words, _BLOCK_BYTES // WORD_BYTES):
         start, stop = first * WORD_BYTES, end * WORD_BYTES
@@ -66,7 +66,7 @@ def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
 
 
 def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
-    """The differing runs of many pages (number: old and new bytes), joined across page borders; offsets in bytes."""
+    """Yield the differing runs of many pages (number: old and new), joined across page borders; offsets in bytes."""
     last: Run | None = None
     for number in sorted(pages):
         for run in differing_runs(*pages[number]):
@@ -82,7 +82,7 @@ def merged_runs(pages: dict[int, tuple[bytes, bytes]]) -> Iterator[Run]:
 
 
 def runs_of(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Numbers in order as runs of neighbours: the first, and how many."""
+    """Yield numbers, which are in order, as runs of neighbours: the first, and how many."""
     first = count = 0
     for number in numbers:
         if count and number == first + count:
@@ -96,7 +96,7 @@ def runs_of(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def intern_zero(page: bytes) -> bytes:
-    """The page itself, or the one shared page of zeros."""
+    """Return the page itself, or the one shared page of zeros."""
     return ZERO_PAGE if page == ZERO_PAGE else page
 
 

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
+from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
 from storagemod.state.directory import NEW, failure, leaves_doubt, sync_directory, sync_file
 from storagemod.state.rows import (
@@ -35,7 +35,9 @@ from storagemod.state.rows import (
     code_row,
     codes_of,
     packed,
+    trimmed,
     unpacked,
+    untrimmed,
 )
 from storagemod.types import Address
 
@@ -67,13 +69,13 @@ _BUSY_SECONDS = 10.0
 
 @frozen
 class RegionRecord:
-    """What is known of a region, besides its pages.
+    """A region without its pages.
 
     Attributes:
         id: Its number in this world, which names its file.
         wasm_pages: Its length in Wasm pages.
         root: The root of its hash tree.
-        stored_pages: How many pages of 4 KiB are in its file for good.
+        stored_pages: How many synced pages of 4 KiB its file has.
     """
 
     id: int
@@ -95,12 +97,12 @@ class RegionChange:
 class Catalogue:
     """A catalogue, opened by the one writer of a world or by a reader.
 
-    A reader sees the state that there was when it opened the catalogue, however long it stays.
+    A reader sees the state at the moment when it opened the catalogue, however long it stays.
 
     Args:
         path: The database. The writer makes it if there is none.
         read_only: Whether to open it as a reader.
-        immutable: Whether a reader can be sure that nobody writes. Then it needs no right to write, either.
+        immutable: Whether a reader can be sure that nobody writes. Then it needs no right to write.
         synchronous: ``"full"``: what is committed stays whatever happens. ``"normal"``: when the machine stops, the
             last commits may be lost, but none by half.
 
@@ -113,7 +115,7 @@ class Catalogue:
     ) -> None:
         self.path = path
         self.trusted = True
-        """Whether what is on the disk is known: not after an error that leaves it in doubt."""
+        """Whether the content of the disk is known: not after an error that leaves it in doubt."""
         self._synchronous = synchronous
         with self._failing("opened"):
             if not read_only and not path.exists():
@@ -145,21 +147,21 @@ class Catalogue:
         check_identity(self._connection, self.path, (APPLICATION_ID, FORMAT), "the catalogue of a world", hint)
 
     def close(self) -> None:
-        """Close it. A writer that was the last one to use it leaves a single file."""
+        """Close it. If nobody else has it open, a writer leaves a single file."""
         with self._failing("closed"):
             self._connection.close()
 
-    # What there is
+    # Reading
 
     def accounts(self) -> Iterator[tuple[Address, Account]]:
-        """Every account that is not the default one."""
+        """Yield every account that is not the default one."""
         with self._reading():
             codes = codes_of(self._run(GET_CODES))
             for row in self._run(GET_ACCOUNTS):
                 yield account_of(row, codes)
 
     def regions(self) -> Iterator[RegionRecord]:
-        """Every region."""
+        """Yield every region."""
         with self._reading():
             for row in self._run("SELECT stored_pages, id, address, name, wasm_pages, root, checksum FROM regions"):
                 stored_pages, *columns = row
@@ -168,7 +170,7 @@ class Catalogue:
                 yield RegionRecord(number, Address(address), name, wasm_pages, root, stored_pages)
 
     def node(self, region: int, key: NodeKey) -> bytes:
-        """A node of a region's hash tree."""
+        """Return a node of a region's hash tree, as it was when the log was emptied last."""
         with self._reading():
             sql = "SELECT children FROM nodes WHERE region = ? AND level = ? AND place = ?"
             return unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
@@ -178,23 +180,23 @@ class Catalogue:
         log: dict[int, dict[int, tuple[bytes, bytes]]] = {}
         with self._reading():
             for region, page, data, digest in self._run("SELECT region, page, data, digest FROM log"):
-                if len(data) > PAGE_BYTES or len(digest) != DIGEST_BYTES:
-                    raise ValueError(f"a page of {len(data)} bytes in its log")
-                log.setdefault(region, {})[page] = (data.ljust(PAGE_BYTES, b"\0") if data else ZERO_PAGE, digest)
+                if len(digest) != DIGEST_BYTES:
+                    raise ValueError(f"a digest of {len(digest)} bytes in its log")
+                log.setdefault(region, {})[page] = (untrimmed(data), digest)
         return log
 
     def damage(self) -> list[str]:
-        """What SQLite finds wrong with the file; nothing if all is well. Reads all of it."""
+        """Return what SQLite finds wrong with the file; nothing if all is well. Reads all of it."""
         with self._reading():
             return [text for (text,) in self._run("PRAGMA integrity_check") if text != "ok"]
 
-    # What changes it
+    # Writing
 
     def commit(self, accounts: Mapping[Address, tuple[Account, Account]], regions: Iterable[RegionChange]) -> None:
-        """Keep a change: accounts before and after, and regions after.
+        """Store a change: accounts before and after, and regions after.
 
         Raises:
-            StateError: It cannot be kept. Nothing is, unless ``trusted`` is false now.
+            StateError: It cannot be stored. Nothing is, unless ``trusted`` is false now.
         """
         with self._failing("written"), self._transaction():
             for address, (old, new) in accounts.items():
@@ -228,10 +230,10 @@ class Catalogue:
             )
 
     def sync(self) -> None:
-        """Make sure that everything committed stays, whatever happens.
+        """Sync everything committed to the disk.
 
         Raises:
-            StateError: That cannot be done.
+            StateError: The disk fails.
         """
         if self._synchronous == "full":
             return
@@ -266,7 +268,7 @@ class Catalogue:
             *row,
             checksum(row),
         )
-        pages = [(record.id, n, data.rstrip(b"\0"), digest) for n, (data, digest) in region.pages.items()]
+        pages = [(record.id, n, trimmed(data), digest) for n, (data, digest) in region.pages.items()]
         self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", pages)
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
@@ -293,7 +295,7 @@ class Catalogue:
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
-        """Say errors of SQLite as errors of state."""
+        """Turn errors of SQLite into errors of state."""
         try:
             yield
         except OSError as error:
@@ -306,7 +308,7 @@ class Catalogue:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Say as an error of state, too, that something was read which nobody wrote."""
+        """Turn errors of SQLite, and of rows that cannot be read, into errors of state."""
         with self._failing("read"):
             try:
                 yield
@@ -315,7 +317,7 @@ class Catalogue:
 
 
 def _create(path: Path) -> None:
-    """Make an empty catalogue. It has its name when it is complete, so that nobody finds half of one."""
+    """Make an empty catalogue. It gets its name when it is complete, so that nobody finds half of one."""
     new = path.with_name(NEW)
     new.unlink(missing_ok=True)  # somebody died here
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:

@@ -1,4 +1,4 @@
-"""A whole state in one file, to be carried to another machine or version.
+"""Export and import: a whole state in one file, for another machine or version.
 
 The file is an SQLite database with its own application id (``stmx``) and format version. Nothing in it depends on the
 directory that it came from: a state gives the same content wherever it was kept.
@@ -54,7 +54,7 @@ BATCH_PAGES = 1_024
 
 @frozen
 class Contents:
-    """What was exported or imported: how much, and its state root."""
+    """Size and root of what was exported or imported."""
 
     accounts: int
     regions: int
@@ -114,17 +114,16 @@ def import_state(
     *,
     batch_pages: int = BATCH_PAGES,
 ) -> Contents:
-    """Make a world out of a file that was exported, and see whether every root comes out as it was.
+    """Make a world from an exported file, and check every root.
 
     Args:
         file: The file.
-        directory: Where the world is to be. There is none yet, or it is empty.
+        directory: Where to make the world. It must not exist, or be empty.
         new_image: As for :class:`SqlitePageStore`.
         batch_pages: How many pages are held in memory at a time.
 
     Raises:
-        StateError: The file is none that was exported, or is damaged; or there is something in the directory. Nothing
-            has been made then.
+        StateError: The file is no export, or damaged; or the directory is not empty. Nothing has been made then.
     """
     directory = directory.absolute()
     if not file.is_file():
@@ -172,7 +171,7 @@ def _read(
 
 
 def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[ChangeSet]:
-    """All that is in a file, a part at a time."""
+    """Yield the content of a file, a part at a time."""
     codes = codes_of(connection.execute(GET_CODES))
     accounts = dict(account_of(row, codes) for row in connection.execute(GET_ACCOUNTS))
     yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
@@ -192,7 +191,7 @@ def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[Chang
 
 @contextmanager
 def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
-    """A database of this format: a new one, in one transaction without a log, or one that is there and is only read."""
+    """Open a database of this format: a new one, in one transaction without a log, or one that exists, to read it."""
     mode = "mode=rwc" if new else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
     try:

@@ -28,7 +28,7 @@ class Step:
 
 
 def steps(number: int) -> list[Step]:
-    """What a commit does after it counted itself. Several steps are committed one by one, within a hold."""
+    """What a commit does after it counted itself. Several steps are committed one by one, within a group."""
     chosen = random.Random(number)  # noqa: S311 - not a secret
     found = []
     for _ in range(chosen.choice([1, 1, 1, 3])):

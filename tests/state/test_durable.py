@@ -110,7 +110,7 @@ def test_only_nodes_that_changed_are_stored_when_the_log_is_flushed(
         assert changed == [{1: 5}, {1: 6}]
 
 
-def test_a_checkpoint_empties_the_log_and_brings_everything_into_the_images(home: Path) -> None:
+def test_flushing_empties_the_log_and_brings_everything_into_the_images(home: Path) -> None:
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {0: 1, 5: 2}))
         assert len(catalogue_rows(home, "SELECT * FROM log")) == 2
@@ -154,7 +154,7 @@ def test_a_code_is_kept_once_and_as_long_as_an_account_has_it(home: Path) -> Non
         assert codes() == [(b"two",)]
 
 
-def test_what_is_held_is_on_the_disk_only_when_it_is_released(home: Path, tmp_path: Path) -> None:
+def test_a_group_is_on_the_disk_only_when_it_is_committed(home: Path, tmp_path: Path) -> None:
     def after_a_kill() -> object:
         copy = tmp_path / "copy"
         shutil.copytree(home, copy)
@@ -180,7 +180,7 @@ def test_what_is_held_is_on_the_disk_only_when_it_is_released(home: Path, tmp_pa
         assert after_a_kill() == content(store)
 
 
-def test_a_hold_that_changed_nothing_writes_nothing(home: Path) -> None:
+def test_a_group_that_changed_nothing_writes_nothing(home: Path) -> None:
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {0: 1}))
         commits = statements(store, "COMMIT")

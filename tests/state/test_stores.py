@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.pages import ZERO_PAGE, RegionDiff
-from storagemod.state import NO_ACCOUNT, Account, ChangeSet, CommittedRegion, MemoryPageStore, PageStore
+from storagemod.pages import ZERO_PAGE, FileImage, RegionDiff, WritableImage
+from storagemod.state import NO_ACCOUNT, Account, ChangeSet, CommittedRegion, MemoryPageStore, PageStore, WorldState
 from storagemod.types import ReentryPolicy
 
-from .stores import STORES, A, B, C, account, content, page, write
+from .stores import STORES, A, B, C, account, content, image_makers, page, write
 
 
 @pytest.fixture(params=STORES)
@@ -98,7 +101,7 @@ def test_a_region_of_4_gib_costs_what_is_in_it(store: PageStore) -> None:
     assert store.image(A, "memory").wasm_pages == 2**16
 
 
-def test_what_is_held_is_shown_and_stays_when_it_is_released(store: PageStore) -> None:
+def test_a_group_is_shown_and_stays_when_it_is_committed(store: PageStore) -> None:
     store.commit(write(store, A, {0: 1}))
     store.begin_group()
     store.commit(account(store, A, Account(nonce=1)))
@@ -114,7 +117,7 @@ def test_what_is_held_is_shown_and_stays_when_it_is_released(store: PageStore) -
     assert content(store) == ({A: Account(nonce=1)}, {(A, "memory"): (4, {0: page(2), 50: page(3)})})
 
 
-def test_what_is_held_can_be_taken_back(store: PageStore) -> None:
+def test_a_group_can_be_taken_back(store: PageStore) -> None:
     store.commit(account(store, A, Account(nonce=1)))
     store.commit(write(store, A, {0: 1}))
     before, root = content(store), store.state_root()
@@ -183,6 +186,88 @@ def test_an_interrupted_change_is_taken_back(monkeypatch: pytest.MonkeyPatch) ->
         store.commit(change)
     assert (content(store), store.state_root()) == (before, root)
     store.commit(change)
+
+
+class Interruptor:
+    """Raises ``KeyboardInterrupt`` at one bytecode of the code under test: the first, the second, and so on."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Interruptor | None:
+        if f"{os.sep}storagemod{os.sep}" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self
+
+
+def interrupted(use: Callable[[], object], count: int) -> bool:
+    """Whether it had so many bytecodes."""
+    before = sys.gettrace()
+    sys.settrace(Interruptor(count))
+    try:
+        use()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def everything(store: PageStore) -> object:
+    links = [store.linked_to(address) for address in (A, B, C)]
+    names = [store.is_name_taken(name) for name in ("old", "new")]
+    return content(store), dict(store.labels), links, names, store.state_root()
+
+
+@pytest.mark.parametrize("maker", image_makers().values())
+@pytest.mark.parametrize("in_a_snapshot", [False, True])
+def test_a_commit_interrupted_at_any_bytecode_is_whole_or_not_at_all(
+    maker: Callable[[], Callable[[], WritableImage]], in_a_snapshot: bool
+) -> None:
+    """Otherwise the store refuses to be used. It never shows half of a change, nor a wrong root."""
+
+    def prepared() -> tuple[WorldState, ChangeSet]:
+        store = MemoryPageStore(maker())
+        store.commit(account(store, A, Account(nonce=1, name="old", links={"x": B})))
+        store.commit(write(store, A, {0: 1, 20: 5}))
+        image = store.image(A, "memory")
+        if isinstance(image, FileImage):
+            image.extents()
+        new = Account(nonce=2, name="new", links={"x": C})
+        change = account(store, A, new).merged(account(store, B, Account(balance=1)), write(store, B, {7: 7}))
+        return WorldState(store), change.merged(write(store, A, {0: 2, 3: 3}, wasm_pages=1))
+
+    state, change = prepared()
+    before = everything(state.store)
+    state.store.commit(change)
+    after = everything(state.store)
+    taken_back = made = refused = 0
+    count = 1
+    while True:
+        state, change = prepared()
+        savepoint = state.savepoint() if in_a_snapshot else None
+        if not interrupted(lambda state=state, change=change: state.commit(change), count):  # type: ignore[misc]
+            break
+        count += 1
+        try:
+            found = everything(state.store)
+            if savepoint is not None:
+                state.rollback(savepoint)
+                assert everything(state.store) == before
+        except StateError:
+            refused += 1
+        else:
+            assert found in (before, after)
+            taken_back += found == before
+            made += found == after
+    assert count > 100
+    assert (refused if in_a_snapshot else taken_back) > count // 2
+    assert made
 
 
 def test_a_closed_store_says_so(store: PageStore) -> None:
