@@ -1,7 +1,7 @@
 """The catalogue of a durable world: an SQLite database that is its write-ahead log as well.
 
 It has every account and region, their hash trees as they were when the images were last synced, and all pages that were
-committed since, with their digests (``log``). A call of :meth:`Catalogue.commit` is kept whole or not at all.
+committed since (``log``). A call of :meth:`Catalogue.commit` is kept whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, NodeKey
+from storagemod.pages import EMPTY_NODE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
 from storagemod.state.directory import NEW, failure, leaves_doubt, sync_directory, sync_file
 from storagemod.state.rows import (
@@ -34,8 +34,9 @@ from storagemod.state.rows import (
     code_hash,
     code_row,
     codes_of,
+    log_row,
     packed,
-    trimmed,
+    page_checksum,
     unpacked,
     untrimmed,
 )
@@ -54,15 +55,21 @@ _SCHEMA = (
     ACCOUNTS_SCHEMA,
     """CREATE TABLE regions (
       id INTEGER PRIMARY KEY, address BLOB NOT NULL, name TEXT NOT NULL, wasm_pages INTEGER NOT NULL,
-      root BLOB NOT NULL, checksum BLOB NOT NULL, stored_pages INTEGER NOT NULL DEFAULT 0, UNIQUE (address, name)
+      tree_root BLOB NOT NULL, tree_wasm_pages INTEGER NOT NULL, stored_pages INTEGER NOT NULL,
+      logged_pages INTEGER NOT NULL, checksum BLOB NOT NULL, UNIQUE (address, name)
     )""",
     """CREATE TABLE nodes (
       region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL, PRIMARY KEY (region, level, place)
     ) WITHOUT ROWID""",
     """CREATE TABLE log (
-      region INTEGER, page INTEGER, data BLOB NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (region, page)
+      region INTEGER, page INTEGER, data BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (region, page)
     ) WITHOUT ROWID""",
 )
+
+_PUT_REGION = """INSERT INTO regions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+  wasm_pages = excluded.wasm_pages, tree_root = excluded.tree_root, tree_wasm_pages = excluded.tree_wasm_pages,
+  stored_pages = excluded.stored_pages, logged_pages = excluded.logged_pages, checksum = excluded.checksum
+"""
 
 _BUSY_SECONDS = 10.0
 
@@ -74,24 +81,20 @@ class RegionRecord:
     Attributes:
         id: Its number in this world, which names its file.
         wasm_pages: Its length in Wasm pages.
-        root: The root of its hash tree.
-        stored_pages: How many synced pages of 4 KiB its file has.
+        tree_root: The root of its hash tree when the log was emptied last.
+        tree_wasm_pages: Its length then.
+        stored_pages: How many pages of 4 KiB its file had then.
+        logged_pages: How many pages the log has.
     """
 
     id: int
     address: Address
     name: str
     wasm_pages: int
-    root: bytes
-    stored_pages: int = 0
-
-
-@frozen
-class RegionChange:
-    """A region after a commit: its record, and its new pages, each with its digest."""
-
-    record: RegionRecord
-    pages: Mapping[int, tuple[bytes, bytes]]
+    tree_root: bytes
+    tree_wasm_pages: int
+    stored_pages: int
+    logged_pages: int
 
 
 class Catalogue:
@@ -160,14 +163,22 @@ class Catalogue:
             for row in self._run(GET_ACCOUNTS):
                 yield account_of(row, codes)
 
-    def regions(self) -> Iterator[RegionRecord]:
-        """Yield every region."""
+    def regions(self) -> Iterator[tuple[RegionRecord, dict[int, bytes]]]:
+        """Yield every region, with its pages of the log by number."""
+        log = self.log()
         with self._reading():
-            for row in self._run("SELECT stored_pages, id, address, name, wasm_pages, root, checksum FROM regions"):
-                stored_pages, *columns = row
-                check_row(tuple(columns), "region")
-                number, address, name, wasm_pages, root, _ = columns
-                yield RegionRecord(number, Address(address), name, wasm_pages, root, stored_pages)
+            for row in self._run("SELECT * FROM regions"):
+                check_row(row, "region")
+                number, address, *values, _ = row
+                record = RegionRecord(number, Address(address), *values)
+                pages = log.pop(number, {})
+                if len(pages) != record.logged_pages:
+                    raise ValueError(
+                        f"its log has {len(pages):,} pages of region {number}, and {record.logged_pages:,} were written"
+                    )
+                yield record, pages
+            if log:
+                raise ValueError("its log has pages of a region that does not exist")
 
     def node(self, region: int, key: NodeKey) -> bytes:
         """Return a node of a region's hash tree, as it was when the log was emptied last."""
@@ -175,14 +186,14 @@ class Catalogue:
             sql = "SELECT children FROM nodes WHERE region = ? AND level = ? AND place = ?"
             return unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
 
-    def log(self) -> dict[int, dict[int, tuple[bytes, bytes]]]:
-        """Return the pages that are not in the images for good yet, and their digests, by region and number."""
-        log: dict[int, dict[int, tuple[bytes, bytes]]] = {}
+    def log(self) -> dict[int, dict[int, bytes]]:
+        """Return the pages that are not in the images for good yet, by region and number."""
+        log: dict[int, dict[int, bytes]] = {}
         with self._reading():
-            for region, page, data, digest in self._run("SELECT region, page, data, digest FROM log"):
-                if len(digest) != DIGEST_BYTES:
-                    raise ValueError(f"a digest of {len(digest)} bytes in its log")
-                log.setdefault(region, {})[page] = (untrimmed(data), digest)
+            for region, number, data, checksum in self._run("SELECT region, page, data, checksum FROM log"):
+                if checksum != page_checksum(region, number, data):
+                    raise ValueError(f"page {number} of region {region} in its log is not what was written")
+                log.setdefault(region, {})[number] = untrimmed(data)
         return log
 
     def damage(self) -> list[str]:
@@ -192,8 +203,12 @@ class Catalogue:
 
     # Writing
 
-    def commit(self, accounts: Mapping[Address, tuple[Account, Account]], regions: Iterable[RegionChange]) -> None:
-        """Store a change: accounts before and after, and regions after.
+    def commit(
+        self,
+        accounts: Mapping[Address, tuple[Account, Account]],
+        regions: Iterable[tuple[RegionRecord, Mapping[int, bytes]]],
+    ) -> None:
+        """Store a change: accounts before and after, and regions after, with their new pages.
 
         Raises:
             StateError: It cannot be stored. Nothing is, unless ``trusted`` is false now.
@@ -201,33 +216,32 @@ class Catalogue:
         with self._failing("written"), self._transaction():
             for address, (old, new) in accounts.items():
                 self._put_account(address, old, new)
-            for region in regions:
-                self._put_region(region)
+            for record, pages in regions:
+                self._put_region(record)
+                rows = [log_row(record.id, number, data) for number, data in pages.items()]
+                self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", rows)
 
-    def empty_log(self, stored_pages: Mapping[int, int], nodes: Mapping[int, Mapping[NodeKey, bytes]]) -> None:
-        """Empty the log, now that all of it is in the images for good, and store the hash trees.
+    def empty_log(self, regions: Iterable[tuple[RegionRecord, Mapping[NodeKey, bytes]]]) -> None:
+        """Empty the log, now that all of it is in the images for good.
 
         Args:
-            stored_pages: How many pages of 4 KiB there are now in the files that were written, by region.
-            nodes: The nodes that changed since the log was empty, by region.
+            regions: The regions that changed since the log was empty, and the nodes of their hash trees that did.
 
         Raises:
             StateError: It cannot be written. The log stays.
         """
         with self._failing("written"), self._transaction():
             self._run("DELETE FROM log")
-            self._connection.executemany(
-                "UPDATE regions SET stored_pages = ? WHERE id = ?", [(n, region) for region, n in stored_pages.items()]
-            )
-            rows = [(region, *key, node) for region, changed in nodes.items() for key, node in changed.items()]
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)",
-                [(*key, packed(node)) for *key, node in rows if node != EMPTY_NODE],
-            )
-            self._connection.executemany(
-                "DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?",
-                [key for *key, node in rows if node == EMPTY_NODE],
-            )
+            for record, nodes in regions:
+                self._put_region(record)
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)",
+                    [(record.id, *key, packed(node)) for key, node in nodes.items() if node != EMPTY_NODE],
+                )
+                self._connection.executemany(
+                    "DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?",
+                    [(record.id, *key) for key, node in nodes.items() if node == EMPTY_NODE],
+                )
 
     def sync(self) -> None:
         """Sync everything committed to the disk.
@@ -258,18 +272,18 @@ class Catalogue:
             sql = "DELETE FROM codes WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM accounts WHERE code = codes.hash)"
             self._run(sql, code_hash(old.code))
 
-    def _put_region(self, region: RegionChange) -> None:
-        record = region.record
-        row = (record.id, bytes(record.address), record.name, record.wasm_pages, record.root)
-        self._run(
-            "INSERT INTO regions (id, address, name, wasm_pages, root, checksum) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE "
-            "SET wasm_pages = excluded.wasm_pages, root = excluded.root, checksum = excluded.checksum",
-            *row,
-            checksum(row),
+    def _put_region(self, record: RegionRecord) -> None:
+        row = (
+            record.id,
+            bytes(record.address),
+            record.name,
+            record.wasm_pages,
+            record.tree_root,
+            record.tree_wasm_pages,
+            record.stored_pages,
+            record.logged_pages,
         )
-        pages = [(record.id, n, trimmed(data), digest) for n, (data, digest) in region.pages.items()]
-        self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", pages)
+        self._run(_PUT_REGION, *row, checksum(row))
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)

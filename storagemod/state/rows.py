@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
+from zlib import crc32
 
 import attrs
 
@@ -155,3 +156,14 @@ def untrimmed(data: bytes) -> bytes:
     if len(data) > PAGE_BYTES:
         raise ValueError(f"a page of {len(data)} bytes")
     return data.ljust(PAGE_BYTES, b"\0") if data else ZERO_PAGE
+
+
+def page_checksum(region: int, number: int, data: bytes) -> int:
+    """Return a checksum of a page in the log, and of its place. CRC-32: several times faster than a digest."""
+    return crc32(data, crc32(b"%d %d" % (region, number)))
+
+
+def log_row(region: int, number: int, page: bytes) -> tuple[int, int, bytes, int]:
+    """Return the row of a page in the log."""
+    data = trimmed(page)
+    return region, number, data, page_checksum(region, number, data)

@@ -1,8 +1,8 @@
 """Committed state in a directory, which survives the end of the process and of the machine.
 
-A commit is one transaction of the catalogue: accounts, roots, and the changed pages with their digests, in its log.
-Then it is durable. Pages are *settled* later, several commits at once: written into the image files, where they are
-mapped from. When the log is long, it is *flushed*: the image files are synced, the hash trees stored, and the log
+A commit is one transaction of the catalogue: accounts, lengths, and the changed pages in its log. Then it is durable.
+Pages are *settled* later, several commits at once: written into the image files, where they are mapped from. When the
+log is long, it is *flushed*: the image files are synced, the hash trees brought up to date and stored, and the log
 emptied. Opening a world applies what the log still has, which can be repeated.
 """
 
@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from storagemod.errors import StateError
-from storagemod.pages import FileImage, HashTree, MemoryImage, OverlayImage, WritableImage
+from storagemod.pages import FileImage, HashTree, MemoryImage, NodeKey, OverlayImage, RegionDiff, WritableImage
 from storagemod.state.account import NO_ACCOUNT
-from storagemod.state.catalogue import Catalogue, RegionChange, RegionRecord, Synchronous
+from storagemod.state.catalogue import Catalogue, RegionRecord, Synchronous
 from storagemod.state.directory import (
     CATALOGUE,
     IMAGES,
@@ -44,35 +44,63 @@ class StoredRegion(CommittedRegion):
         number: Its key in the catalogue.
         base: Its file.
         upper: An empty image for newer pages.
-        tree: Its hash tree.
-        root: The root, if it is known.
+        load_node: Gives a stored node of its hash tree.
     """
 
-    __slots__ = ("_logged_digests", "id", "overlay")
+    __slots__ = ("_load_node", "_stored_pages", "_tree_root", "_tree_wasm_pages", "id", "logged", "overlay")
 
     def __init__(
-        self, number: int, base: FileImage, upper: WritableImage, tree: HashTree, root: bytes | None = None
+        self, number: int, base: FileImage, upper: WritableImage, load_node: Callable[[NodeKey], bytes]
     ) -> None:
         self.id = number
         self.overlay = OverlayImage(base, upper)
-        self._logged_digests: Mapping[int, bytes] = {}
-        super().__init__(self.overlay, tree, root)
+        self.logged: set[int] = set()
+        """The pages of the log."""
+        self._load_node = load_node
+        self._tree_root = _EMPTY_ROOT
+        self._tree_wasm_pages = 0
+        self._stored_pages = 0
+        super().__init__(self.overlay, HashTree(load_node))
 
-    def show_log(self, wasm_pages: int, logged: Mapping[int, tuple[bytes, bytes]]) -> None:
-        """Lay pages of the log over the image, each with its digest.
+    def load(self, record: RegionRecord, logged: Mapping[int, bytes]) -> None:
+        """Take over what the catalogue has, and lay pages of the log over the image.
 
         Raises:
             OSError: There is no room for the pages.
         """
-        self.overlay.replace(wasm_pages, {number: data for number, (data, _) in logged.items()})
-        self._logged_digests = {number: digest for number, (_, digest) in logged.items()}
+        self._tree_root, self._tree_wasm_pages = record.tree_root, record.tree_wasm_pages
+        self._stored_pages = record.stored_pages
+        self.overlay.replace(record.wasm_pages, logged)
+        self._unhashed.update(logged)
+        self.logged.update(logged)
+        if not logged and record.wasm_pages == record.tree_wasm_pages:
+            self._root = record.tree_root
 
-    def tree(self) -> HashTree:
-        """Return the hash tree over the region as it is now."""
-        if self._logged_digests:
-            self._tree.set_digests(self._logged_digests)
-            self._logged_digests = {}
-        return super().tree()
+    def logged_record(self, key: tuple[Address, str], pages: Mapping[int, object]) -> RegionRecord:
+        """Return its record once these pages are in the log as well."""
+        logged_pages = len(self.logged) + sum(number not in self.logged for number in pages)
+        tree = (self._tree_root, self._tree_wasm_pages)
+        return RegionRecord(self.id, *key, self.overlay.wasm_pages, *tree, self._stored_pages, logged_pages)
+
+    def flushed_record(self, key: tuple[Address, str], stored_pages: int) -> RegionRecord:
+        """Return its record once the log is empty."""
+        length = self.overlay.wasm_pages
+        return RegionRecord(self.id, *key, length, self.root(), length, stored_pages, 0)
+
+    def note_flushed(self, stored_pages: int) -> None:
+        """Note that the log is empty, and that the catalogue has the hash tree and the length of the file."""
+        self._tree_root, self._tree_wasm_pages = self.root(), self.overlay.wasm_pages
+        self._stored_pages = stored_pages
+        self.logged.clear()
+        self._tree.mark_stored()
+
+    def stored_tree(self) -> tuple[HashTree, bool]:
+        """Return the hash tree that the catalogue has, and whether its root is the one that was stored."""
+        tree = HashTree(self._load_node)
+        return tree, tree.root(self._tree_wasm_pages) == self._tree_root
+
+
+_EMPTY_ROOT = HashTree().root(0)
 
 
 class SqlitePageStore(PageStore):
@@ -115,7 +143,7 @@ class SqlitePageStore(PageStore):
         self._group: list[ChangeSet] | None = None
         self._next_id = 1
         self._logged = 0  # pages in the log
-        self._logged_regions: set[StoredRegion] = set()  # changed since the log was empty
+        self._logged_regions: dict[StoredRegion, tuple[Address, str]] = {}  # changed since the log was empty
         self._unsettled: set[StoredRegion] = set()  # not all in their files
         with ExitStack() as resources:
             self._lock = (lock_for_reading if read_only else lock_for_writing)(self.directory)
@@ -180,7 +208,9 @@ class SqlitePageStore(PageStore):
         self._check_writable()
         if self._group is not None:
             raise StateError("what a snapshot or a deployment has begun cannot be brought into the images yet")
-        if not self._flush_log():
+        with self._unusable_if_interrupted():
+            flushed = self._flush_log()
+        if not flushed:
             raise StateError(
                 f"the images of {self.directory} are in use by a reader", hint="nothing is lost: the log has it all"
             )
@@ -211,53 +241,50 @@ class SqlitePageStore(PageStore):
         for address, account in self._catalogue.accounts():
             self._accounts[address] = account
             self._index.update(address, NO_ACCOUNT, account)
-        log = self._catalogue.log()
-        self._logged = sum(len(pages) for pages in log.values())
-        for record in self._catalogue.regions():
+        for record, logged in self._catalogue.regions():
             self._next_id = max(self._next_id, record.id + 1)
             with _files_failing(self.directory):
-                base = self._files.existing(record.id, record.stored_pages)
-                region = self._make_region(record.id, base, record.root)
-                region.show_log(record.wasm_pages, log.get(record.id, {}))
+                region = self._make_region(record.id, self._files.existing(record.id, record.stored_pages))
+                region.load(record, logged)
             self._regions.setdefault(record.address, {})[record.name] = region
+            self._logged += len(logged)
             if not region.overlay.settled:
                 self._unsettled.add(region)
-            if record.id in log:
-                self._logged_regions.add(region)
+            if logged or not region.overlay.settled:
+                self._logged_regions[region] = (record.address, record.name)
 
     def _new_region(self, address: Address, name: str) -> StoredRegion:  # noqa: ARG002 - the catalogue learns them later
         number = self._next_id
         self._next_id += 1
         return self._make_region(number, self._files.new(number))
 
-    def _make_region(self, number: int, base: FileImage, root: bytes | None = None) -> StoredRegion:
-        tree = HashTree(partial(self._catalogue.node, number))
-        return StoredRegion(number, base, self._new_image(), tree, root)
+    def _make_region(self, number: int, base: FileImage) -> StoredRegion:
+        return StoredRegion(number, base, self._new_image(), partial(self._catalogue.node, number))
 
     # Committing
 
     def _persist(self, changes: ChangeSet) -> None:
         """Make durable what is shown. If that fails, show again what was before."""
         try:
-            regions = [self._region_change(key, changes) for key, diff in changes.regions.items() if diff]
-            self._catalogue.commit(changes.accounts, regions)
+            self._catalogue.commit(
+                changes.accounts, [self._logged_change(key, diff) for key, diff in changes.regions.items() if diff]
+            )
         except StateError:
             self._apply(changes.inverted())
             raise
         for key, diff in changes.regions.items():
             if diff:
                 region = self._stored_region(key)
+                region.logged.update(diff.pages)
                 self._unsettled.add(region)
-                self._logged_regions.add(region)
+                self._logged_regions[region] = key
                 self._logged += len(diff.pages)
         self._after_commit()
 
-    def _region_change(self, key: tuple[Address, str], changes: ChangeSet) -> RegionChange:
+    def _logged_change(self, key: tuple[Address, str], diff: RegionDiff) -> tuple[RegionRecord, dict[int, bytes]]:
         region = self._stored_region(key)
-        root, digest_of = region.root(), region.tree().page
-        record = RegionRecord(region.id, *key, region.overlay.wasm_pages, root)
-        pages = {number: (new, digest_of(number)) for number, (_, new) in changes.regions[key].pages.items()}
-        return RegionChange(record, pages)
+        pages = {number: new for number, (_, new) in diff.pages.items()}
+        return region.logged_record(key, pages), pages
 
     def _stored_region(self, key: tuple[Address, str]) -> StoredRegion:
         region = self._region(*key)
@@ -294,8 +321,10 @@ class SqlitePageStore(PageStore):
             if not alone:
                 return False
             self._catalogue.sync()
-            self._settle()
             regions = self._logged_regions
+            for region in regions:
+                region.root()  # while its new pages are in memory
+            self._settle()
             with _files_failing(self.directory):
                 try:
                     self._files.sync(region.id for region in regions)
@@ -303,11 +332,11 @@ class SqlitePageStore(PageStore):
                     self._show_log()
                     raise
             self._catalogue.empty_log(
-                {region.id: self._files.stored_pages(region.id) for region in regions},
-                {region.id: region.tree().changed() for region in regions},
+                (region.flushed_record(key, self._files.stored_pages(region.id)), region.tree().changed())
+                for region, key in regions.items()
             )
             for region in regions:
-                region.tree().mark_stored()
+                region.note_flushed(self._files.stored_pages(region.id))
             self._logged_regions.clear()
             self._logged = 0
             return True
@@ -316,7 +345,6 @@ class SqlitePageStore(PageStore):
         """Write newer pages into the image files."""
         with _files_failing(self.directory):
             for region in list(self._unsettled):
-                self._logged_regions.add(region)
                 region.overlay.settle()
                 self._unsettled.discard(region)
 
@@ -325,8 +353,7 @@ class SqlitePageStore(PageStore):
         log = self._catalogue.log()
         for region in self._logged_regions:
             if region.id in log:
-                pages = {number: data for number, (data, _) in log[region.id].items()}
-                region.overlay.replace(region.overlay.wasm_pages, pages)
+                region.overlay.replace(region.overlay.wasm_pages, log[region.id])
                 self._unsettled.add(region)
 
     # Whether it can be used
