@@ -18,7 +18,7 @@ from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
 from storagemod.pages.image import Image
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
-from storagemod.pages.write_set import WriteSet
+from storagemod.pages.image import RegionDiff
 from storagemod.types import WASM_PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -355,14 +355,14 @@ class LiveRegion:
         self.allow_all()
         self.plain = wasm_pages == self.memory_pages
 
-    def write_set(self) -> WriteSet:
+    def diff(self) -> RegionDiff:
         """Return what the region differs in from its image, as last collected."""
         known, pages = self._known, {}
         for number in sorted(self._before):
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        return WriteSet(self._image.wasm_pages, self.wasm_pages, pages)
+        return RegionDiff(self._image.wasm_pages, self.wasm_pages, pages)
 
     def first_touched(self) -> tuple[tuple[int, int], ...] | None:
         """Return the pages that were read or written for the first time since this was last asked, as runs.

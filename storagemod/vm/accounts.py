@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from storagemod.errors import BalanceError, LimitError, ValidationError
-from storagemod.pages import UndoLog, WriteSet, erased
+from storagemod.pages import UndoLog, RegionDiff, erased
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, NONCE_MAX, Account, ChangeSet, PageStore
 from storagemod.types import Address
 
@@ -121,7 +121,7 @@ class Accounts:
         """Give a new account its code and what belongs to it."""
         self[address] = attrs.evolve(self[address], **changes)  # type: ignore[arg-type] # fields of an account
 
-    def changes(self, written: dict[tuple[Address, str], WriteSet]) -> ChangeSet:
+    def changes(self, written: dict[tuple[Address, str], RegionDiff]) -> ChangeSet:
         """Return what the transaction commits, given what it wrote in storage. Destroyed accounts and storage go."""
         committed = self._committed
         accounts = {}

@@ -272,7 +272,7 @@ class Machine:
                 log.undo(0)  # the nonce
                 self._settle()
                 return _NOTHING
-            changes = self.accounts.changes(dict(self._write_sets()))
+            changes = self.accounts.changes(dict(self._diffs()))
             if commit is not None:
                 commit(changes)
             else:
@@ -290,10 +290,10 @@ class Machine:
         self.restart()
         return _NOTHING
 
-    def _write_sets(self) -> Iterator[tuple[tuple[Address, str], object]]:
+    def _diffs(self) -> Iterator[tuple[tuple[Address, str], object]]:
         for address, storage in self._used:
             for region in storage.regions:
-                written = region.write_set()
+                written = region.diff()
                 if written:
                     yield (address, region.name), written
 

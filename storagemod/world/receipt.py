@@ -13,7 +13,7 @@ from attrs import frozen
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
 from storagemod.vm import Costs
-from storagemod.pages import WriteSet, merged_runs
+from storagemod.pages import RegionDiff, merged_runs
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value
 
@@ -45,7 +45,7 @@ class Receipt:
     gas_used: int
     logs: tuple[Log, ...]
     trace: Trace | None
-    _regions: Mapping[tuple[Address, str], WriteSet]
+    _regions: Mapping[tuple[Address, str], RegionDiff]
     """What it changed, by address and region: :attr:`storagemod.state.ChangeSet.regions`."""
     _counts: tuple[int, int, int, int]
     """The fields of :class:`storagemod.execution.Costs`."""

@@ -16,7 +16,7 @@ from storagemod.block import Block
 from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
-from storagemod.pages import Draft, WriteSet, choose_backend
+from storagemod.pages import ImageEdit, RegionDiff, choose_backend
 from storagemod.state import (
     BALANCE_MAX,
     NO_ACCOUNT,
@@ -176,7 +176,7 @@ class World:
             StateError: The files cannot be written; nothing is lost, for the log has it all.
         """
         with self._lock.held():
-            self._state.store.checkpoint()
+            self._state.store.flush_log()
 
     # What it is
 
@@ -306,9 +306,9 @@ class World:
                 f"which holds {pages_max:,} Wasm pages at most"
             )
         with self._lock.held(writing=True):
-            draft = Draft(self._state.store.image(address, region))
-            draft.write(offset, bytes(data))
-            self._state.commit(ChangeSet(regions={(address, region): draft.written()}))
+            edit = ImageEdit(self._state.store.image(address, region))
+            edit.write(offset, bytes(data))
+            self._state.commit(ChangeSet(regions={(address, region): edit.diff()}))
 
     def fund(self, address: Address | str | int, balance: int, *, name: str | None = None) -> Address:
         """Set the balance of an account, and name it if a name is given.
@@ -410,7 +410,7 @@ class World:
             settings = (self._backend, _mapping(mapping), balance)
             deployment = Deployment(self._state.store.accounts, self._rules, target, contract, bound, *settings)
             deployment.check()
-            mark = self._state.mark()
+            savepoint = self._state.savepoint()
             try:
                 self._state.commit(
                     deployment.changes(DEFAULT_SENDER, policy=word_of(ReentryPolicy, policy, "re-entry policy"))
@@ -420,9 +420,9 @@ class World:
                         target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True
                     ).raise_for_error()
             except BaseException:
-                self._state.undo(mark)
+                self._state.rollback(savepoint)
                 raise
-            self._state.keep(mark)
+            self._state.release(savepoint)
         return target
 
     # Transactions
@@ -676,28 +676,28 @@ class World:
         maps = contract is not None and contract.maps_storage
         return attrs.evolve(fresh, mapping=self._mapping) if maps else fresh
 
-    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], WriteSet]:
+    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], RegionDiff]:
         """What makes the regions of a contract as long as they are at least."""
         regions = () if contract is None else contract.layout.regions
         image = self._state.store.image
-        drafts = {
-            region.name: Draft(image(address, region.name), region.type.pages_min).written() for region in regions
+        edits = {
+            region.name: ImageEdit(image(address, region.name), region.type.pages_min).diff() for region in regions
         }
-        return {(address, name): written for name, written in drafts.items() if written}
+        return {(address, name): written for name, written in edits.items() if written}
 
     def _set_slots(self, address: Address, entries: Mapping[bytes, bytes]) -> None:
         with self._lock.held(writing=True):
             written = self._slots_written(address, entries)
             self._state.commit(ChangeSet(regions={(address, SLOTS_REGION): written}))
 
-    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> WriteSet:
+    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> RegionDiff:
         region = hosted_region(SLOTS_REGION, self._rules.limits)
         assert region is not None  # noqa: S101 - the option keyed has it
-        draft = Draft(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
-        table = Slots(draft)
+        edit = ImageEdit(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
+        table = Slots(edit)
         for key, value in checked_entries(entries).items():
             table.store(key, value)
-        return draft.written()
+        return edit.diff()
 
     def _check_keyed(self, address: Address, contract: Contract | None) -> None:
         if contract is not None and contract.layout.region(SLOTS_REGION) is not None and not contract.is_keyed:
