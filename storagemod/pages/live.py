@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
-from storagemod.pages.image import Image
+from storagemod.pages.image import NO_IMAGE, Image, RegionDiff
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
-from storagemod.pages.image import RegionDiff
 from storagemod.types import WASM_PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -182,6 +181,17 @@ class LiveRegion:
 
     # Between transactions
 
+    @property
+    def in_line(self) -> bool:
+        """Whether the memory holds what the image holds, and nothing has to be done before the next transaction."""
+        image = self._image
+        return (
+            self._version == image.version
+            and image is not NO_IMAGE
+            and self.plain
+            and self._private_pages <= _PRIVATE_PAGES_MAX
+        )
+
     def refresh(self, image: Image, *, anew: bool = False) -> bool:
         """Bring the memory in line with an image, if anything but its own commits changed that.
 
@@ -208,6 +218,11 @@ class LiveRegion:
             return True
         self._show(image)
         return True
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was written in this transaction, not even what was undone."""
+        return not self._before and self.plain
 
     def settle(self, image: Image) -> None:
         """Take what the memory holds for committed, in this image: the transaction is over."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from storagemod.errors import BalanceError, LimitError, ValidationError
-from storagemod.pages import UndoLog, RegionDiff, erased
+from storagemod.pages import RegionDiff, UndoLog, erased
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, NONCE_MAX, Account, ChangeSet, PageStore
 from storagemod.types import Address
 

@@ -16,7 +16,8 @@ from attrs import field, frozen
 from storagemod.errors import LinkError, StorageModError, ValidationError
 from storagemod.limits import Limits
 from storagemod.types import MAP_OPTIONS, Address, FunctionType, MemoryType, ValidationMode, Value, word_of
-from storagemod.vm import ethereum, layout as layouts
+from storagemod.vm import ethereum
+from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
 from storagemod.vm.methods import accessor_types

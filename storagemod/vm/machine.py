@@ -8,20 +8,18 @@ that they do not depend on what was kept.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import frozen
 
 from storagemod.block import Block
 from storagemod.errors import (
-    DeadlineError,
     LimitError,
     LinkError,
     OutOfGasError,
     ReentryError,
     RevertError,
-    StackError,
     StorageModError,
     TrapError,
     ValidationError,
@@ -45,7 +43,7 @@ from storagemod.events import (
     StorageWritten,
     TablesShown,
 )
-from storagemod.pages import FrameFile, PageBackend, PageChange, UndoLog
+from storagemod.pages import FrameFile, PageBackend, PageChange, RegionDiff, UndoLog
 from storagemod.state import ChangeSet, PageStore
 from storagemod.trace import Recording
 from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
@@ -62,11 +60,12 @@ from storagemod.wasm import (
     RAW_VALUE_BYTES,
     WASM_MAGIC,
     Store,
+    can_run_here,
     check_headroom,
     frames_for,
     lower_recursion_limit,
     raise_recursion_limit,
-    run_with_deep_stack,
+    run_on_deep_thread,
 )
 
 _GAS_KEPT_DIVISOR = 64
@@ -203,7 +202,10 @@ class Machine:
             self.restart()
         self._clean = False
         self._begin(frame, recording)
-        changes = run_with_deep_stack(partial(self._work, frame, values, commit), self.store.interrupt)
+        if can_run_here():
+            changes = self._run_all(frame, values, commit)
+        else:
+            changes = run_on_deep_thread(partial(self._run_all, frame, values, commit), self.store.interrupt)
         self._clean = True
         return changes
 
@@ -249,37 +251,35 @@ class Machine:
 
         self.notify = both
 
-    def _work(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
+    def _run_all(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
         store, log = self.store, self._log
         raise_recursion_limit(self._frames_needed)
+        store.start(self._limits.deadline_seconds)
         try:
-            store.start(self._limits.deadline_seconds)
+            self.accounts.bump_nonce(frame.caller)
+            store.fuel = frame.gas
+            if values:
+                ctypes.memmove(self._values_address, values, len(values))
             try:
-                self.accounts.bump_nonce(frame.caller)
-                store.fuel = frame.gas
-                if values:
-                    self._values[: len(values)] = values
-                try:
-                    self.call(frame, self._values_address)
-                except (DeadlineError, StackError, LimitError) as error:
-                    if not error.aborts:
-                        raise
-                    return self._abort(frame, error)
-                store.check_lost()
-            finally:
-                store.stop()
-            if frame.outcome is not _OK:
-                log.undo(0)  # the nonce
-                self._settle()
-                return _NOTHING
-            changes = self.accounts.changes(dict(self._diffs()))
-            if commit is not None:
-                commit(changes)
+                self.call(frame, self._values_address)
+            except LimitError as error:
+                if not error.aborts:
+                    raise
+                return self._abort(frame, error)
+            store.check_lost()
+            changes = _NOTHING
+            if frame.outcome is _OK:
+                changes = self.accounts.changes(self._diffs())
+                if commit is not None:
+                    commit(changes)
+                else:
+                    log.undo(0)
             else:
-                log.undo(0)
+                log.undo(0)  # the nonce
             self._settle()
             return changes
         finally:
+            store.stop()
             lower_recursion_limit(self._frames_needed)
 
     def _abort(self, frame: Frame, error: StorageModError) -> ChangeSet:
@@ -290,18 +290,23 @@ class Machine:
         self.restart()
         return _NOTHING
 
-    def _diffs(self) -> Iterator[tuple[tuple[Address, str], object]]:
+    def _diffs(self) -> dict[tuple[Address, str], RegionDiff]:
+        """Return what the transaction changed in storage."""
+        diffs = {}
         for address, storage in self._used:
             for region in storage.regions:
-                written = region.diff()
-                if written:
-                    yield (address, region.name), written
+                if not region.unchanged:
+                    diff = region.diff()
+                    if diff:
+                        diffs[address, region.name] = diff
+        return diffs
 
     def _settle(self) -> None:
         """Take memory for committed: it holds what the images hold."""
         for address, storage in self._used:
             for region in storage.regions:
-                region.settle(self._state.image(address, region.name))
+                if not region.unchanged:
+                    region.settle(self._state.image(address, region.name))
 
     def restart(self) -> None:
         """Begin with a new wasmtime store, in which nothing is mapped."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from storagemod.errors import LinkError
 from storagemod.limits import Limits
+from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
-from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.wasm import HostFunction, Import, Instance
 
 if TYPE_CHECKING:

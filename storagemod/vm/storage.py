@@ -54,6 +54,7 @@ class StorageInstance:
         "_backend",
         "_image_of",
         "_instances",
+        "_kept",
         "_live",
         "_log",
         "_pools",
@@ -74,16 +75,17 @@ class StorageInstance:
         self._instances: list[Instance] = []
         self._live: dict[str, tuple[Region, LiveRegion, LinearMemory, Instance]] = {}
         self._pools: dict[bytes, tuple[InstancePool, Layout]] = {}
+        self._kept: tuple[Layout, tuple[LiveRegion, ...], tuple[str, ...]] = (_NO_LAYOUT, (), ())
         self.transaction = 0
         self.layout = _NO_LAYOUT
-        self.regions: list[LiveRegion] = []
+        self.regions: tuple[LiveRegion, ...] = ()
         self.memories = 0
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
         self.transaction = transaction
         self.layout = _NO_LAYOUT
-        self.regions = []
+        self.regions = ()
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -96,8 +98,11 @@ class StorageInstance:
             LimitError: An image is longer than its region may be, or the store can hold no more.
             StateError: The system refuses; the transaction is over.
         """
-        if layout is self.layout:
-            return ()
+        if self.layout is _NO_LAYOUT and layout is self._kept[0] and not anew:
+            _, regions, names = self._kept
+            if all([region.in_line for region in regions]):
+                self.layout, self.regions = layout, regions
+                return names
         new = tuple(self._missing(layout))
         if not new:
             return ()
@@ -108,12 +113,14 @@ class StorageInstance:
                 stale.append(region)
         if stale:
             self._instantiate(tuple(stale))
-        self.regions += [self._live[region.name][1] for region in new]
+        names = tuple(region.name for region in new)
+        self.regions += tuple(self._live[name][1] for name in names)
         if self.layout is _NO_LAYOUT:
             self.layout = layout
+            self._kept = (layout, self.regions, names)
         else:
             self.layout = Layout(tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name)))
-        return tuple(region.name for region in new)
+        return names
 
     def _missing(self, layout: Layout) -> Iterable[Region]:
         names = {region.name for region in self.layout.regions}

@@ -12,10 +12,10 @@ from attrs import frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
-from storagemod.vm import Costs
 from storagemod.pages import RegionDiff, merged_runs
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value
+from storagemod.vm import Costs
 
 
 @frozen(slots=False, eq=False, repr=False)

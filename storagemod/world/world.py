@@ -455,8 +455,11 @@ class World:
             ValidationError: The transaction cannot start: no such method, wrong arguments, a sender that cannot pay.
             StateError: Another transaction is open on this world.
         """
-        with self._lock.held(writing=True):
+        self._lock.acquire(writing=True)
+        try:
             return self._run(to, sender, method, args, data, value, gas, gas_price, commit=True)
+        finally:
+            self._lock.release()
 
     def call(
         self,
@@ -476,8 +479,11 @@ class World:
             ValidationError: It cannot start.
             StateError: A transaction is open on this world.
         """
-        with self._lock.held():
+        self._lock.acquire()
+        try:
             return self._run(to, sender, method, args, data, value, gas, gas_price, commit=False)
+        finally:
+            self._lock.release()
 
     def create(
         self,
@@ -590,7 +596,7 @@ class World:
             frame.error,
             frame.gas_used,
             tuple(machine.logs) if machine.logs else (),
-            None if recording is None else recording.trace(self._labels()),
+            None if recording is None else recording.trace(self._state.labels),
             changes.regions,
             machine.counts(changes),
             frame.address if ok and frame.kind is CallKind.CREATE else None,
@@ -657,10 +663,6 @@ class World:
             except ValidationError as error:
                 error.at(account.name or str(address))
                 raise
-
-    def _labels(self) -> Mapping[Address, str]:
-        named = self._state.store.accounts.items()
-        return {address: account.name for address, account in named if account.name is not None}
 
     # Pieces
 
@@ -756,9 +758,8 @@ class WorldLock:
         self._busy = threading.Lock()
         self._process = os.getpid()
 
-    @contextmanager
-    def held(self, *, writing: bool = False) -> Iterator[None]:
-        """Do something to the world for the length of a ``with`` block.
+    def acquire(self, *, writing: bool = False) -> None:
+        """Begin to do something to the world; :meth:`release` ends it.
 
         Raises:
             StateError: It cannot be done, or not now.
@@ -777,7 +778,20 @@ class WorldLock:
                 "a transaction is open on this world already",
                 hint="a world runs one at a time: wait for it, or use a world for each thread",
             )
+
+    def release(self) -> None:
+        """End what :meth:`acquire` began."""
+        self._busy.release()
+
+    @contextmanager
+    def held(self, *, writing: bool = False) -> Iterator[None]:
+        """Do something to the world for the length of a ``with`` block.
+
+        Raises:
+            StateError: It cannot be done, or not now.
+        """
+        self.acquire(writing=writing)
         try:
             yield
         finally:
-            self._busy.release()
+            self.release()
