@@ -280,16 +280,18 @@ class LiveRegion:
         known = self._known.get(number)
         return self._image.page(number) if known is None else known
 
-    def collect(self) -> list[PageChange]:
+    def collect(self, *, may_grow: bool = True) -> Sequence[PageChange]:
         """Take in what was written since the last boundary; it belongs to the newest checkpoint.
+
+        Args:
+            may_grow: Whether the code that ran has an instruction that grows storage.
 
         Raises:
             LimitError: The transaction changed more pages than it may; it is over.
             StateError: The system refuses; the transaction is over.
         """
-        end, hole_end = self.wasm_pages * PAGES_PER_WASM_PAGE, self.memory_pages * PAGES_PER_WASM_PAGE
-        grown = 0
-        if not self._fixed:
+        grown, hole_end = 0, self.memory_pages * PAGES_PER_WASM_PAGE
+        if may_grow and not self._fixed:
             pages = self.memory.pages
             if pages != self.memory_pages:
                 grown = self.memory_pages = pages
@@ -304,9 +306,12 @@ class LiveRegion:
                 numbers = sorted(noted.union(numbers))
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
+        if not numbers and not grown:
+            return ()
         changed: list[PageChange] = []
         if numbers:
             known, base, log = self._known, self._base, self._log
+            end = self.wasm_pages * PAGES_PER_WASM_PAGE
             for number in numbers:
                 new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
                 old = known.get(number)

@@ -93,11 +93,11 @@ class _ScanArgument(ctypes.Structure):
 class _Scan:
     """One question to the page map about pages at an address, with room for the answer."""
 
-    __slots__ = ("_address", "_argument", "_descriptor", "_found", "_start", "_words")
+    __slots__ = ("_address", "_argument", "_descriptor", "_end", "_found", "_start", "_words")
 
     def __init__(self, descriptor: int, query: _Query, start: int) -> None:
         self._descriptor = descriptor
-        self._start = start
+        self._start = self._end = start
         self._found = (_PageRun * _RUNS_PER_SCAN)()
         self._words = (ctypes.c_uint64 * (3 * _RUNS_PER_SCAN)).from_buffer(self._found)
         self._argument = _ScanArgument(
@@ -113,19 +113,23 @@ class _Scan:
             OSError: The kernel refuses.
         """
         argument, words, start = self._argument, self._words, self._start
-        end = argument.end = start + length
+        end, moved = start + length, False
+        if self._end != end:
+            self._end = argument.end = end
         runs: list[tuple[int, int]] = []
-        while argument.start < end:
-            count = _ioctl(self._descriptor, _PAGEMAP_SCAN, self._address)
+        while True:
+            count = _ioctl(self._descriptor, _PAGEMAP_SCAN, self._address) if length else 0
             if count < 0:
                 raise OSError(ctypes.get_errno(), f"PAGEMAP_SCAN: {os.strerror(ctypes.get_errno())}")
             for index in range(0, 3 * count, 3):
                 first = words[index]
                 runs.append(((first - start) // PAGE_BYTES, (words[index + 1] - first) // PAGE_BYTES))
-            if argument.walk_end >= end:
+            if count < _RUNS_PER_SCAN or argument.walk_end >= end:  # else the kernel stopped for want of room
                 break
             argument.start = argument.walk_end
-        argument.start = start
+            moved = True
+        if moved:
+            argument.start = start
         return runs
 
 

@@ -127,7 +127,7 @@ class Accounts:
         accounts = {}
         for address, new in self._latest.items():
             old = committed.get(address, NO_ACCOUNT)
-            if old is not new and old != new:
+            if old is not new and (old.nonce != new.nonce or old != new):
                 accounts[address] = (old, new)
         if not self.destroyed:
             return ChangeSet(accounts, written)

@@ -20,7 +20,7 @@ from storagemod.vm import ethereum
 from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
-from storagemod.vm.methods import accessor_types
+from storagemod.vm.methods import GROW, accessor_types
 from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
@@ -148,6 +148,7 @@ class Contract:
         memory_region: The region of storage that it exports as its memory, or ``None`` where that is its own.
         bulk_storage: Whether it may access storage by instructions that the host carries out, such as ``memory.copy``.
         bulk_memory: Whether it may access any memory by such instructions.
+        grows_storage: Whether it has a way to grow storage itself.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Contract:
     memory_region: str | None
     bulk_storage: bool
     bulk_memory: bool
+    grows_storage: bool
 
     @property
     def code(self) -> bytes:
@@ -320,6 +322,8 @@ def _load(wasm: bytes, rules: CodeRules) -> Contract:
         memory_region=memories[exported].name if exported is not None and exported < len(memories) else None,
         bulk_storage=any(index < len(memories) for index in module.declarations.bulk_memories),
         bulk_memory=module.declarations.bulk_instructions,
+        grows_storage=any(index < len(memories) for index in module.declarations.grows_memory)
+        or any(item.name == GROW for item in storage),
     )
 
 

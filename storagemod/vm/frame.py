@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
 from storagemod.events import StorageHeldBack, StorageMapped
+from storagemod.pages import LiveRegion
 from storagemod.state import created_address
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
 from storagemod.vm.aliased import AliasedMappings, check_aliasing
@@ -35,6 +36,9 @@ _CALL, _STATIC, _DELEGATE, _CODE, _CREATE = (
     CallKind.CODE,
     CallKind.CREATE,
 )
+ALL_GAS = -1
+"""What a caller gives that names no amount: all that it may."""
+
 _OK = Outcome.OK
 _FAILED = Outcome.FAILED
 
@@ -122,7 +126,6 @@ class Frame:
         address: Address,
         code_address: Address,
         caller: Address,
-        *,
         value: int = 0,
         gas: int = 0,
         static: bool = False,
@@ -254,17 +257,9 @@ class Frame:
         address = machine.accounts[self.code_address].links.get(callee.link)
         if address is None:  # deployment binds every link
             raise LinkError(f'"contract:{callee.link}" is not linked to an address')
+        args = callee.raw_args(values) if machine.notify is not None else ()
         frame = Frame(
-            machine,
-            self,
-            _CALL,
-            address,
-            address,
-            self.address,
-            gas=-1,
-            static=self.static,
-            method=callee.method,
-            args=callee.raw_args(values) if machine.notify is not None else (),
+            machine, self, _CALL, address, address, self.address, 0, ALL_GAS, self.static, callee.method, args
         )
         machine.call(frame, values, callee.type)
         self.return_data = frame.output
@@ -291,9 +286,9 @@ class Frame:
             self.address if borrows else address,
             address,
             self.caller if delegate else self.address,
-            value=self.value if delegate else value,
-            gas=gas,
-            static=self.static or kind is _STATIC,
+            self.value if delegate else value,
+            gas,
+            self.static or kind is _STATIC,
             data=data,
         )
         self.machine.call(frame)
@@ -305,7 +300,7 @@ class Frame:
         if self.static:
             raise TrapError("a static call created a contract", code="static_write")
         address = created_address(self.address, self.machine.accounts[self.address].nonce)
-        frame = Frame(self.machine, self, _CREATE, address, address, self.address, value=value, gas=-1, code=code)
+        frame = Frame(self.machine, self, _CREATE, address, address, self.address, value, ALL_GAS, code=code)
         self.machine.call(frame)
         self.return_data = frame.output
         return frame.outcome, address if frame.outcome is _OK else None
@@ -375,16 +370,19 @@ class Frame:
 
     def resume(self) -> None:
         """Have its rights and no others, and see storage as it is: it is to run, or to run on."""
-        storage = self.storage
-        if storage is not None:
-            enforced, reads_only = self.enforced, self.static
-            for region in storage.regions:
-                if enforced and (reads_only or not region.plain):
-                    region.allow(writing=not reads_only)
-                elif not region.plain:
-                    region.allow_all()
+        if self.storage is not None:
+            for region in self.storage.regions:
+                if self.static or not region.plain:
+                    self._allow(region)
         if self.mappings is not None:
             self.mappings.resume()
+
+    def _allow(self, region: LiveRegion) -> None:
+        """Allow what the call may do with a region."""
+        if self.enforced:
+            region.allow(writing=not self.static)
+        else:
+            region.allow_all()
 
 
 def _failed_callee(callee: ContractImport, frame: Frame) -> TrapError:

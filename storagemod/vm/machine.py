@@ -139,6 +139,7 @@ class Machine:
         self._rules = rules
         self._limits = rules.limits
         self._notifier = Notifier(observers)
+        self._observed = bool(observers)
         self._log = UndoLog(rules.limits.changed_pages_max)
         self._values = (ctypes.c_char * (_VALUES_MAX * RAW_VALUE_BYTES))()
         self._values_address = ctypes.addressof(self._values)
@@ -218,24 +219,27 @@ class Machine:
         self._transaction += 1
         self._log.restart()
         self.accounts.restart()
-        self.logs.clear()
-        self._active.clear()
-        self._used.clear()
         self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
-        self.origin = frame.caller
-        self._listen(recording)
+        self._used.clear()
+        self._active.clear()
+        if self.logs:
+            self.logs = []
         if self.frame_table.frames:
             self.frame_table = FrameTable()
+        self.origin = frame.caller
+        self._recording = recording
+        if recording is None and not self._observed:
+            self.notify, self.wants = None, _NO_EVENTS
+        else:
+            self._listen(recording)
 
     def _listen(self, recording: Recording | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
-        self.wants = frozenset() if recording is None else frozenset(recording.wants)
-        if not notifier:
+        self.wants = _NO_EVENTS if recording is None else recording.wants
+        if not self._observed:
             self.notify = None if recording is None else recording.events.append
-            self._recording = recording
             return
-        self._recording = recording
         self.wants |= {
             kind for kind in (PagesTouched, TablesShown, StorageLoaded, StorageHeldBack) if notifier.wants(kind)
         }
@@ -257,7 +261,6 @@ class Machine:
         store.start(self._limits.deadline_seconds)
         try:
             self.accounts.bump_nonce(frame.caller)
-            store.fuel = frame.gas
             if values:
                 ctypes.memmove(self._values_address, values, len(values))
             try:
@@ -280,7 +283,7 @@ class Machine:
             return changes
         finally:
             store.stop()
-            lower_recursion_limit(self._frames_needed)
+            lower_recursion_limit()
 
     def _abort(self, frame: Frame, error: StorageModError) -> ChangeSet:
         """End a transaction that the machine or a limit of all of it stopped: it is a failure, and all is made anew."""
@@ -345,11 +348,9 @@ class Machine:
             StorageModError: The whole transaction is over; ``aborts`` is set.
             BaseException: What an observer raised.
         """
-        parent, store, log = frame.parent, self.store, self._log
-        if parent is None:
-            left = store.fuel
-            frame.gas = left
-        else:
+        parent, store, log, notify = frame.parent, self.store, self._log, self.notify
+        left = frame.gas
+        if parent is not None:
             left = parent.settle_gas()
             if parent.mappings is not None:
                 parent.mappings.suspend()
@@ -360,7 +361,6 @@ class Machine:
         frame.call_id = self._calls
         self._calls += 1
         rejection = self._reject(frame) if frame.data or frame.code else None
-        notify = self.notify
         if notify is not None:
             self._notify_started(frame)
         checkpoint, newest = len(log), log.newest
@@ -379,16 +379,15 @@ class Machine:
         finally:
             log.newest = newest
             store.current = parent
-        if frame.outcome is _FAILED and frame.code_started:
-            used = frame.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
-        else:
-            used = frame.gas - store.fuel
-        store.fuel = left - used
-        frame.gas_used = used
+        if frame.outcome is _FAILED:  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
+            frame.gas_used = frame.gas if frame.code_started else 0
         if notify is not None:
-            notify((CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, used, frame.error))
+            notify(
+                (CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error)
+            )
             self._check_recording()
         if parent is not None:
+            store.fuel = left - frame.gas_used
             parent.resume()
 
     def _start(
@@ -545,16 +544,17 @@ class Machine:
         if self.backend.protects:
             frame.enforced, frame.pages_enforced = not contract.bulk_storage, not contract.bulk_memory
         frame.resume()
-        self._count_memories(pool.memories)
+        if pool.memories:
+            self._count_memories(pool.memories)
         frame.code_started = True
         instance = frame.instance = pool.take()
         frame.pool = pool
         self._instances += 1
         try:
             self.store.invoke(instance.function(entry.name), values, entry.count)
-            frame.settle_gas()
+            frame.gas_used = frame.gas - frame.settle_gas()
         except Finished as finished:
-            frame.settle_gas()
+            frame.gas_used = frame.gas - frame.settle_gas()
             if entry.type.results:
                 raise TrapError(
                     f"{entry.name!r} has results to give, and `ethereum.finish` or `ethereum.selfDestruct` ended it "
@@ -564,7 +564,7 @@ class Machine:
             frame.output = self._check_output(finished.output)
             return
         except RevertError as error:
-            frame.settle_gas()
+            frame.gas_used = frame.gas - frame.settle_gas()
             self._check_output(error.output)
             raise
         if entry.results_bytes:
@@ -681,10 +681,10 @@ class Machine:
             allowed = getattr(self._limits, limit)
             if len(code) > allowed:
                 raise LimitError(f"{len(code):,} bytes of code, and {allowed:,} are allowed ({limit})")
-        price, left = self.schedule.create_byte * len(code), self.store.fuel
+        price, left = self.schedule.create_byte * len(code), frame.gas - frame.gas_used
         if price > left:
             raise OutOfGasError(f"out of gas: {len(code):,} bytes of code cost {price:,}, and {left:,} are left")
-        self.store.fuel = left - price
+        frame.gas_used += price
         mapping = None
         if code.startswith(WASM_MAGIC):
             contract = self._contracts.get(code) or self._load(frame, code)
@@ -772,10 +772,11 @@ class Machine:
                 self._show_tables(frame)
         if storage is None:
             return
-        written: list[tuple[str, list[PageChange]]] = []
+        written: list[tuple[str, Sequence[PageChange]]] = []
         broken: TrapError | None = None
+        may_grow = frame.contract.grows_storage  # type: ignore[union-attr] # it has storage for its code
         for region in storage.regions:
-            changed = region.collect()
+            changed = region.collect(may_grow=may_grow)
             pages_old, pages_new = region.collected_pages, region.wasm_pages
             if not changed and pages_old == pages_new:
                 continue
@@ -818,6 +819,8 @@ class Machine:
 
 
 _NOTHING = ChangeSet()
+
+_NO_EVENTS: frozenset[type] = frozenset()
 
 _ON_DEMAND = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack})
 

@@ -53,6 +53,9 @@ def accessor_types(is_64: bool) -> dict[str, FunctionType]:
 
 COPIES = ("copy_in", "copy_out")
 
+GROW = "grow"
+"""The function that makes storage longer."""
+
 
 def _value_type(name: str) -> ValueType:
     found: Any = re.match(r"(?:load|store)_(i32|i64|f32|f64)", name)

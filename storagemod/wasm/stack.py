@@ -206,32 +206,28 @@ class _RecursionLimit:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._needs: list[int] = []
+        self._users = 0
         self._before = 0
-        self._raised_to = 0
+        self.raised_to = 0
 
     def raise_by(self, frames: int) -> None:
         """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
         with self._lock:
-            if not self._needs:
+            if not self._users:
                 self._before = sys.getrecursionlimit()
-            self._needs.append(frames)
-            self._set(self._before + max(self._needs))
+            self._users += 1
+            limit = self._before + frames
+            if limit > self.raised_to:
+                sys.setrecursionlimit(limit)
+                self.raised_to = limit
 
-    def lower(self, frames: int) -> None:
-        """Take back what :meth:`raise_by` did."""
+    def lower(self) -> None:
+        """Take back what :meth:`raise_by` did, when nobody else needs it."""
         with self._lock:
-            self._needs.remove(frames)
-            self._set(self._before + max(self._needs, default=0))
-
-    def holds(self) -> bool:
-        """Return whether nobody lowered the limit meanwhile."""
-        return sys.getrecursionlimit() >= self._raised_to
-
-    def _set(self, frames: int) -> None:
-        sys.setrecursionlimit(frames)
-        self._raised_to = frames
-
+            self._users -= 1
+            if not self._users:
+                sys.setrecursionlimit(self._before)
+                self.raised_to = 0
 
 _recursion_limit = _RecursionLimit()
 
@@ -274,11 +270,13 @@ def check_headroom(depth: int) -> None:
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    tries = not _FRAMES_ARE_ALL and depth % CALLS_PER_CHECK == 0
-    if not _recursion_limit.holds() or (tries and _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) != _PROBED):
-        raise StackError(
-            "this Python has too little stack left to nest another call safely",
-            depth=depth,
-            hint="lower Limits.call_depth_max, use Python 3.11 or a later release of 3.12 or 3.13, "
-            "and leave sys.setrecursionlimit() alone during a transaction",
-        )
+    if sys.getrecursionlimit() >= _recursion_limit.raised_to and (
+        _FRAMES_ARE_ALL or depth % CALLS_PER_CHECK or _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) == _PROBED
+    ):
+        return
+    raise StackError(
+        "this Python has too little stack left to nest another call safely",
+        depth=depth,
+        hint="lower Limits.call_depth_max, use Python 3.11 or a later release of 3.12 or 3.13, "
+        "and leave sys.setrecursionlimit() alone during a transaction",
+    )

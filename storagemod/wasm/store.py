@@ -84,15 +84,15 @@ class Store:
             self._free_fuel = amount
 
     def start(self, deadline_seconds: float) -> None:
-        """Bind the store to this thread and start its deadline."""
+        """Bind the store to this thread and start its deadline. An epoch that is over is noticed when wasm runs."""
         self._before, _bound.store = _bound.store, self
         self._interrupted = False
         self.lost = None
         self.host_calls = 0
         self._deadline = time.monotonic() + deadline_seconds
-        _catch_lost()
+        if sys.unraisablehook is not _keep_lost:
+            _catch_lost()
         epoch_clock.start(self)
-        raw.set_epoch_deadline(self.context, 1)
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
@@ -207,9 +207,8 @@ _hook_before = sys.unraisablehook
 
 def _catch_lost() -> None:
     """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before  # noqa: PLW0603 - the hook of the process is one
-    if sys.unraisablehook is not _keep_lost:
-        _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
+    global _hook_before  # noqa: PLW0603 - the process has one hook
+    _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
 
 
 _TIME_IS_OVER = b"the time is over"

@@ -18,7 +18,7 @@ from storagemod.types import Address, Outcome, Value
 from storagemod.vm import Costs
 
 
-@frozen(slots=False, eq=False, repr=False)
+@frozen(slots=False, eq=False, repr=False, init=False)
 class Receipt:
     """Result of one transaction, or of a call that was not to be committed.
 
@@ -49,7 +49,34 @@ class Receipt:
     """What it changed, by address and region: :attr:`storagemod.state.ChangeSet.regions`."""
     _counts: tuple[int, int, int, int]
     """The fields of :class:`storagemod.execution.Costs`."""
-    created: Address | None = None
+    created: Address | None
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        values: tuple[Value, ...],
+        output: bytes,
+        error: StorageModError | None,
+        gas_used: int,
+        logs: tuple[Log, ...],
+        trace: Trace | None,
+        regions: Mapping[tuple[Address, str], RegionDiff],
+        counts: tuple[int, int, int, int],
+        created: Address | None = None,
+    ) -> None:
+        """Take over what the machine has, at once: one is made for each transaction."""
+        self.__dict__.update(
+            outcome=outcome,
+            values=values,
+            output=output,
+            error=error,
+            gas_used=gas_used,
+            logs=logs,
+            trace=trace,
+            _regions=regions,
+            _counts=counts,
+            created=created,
+        )
 
     @property
     def ok(self) -> bool:

@@ -29,7 +29,7 @@ from storagemod.state import (
     WorldState,
     created_address,
 )
-from storagemod.trace import Recording
+from storagemod.trace import HAZARD_EVENTS, Recording
 from storagemod.types import (
     WASM_PAGE_BYTES,
     Address,
@@ -67,8 +67,13 @@ DEFAULT_SENDER = Address("5e9de7" + "00" * 16 + "01")
 
 DEFAULT_SENDER_BALANCE = 10**24
 
-_WANTS: Mapping[object, tuple[type[Event], ...]] = {"pages": (PagesTouched,), "tables": (TablesShown,)}
-"""What is recorded besides what costs nothing to find out."""
+_CALL, _CREATE = CallKind.CALL, CallKind.CREATE
+
+_WANTS: Mapping[object, frozenset[type[Event]]] = {
+    "pages": HAZARD_EVENTS | {PagesTouched},
+    "tables": HAZARD_EVENTS | {TablesShown},
+}
+"""The events that cost something to find out and are recorded, by what ``trace`` asks for."""
 
 
 class World:
@@ -120,6 +125,7 @@ class World:
             raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         self._limits = limits or Limits()
         self._trace = trace
+        self._wants = _WANTS.get(trace, HAZARD_EVENTS)
         validation = word_of(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
         store: PageStore
@@ -555,27 +561,14 @@ class World:
             if data:
                 raise ValidationError("a transaction has a method or call data, not both")
             entry = self._entry_point(address, method)
-            values = to_values(method, entry.type, args)
-            if values:
-                raw = entry.pack(values)
+            if args or entry.type.params:
+                raw = entry.pack(to_values(method, entry.type, args))
                 shown = (entry.type.params, raw)
         elif args:
             raise ValidationError("arguments are given, but no method to call with them")
         else:
             self._check_main(address)
-        frame = Frame(
-            machine,
-            None,
-            CallKind.CALL,
-            address,
-            address,
-            source,
-            value=value,
-            gas=gas,
-            method=method,
-            args=shown,
-            data=data,
-        )
+        frame = Frame(machine, None, _CALL, address, address, source, value, gas, False, method, shown, data)
         return self._transact(frame, raw, entry, gas_price, commit=commit)
 
     def _transact(
@@ -583,7 +576,7 @@ class World:
     ) -> Receipt:
         machine = self._machine
         machine.gas_price = gas_price
-        recording = Recording(self._limits, wants=_WANTS.get(self._trace, ())) if self._trace else None
+        recording = Recording(self._limits, self._wants) if self._trace else None
         changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
         ok = frame.outcome is Outcome.OK
         values: tuple[Value, ...] = ()
@@ -599,7 +592,7 @@ class World:
             None if recording is None else recording.trace(self._state.labels),
             changes.regions,
             machine.counts(changes),
-            frame.address if ok and frame.kind is CallKind.CREATE else None,
+            frame.address if ok and frame.kind is _CREATE else None,
         )
         return tell(receipt)
 
@@ -609,9 +602,13 @@ class World:
         Raises:
             ValidationError: They are not, or it cannot.
         """
-        check_amount("value", value, BALANCE_MAX)
-        check_amount("gas", gas, GAS_MAX)
-        check_amount("gas_price", gas_price, BALANCE_MAX)
+        for what, amount, maximum in (
+            ("value", value, BALANCE_MAX),
+            ("gas", gas, GAS_MAX),
+            ("gas_price", gas_price, BALANCE_MAX),
+        ):
+            if type(amount) is not int or not 0 <= amount <= maximum:
+                check_amount(what, amount, maximum)
         source = DEFAULT_SENDER if sender is None else Address(sender)
         account = self._state.store.accounts.get(source, NO_ACCOUNT)
         if value > account.balance:
