@@ -114,6 +114,10 @@ class LiveRegion:
         memory_pages: The memory's length when it was last looked at.
         outside: Whether a page beyond the length was written, in memory that an undone growth left there.
         plain: Whether all of the memory may be read and written, and all of it is the region's.
+        image: The committed bytes.
+        version: The version of the image that the memory held when the last transaction was over.
+        reusable: Whether the memory then held just that, so that nothing has to be done if the version is the same.
+        changed: Whether anything was written in this transaction, be it undone.
 
     Raises:
         StateError: The system refuses.
@@ -126,7 +130,6 @@ class LiveRegion:
         "_before",
         "_extents",
         "_fixed",
-        "_image",
         "_known",
         "_logged",
         "_log",
@@ -137,14 +140,17 @@ class LiveRegion:
         "_touched",
         "_touched_runs",
         "_tracker",
-        "_version",
+        "changed",
         "collected_pages",
+        "image",
         "memory",
         "memory_pages",
         "name",
         "outside",
         "plain",
         "protects",
+        "reusable",
+        "version",
         "wasm_pages",
     )
 
@@ -154,7 +160,7 @@ class LiveRegion:
         self.name = name
         self.memory = memory
         self.protects = backend.protects
-        self._image = image
+        self.image = image
         self._backend = backend
         self._log = log
         self._base = memory.base
@@ -181,17 +187,6 @@ class LiveRegion:
 
     # Between transactions
 
-    @property
-    def in_line(self) -> bool:
-        """Whether the memory holds what the image holds, and nothing has to be done before the next transaction."""
-        image = self._image
-        return (
-            self._version == image.version
-            and image is not NO_IMAGE
-            and self.plain
-            and self._private_pages <= _PRIVATE_PAGES_MAX
-        )
-
     def refresh(self, image: Image, *, anew: bool = False) -> bool:
         """Bring the memory in line with an image, if anything but its own commits changed that.
 
@@ -211,27 +206,25 @@ class LiveRegion:
             self.allow_all()
         if (
             not anew
-            and self._image is image
-            and self._version == image.version
+            and self.image is image
+            and self.version == image.version
             and self._private_pages <= _PRIVATE_PAGES_MAX
         ):
             return True
         self._show(image)
         return True
 
-    @property
-    def unchanged(self) -> bool:
-        """Whether nothing was written in this transaction, not even what was undone."""
-        return not self._before and self.plain
-
     def settle(self, image: Image) -> None:
         """Take what the memory holds for committed, in this image: the transaction is over."""
         self._private_pages += len(self._before)
         self._before.clear()
         self._logged.clear()
-        self._image = image
-        self._version = image.version
+        self.changed = False
+        self.image = image
+        self.version = image.version
+        self.reusable = image is not NO_IMAGE and self.plain and self._private_pages <= _PRIVATE_PAGES_MAX
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
+            self.reusable = False
             self._private_pages = _PRIVATE_PAGES_MAX + 1
 
     def _show(self, image: Image) -> None:
@@ -240,20 +233,22 @@ class LiveRegion:
             self._tracker.watch(self.memory_pages, mapped=self._map(image) if self._backend.maps else self._fill(image))
         except OSError as error:
             raise _cannot_map(error) from error
-        self._image, self._version = image, image.version
+        self.image, self.version = image, image.version
         self._known.clear()
         self._noted.clear()
         self._touched.clear()
         self._touched_runs = []
         self._private_pages = 0
+        self.changed = False
         self.wasm_pages = self.collected_pages = image.wasm_pages
+        self.reusable = image is not NO_IMAGE and self.plain
 
     def _map(self, image: Image) -> bool:
         """Map the image's files privately over the memory; return whether that made new mappings."""
         length = self.memory_pages * WASM_PAGE_BYTES
         extents = image.extents()  # type: ignore[attr-defined] # such a backend makes no others
         if self._extents is not None:
-            if image is self._image and extents == self._extents:
+            if image is self.image and extents == self._extents:
                 _libc.drop(self._base, length)
                 return False
             if length:
@@ -278,7 +273,7 @@ class LiveRegion:
     def page(self, number: int) -> bytes:
         """Return the bytes of a page as they were at the last boundary."""
         known = self._known.get(number)
-        return self._image.page(number) if known is None else known
+        return self.image.page(number) if known is None else known
 
     def collect(self, *, may_grow: bool = True) -> Sequence[PageChange]:
         """Take in what was written since the last boundary; it belongs to the newest checkpoint.
@@ -316,7 +311,7 @@ class LiveRegion:
                 new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
                 old = known.get(number)
                 if old is None:
-                    old = known[number] = self._image.page(number)
+                    old = known[number] = self.image.page(number)
                 if new == old:
                     continue
                 if new == ZERO_PAGE:
@@ -324,6 +319,7 @@ class LiveRegion:
                 if end <= number < hole_end:
                     self.outside = True
                 if number not in self._before:
+                    self.changed = True
                     self._before[number] = old
                     log.changed_pages += 1
                     log.check_changed_pages()
@@ -342,6 +338,7 @@ class LiveRegion:
         if grown:
             self._log.append((self._set_length, self.wasm_pages))
             self.wasm_pages = grown
+            self.changed = True
             self.plain = False  # what is allowed was settled for another length
         return changed
 
@@ -372,6 +369,7 @@ class LiveRegion:
         self._log.append((self._set_length, self.wasm_pages))
         self.memory_pages = self.memory.pages
         self.wasm_pages = wasm_pages
+        self.changed = True
         self.allow_all()
         self.plain = wasm_pages == self.memory_pages
 
@@ -382,7 +380,7 @@ class LiveRegion:
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        return RegionDiff(self._image.wasm_pages, self.wasm_pages, pages)
+        return RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
 
     def first_touched(self) -> tuple[tuple[int, int], ...] | None:
         """Return the pages that were read or written for the first time since this was last asked, as runs.
@@ -455,6 +453,7 @@ class LiveRegion:
         """
         self.memory_pages = self.memory.pages
         self.plain = False
+        self.changed = True
         if self._shared is None:
             self._shared = frames.share(self.memory)
         try:

@@ -200,6 +200,8 @@ class UserfaultTracker:
     def written(self, memory_pages: int) -> Sequence[int]:
         """Return the pages that were written since they are watched, in order."""
         runs = self._scan.runs(memory_pages * WASM_PAGE_BYTES)
+        if not runs:
+            return ()
         if len(runs) == 1:
             first, count = runs[0]
             return range(first, first + count)

@@ -86,8 +86,9 @@ class Accounts:
 
     def bump_nonce(self, address: Address) -> None:
         """Count a transaction that an account sends, or a contract that it creates."""
-        account = self[address]
-        self[address] = account.with_changes(nonce=account.nonce + 1)
+        account = self._latest.get(address) or self._committed.get(address, NO_ACCOUNT)
+        self._log.append((self._latest.__setitem__, address, account))
+        self._latest[address] = account.with_changes(account.nonce + 1)
 
     def create(self, address: Address) -> None:
         """Begin a new contract where there may be a balance, and nothing else.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from storagemod.block import Block
@@ -36,6 +38,8 @@ _CALL, _STATIC, _DELEGATE, _CODE, _CREATE = (
     CallKind.CODE,
     CallKind.CREATE,
 )
+NO_LINKS: Mapping[str, Address] = MappingProxyType({})
+
 ALL_GAS = -1
 """What a caller gives that names no amount: all that it may."""
 
@@ -62,6 +66,7 @@ class Frame:
         args: Its arguments, as raw events have them.
         data: Call data; none in a creation.
         code: The code that runs; in a creation, the init code.
+        links: The addresses that the code's imports from other contracts are bound to.
         call_id: Its number in the transaction, 0 for the top-level call.
         depth: 1 for the top-level call.
         borrows: Whether foreign code runs on the caller's storage, so that nobody's contract is entered.
@@ -102,6 +107,7 @@ class Frame:
         "gas_used",
         "instance",
         "kind",
+        "links",
         "machine",
         "mappings",
         "method",
@@ -147,6 +153,7 @@ class Frame:
         self.args = args
         self.data = data
         self.code = code
+        self.links = NO_LINKS
         self.call_id = 0
         self.depth: int = 1 if parent is None else parent.depth + 1
         self.borrows = kind is _DELEGATE or kind is _CODE
@@ -254,7 +261,7 @@ class Frame:
             values: Where its arguments are, and its results go.
         """
         machine = self.machine
-        address = machine.accounts[self.code_address].links.get(callee.link)
+        address = self.links.get(callee.link)
         if address is None:  # deployment binds every link
             raise LinkError(f'"contract:{callee.link}" is not linked to an address')
         args = callee.raw_args(values) if machine.notify is not None else ()

@@ -59,6 +59,7 @@ from storagemod.vm.storage import StorageInstance, broken_rule
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
     WASM_MAGIC,
+    InstancePool,
     Store,
     can_run_here,
     check_headroom,
@@ -298,7 +299,7 @@ class Machine:
         diffs = {}
         for address, storage in self._used:
             for region in storage.regions:
-                if not region.unchanged:
+                if region.changed:
                     diff = region.diff()
                     if diff:
                         diffs[address, region.name] = diff
@@ -308,7 +309,7 @@ class Machine:
         """Take memory for committed: it holds what the images hold."""
         for address, storage in self._used:
             for region in storage.regions:
-                if not region.unchanged:
+                if region.changed:
                     region.settle(self._state.image(address, region.name))
 
     def restart(self) -> None:
@@ -394,7 +395,7 @@ class Machine:
         self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None
     ) -> None:
         """Run a call behind the checkpoint just set."""
-        limits, address = self._limits, frame.address
+        limits, address, kind = self._limits, frame.address, frame.kind
         if frame.depth > limits.call_depth_max:
             raise LimitError(f"calls are nested deeper than {limits.call_depth_max:,} (call_depth_max)")
         if frame.call_id >= limits.calls_max:
@@ -406,16 +407,16 @@ class Machine:
             self._check_reentry(frame)
         check_headroom(frame.depth)
         self.store.current = frame
-        if frame.kind is _CREATE:
+        if kind is _CREATE:
             self._begin_account(frame)
-        if frame.value and frame.kind is not _DELEGATE:
-            if frame.kind is _CODE:
+        if frame.value and kind is not _DELEGATE:
+            if kind is _CODE:
                 self.accounts.check_can_pay(frame.caller, frame.value)
             else:
                 self.accounts.pay(frame.caller, address, frame.value)
         self._active[address] = active + 1
         try:
-            if frame.kind is _CREATE:
+            if kind is _CREATE:
                 self._create(frame)
             else:
                 self._run(frame, values, expected)
@@ -423,8 +424,9 @@ class Machine:
             self._active[address] = active
         if frame.mappings is not None:
             frame.mappings.end()
-        self._collect(frame)
-        if frame.kind is _CREATE and self.notify is not None:
+        if frame.storage is not None:
+            self._collect(frame)
+        if kind is _CREATE and self.notify is not None:
             self.notify((AccountCreated, frame.call_id, address, self.accounts[address].code))
 
     def _check_reentry(self, frame: Frame) -> None:
@@ -508,11 +510,13 @@ class Machine:
 
     def _run(self, frame: Frame, values: int, expected: FunctionType | None) -> None:
         """Run the entry point of the callee; ``expected`` is the type that a typed import has for it."""
-        code = frame.code = self.accounts[frame.code_address].code
+        account = self.accounts[frame.code_address]
+        code = frame.code = account.code
         if not code:
             if frame.method is not None:
                 raise LinkError(f"there is no contract to call {frame.method!r} of")
             return  # an account without code takes a value, and that is all
+        frame.links = account.links
         contract = self._contracts.get(code) or self._load(frame, code)
         self._enter(frame, contract, _entry_point(contract, frame.method, expected), values)
 
@@ -538,8 +542,14 @@ class Machine:
     def _enter(self, frame: Frame, contract: Contract, entry: EntryPoint, values: int) -> None:
         """Run one function of code in an instance; making one can write storage already."""
         frame.contract = contract
-        storage = self._storage(frame, contract)
-        pool = storage.instances_of(contract, borrowed=frame.borrows)
+        storage = self._storages.get(frame.address)
+        own = None
+        if storage is not None and storage.transaction == self._transaction and not frame.borrows:
+            own = storage.own
+        if own is not None and own[0] is contract:
+            pool = own[1]
+        else:
+            storage, pool = self._link(frame, contract)
         frame.storage = storage
         if self.backend.protects:
             frame.enforced, frame.pages_enforced = not contract.bulk_storage, not contract.bulk_memory
@@ -547,11 +557,16 @@ class Machine:
         if pool.memories:
             self._count_memories(pool.memories)
         frame.code_started = True
-        instance = frame.instance = pool.take()
-        frame.pool = pool
+        instance = pool.only
+        if instance is None:
+            instance = frame.instance = pool.take()
+            frame.pool = pool
+        else:
+            frame.instance = instance
         self._instances += 1
+        function = instance.functions.get(entry.name) or instance.function(entry.name)
         try:
-            self.store.invoke(instance.function(entry.name), values, entry.count)
+            self.store.invoke(function, values, entry.count)
             frame.gas_used = frame.gas - frame.settle_gas()
         except Finished as finished:
             frame.gas_used = frame.gas - frame.settle_gas()
@@ -570,23 +585,28 @@ class Machine:
         if entry.results_bytes:
             frame.values = entry.raw_results(values)
 
-    def _storage(self, frame: Frame, contract: Contract) -> StorageInstance:
-        """Return the storage that a call runs on: that of its address, with the regions that this code may have there.
+    def _link(self, frame: Frame, contract: Contract) -> tuple[StorageInstance, InstancePool]:
+        """Return the storage that a call runs on, and the instances of its code that are linked to that.
 
-        The owner's own code has all that it imports. To foreign code only those are added that the host alone reaches,
-        and these, as those of init code, have no length before they are written.
+        It is the storage of the call's address, with the regions that this code may have there. The owner's own code
+        has all that it imports. To foreign code only those are added that the host alone reaches, and these, as those
+        of init code, have no length before they are written.
         """
         storage = self._open(frame.address)
         if frame.borrows:
             self._add(frame, storage, contract.layout.hosted)
-            return storage
+            return storage, storage.instances_of(contract, borrowed=True)
         layout = contract.layout
         if storage.layout is not layout:
             self._add(frame, storage, layout)
-        storage.establish(layout.shared if frame.kind is _CREATE else layout)
-        return storage
+        were_long_enough = storage.establish(layout.shared if frame.kind is _CREATE else layout)
+        pool = storage.instances_of(contract, borrowed=False)
+        if were_long_enough and frame.kind is not _CREATE:
+            storage.own = (contract, pool)
+        return storage, pool
 
     def _open(self, address: Address) -> StorageInstance:
+        """Return the storage of an address, opened for this transaction."""
         storage = self._storages.get(address)
         if storage is None:
             image_of = partial(self._state.image, address)
@@ -597,8 +617,10 @@ class Machine:
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
-        before = storage.memories
-        added = storage.add(layout, anew=PagesTouched in self.wants)
+        before, anew = storage.memories, PagesTouched in self.wants
+        added = () if storage.regions or anew else storage.reopen(layout)
+        if not added:
+            added = storage.add(layout, anew=anew)
         if added:
             self._instances += 1
             self._memories_kept += storage.memories - before

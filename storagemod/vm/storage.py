@@ -47,6 +47,7 @@ class StorageInstance:
         transaction: The number of the transaction that it was opened for last.
         layout: The regions of this transaction.
         regions: The same, live, in the order in which they came.
+        own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
         memories: The number of linear memories that were instantiated for it.
     """
 
@@ -61,6 +62,7 @@ class StorageInstance:
         "_store",
         "layout",
         "memories",
+        "own",
         "regions",
         "transaction",
     )
@@ -79,6 +81,7 @@ class StorageInstance:
         self.transaction = 0
         self.layout = _NO_LAYOUT
         self.regions: tuple[LiveRegion, ...] = ()
+        self.own: tuple[Contract, InstancePool] | None = None
         self.memories = 0
 
     def open(self, transaction: int) -> None:
@@ -86,6 +89,22 @@ class StorageInstance:
         self.transaction = transaction
         self.layout = _NO_LAYOUT
         self.regions = ()
+        self.own = None
+
+    def reopen(self, layout: Layout) -> tuple[str, ...]:
+        """Add all regions of a layout to none, if they are as the last transaction with that layout left them.
+
+        Returns:
+            Their names, or nothing where :meth:`add` has to look closer.
+        """
+        kept, regions, names = self._kept
+        if layout is not kept:
+            return ()
+        for region in regions:
+            if not region.reusable or region.version != region.image.version:
+                return ()
+        self.layout, self.regions = layout, regions
+        return names
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -98,14 +117,10 @@ class StorageInstance:
             LimitError: An image is longer than its region may be, or the store can hold no more.
             StateError: The system refuses; the transaction is over.
         """
-        if self.layout is _NO_LAYOUT and layout is self._kept[0] and not anew:
-            _, regions, names = self._kept
-            if all([region.in_line for region in regions]):
-                self.layout, self.regions = layout, regions
-                return names
         new = tuple(self._missing(layout))
         if not new:
             return ()
+        self.own = None
         stale = []
         for region in new:
             known = self._live.get(region.name)
@@ -147,16 +162,20 @@ class StorageInstance:
         self._instances.append(instance)
         self._pools.clear()  # what is linked may have the memories that these replace
 
-    def establish(self, layout: Layout) -> None:
+    def establish(self, layout: Layout) -> bool:
         """Make the regions of a layout at least as long as a contract of that layout has them from the start.
 
-        Those of deployed contracts are that long already.
+        Returns:
+            Whether they all were, as those of deployed contracts are.
         """
+        were = True
         for wanted in layout.regions:
             live = self._live[wanted.name][1]
             if live.wasm_pages < wanted.type.pages_min:
+                were = False
                 live.lengthen(wanted.type.pages_min)
                 live.collected_pages = live.wasm_pages  # nobody grew it
+        return were
 
     def region(self, name: str) -> tuple[Region, LiveRegion, LinearMemory]:
         """Return a region of this transaction: its type, its bytes, and its memory."""

@@ -37,9 +37,10 @@ class InstancePool:
 
     Attributes:
         memories: How many linear memories an instance has of its own.
+        only: The instance that serves all calls, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_module", "_only", "_prepared", "_store", "memories")
+    __slots__ = ("_free", "_fresh", "_module", "_prepared", "_store", "memories", "only")
 
     def __init__(self, store: Store, prepared: Prepared, module: Module) -> None:
         declarations = module.declarations
@@ -49,7 +50,7 @@ class InstancePool:
         self._prepared = prepared
         self._module = module
         self._free: list[_Resettable] = []
-        self._only: Instance | None = None
+        self.only: Instance | None = None
         self.memories = len(declarations.own_memories)
         writes_imports = not declarations.segment_memories <= own
         self._fresh = (
@@ -67,15 +68,15 @@ class InstancePool:
             TrapError: It is new, and an active segment does not fit.
             LimitError: wasmtime refuses to make one.
         """
-        if self._only is not None:
-            return self._only
+        if self.only is not None:
+            return self.only
         if self._free:
             return self._free.pop()
         if self._fresh:
             return self._store.instantiate(self._prepared.address)
         instance = self._store.instantiate(self._prepared.address)
         if not self._module.declarations.has_own_state:
-            self._only = instance
+            self.only = instance
             return instance
         return _Resettable(instance, self._module)
 

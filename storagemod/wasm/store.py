@@ -234,21 +234,25 @@ _at_epoch_address = raw.address_of(_at_epoch)
 
 
 class Instance:
-    """One instantiated module."""
+    """One instantiated module.
 
-    __slots__ = ("_context", "_externs", "_functions", "_handle")
+    Attributes:
+        functions: The addresses of exported functions that were asked for, by name.
+    """
+
+    __slots__ = ("_context", "_externs", "_handle", "functions")
 
     def __init__(self, context: int, handle: raw.Instance) -> None:
         self._context = context
         self._handle = handle
-        self._functions: dict[str, int] = {}
+        self.functions: dict[str, int] = {}
         self._externs: list[raw.Extern] = []  # own what addresses point to
 
     def function(self, name: str) -> int:
         """Return the address of an exported function, as :meth:`Store.invoke` takes it."""
-        found = self._functions.get(name)
+        found = self.functions.get(name)
         if found is None:
-            found = self._functions[name] = self._part(name, raw.EXTERN_FUNCTION)
+            found = self.functions[name] = self._part(name, raw.EXTERN_FUNCTION)
         return found
 
     def memory(self, name: str) -> LinearMemory:
