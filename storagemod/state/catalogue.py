@@ -35,10 +35,9 @@ from storagemod.state.rows import (
     code_row,
     codes_of,
     log_row,
+    logged_page,
     packed,
-    page_checksum,
     unpacked,
-    untrimmed,
 )
 from storagemod.types import Address
 
@@ -61,9 +60,7 @@ _SCHEMA = (
     """CREATE TABLE nodes (
       region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL, PRIMARY KEY (region, level, place)
     ) WITHOUT ROWID""",
-    """CREATE TABLE log (
-      region INTEGER, page INTEGER, data BLOB NOT NULL, checksum INTEGER NOT NULL, PRIMARY KEY (region, page)
-    ) WITHOUT ROWID""",
+    "CREATE TABLE log (place INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
 )
 
 _PUT_REGION = """INSERT INTO regions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
@@ -190,10 +187,9 @@ class Catalogue:
         """Return the pages that are not in the images for good yet, by region and number."""
         log: dict[int, dict[int, bytes]] = {}
         with self._reading():
-            for region, number, data, checksum in self._run("SELECT region, page, data, checksum FROM log"):
-                if checksum != page_checksum(region, number, data):
-                    raise ValueError(f"page {number} of region {region} in its log is not what was written")
-                log.setdefault(region, {})[number] = untrimmed(data)
+            for row in self._run("SELECT place, data, checksum FROM log"):
+                region, number, page = logged_page(row)
+                log.setdefault(region, {})[number] = page
         return log
 
     def damage(self) -> list[str]:
@@ -219,7 +215,7 @@ class Catalogue:
             for record, pages in regions:
                 self._put_region(record)
                 rows = [log_row(record.id, number, data) for number, data in pages.items()]
-                self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?, ?)", rows)
+                self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", rows)
 
     def empty_log(self, regions: Iterable[tuple[RegionRecord, Mapping[NodeKey, bytes]]]) -> None:
         """Empty the log, now that all of it is in the images for good.

@@ -15,7 +15,7 @@ from zlib import crc32
 import attrs
 
 from storagemod.errors import StateError
-from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, ZERO_PAGE
+from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, TREE_PAGES_MAX, ZERO_PAGE
 from storagemod.state.account import Account
 from storagemod.types import Address, ReentryPolicy, StorageMapping
 
@@ -142,6 +142,8 @@ _ZEROS = tuple(bytes(PAGE_BYTES >> step) for step in range(1, 8))  # 2048 bytes 
 
 def trimmed(page: bytes) -> bytes:
     """Return a page without most zeros at its end; nothing of a page of zeros. Each step halves what is left to see."""
+    if page[-1]:
+        return page
     if page is ZERO_PAGE or page == ZERO_PAGE:
         return b""
     end = PAGE_BYTES
@@ -158,12 +160,20 @@ def untrimmed(data: bytes) -> bytes:
     return data.ljust(PAGE_BYTES, b"\0") if data else ZERO_PAGE
 
 
-def page_checksum(region: int, number: int, data: bytes) -> int:
-    """Return a checksum of a page in the log, and of its place. CRC-32: several times faster than a digest."""
-    return crc32(data, crc32(b"%d %d" % (region, number)))
+def log_row(region: int, number: int, page: bytes) -> tuple[int, bytes, int]:
+    """Return the row of a page in the log. Its integer key makes a commit faster than one of two columns would."""
+    place, data = region * TREE_PAGES_MAX + number, trimmed(page)
+    return place, data, _page_checksum(place, data)
 
 
-def log_row(region: int, number: int, page: bytes) -> tuple[int, int, bytes, int]:
-    """Return the row of a page in the log."""
-    data = trimmed(page)
-    return region, number, data, page_checksum(region, number, data)
+def logged_page(row: tuple[int, bytes, int]) -> tuple[int, int, bytes]:
+    """Return the region, the number and the bytes of a page in the log."""
+    place, data, expected = row
+    region, number = divmod(place, TREE_PAGES_MAX)
+    if _page_checksum(place, data) != expected:
+        raise ValueError(f"page {number} of region {region} in its log is not what was written")
+    return region, number, untrimmed(data)
+
+
+def _page_checksum(place: int, data: bytes) -> int:
+    return crc32(data, crc32(b"%d" % place))  # several times faster than a digest, and finds what a disk does

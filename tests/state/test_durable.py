@@ -144,7 +144,7 @@ def test_pages_of_zeros_take_no_room(home: Path) -> None:
         store.commit(write(store, A, {0: 1, 500: 2}, wasm_pages=2**16))
         store.flush_log()
         store.commit(write(store, A, {500: 0}))
-        assert catalogue_rows(home, "SELECT page, length(data) FROM log") == [(500, 0)]
+        assert catalogue_rows(home, "SELECT place % 1048576, length(data) FROM log") == [(500, 0)]
         store.flush_log()
         assert (home / "images" / "1.pages").stat().st_blocks * 512 < 2**20
     with closing(SqlitePageStore(home)) as store:

@@ -13,7 +13,7 @@ import pytest
 
 from storagemod.errors import StateError
 from storagemod.pages import OverlayImage
-from storagemod.state import SqlitePageStore, verify
+from storagemod.state import ChangeSet, SqlitePageStore, verify
 from storagemod.state import image_files as files_module
 from storagemod.state import sqlite_store as store_module
 from storagemod.state.catalogue import Catalogue
@@ -181,6 +181,33 @@ def test_an_interrupted_commit_has_to_be_looked_for_on_the_disk(home: Path) -> N
     store.close()
     with closing(SqlitePageStore(home)) as store:
         assert content(store) == before
+
+
+@pytest.mark.parametrize("by_itself", [False, True])
+@pytest.mark.parametrize("name", ["empty_log", "note_flushed"])
+def test_after_an_interrupted_flush_the_world_has_to_be_opened_again(home: Path, name: str, by_itself: bool) -> None:
+    """The store might count pages of a log that is empty by now."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    store = SqlitePageStore(home, log_pages_max=2 if by_itself else 100)
+    store.commit(write(store, A, {0: 1, 20: 2}))
+    change = write(store, A, {1: 1, 20: 0})
+    if not by_itself:
+        store.commit(change)
+    owner = Catalogue if name == "empty_log" else store_module.StoredRegion
+    with patch.object(owner, name, interrupt), pytest.raises(KeyboardInterrupt):
+        store.commit(change) if by_itself else store.flush_log()
+    with pytest.raises(StateError, match=r"was interrupted, or its disk failed .open it again"):
+        store.commit(ChangeSet())
+    store.close()
+    with closing(SqlitePageStore(home)) as store:
+        assert dict(store.image(A, "memory").pages()) == {0: page(1), 1: page(1)}
+        assert not list(verify(store))
+        store.commit(write(store, A, {2: 2}))
+    with closing(SqlitePageStore(home)) as store:
+        assert not list(verify(store))
 
 
 @pytest.mark.parametrize(("code", "in_doubt"), [("SQLITE_IOERR_FSYNC", True), ("SQLITE_FULL", False)])

@@ -102,19 +102,25 @@ def changed(path: Path, sql: str) -> None:
     ("sql", "message"),
     [
         (
-            "UPDATE log SET data = CAST(x'01' || substr(data, 2) AS BLOB) WHERE page = 40",
+            "UPDATE log SET data = CAST(x'01' || substr(data, 2) AS BLOB) WHERE place = {P40}",
             "page 40 of region 1 in its log is not what was written",
         ),
-        ("UPDATE log SET checksum = checksum + 1 WHERE page = 40", "page 40 of region 1 in its log is not what"),
-        ("UPDATE log SET page = 41 WHERE page = 40", "page 41 of region 1 in its log is not what was written"),
-        ("UPDATE log SET region = 2 WHERE page = 40", "page 40 of region 2 in its log is not what was written"),
-        ("DELETE FROM log WHERE page = 40", "its log has 1 pages of region 1, and 2 were written"),
-        ("DELETE FROM log WHERE region = 2", "its log has 0 pages of region 2, and 1 were written"),
+        ("UPDATE log SET checksum = checksum + 1 WHERE place = {P40}", "page 40 of region 1 in its log is not what"),
+        (
+            "UPDATE log SET place = {P40} + 1 WHERE place = {P40}",
+            "page 41 of region 1 in its log",
+        ),
+        (
+            "UPDATE log SET place = {P40} + 1048576 WHERE place = {P40}",
+            "page 40 of region 2 in its log",
+        ),
+        ("DELETE FROM log WHERE place = {P40}", "its log has 1 pages of region 1, and 2 were written"),
+        ("DELETE FROM log WHERE place > 2 * 1048576", "its log has 0 pages of region 2, and 1 were written"),
         ("DELETE FROM regions WHERE id = 2", "its log has pages of a region that does not exist"),
     ],
 )
 def test_a_log_that_is_not_what_was_written_is_refused(logged: Path, sql: str, message: str, read_only: bool) -> None:
-    changed(logged, sql)
+    changed(logged, sql.replace("{P40}", str(1_048_576 + 40)))
     with pytest.raises(StateError, match=message):
         SqlitePageStore(logged, read_only=read_only)
 
