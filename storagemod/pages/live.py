@@ -285,28 +285,23 @@ class LiveRegion:
             LimitError: The transaction changed more pages than it may; it is over.
             StateError: The system refuses; the transaction is over.
         """
-        grown, hole_end = 0, self.memory_pages * PAGES_PER_WASM_PAGE
+        memory_pages = self.memory_pages
+        grown = 0
         if may_grow and not self._fixed:
             pages = self.memory.pages
-            if pages != self.memory_pages:
+            if pages != memory_pages:
                 grown = self.memory_pages = pages
-        if self.wasm_pages != self.memory_pages:
+        if not self.plain and self.wasm_pages != self.memory_pages:
             self.allow_all()  # all of it is looked at
         try:
-            numbers: Sequence[int] = self._tracker.written(self.memory_pages)
-            if self._shared is not None:
-                self._noted.update(self._shared.written())
-            if self._noted:
-                noted, self._noted = self._noted, set()
-                numbers = sorted(noted.union(numbers))
+            numbers = self._tracker.written(self.memory_pages)
+            if self._noted or self._shared is not None:
+                numbers = self._with_noted(numbers)
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
-        if not numbers and not grown:
-            return ()
         changed: list[PageChange] = []
         if numbers:
             known, base, log = self._known, self._base, self._log
-            end = self.wasm_pages * PAGES_PER_WASM_PAGE
             for number in numbers:
                 new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
                 old = known.get(number)
@@ -316,11 +311,9 @@ class LiveRegion:
                     continue
                 if new == ZERO_PAGE:
                     new = ZERO_PAGE
-                if end <= number < hole_end:
-                    self.outside = True
                 if number not in self._before:
-                    self.changed = True
                     self._before[number] = old
+                    self.changed = True
                     log.changed_pages += 1
                     log.check_changed_pages()
                 previous = self._logged.get(number, -1)
@@ -331,6 +324,8 @@ class LiveRegion:
                 changed.append((number, old, new))
             if changed:
                 self._quiet = 0
+                if self.wasm_pages != memory_pages:
+                    self._check_outside(changed, memory_pages)
             else:
                 self._quiet += 1
             if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
@@ -341,6 +336,19 @@ class LiveRegion:
             self.changed = True
             self.plain = False  # what is allowed was settled for another length
         return changed
+
+    def _with_noted(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return pages that may have been written, those included of which the tracker knows nothing."""
+        if self._shared is not None:
+            self._noted.update(self._shared.written())
+        noted, self._noted = self._noted, set()
+        return sorted(noted.union(numbers))
+
+    def _check_outside(self, changed: Iterable[PageChange], memory_pages: int) -> None:
+        """Note whether a page beyond the region's length changed, where an undone growth had been."""
+        hole = range(self.wasm_pages * PAGES_PER_WASM_PAGE, memory_pages * PAGES_PER_WASM_PAGE)
+        if any(number in hole for number, _, _ in changed):
+            self.outside = True
 
     def _watch_again(self) -> None:
         """Have written pages noted again, and not compared at each boundary."""

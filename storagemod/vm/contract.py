@@ -102,15 +102,16 @@ class EntryPoint:
     Attributes:
         name: Its export.
         type: Its type.
+        wanted: A type that a caller wanted last, and that is equal to it.
         count: How many values there must be room for: arguments, and results in their place.
         results_bytes: Length of the results.
     """
 
-    __slots__ = ("_params", "_results", "count", "name", "results_bytes", "type")
+    __slots__ = ("_params", "_results", "count", "name", "results_bytes", "type", "wanted")
 
     def __init__(self, name: str, function_type: FunctionType) -> None:
         self.name = name
-        self.type = function_type
+        self.type = self.wanted = function_type
         self.count = max(len(function_type.params), len(function_type.results))
         self._params = raw_values(function_type.params)
         self._results = raw_values(function_type.results)

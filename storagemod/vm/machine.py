@@ -43,9 +43,9 @@ from storagemod.events import (
     StorageWritten,
     TablesShown,
 )
-from storagemod.pages import FrameFile, PageBackend, PageChange, RegionDiff, UndoLog
+from storagemod.pages import PAGE_BYTES, FrameFile, PageBackend, PageChange, RegionDiff, UndoLog
 from storagemod.state import ChangeSet, PageStore
-from storagemod.trace import Recording
+from storagemod.trace import LIGHT_BYTES, Recording
 from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
 from storagemod.vm.accounts import Accounts
 from storagemod.vm.aliased import AliasedMappings
@@ -76,6 +76,9 @@ _INSTANCES_MAX = 10_000
 _MEMORIES_MAX = 2_000
 """Instances and storage memories of a wasmtime store after which the next transaction gets a new one: nothing of a store
 is given back before it is closed, and the address space of a process ends at about 32,000 memories."""
+
+_LIGHT_PAGES = LIGHT_BYTES // (2 * PAGE_BYTES)
+"""Pages that a raw event can have without the recording being checked right after it."""
 
 _VALUES_MAX = 1_024
 """More parameters or results than a function can have."""
@@ -149,6 +152,7 @@ class Machine:
         self._calls = self._instances = self._memories = self._payload_bytes = 0
         self._memories_kept = 0
         self._recording: Recording | None = None
+        self._touches = False  # whether somebody wants to know the pages that are touched
         self._active: dict[Address, int] = {}
         self._clean = True
         self.backend = backend
@@ -166,7 +170,7 @@ class Machine:
         self.bytes_copied = 0
         self._contracts: dict[bytes, Contract] = {}
         self._storages: dict[Address, StorageInstance] = {}
-        self._used: list[tuple[Address, StorageInstance]] = []
+        self._used: dict[StorageInstance, Address] = {}
         self.store = Store(rules.limits, metered=schedule.metered)
 
     def label(self, address: Address) -> str:
@@ -229,6 +233,7 @@ class Machine:
             self.frame_table = FrameTable()
         self.origin = frame.caller
         self._recording = recording
+        self._touches = False
         if recording is None and not self._observed:
             self.notify, self.wants = None, _NO_EVENTS
         else:
@@ -237,6 +242,7 @@ class Machine:
     def _listen(self, recording: Recording | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
+        self._touches = (recording is not None and PagesTouched in recording.wants) or notifier.wants(PagesTouched)
         self.wants = _NO_EVENTS if recording is None else recording.wants
         if not self._observed:
             self.notify = None if recording is None else recording.events.append
@@ -297,7 +303,7 @@ class Machine:
     def _diffs(self) -> dict[tuple[Address, str], RegionDiff]:
         """Return what the transaction changed in storage."""
         diffs = {}
-        for address, storage in self._used:
+        for storage, address in self._used.items():
             for region in storage.regions:
                 if region.changed:
                     diff = region.diff()
@@ -307,7 +313,7 @@ class Machine:
 
     def _settle(self) -> None:
         """Take memory for committed: it holds what the images hold."""
-        for address, storage in self._used:
+        for storage, address in self._used.items():
             for region in storage.regions:
                 if region.changed:
                     region.settle(self._state.image(address, region.name))
@@ -386,7 +392,9 @@ class Machine:
             notify(
                 (CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error)
             )
-            self._check_recording()
+            recording = self._recording
+            if recording is not None and len(recording.events) >= recording.check_at:
+                recording.check()
         if parent is not None:
             store.fuel = left - frame.gas_used
             parent.resume()
@@ -542,10 +550,13 @@ class Machine:
     def _enter(self, frame: Frame, contract: Contract, entry: EntryPoint, values: int) -> None:
         """Run one function of code in an instance; making one can write storage already."""
         frame.contract = contract
-        storage = self._storages.get(frame.address)
-        own = None
-        if storage is not None and storage.transaction == self._transaction and not frame.borrows:
-            own = storage.own
+        storage, own = self._storages.get(frame.address), None
+        if storage is not None and not frame.borrows:
+            if storage.transaction == self._transaction:
+                own = storage.own
+            elif storage.reopen(self._transaction, contract) and not self._touches:
+                own = storage.own
+                self._count_storage(frame, storage, storage.names)
         if own is not None and own[0] is contract:
             pool = own[1]
         else:
@@ -602,7 +613,7 @@ class Machine:
         were_long_enough = storage.establish(layout.shared if frame.kind is _CREATE else layout)
         pool = storage.instances_of(contract, borrowed=False)
         if were_long_enough and frame.kind is not _CREATE:
-            storage.own = (contract, pool)
+            storage.keep(contract, pool)
         return storage, pool
 
     def _open(self, address: Address) -> StorageInstance:
@@ -613,20 +624,24 @@ class Machine:
             storage = self._storages[address] = StorageInstance(self.store, self.backend, self._log, image_of)
         if storage.transaction != self._transaction:
             storage.open(self._transaction)
-            self._used.append((address, storage))
+            self._used[storage] = address
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
-        before, anew = storage.memories, PagesTouched in self.wants
-        added = () if storage.regions or anew else storage.reopen(layout)
-        if not added:
-            added = storage.add(layout, anew=anew)
+        before = storage.memories
+        added = storage.add(layout, anew=self._touches)
+        self._memories_kept += storage.memories - before
         if added:
-            self._instances += 1
-            self._memories_kept += storage.memories - before
-            self._count_memories(len(added))
-            if self.notify is not None:
-                self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
+            self._count_storage(frame, storage, added)
+
+    def _count_storage(self, frame: Frame, storage: StorageInstance, added: tuple[str, ...]) -> None:
+        """Count and report a storage module that the transaction uses for the first time, by rule and not by need."""
+        if storage not in self._used:
+            self._used[storage] = frame.address
+        self._instances += 1
+        self._count_memories(len(added))
+        if self.notify is not None:
+            self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
 
     def _count_memories(self, count: int) -> None:
         """Count linear memories that the transaction uses.
@@ -674,8 +689,8 @@ class Machine:
     def _forget(self, address: Address) -> None:
         """Close the storage of a contract whose creation was undone, so that all is new if it is created again."""
         storage = self._storages.pop(address, None)
-        if storage is not None and (address, storage) in self._used:
-            self._used.remove((address, storage))
+        if storage is not None:
+            self._used.pop(storage, None)
 
     def _create(self, frame: Frame) -> None:
         """Run init code, and give the new account the code that it ends with.
@@ -773,11 +788,6 @@ class Machine:
             )
         )
 
-    def _check_recording(self) -> None:
-        recording = self._recording
-        if recording is not None and len(recording.events) >= recording.check_at:
-            recording.check()
-
     def _collect(self, frame: Frame) -> None:
         """Take in what a call wrote since it last was asked.
 
@@ -814,12 +824,12 @@ class Machine:
                 broken = static_write() if changed else static_growth(region.name)
             region.outside = False
         if self.notify is not None:
-            if PagesTouched in self.wants:
+            if self._touches:
                 self._notify_touched(frame, storage)
             if written:
                 pages = tuple((name, *page) for name, changed in written for page in changed)
                 self.notify((StorageWritten, frame.call_id, frame.address, pages))
-                if self._recording is not None:
+                if len(pages) > _LIGHT_PAGES and self._recording is not None:
                     self._recording.check()
         if broken is not None:
             raise broken
@@ -847,19 +857,21 @@ _NO_EVENTS: frozenset[type] = frozenset()
 _ON_DEMAND = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack})
 
 
-def _entry_point(contract: Contract, method: str | None, expected: FunctionType | None) -> EntryPoint:
+def _entry_point(contract: Contract, method: str | None, wanted: FunctionType | None) -> EntryPoint:
     """Return the export that a call enters.
 
     Raises:
-        LinkError: There is none, or it is not of the type that the caller imports.
+        LinkError: There is none, or it is not of the type that the caller wants.
     """
-    entry = contract.entries.get(MAIN if method is None else method)
-    wanted = _MAIN_TYPE if method is None else expected
-    if entry is None or (wanted is not None and entry.type is not wanted and entry.type != wanted):
+    if method is None:
+        method, wanted = MAIN, _MAIN_TYPE
+    entry = contract.entries.get(method)
+    if entry is not None and (wanted is None or wanted is entry.wanted):
+        return entry
+    if entry is None or entry.type != wanted:
         offered = "no function of that name" if entry is None else entry.type
-        raise LinkError(
-            f"{MAIN if method is None else method!r} cannot be called: wanted {wanted or 'a function'}, offered {offered}"
-        )
+        raise LinkError(f"{method!r} cannot be called: wanted {wanted or 'a function'}, offered {offered}")
+    entry.wanted = wanted
     return entry
 
 

@@ -48,6 +48,7 @@ class StorageInstance:
         layout: The regions of this transaction.
         regions: The same, live, in the order in which they came.
         own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
+        names: The names of the regions that :meth:`reopen` adds.
         memories: The number of linear memories that were instantiated for it.
     """
 
@@ -62,6 +63,7 @@ class StorageInstance:
         "_store",
         "layout",
         "memories",
+        "names",
         "own",
         "regions",
         "transaction",
@@ -77,7 +79,8 @@ class StorageInstance:
         self._instances: list[Instance] = []
         self._live: dict[str, tuple[Region, LiveRegion, LinearMemory, Instance]] = {}
         self._pools: dict[bytes, tuple[InstancePool, Layout]] = {}
-        self._kept: tuple[Layout, tuple[LiveRegion, ...], tuple[str, ...]] = (_NO_LAYOUT, (), ())
+        self._kept: tuple[Contract, InstancePool, tuple[LiveRegion, ...]] | None = None
+        self.names: tuple[str, ...] = ()
         self.transaction = 0
         self.layout = _NO_LAYOUT
         self.regions: tuple[LiveRegion, ...] = ()
@@ -91,20 +94,30 @@ class StorageInstance:
         self.regions = ()
         self.own = None
 
-    def reopen(self, layout: Layout) -> tuple[str, ...]:
-        """Add all regions of a layout to none, if they are as the last transaction with that layout left them.
+    def keep(self, contract: Contract, pool: InstancePool) -> None:
+        """Remember what the owner's own code runs with, until its regions change, and for the next transactions."""
+        self.own = (contract, pool)
+        if self.layout is contract.layout:
+            self._kept = (contract, pool, self.regions)
+            self.names = tuple(region.name for region in self.regions)
+
+    def reopen(self, transaction: int, contract: Contract) -> bool:
+        """Begin a transaction with what :meth:`keep` remembers, if it is that code, and nothing else changed storage.
 
         Returns:
-            Their names, or nothing where :meth:`add` has to look closer.
+            Whether that is so. Otherwise the storage is not open.
         """
-        kept, regions, names = self._kept
-        if layout is not kept:
-            return ()
+        if self._kept is None:
+            return False
+        kept, pool, regions = self._kept
+        if kept is not contract:
+            return False
         for region in regions:
             if not region.reusable or region.version != region.image.version:
-                return ()
-        self.layout, self.regions = layout, regions
-        return names
+                return False
+        self.transaction = transaction
+        self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)
+        return True
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -132,7 +145,6 @@ class StorageInstance:
         self.regions += tuple(self._live[name][1] for name in names)
         if self.layout is _NO_LAYOUT:
             self.layout = layout
-            self._kept = (layout, self.regions, names)
         else:
             self.layout = Layout(tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name)))
         return names
@@ -161,6 +173,7 @@ class StorageInstance:
             self._live[region.name] = (region, live, memory, instance)
         self._instances.append(instance)
         self._pools.clear()  # what is linked may have the memories that these replace
+        self._kept = None
 
     def establish(self, layout: Layout) -> bool:
         """Make the regions of a layout at least as long as a contract of that layout has them from the start.

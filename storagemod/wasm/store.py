@@ -92,11 +92,15 @@ class Store:
         self._deadline = time.monotonic() + deadline_seconds
         if sys.unraisablehook is not _keep_lost:
             _catch_lost()
-        epoch_clock.start(self)
+        epoch_clock.running.add(self)
+        if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
+            epoch_clock.wake()
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
-        if epoch_clock.stop(self) and sys.unraisablehook is _keep_lost:
+        running = epoch_clock.running
+        running.discard(self)
+        if not running and sys.unraisablehook is _keep_lost:
             sys.unraisablehook = _hook_before
         _bound.store, self._before = self._before, None
         self.current = None

@@ -602,13 +602,12 @@ class World:
         Raises:
             ValidationError: They are not, or it cannot.
         """
-        for what, amount, maximum in (
-            ("value", value, BALANCE_MAX),
-            ("gas", gas, GAS_MAX),
-            ("gas_price", gas_price, BALANCE_MAX),
-        ):
-            if type(amount) is not int or not 0 <= amount <= maximum:
-                check_amount(what, amount, maximum)
+        if type(value) is not int or value:
+            check_amount("value", value, BALANCE_MAX)
+        if type(gas) is not int or not 0 <= gas <= GAS_MAX:
+            check_amount("gas", gas, GAS_MAX)
+        if type(gas_price) is not int or gas_price:
+            check_amount("gas_price", gas_price, BALANCE_MAX)
         source = DEFAULT_SENDER if sender is None else Address(sender)
         account = self._state.store.accounts.get(source, NO_ACCOUNT)
         if value > account.balance:
