@@ -82,18 +82,13 @@ class UndoLog(list[tuple[Any, ...]]):
         self.clear()
         self.newest = self.changed_pages = 0
 
-    def check_changed_pages(self) -> None:
-        """Check that the transaction did not change more pages than it may.
-
-        Raises:
-            LimitError: It did; the transaction is over.
-        """
-        if self.changed_pages > self.changed_pages_max:
-            error = LimitError(
-                f"the transaction changes more than {self.changed_pages_max:,} pages of 4 KiB (changed_pages_max)"
-            )
-            error.aborts = True
-            raise error
+    def too_many_pages(self) -> LimitError:
+        """Return the error of a transaction that changes more pages than it may; it is over."""
+        error = LimitError(
+            f"the transaction changes more than {self.changed_pages_max:,} pages of 4 KiB (changed_pages_max)"
+        )
+        error.aborts = True
+        return error
 
 
 class LiveRegion:
@@ -301,29 +296,30 @@ class LiveRegion:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
         changed: list[PageChange] = []
         if numbers:
-            known, base, log = self._known, self._base, self._log
+            known, before, logged, log = self._known, self._before, self._logged, self._log
+            base, newest, changed_before = self._base, log.newest, len(before)
+            if log.changed_pages + len(numbers) > log.changed_pages_max:
+                self._check_changed_pages(numbers)
             for number in numbers:
                 new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
                 old = known.get(number)
                 if old is None:
                     old = known[number] = self.image.page(number)
-                if new == old:
-                    continue
-                if new == ZERO_PAGE:
-                    new = ZERO_PAGE
-                if number not in self._before:
-                    self._before[number] = old
-                    self.changed = True
-                    log.changed_pages += 1
-                    log.check_changed_pages()
-                previous = self._logged.get(number, -1)
-                if previous < log.newest:
-                    self._logged[number] = len(log)
-                    log.append((self._put_back, number, old, previous))
-                known[number] = new
-                changed.append((number, old, new))
+                if new != old:
+                    if new == ZERO_PAGE:
+                        new = ZERO_PAGE
+                    if number not in before:
+                        before[number] = old
+                    previous = logged.get(number, -1)
+                    if previous < newest:
+                        logged[number] = len(log)
+                        log.append((self._put_back, number, old, previous))
+                    known[number] = new
+                    changed.append((number, old, new))
             if changed:
                 self._quiet = 0
+                self.changed = True
+                log.changed_pages += len(before) - changed_before
                 if self.wasm_pages != memory_pages:
                     self._check_outside(changed, memory_pages)
             else:
@@ -336,6 +332,19 @@ class LiveRegion:
             self.changed = True
             self.plain = False  # what is allowed was settled for another length
         return changed
+
+    def _check_changed_pages(self, numbers: Iterable[int]) -> None:
+        """Check that these pages, as far as they changed for the first time, are not more than may change.
+
+        Raises:
+            LimitError: They are; the transaction is over.
+        """
+        room = self._log.changed_pages_max - self._log.changed_pages
+        for number in numbers:
+            if number not in self._before:
+                room -= _read(self._base + number * PAGE_BYTES, PAGE_BYTES) != self.page(number)
+                if room < 0:
+                    raise self._log.too_many_pages()
 
     def _with_noted(self, numbers: Sequence[int]) -> Sequence[int]:
         """Return pages that may have been written, those included of which the tracker knows nothing."""

@@ -74,9 +74,6 @@ class Frame:
         nonce_bumped: Whether its caller's nonce went up for it: that of a contract which creates another.
         contract: Its code as a contract.
         storage: The storage that it runs on.
-        enforced: Whether the machine stops it where it may not write, or reaches beyond a region's length. Otherwise
-            that is found when it stops running, by what changed.
-        pages_enforced: The same for pages of storage in its own memory.
         pool: Where its instance goes back to.
         mappings: What it mapped into its memory.
         return_data: The output of the last call that it made, or what its last creation reverted with.
@@ -101,7 +98,6 @@ class Frame:
         "contract",
         "data",
         "depth",
-        "enforced",
         "error",
         "gas",
         "gas_used",
@@ -114,7 +110,6 @@ class Frame:
         "nonce_bumped",
         "outcome",
         "output",
-        "pages_enforced",
         "parent",
         "pool",
         "return_data",
@@ -160,7 +155,6 @@ class Frame:
         self.code_started = self.nonce_bumped = False
         self.contract: Contract | None = None
         self.storage: StorageInstance | None = None
-        self.enforced = self.pages_enforced = False
         self.pool: InstancePool | None = None
         self.instance: Instance | None = None
         self.mappings: Mappings | None = None
@@ -171,6 +165,19 @@ class Frame:
         self.values: tuple[Any, ...] = ()
         self.error: StorageModError | None = None
         self.gas_used = 0
+
+    @property
+    def enforced(self) -> bool:
+        """Whether the system stops it where it may not write, or reaches beyond a region's length.
+
+        Otherwise that is found when it stops running, by what changed.
+        """
+        return self.machine.backend.protects and self.contract is not None and not self.contract.bulk_storage
+
+    @property
+    def pages_enforced(self) -> bool:
+        """Whether the system stops it where it may not write pages of storage in its own memory."""
+        return self.machine.backend.protects and self.contract is not None and not self.contract.bulk_memory
 
     # What host functions ask
 

@@ -64,8 +64,6 @@ from storagemod.wasm import (
     can_run_here,
     check_headroom,
     frames_for,
-    lower_recursion_limit,
-    raise_recursion_limit,
     run_on_deep_thread,
 )
 
@@ -207,7 +205,19 @@ class Machine:
         if not self._clean or self.store.instances > _INSTANCES_MAX or self._memories_kept > _MEMORIES_MAX:
             self.restart()
         self._clean = False
-        self._begin(frame, recording)
+        self._transaction += 1
+        self._log.restart()
+        self.accounts.restart()
+        self._used.clear()
+        self._active.clear()
+        if self.logs:
+            self.logs = []
+        if self.frame_table.frames:
+            self.frame_table = FrameTable()
+        self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
+        self.origin = frame.caller
+        if recording is not None or self._observed:
+            self._listen(recording)
         if can_run_here():
             changes = self._run_all(frame, values, commit)
         else:
@@ -220,28 +230,10 @@ class Machine:
         pages = sum(len(written.pages) for written in changes.regions.values()) if changes.regions else 0
         return self._instances, self.store.host_calls, self.bytes_copied, pages
 
-    def _begin(self, frame: Frame, recording: Recording | None) -> None:
-        self._transaction += 1
-        self._log.restart()
-        self.accounts.restart()
-        self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
-        self._used.clear()
-        self._active.clear()
-        if self.logs:
-            self.logs = []
-        if self.frame_table.frames:
-            self.frame_table = FrameTable()
-        self.origin = frame.caller
-        self._recording = recording
-        self._touches = False
-        if recording is None and not self._observed:
-            self.notify, self.wants = None, _NO_EVENTS
-        else:
-            self._listen(recording)
-
     def _listen(self, recording: Recording | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
+        self._recording = recording
         self._touches = (recording is not None and PagesTouched in recording.wants) or notifier.wants(PagesTouched)
         self.wants = _NO_EVENTS if recording is None else recording.wants
         if not self._observed:
@@ -264,8 +256,7 @@ class Machine:
 
     def _run_all(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
         store, log = self.store, self._log
-        raise_recursion_limit(self._frames_needed)
-        store.start(self._limits.deadline_seconds)
+        store.start(self._limits.deadline_seconds, self._frames_needed)
         try:
             self.accounts.bump_nonce(frame.caller)
             if values:
@@ -290,7 +281,6 @@ class Machine:
             return changes
         finally:
             store.stop()
-            lower_recursion_limit()
 
     def _abort(self, frame: Frame, error: StorageModError) -> ChangeSet:
         """End a transaction that the machine or a limit of all of it stopped: it is a failure, and all is made anew."""
@@ -554,7 +544,7 @@ class Machine:
         if storage is not None and not frame.borrows:
             if storage.transaction == self._transaction:
                 own = storage.own
-            elif storage.reopen(self._transaction, contract) and not self._touches:
+            elif not self._touches and storage.reopen(self._transaction, contract):
                 own = storage.own
                 self._count_storage(frame, storage, storage.names)
         if own is not None and own[0] is contract:
@@ -562,8 +552,6 @@ class Machine:
         else:
             storage, pool = self._link(frame, contract)
         frame.storage = storage
-        if self.backend.protects:
-            frame.enforced, frame.pages_enforced = not contract.bulk_storage, not contract.bulk_memory
         frame.resume()
         if pool.memories:
             self._count_memories(pool.memories)

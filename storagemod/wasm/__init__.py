@@ -6,14 +6,7 @@ from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
 from storagemod.wasm.memory import LinearMemory
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
-from storagemod.wasm.stack import (
-    can_run_here,
-    check_headroom,
-    frames_for,
-    lower_recursion_limit,
-    raise_recursion_limit,
-    run_on_deep_thread,
-)
+from storagemod.wasm.stack import can_run_here, check_headroom, frames_for, run_on_deep_thread
 from storagemod.wasm.store import Instance, Store
 from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
 
@@ -36,8 +29,6 @@ __all__ = [
     "check_headroom",
     "compile_module",
     "frames_for",
-    "lower_recursion_limit",
-    "raise_recursion_limit",
     "raw_values",
     "read_source",
     "run_on_deep_thread",

@@ -22,7 +22,7 @@ except ImportError:  # Windows: transactions run on threads of ours
 
 from storagemod.errors import StackError
 from storagemod.wasm.engine import WASM_STACK_BYTES
-from storagemod.wasm.store import running_store
+from storagemod.wasm.store import recursion_limit, running_store
 
 T = TypeVar("T")
 
@@ -201,44 +201,9 @@ def run_on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None])
     return result
 
 
-class _RecursionLimit:
-    """Raises Python's recursion limit, which all threads share, while anything needs it raised."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0
-        self.raised_to = 0
-
-    def raise_by(self, frames: int) -> None:
-        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
-        with self._lock:
-            if not self._users:
-                self._before = sys.getrecursionlimit()
-            self._users += 1
-            limit = self._before + frames
-            if limit > self.raised_to:
-                sys.setrecursionlimit(limit)
-                self.raised_to = limit
-
-    def lower(self) -> None:
-        """Take back what :meth:`raise_by` did, when nobody else needs it."""
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                sys.setrecursionlimit(self._before)
-                self.raised_to = 0
-
-_recursion_limit = _RecursionLimit()
-
-
 def frames_for(call_depth_max: int) -> int:
     """Return how many Python frames this many calls inside one another need."""
     return (call_depth_max + 2 * CALLS_PER_CHECK) * FRAMES_PER_CALL
-
-
-raise_recursion_limit = _recursion_limit.raise_by
-lower_recursion_limit = _recursion_limit.lower
 
 
 def _descend(levels: int, frames: int) -> int:
@@ -270,7 +235,7 @@ def check_headroom(depth: int) -> None:
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    if sys.getrecursionlimit() >= _recursion_limit.raised_to and (
+    if sys.getrecursionlimit() >= recursion_limit.raised_to and (
         _FRAMES_ARE_ALL or depth % CALLS_PER_CHECK or _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) == _PROBED
     ):
         return

@@ -83,8 +83,11 @@ class Store:
         else:
             self._free_fuel = amount
 
-    def start(self, deadline_seconds: float) -> None:
-        """Bind the store to this thread and start its deadline. An epoch that is over is noticed when wasm runs."""
+    def start(self, deadline_seconds: float, frames: int) -> None:
+        """Bind the store to this thread, start its deadline, and make room for so many Python frames.
+
+        An epoch that is over is noticed when wasm runs.
+        """
         self._before, _bound.store = _bound.store, self
         self._interrupted = False
         self.lost = None
@@ -92,6 +95,7 @@ class Store:
         self._deadline = time.monotonic() + deadline_seconds
         if sys.unraisablehook is not _keep_lost:
             _catch_lost()
+        recursion_limit.raise_by(frames)
         epoch_clock.running.add(self)
         if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
             epoch_clock.wake()
@@ -100,6 +104,7 @@ class Store:
         """Unbind the store from its thread."""
         running = epoch_clock.running
         running.discard(self)
+        recursion_limit.lower()
         if not running and sys.unraisablehook is _keep_lost:
             sys.unraisablehook = _hook_before
         _bound.store, self._before = self._before, None
@@ -181,6 +186,42 @@ class Store:
             raise error_from_trap(raw.take_trap(trap))
         ended_by = raw.take_error(error or 0)
         raise LimitError(f"wasmtime cannot go on: {str(ended_by).strip()}", cause=ended_by)
+
+
+class _RecursionLimit:
+    """Raises Python's recursion limit, which all threads share, while anything needs it raised.
+
+    Attributes:
+        raised_to: What it was raised to; 0 where nothing needs it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 0
+        self.raised_to = 0
+
+    def raise_by(self, frames: int) -> None:
+        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
+        with self._lock:
+            if not self._users:
+                self._before = sys.getrecursionlimit()
+            self._users += 1
+            limit = self._before + frames
+            if limit > self.raised_to:
+                sys.setrecursionlimit(limit)
+                self.raised_to = limit
+
+    def lower(self) -> None:
+        """Take back what :meth:`raise_by` did, when nobody else needs it."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                sys.setrecursionlimit(self._before)
+                self.raised_to = 0
+
+
+recursion_limit = _RecursionLimit()
 
 
 class _Bound(threading.local):
