@@ -103,8 +103,8 @@ class LiveRegion:
         wasm_pages_max: How long the memory may become.
 
     Attributes:
-        wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the memory
-            stays longer.
+        wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the
+            memory stays longer.
         collected_pages: Its length when it was last collected.
         memory_pages: The memory's length when it was last looked at.
         outside: Whether a page beyond the length was written, in memory that an undone growth left there.
@@ -126,8 +126,8 @@ class LiveRegion:
         "_extents",
         "_fixed",
         "_known",
-        "_logged",
         "_log",
+        "_logged",
         "_noted",
         "_private_pages",
         "_quiet",
@@ -281,11 +281,8 @@ class LiveRegion:
             StateError: The system refuses; the transaction is over.
         """
         memory_pages = self.memory_pages
-        grown = 0
         if may_grow and not self._fixed:
-            pages = self.memory.pages
-            if pages != memory_pages:
-                grown = self.memory_pages = pages
+            self.memory_pages = self.memory.pages
         if not self.plain and self.wasm_pages != self.memory_pages:
             self.allow_all()  # all of it is looked at
         try:
@@ -294,43 +291,47 @@ class LiveRegion:
                 numbers = self._with_noted(numbers)
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
-        changed: list[PageChange] = []
-        if numbers:
-            known, before, logged, log = self._known, self._before, self._logged, self._log
-            base, newest, changed_before = self._base, log.newest, len(before)
-            if log.changed_pages + len(numbers) > log.changed_pages_max:
-                self._check_changed_pages(numbers)
-            for number in numbers:
-                new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
-                old = known.get(number)
-                if old is None:
-                    old = known[number] = self.image.page(number)
-                if new != old:
-                    if new == ZERO_PAGE:
-                        new = ZERO_PAGE
-                    if number not in before:
-                        before[number] = old
-                    previous = logged.get(number, -1)
-                    if previous < newest:
-                        logged[number] = len(log)
-                        log.append((self._put_back, number, old, previous))
-                    known[number] = new
-                    changed.append((number, old, new))
-            if changed:
-                self._quiet = 0
-                self.changed = True
-                log.changed_pages += len(before) - changed_before
-                if self.wasm_pages != memory_pages:
-                    self._check_outside(changed, memory_pages)
-            else:
-                self._quiet += 1
-            if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
-                self._watch_again()
-        if grown:
+        changed = self._compare(numbers) if numbers else ()
+        if changed and self.wasm_pages != memory_pages:
+            self._check_outside(changed, memory_pages)
+        if self.memory_pages != memory_pages:
             self._log.append((self._set_length, self.wasm_pages))
-            self.wasm_pages = grown
+            self.wasm_pages = self.memory_pages
             self.changed = True
             self.plain = False  # what is allowed was settled for another length
+        return changed
+
+    def _compare(self, numbers: Sequence[int]) -> Sequence[PageChange]:
+        """Return those of some pages that differ from what they held at the last boundary, and log what they held."""
+        known, before, logged, log = self._known, self._before, self._logged, self._log
+        base, newest, changed_before = self._base, log.newest, len(before)
+        if log.changed_pages + len(numbers) > log.changed_pages_max:
+            self._check_changed_pages(numbers)
+        changed: list[PageChange] = []
+        for number in numbers:
+            new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
+            old = known.get(number)
+            if old is None:
+                old = known[number] = self.image.page(number)
+            if new != old:
+                if new == ZERO_PAGE:
+                    new = ZERO_PAGE
+                if number not in before:
+                    before[number] = old
+                previous = logged.get(number, -1)
+                if previous < newest:
+                    logged[number] = len(log)
+                    log.append((self._put_back, number, old, previous))
+                known[number] = new
+                changed.append((number, old, new))
+        if changed:
+            self.changed = True
+            self._quiet = 0
+            log.changed_pages += len(before) - changed_before
+        else:
+            self._quiet += 1
+        if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
+            self._watch_again()
         return changed
 
     def _check_changed_pages(self, numbers: Iterable[int]) -> None:
@@ -359,12 +360,14 @@ class LiveRegion:
         if any(number in hole for number, _, _ in changed):
             self.outside = True
 
-    def _watch_again(self) -> None:
-        """Have written pages noted again, and not compared at each boundary."""
-        if self._tracker.watch_again(self.memory_pages):
-            before = self._before
-            self._known = {number: data for number, data in self._known.items() if number in before}
-            self._quiet = 0
+    def _watch_again(self) -> bool:
+        """Have written pages noted again, and not compared at each boundary; ``False`` if that is not possible."""
+        if not self._tracker.watch_again(self.memory_pages):
+            return False
+        before = self._before
+        self._known = {number: data for number, data in self._known.items() if number in before}
+        self._quiet = 0
+        return True
 
     def _put_back(self, number: int, old: bytes, previous: int) -> None:
         if not self.plain:
@@ -434,9 +437,9 @@ class LiveRegion:
 
     def allow_all(self) -> None:
         """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
-        self._allow(True, self.memory.pages)  # noqa: FBT003 - it is the field's own word
+        self._allow(True, self.memory.pages)
 
-    def _allow(self, writing: bool, wasm_pages: int) -> None:  # noqa: FBT001 - as above
+    def _allow(self, writing: bool, wasm_pages: int) -> None:
         length = self.memory.pages
         wanted = (writing, wasm_pages, length)
         if wanted != self._allowed and self.protects:

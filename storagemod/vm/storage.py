@@ -1,4 +1,4 @@
-"""Storage modules that stay instantiated: the storage of one address, and how the host reads and writes it for calls."""
+"""Storage modules that stay instantiated: the storage of one address, and how the host uses it for calls."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ class StorageInstance:
         "transaction",
     )
 
-    def __init__(
-        self, store: Store, backend: PageBackend, log: UndoLog, image_of: Callable[[str], Image]
-    ) -> None:
+    def __init__(self, store: Store, backend: PageBackend, log: UndoLog, image_of: Callable[[str], Image]) -> None:
         self._store = store
         self._backend = backend
         self._log = log
@@ -251,10 +249,21 @@ class StorageAccess:
     leaves no empty region there, and may read in a static call.
     """
 
-    __slots__ = ("_call_id", "_enforced", "_frame", "_hosted", "_live", "_memory", "_pages_min", "_writing", "bytes_max")
+    __slots__ = (
+        "_call_id",
+        "_enforced",
+        "_frame",
+        "_hosted",
+        "_live",
+        "_memory",
+        "_pages_min",
+        "_writing",
+        "bytes_max",
+    )
 
     def __init__(self, frame: Frame, name: str) -> None:
-        region, self._live, self._memory = frame.storage.region(name)  # type: ignore[union-attr] # it has this region
+        assert frame.storage is not None  # noqa: S101 - whose code imports storage
+        region, self._live, self._memory = frame.storage.region(name)
         self._frame = frame
         self._hosted = region.access is Access.HOST
         self._pages_min = region.type.pages_min
@@ -296,8 +305,9 @@ class StorageAccess:
     def read_mapped(self, offset: int, length: int) -> bytes:
         """Copy bytes out; zeros beyond the region's length."""
         frame = self._frame
-        if StorageLoaded in frame.machine.wants:
-            frame.machine.notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
+        notify = frame.machine.notify
+        if notify is not None and StorageLoaded in frame.machine.wants:
+            notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
         inside = max(min(length, self._end - offset), 0)
         return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
 

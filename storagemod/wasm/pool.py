@@ -18,7 +18,7 @@ from storagemod.wasm.module import Module
 from storagemod.wasm.store import Instance, Store
 
 _RESET_PAGES_MAX = 64
-"""Wasm pages, 4 MiB, of own memories up to which an instance is put back: the first bytes are compared once a module."""
+"""Wasm pages, 4 MiB, of own memories up to which an instance is put back: once a module, all bytes are compared."""
 
 _COPIED_BYTES_MAX = 1 << 18
 """Length of a memory up to which it is put back by copying where the system cannot show its first bytes again."""

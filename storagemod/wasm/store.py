@@ -252,7 +252,7 @@ _hook_before = sys.unraisablehook
 
 def _catch_lost() -> None:
     """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before  # noqa: PLW0603 - the process has one hook
+    global _hook_before
     _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
 
 

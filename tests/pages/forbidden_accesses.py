@@ -12,8 +12,9 @@ import resource
 import signal
 from collections.abc import Callable
 
-from storagemod.pages import BACKENDS, PAGE_BYTES, PageBackend, why_unavailable
 from storagemod.pages.protection import Protection
+
+from storagemod.pages import BACKENDS, PAGE_BYTES, PageBackend, why_unavailable
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.memories import MovingMemory, ReservedMemory
 

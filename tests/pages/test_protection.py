@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from storagemod.pages.protection import PageProtection
 
 from storagemod.errors import StateError
 from storagemod.pages import BACKENDS, PageBackend, _libc
-from storagemod.pages.protection import PageProtection
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.memories import ReservedMemory
 from tests.pages.programs import output_of
