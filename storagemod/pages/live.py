@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
-from storagemod.pages.image import Image
+from storagemod.pages.image import NO_IMAGE, Image, RegionDiff
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
-from storagemod.pages.image import RegionDiff
 from storagemod.types import WASM_PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -40,6 +39,9 @@ _QUIET_BOUNDARIES_MAX = 8
 
 _PRIVATE_PAGES_MAX = 2_048
 """Pages of a region that differ from its file, 8 MiB, beyond which it is mapped anew and they are given back."""
+
+_NO_VERSION = -1
+"""The version of no image."""
 
 PageChange = tuple[int, bytes, bytes]
 """A page that changed: its number, its bytes before, and after."""
@@ -125,6 +127,7 @@ class LiveRegion:
         "_backend",
         "_base",
         "_before",
+        "_differs",
         "_extents",
         "_fixed",
         "_image",
@@ -167,6 +170,7 @@ class LiveRegion:
         self._touched: set[int] = set()
         self._touched_runs: list[tuple[int, int]] = []
         self._quiet = self._private_pages = 0
+        self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self.memory_pages = memory.pages
         self.wasm_pages = self.collected_pages = image.wasm_pages
@@ -210,12 +214,20 @@ class LiveRegion:
         return True
 
     def settle(self, image: Image) -> None:
-        """Take what the memory holds for committed, in this image: the transaction is over."""
+        """Take what the memory holds for committed, in this image: the transaction is over.
+
+        The one commit of the region's own diff moves the image's version by one. If anything else moved it, a store
+        that brought pages from one file into another perhaps, the image is mapped anew before it is used again.
+        """
+        known = image is self._image or self._image is NO_IMAGE
+        if known and self._version <= image.version <= self._version + self._differs:
+            self._image, self._version = image, image.version
+        else:
+            self._version = _NO_VERSION
+        self._differs = False
         self._private_pages += len(self._before)
         self._before.clear()
         self._logged.clear()
-        self._image = image
-        self._version = image.version
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
             self._private_pages = _PRIVATE_PAGES_MAX + 1
 
@@ -362,7 +374,9 @@ class LiveRegion:
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        return RegionDiff(self._image.wasm_pages, self.wasm_pages, pages)
+        diff = RegionDiff(self._image.wasm_pages, self.wasm_pages, pages)
+        self._differs = bool(diff)
+        return diff
 
     def first_touched(self) -> tuple[tuple[int, int], ...] | None:
         """Return the pages that were read or written for the first time since this was last asked, as runs.
