@@ -74,7 +74,7 @@ _GAS_KEPT_DIVISOR = 64
 
 _INSTANCES_MAX = 10_000
 _MEMORIES_MAX = 2_000
-"""Instances and storage memories of a wasmtime store after which the next transaction gets a new one: nothing of a store
+"""Instances and linear memories of a wasmtime store after which the next transaction gets a new one: nothing of a store
 is given back before it is closed, and the address space of a process ends at about 32,000 memories."""
 
 _VALUES_MAX = 1_024
@@ -146,7 +146,6 @@ class Machine:
         self._frames_needed = frames_for(rules.limits.call_depth_max)
         self._transaction = 0
         self._calls = self._instances = self._memories = self._payload_bytes = 0
-        self._memories_kept = 0
         self._recording: Recording | None = None
         self._active: dict[Address, int] = {}
         self._clean = True
@@ -199,7 +198,7 @@ class Machine:
             StateError: Storage cannot be read or mapped; nothing is committed.
             BaseException: What an observer or ``commit`` raised, or the interruption of the waiting thread.
         """
-        if not self._clean or self.store.instances > _INSTANCES_MAX or self._memories_kept > _MEMORIES_MAX:
+        if not self._clean or self.store.instances > _INSTANCES_MAX or self.store.memories > _MEMORIES_MAX:
             self.restart()
         self._clean = False
         self._begin(frame, recording)
@@ -309,7 +308,6 @@ class Machine:
         self._storages.clear()
         self._contracts.clear()
         self._log.restart()
-        self._memories_kept = 0
         self.frame_file.close()
         self.frame_file = self.backend.frame_file()
         old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
@@ -592,11 +590,9 @@ class Machine:
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
-        before = storage.memories
         added = storage.add(layout, anew=PagesTouched in self.wants)
         if added:
             self._instances += 1
-            self._memories_kept += storage.memories - before
             self._count_memories(len(added))
             if self.notify is not None:
                 self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))

@@ -47,7 +47,6 @@ class StorageInstance:
         transaction: The number of the transaction that it was opened for last.
         layout: The regions of this transaction.
         regions: The same, live, in the order in which they came.
-        memories: The number of linear memories that were instantiated for it.
     """
 
     __slots__ = (
@@ -59,7 +58,6 @@ class StorageInstance:
         "_pools",
         "_store",
         "layout",
-        "memories",
         "regions",
         "transaction",
     )
@@ -77,7 +75,6 @@ class StorageInstance:
         self.transaction = 0
         self.layout = _NO_LAYOUT
         self.regions: list[LiveRegion] = []
-        self.memories = 0
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
@@ -123,7 +120,7 @@ class StorageInstance:
         """Make a storage module for regions, with their images in its memories."""
         prepared = Linker().prepare(storage_module(Layout(regions)))
         instance = self._store.instantiate(prepared.address)
-        self.memories += len(regions)
+        self._store.memories += len(regions)
         for region in regions:
             memory = instance.memory(region.name)
             image = self._image_of(region.name)

@@ -71,6 +71,7 @@ class InstancePool:
             return self._only
         if self._free:
             return self._free.pop()
+        self._store.memories += self.memories
         if self._fresh:
             return self._store.instantiate(self._prepared.address)
         instance = self._store.instantiate(self._prepared.address)
