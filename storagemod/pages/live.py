@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
@@ -230,6 +231,14 @@ class LiveRegion:
         self._logged.clear()
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
             self._private_pages = _PRIVATE_PAGES_MAX + 1
+
+    def release(self) -> None:
+        """Give the memory's pages and mappings back to the system: nobody uses the region any more."""
+        length = self.memory.pages * WASM_PAGE_BYTES
+        if length:
+            mapped = self._backend.maps or self._shared is not None
+            with suppress(OSError):  # it is given back with the memory then
+                (_libc.map_anonymous if mapped else _libc.drop)(self._base, length)
 
     def _show(self, image: Image) -> None:
         """Put an image's bytes into memory, in place of whatever is there."""

@@ -494,8 +494,10 @@ class Machine:
 
     def _give_back(self, frame: Frame) -> None:
         """Hand the instance of a call to the next one that needs it, unless pages of storage are mapped into it."""
-        if not isinstance(frame.mappings, AliasedMappings):
-            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        if isinstance(frame.mappings, AliasedMappings):
+            frame.pool.discard(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        else:
+            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # as above
         frame.instance = frame.pool = None
 
     # Running code
@@ -643,8 +645,10 @@ class Machine:
     def _forget(self, address: Address) -> None:
         """Close the storage of a contract whose creation was undone, so that all is new if it is created again."""
         storage = self._storages.pop(address, None)
-        if storage is not None and (address, storage) in self._used:
-            self._used.remove((address, storage))
+        if storage is not None:
+            storage.release()
+            if (address, storage) in self._used:
+                self._used.remove((address, storage))
 
     def _create(self, frame: Frame) -> None:
         """Run init code, and give the new account the code that it ends with.

@@ -82,6 +82,11 @@ class StorageInstance:
         self.layout = _NO_LAYOUT
         self.regions = []
 
+    def release(self) -> None:
+        """Give back what memory it has: nobody uses it any more. The instances stay in their store."""
+        for _, live, *_ in self._live.values():
+            live.release()
+
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
 
@@ -122,6 +127,8 @@ class StorageInstance:
         instance = self._store.instantiate(prepared.address)
         self._store.memories += len(regions)
         for region in regions:
+            if region.name in self._live:
+                self._live[region.name][1].release()
             memory = instance.memory(region.name)
             image = self._image_of(region.name)
             missing = image.wasm_pages - memory.pages
