@@ -49,7 +49,6 @@ class StorageInstance:
         regions: The same, live, in the order in which they came.
         own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
         names: The names of the regions that :meth:`reopen` adds.
-        memories: The number of linear memories that were instantiated for it.
     """
 
     __slots__ = (
@@ -62,7 +61,6 @@ class StorageInstance:
         "_pools",
         "_store",
         "layout",
-        "memories",
         "names",
         "own",
         "regions",
@@ -83,7 +81,6 @@ class StorageInstance:
         self.layout = _NO_LAYOUT
         self.regions: tuple[LiveRegion, ...] = ()
         self.own: tuple[Contract, InstancePool] | None = None
-        self.memories = 0
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
@@ -116,6 +113,11 @@ class StorageInstance:
         self.transaction = transaction
         self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)
         return True
+
+    def release(self) -> None:
+        """Give back what memory it has: nobody uses it any more. The instances stay in their store."""
+        for _, live, *_ in self._live.values():
+            live.release()
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -155,8 +157,10 @@ class StorageInstance:
         """Make a storage module for regions, with their images in its memories."""
         prepared = Linker().prepare(storage_module(Layout(regions)))
         instance = self._store.instantiate(prepared.address)
-        self.memories += len(regions)
+        self._store.memories += len(regions)
         for region in regions:
+            if region.name in self._live:
+                self._live[region.name][1].release()
             memory = instance.memory(region.name)
             image = self._image_of(region.name)
             missing = image.wasm_pages - memory.pages

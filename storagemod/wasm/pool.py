@@ -72,6 +72,7 @@ class InstancePool:
             return self.only
         if self._free:
             return self._free.pop()
+        self._store.memories += self.memories
         if self._fresh:
             return self._store.instantiate(self._prepared.address)
         instance = self._store.instantiate(self._prepared.address)
@@ -81,9 +82,17 @@ class InstancePool:
         return _Resettable(instance, self._module)
 
     def give_back(self, instance: Instance) -> None:
-        """Take an instance back after its call, however that ended. One that cannot be put back is left alone."""
+        """Take an instance back after its call, however that ended. One that cannot be put back loses its memory."""
         if isinstance(instance, _Resettable) and len(self._free) < _KEPT_MAX and instance.reset():
             self._free.append(instance)
+        elif instance is not self._only:
+            self.discard(instance)
+
+    def discard(self, instance: Instance) -> None:
+        """Give the pages of an instance back to the system: no call uses it any more, and it stays in its store."""
+        for name in self._module.state.memories.values():
+            memory = instance.memory(name)
+            forget_written(memory.base, len(memory))
 
 
 class _Resettable(Instance):
