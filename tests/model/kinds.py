@@ -11,7 +11,6 @@ from attrs import Factory, frozen
 from storagemod import Limits, World
 from storagemod.vm.slots import WASM_PAGES
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
-from storagemod.pages.protection import NoProtection
 from storagemod.types import Address
 
 from . import linked
@@ -70,7 +69,7 @@ def kind(option: str, tracker: str, *, durable: bool = False) -> Kind:
         f"{tracker}, {option}{', durable' if durable else ''}",
         option,
         {"tracker": tracker, "trace": option == "single" or tracker == TRACKERS[0]},
-        protected=BACKENDS[tracker].protect is not NoProtection,
+        protected=BACKENDS[tracker].protects,
         durable=durable,
     )
 
