@@ -26,10 +26,9 @@ if TYPE_CHECKING:
         TrapError,
         ValidationError,
     )
-    from storagemod.vm import GasSchedule
     from storagemod.limits import DEFAULT_GAS, Limits
-    from storagemod.vm import Contract
     from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, SyncPolicy, ValidationMode
+    from storagemod.vm import Contract, GasSchedule
     from storagemod.world import Receipt, Snapshot, StorageView, World
 
 __version__ = "0.1.0"

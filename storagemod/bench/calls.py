@@ -16,10 +16,10 @@ from storagemod.bench.measure import Comparison, compare
 from storagemod.bench.pages import committing, open_world, transact
 from storagemod.bench.revm import Revm
 from storagemod.explore import explore
-from storagemod.linking import Aliased
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import MAP_OPTIONS, WASM_PAGE_BYTES, Address
+from storagemod.vm import Aliased
 from storagemod.wasm.bare import BarePingPong, bare_null_call
 from storagemod.world import World
 

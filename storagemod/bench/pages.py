@@ -12,10 +12,10 @@ from pathlib import Path
 from storagemod.bench.contracts import NESTED, STEPS_MAPPED, STEPS_SHARED, SUM, WRITE_PAGES
 from storagemod.bench.measure import Comparison, compare
 from storagemod.limits import Limits
-from storagemod.vm import Aliased
-from storagemod.vm.shared_memories import Single
 from storagemod.pages import PAGE_BYTES, choose_backend, why_not_shared
 from storagemod.types import MAP_OPTIONS, WASM_PAGE_BYTES, Address
+from storagemod.vm import Aliased
+from storagemod.vm.shared_memories import Single
 from storagemod.world import World
 
 _LIMITS = Limits(storage_pages_max=65_536)

@@ -16,10 +16,10 @@ from storagemod.cli.options import NamedPath, json_option, link_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
-from storagemod.vm import Contract
 from storagemod.report import document, error_to_json
 from storagemod.scenario import DEFAULT_OPTION, load_contract
 from storagemod.scenario.source import COMPILED_SUFFIXES
+from storagemod.vm import Contract
 from storagemod.wasm import read_source
 
 SUFFIXES = (".wat", ".wasm")

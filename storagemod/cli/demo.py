@@ -13,11 +13,11 @@ from storagemod.cli.compare import COLUMNS_ALIKE, comparison_table, say_differen
 from storagemod.cli.options import link_choice
 from storagemod.cli.output import say, say_tree
 from storagemod.cli.stories import STORIES, Ending, Story, trace_of
-from storagemod.vm import OPTIONS, Contract, storage_module_wat
 from storagemod.report import render_table
 from storagemod.scenario import load_scenario
 from storagemod.scenario.compare import compare_scenario, variants
 from storagemod.scenario.fixtures import fixture, scenario_path
+from storagemod.vm import OPTIONS, Contract, storage_module_wat
 
 WIDTH = 100
 LINES_SHOWN = 4  # of the storage module, which is long under `methods`

@@ -12,16 +12,23 @@ from storagemod.cli.inspect_tables import inspect_tables
 from storagemod.cli.options import NamedPath, is_missing, json_option, link_option
 from storagemod.cli.output import say, say_document
 from storagemod.errors import ValidationError
-from storagemod.vm import DEFAULT_REGION, PREFIX, Access, Contract, option_for, storage_module_wat
-from storagemod.vm import contract_import
-from storagemod.vm import is_storage
-from storagemod.vm import ServedByHost
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
 from storagemod.scenario.fixtures import did_you_mean, fixture_names, fixture_path
 from storagemod.scenario.source import leaves_open
 from storagemod.types import MAP_OPTIONS
+from storagemod.vm import (
+    DEFAULT_REGION,
+    PREFIX,
+    Access,
+    Contract,
+    ServedByHost,
+    contract_import,
+    is_storage,
+    option_for,
+    storage_module_wat,
+)
 from storagemod.wasm import Import
 
 _REACHED = {

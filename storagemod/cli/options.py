@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from storagemod.errors import ScenarioError, StorageModError
-from storagemod.vm import option_names
 from storagemod.pages import BACKENDS
 from storagemod.scenario import Scenario, load_scenario
 from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
 from storagemod.types import SyncPolicy
+from storagemod.vm import option_names
 
 link_choice = click.Choice(option_names())
 

@@ -14,15 +14,23 @@ from storagemod.cli.options import NamedPath, json_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StateError, StorageModError
 from storagemod.limits import Limits
-from storagemod.vm import DEFAULT_REGION, CodeRules, load_binary
 from storagemod.pages import PAGE_BYTES, Image, Run, merged_runs, read_image
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
-from storagemod.state import NO_ACCOUNT, Account, SqlitePageStore
-from storagemod.state.difference import account_differences, region_differences
-from storagemod.state.portable import Contents, export_state, import_state
-from storagemod.state.verify import Damage, verify
+from storagemod.state import (
+    NO_ACCOUNT,
+    Account,
+    Contents,
+    Damage,
+    SqlitePageStore,
+    account_differences,
+    export_state,
+    import_state,
+    region_differences,
+    verify,
+)
 from storagemod.types import WASM_PAGE_BYTES, Address, StorageMapping
+from storagemod.vm import DEFAULT_REGION, CodeRules, load_binary
 
 _LINE_BYTES = 16
 _WORD_BYTES = 8

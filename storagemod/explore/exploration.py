@@ -25,11 +25,11 @@ from storagemod.explore.scope import (
     parties_of,
 )
 from storagemod.explore.search import Budget, Found, Progress, Violation, search
-from storagemod.vm import Contract
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
 from storagemod.types import Address, ReentryPolicy, SyncPolicy, word_of
+from storagemod.vm import Contract
 from storagemod.world import World
 
 CALLS_MAX, DEPTH_MAX = 64, 32

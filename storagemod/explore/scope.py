@@ -16,11 +16,11 @@ from attrs import define, field, frozen
 from storagemod.errors import ScenarioError
 from storagemod.explore.attacker import DATA_BYTES_MAX, Attacker, EntryPoint
 from storagemod.explore.script import MAIN, Call
-from storagemod.vm import Contract
 from storagemod.scenario import DEFAULT_OPTION, Scenario, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.trace import Trace
 from storagemod.types import Address, FunctionType, Value, ValueType
+from storagemod.vm import Contract
 from storagemod.world import World
 
 ARGUMENTS_MAX = 12

@@ -1,10 +1,19 @@
-"""Images, mappings, write trackers, the journal and digests: bytes and pages, and nothing of contracts."""
+"""Images, live regions, write trackers, the undo log and digests: bytes and pages, and nothing of contracts."""
 
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_not_shared, why_unavailable
-from storagemod.pages.draft import Draft
-from storagemod.pages.file_image import FileImage, OverlayImage, PageFile
+from storagemod.pages.file_image import FileImage, MemoryFile, OverlayImage, PageFile
 from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
-from storagemod.pages.image import NO_IMAGE, Image, MemoryImage, WritableImage, read_image
+from storagemod.pages.image import (
+    NO_IMAGE,
+    Extent,
+    Image,
+    ImageEdit,
+    MemoryImage,
+    RegionDiff,
+    WritableImage,
+    erased,
+    read_image,
+)
 from storagemod.pages.live import LiveMemory, LiveRegion, PageChange, UndoLog
 from storagemod.pages.page import (
     PAGE_BYTES,
@@ -16,7 +25,6 @@ from storagemod.pages.page import (
     merged_runs,
 )
 from storagemod.pages.shared import FrameFile, SharedView
-from storagemod.pages.write_set import WriteSet, erased
 
 __all__ = [
     "BACKENDS",
@@ -28,24 +36,26 @@ __all__ = [
     "TREE_PAGES_MAX",
     "WORD_BYTES",
     "ZERO_PAGE",
-    "Draft",
+    "Extent",
     "FileImage",
     "FrameFile",
     "HashTree",
     "Image",
+    "ImageEdit",
     "LiveMemory",
     "LiveRegion",
+    "MemoryFile",
     "MemoryImage",
     "NodeKey",
     "OverlayImage",
     "PageChange",
     "PageBackend",
     "PageFile",
+    "RegionDiff",
     "Run",
     "SharedView",
     "UndoLog",
     "WritableImage",
-    "WriteSet",
     "choose_backend",
     "differing_bytes",
     "erased",

@@ -34,7 +34,7 @@ class PageFile(Protocol):
 
     @property
     def fd(self) -> int:
-        """Its descriptor now; another one after it had to be closed meanwhile."""
+        """Its descriptor now. It changes when the file had to be closed meanwhile."""
 
     def reserve(self, end: int) -> None:
         """Make the file at least so many bytes long."""
@@ -182,7 +182,7 @@ class FileImage:
         write_all(self._file.fd, data, self._start + first * PAGE_BYTES)
 
     def _clear(self, first: int, end: int) -> None:
-        """Make pages zeros, if possible without keeping them."""
+        """Make pages zeros, if possible as a hole."""
         offset = self._start + first * PAGE_BYTES
         if not punch_hole(self._file.fd, offset, (end - first) * PAGE_BYTES):
             for number in self._data_pages(first, end):
@@ -190,7 +190,7 @@ class FileImage:
                     self._write(number, ZERO_PAGE)
 
     def _data_pages(self, first: int, end: int) -> Iterator[int]:
-        """The pages that are no holes of the file."""
+        """Yield the pages that are no holes of the file."""
         stop = self._start + end * PAGE_BYTES
         at = self._start + first * PAGE_BYTES
         while at < stop:
@@ -347,7 +347,7 @@ class _Islands:
         self.end = 0  # of the last one
 
     def before(self, end: int) -> list[tuple[int, int]]:
-        """The ranges as far as they lie before ``end``."""
+        """Return the ranges as far as they lie before ``end``."""
         return [(first, min(last, end)) for first, last in self._ranges if first < end]
 
     def __contains__(self, number: int) -> bool:
@@ -399,12 +399,12 @@ class MemoryFile:
             self._end = end
 
     def new_slot(self) -> int:
-        """Where a slot begins that is nobody's yet."""
+        """Return the offset of an unused slot."""
         self._slots += 1
         return (self._slots - 1) * self.SLOT_BYTES
 
     def new_image(self) -> FileImage:
-        """An empty image in a slot of its own."""
+        """Return an empty image in a slot of its own."""
         return FileImage(self, self.new_slot())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The hash tree of one region: what it holds and how long it is, in 32 bytes, however it came to be.
+"""The hash tree of one region: its content and length in 32 bytes, whatever its history.
 
 Format 2. The tree has a fixed shape: 16 children to a node, 5 levels, and so room for 2**20 pages of 4 KiB. The digest
 of a page is BLAKE2b of its bytes; that of a node is BLAKE2b of its children's digests, 32 bytes each, in order. What is
@@ -19,7 +19,7 @@ DIGEST_BYTES = 32
 ARITY = 16
 LEVELS = 5
 TREE_PAGES_MAX = ARITY**LEVELS
-"""The most pages that a tree stands for: 4 GiB."""
+"""Number of pages of a full tree: 4 GiB."""
 
 NodeKey: TypeAlias = tuple[int, int]
 """The level of a node, 0 next to the pages, and its place there."""
@@ -31,14 +31,14 @@ _TOP: NodeKey = (LEVELS - 1, 0)
 
 
 def page_digest(data: bytes) -> bytes:
-    """The digest of one page."""
-    if data == ZERO_PAGE:
+    """Return the digest of one page."""
+    if data is ZERO_PAGE or data == ZERO_PAGE:
         return NO_DIGEST
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES, person=b"storagemod page").digest()
 
 
 def node_digest(children: bytes) -> bytes:
-    """The digest of a node: of the digests of its children."""
+    """Return the digest of a node: of the digests of its children."""
     if children == EMPTY_NODE:
         return NO_DIGEST
     return hashlib.blake2b(children, digest_size=DIGEST_BYTES, person=b"storagemod node").digest()
@@ -66,56 +66,65 @@ class HashTree:
         self._changed: set[NodeKey] = set()
 
     def update(self, pages: Mapping[int, bytes]) -> None:
-        """Take in the bytes of pages, by number.
+        """Hash the bytes of pages, by number, and the nodes above them.
 
         Raises:
             ValueError: A number is outside the tree.
         """
-        if pages and not 0 <= min(pages) <= max(pages) < TREE_PAGES_MAX:
+        self.set_digests({number: page_digest(data) for number, data in pages.items()})
+
+    def set_digests(self, digests: Mapping[int, bytes]) -> None:
+        """Set the digests of pages, by number, and hash the nodes above them.
+
+        Raises:
+            ValueError: A number is outside the tree.
+        """
+        if digests and not 0 <= min(digests) <= max(digests) < TREE_PAGES_MAX:
             raise ValueError(f"a region has {TREE_PAGES_MAX:,} pages of 4 KiB at most")
-        digests = {number: page_digest(data) for number, data in pages.items()}
         fresh: dict[NodeKey, bytes] = {}
         for level in range(LEVELS):
             nodes: dict[int, bytearray] = {}
             for number, digest in digests.items():
-                index, place = divmod(number, ARITY)
-                if index not in nodes:
-                    nodes[index] = bytearray(self.node((level, index)))
-                nodes[index][place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES] = digest
-            digests = {}
+                index, place = number // ARITY, number % ARITY * DIGEST_BYTES
+                node = nodes.get(index)
+                if node is None:
+                    node = nodes[index] = bytearray(self.node((level, index)))
+                node[place : place + DIGEST_BYTES] = digest
+            above: dict[int, bytes] = {}
             for index, children in nodes.items():
                 if children != self._nodes[level, index]:
                     fresh[level, index] = bytes(children)
-                    digests[index] = node_digest(fresh[level, index])
+                    above[index] = node_digest(fresh[level, index])
+            digests = above
         self._changed.update(fresh)
         self._nodes.update(fresh)  # all at once: half an update, left by an interruption, would give wrong roots
 
     def root(self, wasm_pages: int) -> bytes:
-        """The digest of the region, of a length in Wasm pages."""
+        """Return the digest of the region, of a length in Wasm pages."""
         root = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"storagemod image")
         root.update(wasm_pages.to_bytes(8, "little") + node_digest(self.node(_TOP)))
         return root.digest()
 
     def node(self, key: NodeKey) -> bytes:
-        """The digests of a node's children, side by side."""
+        """Return the digests of a node's children, side by side."""
         if key not in self._nodes:
             self._nodes[key] = self._load(key)
         return self._nodes[key]
 
     def child(self, key: NodeKey, place: int) -> bytes:
-        """The digest that a node has for one of its children."""
+        """Return the digest that a node has for one of its children."""
         return self.node(key)[place * DIGEST_BYTES : (place + 1) * DIGEST_BYTES]
 
     def page(self, number: int) -> bytes:
-        """The digest that the tree has for a page."""
+        """Return the digest that the tree has for a page."""
         return self.child((0, number // ARITY), number % ARITY)
 
     def pages(self) -> Iterator[int]:
-        """The numbers of the pages that are not zeros, in order."""
+        """Yield the numbers of the pages that are not zeros, in order."""
         return self.differing(HashTree())
 
     def differing(self, other: HashTree) -> Iterator[int]:
-        """The numbers of the pages in which two trees differ, in order. Looks at no more than what differs."""
+        """Yield the numbers of the pages in which two trees differ, in order. Costs what differs."""
         if self.node(_TOP) != other.node(_TOP):
             yield from self._differing(other, _TOP)
 
@@ -130,7 +139,7 @@ class HashTree:
                 yield index * ARITY + place
 
     def broken(self) -> Iterator[range]:
-        """The ranges of pages over which a node does not hash to what the node above it says."""
+        """Yield the ranges of pages over which a node does not have the digest that the node above it has for it."""
         return self._broken(_TOP)
 
     def _broken(self, key: NodeKey) -> Iterator[range]:
@@ -145,11 +154,11 @@ class HashTree:
                 yield from self._broken(below)
 
     def changed(self) -> dict[NodeKey, bytes]:
-        """The nodes that changed since the tree was stored. One that is ``EMPTY_NODE`` need not be stored any more."""
+        """Return the nodes that changed since the tree was stored. An ``EMPTY_NODE`` need not be stored any more."""
         return {key: self._nodes[key] for key in sorted(self._changed)}
 
     def mark_stored(self) -> None:
-        """Note that what changed has been stored where nodes are loaded from; they may be dropped now."""
+        """Note that the changed nodes have been stored where nodes are loaded from. They may be dropped now."""
         self._changed.clear()
         if len(self._nodes) > self.NODES_KEPT_MAX:
             self._nodes.clear()

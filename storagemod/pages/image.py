@@ -1,4 +1,4 @@
-"""The committed bytes of one region of storage."""
+"""The committed bytes of one region of storage, and changes of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 from attrs import frozen
 
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE
+from storagemod.types import WASM_PAGE_BYTES
 
 
 class Image(Protocol):
@@ -22,17 +23,17 @@ class Image(Protocol):
         """Number that grows whenever the bytes or the length change, or a mapping of its extents becomes invalid."""
 
     def page(self, number: int) -> bytes:
-        """One page of 4 KiB; zeros beyond the length."""
+        """Return one page of 4 KiB; zeros beyond the length."""
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
-        """Number and bytes of every page that holds anything but zeros, in order."""
+        """Yield the number and the bytes of every page that is not all zeros, in order."""
 
 
 class WritableImage(Image, Protocol):
     """An image that a commit changes."""
 
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
-        """Set the length, and the bytes of some pages; what lies beyond the length is dropped."""
+        """Set the length, and the bytes of some pages; pages beyond the length are dropped."""
 
 
 @frozen
@@ -50,7 +51,7 @@ class MappableImage(Image, Protocol):
     """An image in files."""
 
     def extents(self) -> Sequence[Extent]:
-        """Where its pages are. Pages of no extent are zeros; those of several are in the last one."""
+        """Return where its pages are. Pages of no extent are zeros; those of several are in the last one."""
 
 
 class NoImage:
@@ -60,15 +61,15 @@ class NoImage:
     version = 0
 
     def page(self, number: int) -> bytes:  # noqa: ARG002 - all are alike
-        """Zeros."""
+        """Return zeros."""
         return ZERO_PAGE
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
-        """None."""
+        """Yield nothing."""
         return iter(())
 
     def extents(self) -> Sequence[Extent]:
-        """None."""
+        """Return nothing."""
         return ()
 
 
@@ -108,9 +109,83 @@ class MemoryImage:
 
 
 def read_image(image: Image, start: int, stop: int) -> bytes:
-    """Bytes [start, stop) of an image; the caller keeps within its length."""
+    """Return bytes [start, stop) of an image; the caller keeps within its length."""
     if start >= stop:
         return b""
     first, last = start // PAGE_BYTES, (stop - 1) // PAGE_BYTES
     data = b"".join(image.page(number) for number in range(first, last + 1))
     return data[start - first * PAGE_BYTES : stop - first * PAGE_BYTES]
+
+
+@frozen
+class RegionDiff:
+    """Change of one region: lengths in Wasm pages, and the bytes of every page that differs, before and after."""
+
+    pages_old: int
+    pages_new: int
+    pages: dict[int, tuple[bytes, bytes]]
+
+    def __bool__(self) -> bool:
+        return bool(self.pages) or self.pages_old != self.pages_new
+
+    def inverted(self) -> RegionDiff:
+        """Return the change that takes this one back."""
+        return RegionDiff(
+            self.pages_new, self.pages_old, {number: (new, old) for number, (old, new) in self.pages.items()}
+        )
+
+    def merged(self, *later: RegionDiff) -> RegionDiff:
+        """Join this change and later ones. Pages that end as they began drop out."""
+        pages = dict(self.pages)
+        for diff in later:
+            for number, (between, new) in diff.pages.items():
+                old, _ = pages.get(number, (between, between))
+                pages[number] = (old, new)
+        last = later[-1] if later else self
+        changed = {number: (old, new) for number, (old, new) in pages.items() if old != new}
+        return RegionDiff(self.pages_old, last.pages_new, changed)
+
+
+def erased(image: Image) -> RegionDiff:
+    """Return the change that empties a region. It holds every page, so that it can be taken back."""
+    return RegionDiff(image.wasm_pages, 0, {number: (data, ZERO_PAGE) for number, data in image.pages()})
+
+
+class ImageEdit:
+    """Bytes written over an image outside any transaction, to be committed at once. Memory: the pages written.
+
+    Args:
+        image: The image before.
+        wasm_pages: Least length of the region afterwards.
+    """
+
+    def __init__(self, image: Image, wasm_pages: int = 0) -> None:
+        self._image = image
+        self._wasm_pages = max(image.wasm_pages, wasm_pages)
+        self._pages: dict[int, bytes] = {}
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes at an offset; zeros beyond the end."""
+        numbers = range(offset // PAGE_BYTES, -(-(offset + length) // PAGE_BYTES))
+        start = offset % PAGE_BYTES
+        return b"".join(map(self._page, numbers))[start : start + length]
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Write bytes at an offset; the region grows as needed."""
+        end = offset + len(data)
+        self._wasm_pages = max(self._wasm_pages, -(-end // WASM_PAGE_BYTES))
+        for number in range(offset // PAGE_BYTES, -(-end // PAGE_BYTES)):
+            start = number * PAGE_BYTES
+            low, high = max(offset - start, 0), min(end - start, PAGE_BYTES)
+            old = self._page(number)
+            self._pages[number] = b"".join((old[:low], data[start + low - offset : start + high - offset], old[high:]))
+
+    def diff(self) -> RegionDiff:
+        """Return the change from the image to what was written."""
+        pairs = {number: (self._image.page(number), new) for number, new in sorted(self._pages.items())}
+        changed = {number: pair for number, pair in pairs.items() if pair[0] != pair[1]}
+        return RegionDiff(self._image.wasm_pages, self._wasm_pages, changed)
+
+    def _page(self, number: int) -> bytes:
+        page = self._pages.get(number)
+        return self._image.page(number) if page is None else page

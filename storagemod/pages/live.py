@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
-from storagemod.pages.image import Image
+from storagemod.pages.image import NO_IMAGE, Image, RegionDiff
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
-from storagemod.pages.write_set import WriteSet
 from storagemod.types import WASM_PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -83,18 +82,13 @@ class UndoLog(list[tuple[Any, ...]]):
         self.clear()
         self.newest = self.changed_pages = 0
 
-    def check_changed_pages(self) -> None:
-        """Check that the transaction did not change more pages than it may.
-
-        Raises:
-            LimitError: It did; the transaction is over.
-        """
-        if self.changed_pages > self.changed_pages_max:
-            error = LimitError(
-                f"the transaction changes more than {self.changed_pages_max:,} pages of 4 KiB (changed_pages_max)"
-            )
-            error.aborts = True
-            raise error
+    def too_many_pages(self) -> LimitError:
+        """Return the error of a transaction that changes more pages than it may; it is over."""
+        error = LimitError(
+            f"the transaction changes more than {self.changed_pages_max:,} pages of 4 KiB (changed_pages_max)"
+        )
+        error.aborts = True
+        return error
 
 
 class LiveRegion:
@@ -115,6 +109,10 @@ class LiveRegion:
         memory_pages: The memory's length when it was last looked at.
         outside: Whether a page beyond the length was written, in memory that an undone growth left there.
         plain: Whether all of the memory may be read and written, and all of it is the region's.
+        image: The committed bytes.
+        version: The version of the image that the memory held when the last transaction was over.
+        reusable: Whether the memory then held just that, so that nothing has to be done if the version is the same.
+        changed: Whether anything was written in this transaction, be it undone.
 
     Raises:
         StateError: The system refuses.
@@ -127,7 +125,6 @@ class LiveRegion:
         "_before",
         "_extents",
         "_fixed",
-        "_image",
         "_known",
         "_logged",
         "_log",
@@ -138,14 +135,17 @@ class LiveRegion:
         "_touched",
         "_touched_runs",
         "_tracker",
-        "_version",
+        "changed",
         "collected_pages",
+        "image",
         "memory",
         "memory_pages",
         "name",
         "outside",
         "plain",
         "protects",
+        "reusable",
+        "version",
         "wasm_pages",
     )
 
@@ -155,7 +155,7 @@ class LiveRegion:
         self.name = name
         self.memory = memory
         self.protects = backend.protects
-        self._image = image
+        self.image = image
         self._backend = backend
         self._log = log
         self._base = memory.base
@@ -201,8 +201,8 @@ class LiveRegion:
             self.allow_all()
         if (
             not anew
-            and self._image is image
-            and self._version == image.version
+            and self.image is image
+            and self.version == image.version
             and self._private_pages <= _PRIVATE_PAGES_MAX
         ):
             return True
@@ -214,9 +214,12 @@ class LiveRegion:
         self._private_pages += len(self._before)
         self._before.clear()
         self._logged.clear()
-        self._image = image
-        self._version = image.version
+        self.changed = False
+        self.image = image
+        self.version = image.version
+        self.reusable = image is not NO_IMAGE and self.plain and self._private_pages <= _PRIVATE_PAGES_MAX
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
+            self.reusable = False
             self._private_pages = _PRIVATE_PAGES_MAX + 1
 
     def _show(self, image: Image) -> None:
@@ -225,20 +228,22 @@ class LiveRegion:
             self._tracker.watch(self.memory_pages, mapped=self._map(image) if self._backend.maps else self._fill(image))
         except OSError as error:
             raise _cannot_map(error) from error
-        self._image, self._version = image, image.version
+        self.image, self.version = image, image.version
         self._known.clear()
         self._noted.clear()
         self._touched.clear()
         self._touched_runs = []
         self._private_pages = 0
+        self.changed = False
         self.wasm_pages = self.collected_pages = image.wasm_pages
+        self.reusable = image is not NO_IMAGE and self.plain
 
     def _map(self, image: Image) -> bool:
         """Map the image's files privately over the memory; return whether that made new mappings."""
         length = self.memory_pages * WASM_PAGE_BYTES
         extents = image.extents()  # type: ignore[attr-defined] # such a backend makes no others
         if self._extents is not None:
-            if image is self._image and extents == self._extents:
+            if image is self.image and extents == self._extents:
                 _libc.drop(self._base, length)
                 return False
             if length:
@@ -263,58 +268,60 @@ class LiveRegion:
     def page(self, number: int) -> bytes:
         """Return the bytes of a page as they were at the last boundary."""
         known = self._known.get(number)
-        return self._image.page(number) if known is None else known
+        return self.image.page(number) if known is None else known
 
-    def collect(self) -> list[PageChange]:
+    def collect(self, *, may_grow: bool = True) -> Sequence[PageChange]:
         """Take in what was written since the last boundary; it belongs to the newest checkpoint.
+
+        Args:
+            may_grow: Whether the code that ran has an instruction that grows storage.
 
         Raises:
             LimitError: The transaction changed more pages than it may; it is over.
             StateError: The system refuses; the transaction is over.
         """
-        end, hole_end = self.wasm_pages * PAGES_PER_WASM_PAGE, self.memory_pages * PAGES_PER_WASM_PAGE
+        memory_pages = self.memory_pages
         grown = 0
-        if not self._fixed:
+        if may_grow and not self._fixed:
             pages = self.memory.pages
-            if pages != self.memory_pages:
+            if pages != memory_pages:
                 grown = self.memory_pages = pages
-        if self.wasm_pages != self.memory_pages:
+        if not self.plain and self.wasm_pages != self.memory_pages:
             self.allow_all()  # all of it is looked at
         try:
-            numbers: Sequence[int] = self._tracker.written(self.memory_pages)
-            if self._shared is not None:
-                self._noted.update(self._shared.written())
-            if self._noted:
-                noted, self._noted = self._noted, set()
-                numbers = sorted(noted.union(numbers))
+            numbers = self._tracker.written(self.memory_pages)
+            if self._noted or self._shared is not None:
+                numbers = self._with_noted(numbers)
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
         changed: list[PageChange] = []
         if numbers:
-            known, base, log = self._known, self._base, self._log
+            known, before, logged, log = self._known, self._before, self._logged, self._log
+            base, newest, changed_before = self._base, log.newest, len(before)
+            if log.changed_pages + len(numbers) > log.changed_pages_max:
+                self._check_changed_pages(numbers)
             for number in numbers:
                 new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
                 old = known.get(number)
                 if old is None:
-                    old = known[number] = self._image.page(number)
-                if new == old:
-                    continue
-                if new == ZERO_PAGE:
-                    new = ZERO_PAGE
-                if end <= number < hole_end:
-                    self.outside = True
-                if number not in self._before:
-                    self._before[number] = old
-                    log.changed_pages += 1
-                    log.check_changed_pages()
-                previous = self._logged.get(number, -1)
-                if previous < log.newest:
-                    self._logged[number] = len(log)
-                    log.append((self._put_back, number, old, previous))
-                known[number] = new
-                changed.append((number, old, new))
+                    old = known[number] = self.image.page(number)
+                if new != old:
+                    if new == ZERO_PAGE:
+                        new = ZERO_PAGE
+                    if number not in before:
+                        before[number] = old
+                    previous = logged.get(number, -1)
+                    if previous < newest:
+                        logged[number] = len(log)
+                        log.append((self._put_back, number, old, previous))
+                    known[number] = new
+                    changed.append((number, old, new))
             if changed:
                 self._quiet = 0
+                self.changed = True
+                log.changed_pages += len(before) - changed_before
+                if self.wasm_pages != memory_pages:
+                    self._check_outside(changed, memory_pages)
             else:
                 self._quiet += 1
             if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
@@ -322,8 +329,35 @@ class LiveRegion:
         if grown:
             self._log.append((self._set_length, self.wasm_pages))
             self.wasm_pages = grown
+            self.changed = True
             self.plain = False  # what is allowed was settled for another length
         return changed
+
+    def _check_changed_pages(self, numbers: Iterable[int]) -> None:
+        """Check that these pages, as far as they changed for the first time, are not more than may change.
+
+        Raises:
+            LimitError: They are; the transaction is over.
+        """
+        room = self._log.changed_pages_max - self._log.changed_pages
+        for number in numbers:
+            if number not in self._before:
+                room -= _read(self._base + number * PAGE_BYTES, PAGE_BYTES) != self.page(number)
+                if room < 0:
+                    raise self._log.too_many_pages()
+
+    def _with_noted(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return pages that may have been written, those included of which the tracker knows nothing."""
+        if self._shared is not None:
+            self._noted.update(self._shared.written())
+        noted, self._noted = self._noted, set()
+        return sorted(noted.union(numbers))
+
+    def _check_outside(self, changed: Iterable[PageChange], memory_pages: int) -> None:
+        """Note whether a page beyond the region's length changed, where an undone growth had been."""
+        hole = range(self.wasm_pages * PAGES_PER_WASM_PAGE, memory_pages * PAGES_PER_WASM_PAGE)
+        if any(number in hole for number, _, _ in changed):
+            self.outside = True
 
     def _watch_again(self) -> None:
         """Have written pages noted again, and not compared at each boundary."""
@@ -352,17 +386,18 @@ class LiveRegion:
         self._log.append((self._set_length, self.wasm_pages))
         self.memory_pages = self.memory.pages
         self.wasm_pages = wasm_pages
+        self.changed = True
         self.allow_all()
         self.plain = wasm_pages == self.memory_pages
 
-    def write_set(self) -> WriteSet:
+    def diff(self) -> RegionDiff:
         """Return what the region differs in from its image, as last collected."""
         known, pages = self._known, {}
         for number in sorted(self._before):
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        return WriteSet(self._image.wasm_pages, self.wasm_pages, pages)
+        return RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
 
     def first_touched(self) -> tuple[tuple[int, int], ...] | None:
         """Return the pages that were read or written for the first time since this was last asked, as runs.
@@ -435,6 +470,7 @@ class LiveRegion:
         """
         self.memory_pages = self.memory.pages
         self.plain = False
+        self.changed = True
         if self._shared is None:
             self._shared = frames.share(self.memory)
         try:

@@ -93,37 +93,38 @@ class _ScanArgument(ctypes.Structure):
 class _Scan:
     """One question to the page map about pages at an address, with room for the answer."""
 
-    __slots__ = ("_address", "_argument", "_descriptor", "_found", "_start", "_words")
+    __slots__ = ("_argument", "_descriptor", "_found", "_start", "address", "words")
 
-    def __init__(self, descriptor: int, query: _Query, start: int) -> None:
+    def __init__(self, descriptor: int, query: _Query, start: int, length: int = 0) -> None:
         self._descriptor = descriptor
         self._start = start
         self._found = (_PageRun * _RUNS_PER_SCAN)()
-        self._words = (ctypes.c_uint64 * (3 * _RUNS_PER_SCAN)).from_buffer(self._found)
         self._argument = _ScanArgument(
-            *(_ARGUMENT_BYTES, query.flags, start, start, 0, ctypes.addressof(self._found), _RUNS_PER_SCAN, 0),
+            *(_ARGUMENT_BYTES, query.flags, start, start + length, 0, ctypes.addressof(self._found), _RUNS_PER_SCAN, 0),
             *(query.inverted, query.needed, query.any_of, _PRESENT),
         )
-        self._address = ctypes.addressof(self._argument)
+        self.words = (ctypes.c_uint64 * (3 * _RUNS_PER_SCAN)).from_buffer(self._found)
+        self.address = ctypes.addressof(self._argument)
 
-    def runs(self, length: int) -> list[tuple[int, int]]:
-        """Return the pages found in so many bytes, as runs: the first, and how many.
+    def set_length(self, length: int) -> None:
+        """Look at so many bytes from now on."""
+        self._argument.end = self._start + length
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Return the pages found, as runs: the first, and how many.
 
         Raises:
             OSError: The kernel refuses.
         """
-        argument, words, start = self._argument, self._words, self._start
-        end = argument.end = start + length
+        argument, words, start = self._argument, self.words, self._start
         runs: list[tuple[int, int]] = []
-        while argument.start < end:
-            count = _ioctl(self._descriptor, _PAGEMAP_SCAN, self._address)
+        while argument.start < argument.end:
+            count = _ioctl(self._descriptor, _PAGEMAP_SCAN, self.address)
             if count < 0:
                 raise OSError(ctypes.get_errno(), f"PAGEMAP_SCAN: {os.strerror(ctypes.get_errno())}")
             for index in range(0, 3 * count, 3):
                 first = words[index]
                 runs.append(((first - start) // PAGE_BYTES, (words[index + 1] - first) // PAGE_BYTES))
-            if argument.walk_end >= end:
-                break
             argument.start = argument.walk_end
         argument.start = start
         return runs
@@ -185,7 +186,10 @@ class UserfaultTracker:
         self._base = base
         self._bytes_max = bytes_max
         self._kernel = _kernel_of(os.getpid())
-        self._scan = _Scan(self._kernel.map_fd, _WRITTEN_PAGES, base)
+        self._map_fd = self._kernel.map_fd
+        self._scan = _Scan(self._map_fd, _WRITTEN_PAGES, base)
+        self._words = self._scan.words
+        self._memory_pages = 0
 
     def watch(self, memory_pages: int, *, mapped: bool) -> None:  # noqa: ARG002 - all that it may become is watched
         """Have the kernel watch the memory."""
@@ -195,20 +199,26 @@ class UserfaultTracker:
 
     def written(self, memory_pages: int) -> Sequence[int]:
         """Return the pages that were written since they are watched, in order."""
-        runs = self._scan.runs(memory_pages * WASM_PAGE_BYTES)
-        if len(runs) == 1:
-            first, count = runs[0]
-            return range(first, first + count)
-        return [page for first, count in runs for page in range(first, first + count)]
+        if memory_pages != self._memory_pages:
+            self._memory_pages = memory_pages
+            self._scan.set_length(memory_pages * WASM_PAGE_BYTES)
+        count = _ioctl(self._map_fd, _PAGEMAP_SCAN, self._scan.address) if memory_pages else 0
+        if not count:
+            return ()
+        if count == 1:
+            first, end = self._words[0] - self._base, self._words[1] - self._base
+            return range(first // PAGE_BYTES, end // PAGE_BYTES)
+        runs = self._scan.runs()
+        return [page for first, length in runs for page in range(first, first + length)]
 
     def watch_again(self, memory_pages: int) -> bool:
         """Protect the pages that were written."""
-        _Scan(self._kernel.map_fd, _WATCH_AGAIN, self._base).runs(memory_pages * WASM_PAGE_BYTES)
+        _Scan(self._map_fd, _WATCH_AGAIN, self._base, memory_pages * WASM_PAGE_BYTES).runs()
         return True
 
     def touched(self, memory_pages: int) -> list[tuple[int, int]]:
         """Return the pages that are present: registered memory is not faulted in by its neighbours."""
-        return _Scan(self._kernel.map_fd, _TOUCHED_PAGES, self._base).runs(memory_pages * WASM_PAGE_BYTES)
+        return _Scan(self._map_fd, _TOUCHED_PAGES, self._base, memory_pages * WASM_PAGE_BYTES).runs()
 
 
 class UserfaultWatch:
@@ -223,17 +233,17 @@ class UserfaultWatch:
     """
 
     def __init__(self, address: int, page_count: int) -> None:
-        self._length = page_count * PAGE_BYTES
+        length = page_count * PAGE_BYTES
         kernel = _kernel_of(os.getpid())
-        kernel.register(address, self._length)
-        kernel.write_protect(address, self._length)
-        self._written = _Scan(kernel.map_fd, _WRITTEN_SHARED_PAGES, address)
-        self._touched = _Scan(kernel.map_fd, _TOUCHED_SHARED_PAGES, address)
+        kernel.register(address, length)
+        kernel.write_protect(address, length)
+        self._written = _Scan(kernel.map_fd, _WRITTEN_SHARED_PAGES, address, length)
+        self._touched = _Scan(kernel.map_fd, _TOUCHED_SHARED_PAGES, address, length)
 
     def written(self) -> list[tuple[int, int]]:
         """Return the pages written since the last time, as runs counted from the first one, and start anew."""
-        return self._written.runs(self._length)
+        return self._written.runs()
 
     def touched(self) -> list[tuple[int, int]]:
         """Return the pages read or written since it was made, as runs; none that are swapped out."""
-        return self._touched.runs(self._length)
+        return self._touched.runs()

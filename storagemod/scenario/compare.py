@@ -9,14 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from storagemod.errors import ScenarioError, ValidationError
-from storagemod.vm import Costs
-from storagemod.vm import DEFAULT_REGION
-from storagemod.vm import option_names
 from storagemod.scenario.contents import contents
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario
 from storagemod.trace import HazardKind
 from storagemod.types import WASM_PAGE_BYTES, SyncPolicy
+from storagemod.vm import DEFAULT_REGION, Costs, option_names
 from storagemod.world import World
 
 _ROUNDS = 3

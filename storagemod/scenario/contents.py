@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from storagemod.errors import StateError
-from storagemod.vm import SLOTS_REGION
-from storagemod.vm import DEFAULT_REGION
 from storagemod.types import WASM_PAGE_BYTES, Address
+from storagemod.vm import DEFAULT_REGION, SLOTS_REGION
 from storagemod.world import SlotsView, World
 
 _KEY_BYTES = _SLOT_BYTES = 32

@@ -7,13 +7,13 @@ from pathlib import Path
 from attrs import define
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
-from storagemod.vm import PREFIX, Contract
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.mapping import check_link, given_keys, storage_mapping, takes_sync
 from storagemod.scenario.schema import ContractSpec, Scenario
 from storagemod.scenario.source import DEFAULT_OPTION, check_option, leaves_open, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import MAP_OPTIONS, ReentryPolicy, StorageMapping, SyncPolicy
+from storagemod.vm import PREFIX, Contract
 from storagemod.world import World
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.vm import Contract
 from storagemod.scenario.fixtures import needs_prelude, prelude, splice
+from storagemod.vm import Contract
 from storagemod.wasm import read_source
 
 DEFAULT_OPTION = "single"

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from storagemod.errors import ScenarioError, ValidationError
-from storagemod.vm import Aliased
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario import Scenario, TransactionResult, deploy_scenario, run_transaction
 from storagemod.scenario.compare import Variant
 from storagemod.scenario.titles import unique_titles
 from storagemod.snapshots.entry import Entry, Key
+from storagemod.vm import Aliased
 from storagemod.world import World
 
 

@@ -1,17 +1,18 @@
-"""Committed state: accounts, images, the page stores that keep them, and marks to go back to."""
+"""Committed state: accounts, images, the page stores that keep them, and savepoints."""
 
-from storagemod.state.account import BALANCE_MAX, NO_ACCOUNT, NONCE_MAX, Account
-from storagemod.state.addresses import created_address
-from storagemod.state.changes import ChangeSet
-from storagemod.state.committed import CommittedRegion, account_digest
-from storagemod.state.difference import account_differences, region_differences
-from storagemod.state.journal import AccountJournal
-from storagemod.state.memory_store import MemoryPageStore
+from storagemod.state.account import (
+    BALANCE_MAX,
+    NO_ACCOUNT,
+    NONCE_MAX,
+    Account,
+    AccountJournal,
+    account_digest,
+    created_address,
+)
+from storagemod.state.comparison import Damage, account_differences, region_differences, verify
 from storagemod.state.portable import Contents, export_state, import_state
 from storagemod.state.sqlite_store import SqlitePageStore
-from storagemod.state.store import PageStore
-from storagemod.state.verify import Damage, verify
-from storagemod.state.world_state import Mark, WorldState
+from storagemod.state.store import ChangeSet, CommittedRegion, MemoryPageStore, PageStore, Savepoint, WorldState
 
 __all__ = [
     "BALANCE_MAX",
@@ -23,9 +24,9 @@ __all__ = [
     "CommittedRegion",
     "Contents",
     "Damage",
-    "Mark",
     "MemoryPageStore",
     "PageStore",
+    "Savepoint",
     "SqlitePageStore",
     "WorldState",
     "account_differences",

@@ -1,7 +1,7 @@
 """The catalogue of a durable world: an SQLite database that is its write-ahead log as well.
 
-It knows every account and region, the hash trees, and the bytes of all pages that were committed since the images were
-last synced (``log``). What one call of :meth:`Catalogue.commit` is given is kept whole or not at all.
+It has every account and region, their hash trees as they were when the images were last synced, and all pages that were
+committed since (``log``). A call of :meth:`Catalogue.commit` is kept whole or not at all.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import EMPTY_NODE, PAGE_BYTES, ZERO_PAGE, NodeKey
+from storagemod.pages import EMPTY_NODE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
-from storagemod.state.claim import NEW, sync_directory, sync_file
-from storagemod.state.failures import failure, leaves_doubt
+from storagemod.state.directory import NEW, failure, leaves_doubt, sync_directory, sync_file
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
     CODES_SCHEMA,
@@ -35,6 +34,8 @@ from storagemod.state.rows import (
     code_hash,
     code_row,
     codes_of,
+    log_row,
+    logged_page,
     packed,
     unpacked,
 )
@@ -43,64 +44,65 @@ from storagemod.types import Address
 Synchronous: TypeAlias = Literal["full", "normal"]
 
 APPLICATION_ID = int.from_bytes(b"stmw", "big")
-FORMAT = 1
+FORMAT = 2
 
 WORLD_ID_BYTES = 16
 
 _SCHEMA = (
-    "CREATE TABLE world (id BLOB NOT NULL, commits INTEGER NOT NULL)",
+    "CREATE TABLE world (id BLOB NOT NULL, syncs INTEGER NOT NULL)",
     CODES_SCHEMA,
     ACCOUNTS_SCHEMA,
     """CREATE TABLE regions (
       id INTEGER PRIMARY KEY, address BLOB NOT NULL, name TEXT NOT NULL, wasm_pages INTEGER NOT NULL,
-      root BLOB NOT NULL, checksum BLOB NOT NULL, stored_pages INTEGER NOT NULL DEFAULT 0, UNIQUE (address, name)
+      tree_root BLOB NOT NULL, tree_wasm_pages INTEGER NOT NULL, stored_pages INTEGER NOT NULL,
+      logged_pages INTEGER NOT NULL, checksum BLOB NOT NULL, UNIQUE (address, name)
     )""",
     """CREATE TABLE nodes (
       region INTEGER, level INTEGER, place INTEGER, children BLOB NOT NULL, PRIMARY KEY (region, level, place)
     ) WITHOUT ROWID""",
-    "CREATE TABLE log (region INTEGER, page INTEGER, data BLOB NOT NULL, PRIMARY KEY (region, page)) WITHOUT ROWID",
+    "CREATE TABLE log (place INTEGER PRIMARY KEY, data BLOB NOT NULL, checksum INTEGER NOT NULL)",
 )
+
+_PUT_REGION = """INSERT INTO regions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+  wasm_pages = excluded.wasm_pages, tree_root = excluded.tree_root, tree_wasm_pages = excluded.tree_wasm_pages,
+  stored_pages = excluded.stored_pages, logged_pages = excluded.logged_pages, checksum = excluded.checksum
+"""
 
 _BUSY_SECONDS = 10.0
 
 
 @frozen
 class RegionRecord:
-    """What is known of a region, besides its pages.
+    """A region without its pages.
 
     Attributes:
         id: Its number in this world, which names its file.
         wasm_pages: Its length in Wasm pages.
-        root: The root of its hash tree.
-        stored_pages: How many pages of 4 KiB are in its file for good.
+        tree_root: The root of its hash tree when the log was emptied last.
+        tree_wasm_pages: Its length then.
+        stored_pages: How many pages of 4 KiB its file had then.
+        logged_pages: How many pages the log has.
     """
 
     id: int
     address: Address
     name: str
     wasm_pages: int
-    root: bytes
-    stored_pages: int = 0
-
-
-@frozen
-class RegionChange:
-    """A region after a commit: what is known of it, the nodes of its tree that changed, and its new pages."""
-
-    record: RegionRecord
-    nodes: Mapping[NodeKey, bytes]
-    pages: Mapping[int, bytes]
+    tree_root: bytes
+    tree_wasm_pages: int
+    stored_pages: int
+    logged_pages: int
 
 
 class Catalogue:
     """A catalogue, opened by the one writer of a world or by a reader.
 
-    A reader sees the state that there was when it opened the catalogue, however long it stays.
+    A reader sees the state at the moment when it opened the catalogue, however long it stays.
 
     Args:
         path: The database. The writer makes it if there is none.
         read_only: Whether to open it as a reader.
-        immutable: Whether a reader can be sure that nobody writes. Then it needs no right to write, either.
+        immutable: Whether a reader can be sure that nobody writes. Then it needs no right to write.
         synchronous: ``"full"``: what is committed stays whatever happens. ``"normal"``: when the machine stops, the
             last commits may be lost, but none by half.
 
@@ -113,7 +115,7 @@ class Catalogue:
     ) -> None:
         self.path = path
         self.trusted = True
-        """Whether what is on the disk is known: not after an error that leaves it in doubt."""
+        """Whether the content of the disk is known: not after an error that leaves it in doubt."""
         self._synchronous = synchronous
         with self._failing("opened"):
             if not read_only and not path.exists():
@@ -145,97 +147,111 @@ class Catalogue:
         check_identity(self._connection, self.path, (APPLICATION_ID, FORMAT), "the catalogue of a world", hint)
 
     def close(self) -> None:
-        """Close it. A writer that was the last one to use it leaves a single file."""
+        """Close it. If nobody else has it open, a writer leaves a single file."""
         with self._failing("closed"):
             self._connection.close()
 
-    # What there is
-
-    @property
-    def commits(self) -> int:
-        """How many times something was committed."""
-        with self._reading():
-            return int(self._value("SELECT commits FROM world"))
+    # Reading
 
     def accounts(self) -> Iterator[tuple[Address, Account]]:
-        """Every account that is not the default one."""
+        """Yield every account that is not the default one."""
         with self._reading():
             codes = codes_of(self._run(GET_CODES))
             for row in self._run(GET_ACCOUNTS):
                 yield account_of(row, codes)
 
-    def regions(self) -> Iterator[RegionRecord]:
-        """Every region."""
+    def regions(self) -> Iterator[tuple[RegionRecord, dict[int, bytes]]]:
+        """Yield every region, with its pages of the log by number."""
+        log = self.log()
         with self._reading():
-            for row in self._run("SELECT stored_pages, id, address, name, wasm_pages, root, checksum FROM regions"):
-                stored_pages, *columns = row
-                check_row(tuple(columns), "region")
-                number, address, name, wasm_pages, root, _ = columns
-                yield RegionRecord(number, Address(address), name, wasm_pages, root, stored_pages)
+            for row in self._run("SELECT * FROM regions"):
+                check_row(row, "region")
+                number, address, *values, _ = row
+                record = RegionRecord(number, Address(address), *values)
+                pages = log.pop(number, {})
+                if len(pages) != record.logged_pages:
+                    raise ValueError(
+                        f"its log has {len(pages):,} pages of region {number}, and {record.logged_pages:,} were written"
+                    )
+                yield record, pages
+            if log:
+                raise ValueError("its log has pages of a region that does not exist")
 
     def node(self, region: int, key: NodeKey) -> bytes:
-        """A node of a region's hash tree."""
+        """Return a node of a region's hash tree, as it was when the log was emptied last."""
         with self._reading():
             sql = "SELECT children FROM nodes WHERE region = ? AND level = ? AND place = ?"
             return unpacked(row[0]) if (row := self._run(sql, region, *key).fetchone()) else EMPTY_NODE
 
     def log(self) -> dict[int, dict[int, bytes]]:
-        """The pages that are not in the images for good yet, by region and number."""
+        """Return the pages that are not in the images for good yet, by region and number."""
         log: dict[int, dict[int, bytes]] = {}
         with self._reading():
-            for region, page, data in self._run("SELECT region, page, data FROM log"):
-                if len(data) not in {0, PAGE_BYTES}:
-                    raise ValueError(f"a page of {len(data)} bytes in its log")
-                log.setdefault(region, {})[page] = data or ZERO_PAGE
+            for row in self._run("SELECT place, data, checksum FROM log"):
+                region, number, page = logged_page(row)
+                log.setdefault(region, {})[number] = page
         return log
 
     def damage(self) -> list[str]:
-        """What SQLite finds wrong with the file; nothing if all is well. Reads all of it."""
+        """Return what SQLite finds wrong with the file; nothing if all is well. Reads all of it."""
         with self._reading():
             return [text for (text,) in self._run("PRAGMA integrity_check") if text != "ok"]
 
-    # What changes it
+    # Writing
 
-    def commit(self, accounts: Mapping[Address, tuple[Account, Account]], regions: Iterable[RegionChange]) -> None:
-        """Keep a change: accounts before and after, and regions after.
+    def commit(
+        self,
+        accounts: Mapping[Address, tuple[Account, Account]],
+        regions: Iterable[tuple[RegionRecord, Mapping[int, bytes]]],
+    ) -> None:
+        """Store a change: accounts before and after, and regions after, with their new pages.
 
         Raises:
-            StateError: It cannot be kept. Nothing is, unless ``trusted`` is false now.
+            StateError: It cannot be stored. Nothing is, unless ``trusted`` is false now.
         """
         with self._failing("written"), self._transaction():
             for address, (old, new) in accounts.items():
                 self._put_account(address, old, new)
-            for region in regions:
-                self._put_region(region)
+            for record, pages in regions:
+                self._put_region(record)
+                rows = [log_row(record.id, number, data) for number, data in pages.items()]
+                self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", rows)
 
-    def empty_log(self, stored_pages: Mapping[int, int]) -> None:
-        """Forget the log, now that all of it is in the images for good.
+    def empty_log(self, regions: Iterable[tuple[RegionRecord, Mapping[NodeKey, bytes]]]) -> None:
+        """Empty the log, now that all of it is in the images for good.
 
         Args:
-            stored_pages: How many pages of 4 KiB there are now in the files that were written, by region.
+            regions: The regions that changed since the log was empty, and the nodes of their hash trees that did.
 
         Raises:
             StateError: It cannot be written. The log stays.
         """
         with self._failing("written"), self._transaction():
             self._run("DELETE FROM log")
-            self._connection.executemany(
-                "UPDATE regions SET stored_pages = ? WHERE id = ?", [(n, region) for region, n in stored_pages.items()]
-            )
+            for record, nodes in regions:
+                self._put_region(record)
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)",
+                    [(record.id, *key, packed(node)) for key, node in nodes.items() if node != EMPTY_NODE],
+                )
+                self._connection.executemany(
+                    "DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?",
+                    [(record.id, *key) for key, node in nodes.items() if node == EMPTY_NODE],
+                )
 
     def sync(self) -> None:
-        """Make sure that everything committed stays, whatever happens.
+        """Sync everything committed to the disk.
 
         Raises:
-            StateError: That cannot be done.
+            StateError: The disk fails.
         """
         if self._synchronous == "full":
             return
         with self._failing("written"):
             self._set_synchronous("full")
             try:
-                with self._transaction():
-                    pass  # this commit is synced, and so is all that lies before it in SQLite's log
+                with self._transaction():  # this is synced, and so is all that lies before it in SQLite's log
+                    self._run("UPDATE world SET syncs = syncs + 1")
             finally:
                 self._set_synchronous("normal")
 
@@ -252,22 +268,18 @@ class Catalogue:
             sql = "DELETE FROM codes WHERE hash = ? AND NOT EXISTS (SELECT 1 FROM accounts WHERE code = codes.hash)"
             self._run(sql, code_hash(old.code))
 
-    def _put_region(self, region: RegionChange) -> None:
-        record = region.record
-        row = (record.id, bytes(record.address), record.name, record.wasm_pages, record.root)
-        self._run(
-            "INSERT INTO regions (id, address, name, wasm_pages, root, checksum) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (id) DO UPDATE "
-            "SET wasm_pages = excluded.wasm_pages, root = excluded.root, checksum = excluded.checksum",
-            *row,
-            checksum(row),
+    def _put_region(self, record: RegionRecord) -> None:
+        row = (
+            record.id,
+            bytes(record.address),
+            record.name,
+            record.wasm_pages,
+            record.tree_root,
+            record.tree_wasm_pages,
+            record.stored_pages,
+            record.logged_pages,
         )
-        stored = [(record.id, *key, packed(node)) for key, node in region.nodes.items() if node != EMPTY_NODE]
-        self._connection.executemany("INSERT OR REPLACE INTO nodes VALUES (?, ?, ?, ?)", stored)
-        gone = [(record.id, *key) for key, node in region.nodes.items() if node == EMPTY_NODE]
-        self._connection.executemany("DELETE FROM nodes WHERE region = ? AND level = ? AND place = ?", gone)
-        pages = [(record.id, number, b"" if data == ZERO_PAGE else data) for number, data in region.pages.items()]
-        self._connection.executemany("INSERT OR REPLACE INTO log VALUES (?, ?, ?)", pages)
+        self._run(_PUT_REGION, *row, checksum(row))
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
@@ -285,7 +297,6 @@ class Catalogue:
         self._run("BEGIN IMMEDIATE")
         try:
             yield
-            self._run("UPDATE world SET commits = commits + 1")
             self._run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -294,7 +305,7 @@ class Catalogue:
 
     @contextmanager
     def _failing(self, what: str) -> Iterator[None]:
-        """Say errors of SQLite as errors of state."""
+        """Turn errors of SQLite into errors of state."""
         try:
             yield
         except OSError as error:
@@ -307,7 +318,7 @@ class Catalogue:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Say as an error of state, too, that something was read which nobody wrote."""
+        """Turn errors of SQLite, and of rows that cannot be read, into errors of state."""
         with self._failing("read"):
             try:
                 yield
@@ -316,7 +327,7 @@ class Catalogue:
 
 
 def _create(path: Path) -> None:
-    """Make an empty catalogue. It has its name when it is complete, so that nobody finds half of one."""
+    """Make an empty catalogue. It gets its name when it is complete, so that nobody finds half of one."""
     new = path.with_name(NEW)
     new.unlink(missing_ok=True)  # somebody died here
     with closing(sqlite3.connect(new, isolation_level=None)) as connection:

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from storagemod.errors import StateError
 from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, FileImage
-from storagemod.state.claim import sync_directory, sync_file
-from storagemod.state.failures import failure
+from storagemod.state.directory import failure, sync_directory, sync_file
 
 HEADER_BYTES = PAGE_BYTES
 FORMAT = 1
@@ -28,7 +27,7 @@ _CHECKSUM_BYTES = 32
 
 
 def header(world: bytes, region: int) -> bytes:
-    """What the file of a region begins with."""
+    """Return the header of the file of a region."""
     fields = _FIELDS.pack(_MAGIC, FORMAT, world, region)
     return (fields + _checksum(fields)).ljust(HEADER_BYTES, b"\0")
 
@@ -38,7 +37,7 @@ def _checksum(fields: bytes) -> bytes:
 
 
 def _what_is_wrong(found: bytes, world: bytes, region: int) -> str:
-    """What a header says that it should not."""
+    """Return what is wrong with a header."""
     if not found.startswith(_MAGIC) or len(found) < HEADER_BYTES:
         return "it is no image of storagemod"
     _, version, of_world, of_region = _FIELDS.unpack_from(found)
@@ -57,7 +56,7 @@ _RESTORE = "restore it from a copy"
 
 
 class ImageFiles:
-    """The image files of one world. They are opened when they are needed, and only so many at once.
+    """The image files of one world. They are opened when they are needed, at most ``OPEN_MAX`` at once.
 
     Args:
         directory: Where they are.
@@ -76,18 +75,18 @@ class ImageFiles:
         self._new_names = False
 
     def new(self, region: int) -> FileImage:
-        """An image without any pages. Its file is made when there are some."""
+        """Return an image without pages. Its file is made when there are some."""
         return self._image(region, 0, headed=False)
 
     def existing(self, region: int, stored_pages: int) -> FileImage:
-        """The image of a region as its file is.
+        """Return the image of a region as its file is.
 
         Args:
             region: Its number.
-            stored_pages: How many pages of 4 KiB were synced. What lies beyond in the file is in the log as well.
+            stored_pages: How many pages of 4 KiB were synced. The log has those beyond.
 
         Raises:
-            StateError: The file is missing, too short, or something else.
+            StateError: The file is missing, too short, or no image of this region.
         """
         path = self.path(region)
         try:
@@ -113,11 +112,11 @@ class ImageFiles:
         return self._image(region, pages, headed=found == expected)
 
     def stored_pages(self, region: int) -> int:
-        """How many pages of 4 KiB the file of a region has."""
+        """Return how many pages of 4 KiB the file of a region has."""
         return self._files[region].pages
 
     def sync(self, regions: Iterable[int]) -> None:
-        """Bring the files of regions to the disk.
+        """Sync the files of regions to the disk.
 
         Raises:
             OSError: They did not get there. They have to be written again before they are synced again.
@@ -139,11 +138,11 @@ class ImageFiles:
         self.close()
 
     def path(self, region: int) -> Path:
-        """The file of a region."""
+        """Return the file of a region."""
         return self.directory / f"{region}.pages"
 
     def descriptor(self, region: int, *, headed: bool) -> int:
-        """The descriptor of a region's file.
+        """Return the descriptor of a region's file.
 
         Raises:
             StateError: It cannot be opened, or made.

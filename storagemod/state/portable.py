@@ -1,4 +1,4 @@
-"""A whole state in one file, to be carried to another machine or version.
+"""Export and import: a whole state in one file, for another machine or version.
 
 The file is an SQLite database with its own application id (``stmx``) and format version. Nothing in it depends on the
 directory that it came from: a state gives the same content wherever it was kept.
@@ -18,11 +18,9 @@ from pathlib import Path
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, MemoryImage, WritableImage, WriteSet
+from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, MemoryImage, RegionDiff, WritableImage
 from storagemod.state.account import NO_ACCOUNT
-from storagemod.state.changes import ChangeSet
-from storagemod.state.claim import sync_directory, sync_file
-from storagemod.state.failures import failure
+from storagemod.state.directory import failure, sync_directory, sync_file
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
     CODES_SCHEMA,
@@ -37,7 +35,7 @@ from storagemod.state.rows import (
     codes_of,
 )
 from storagemod.state.sqlite_store import SqlitePageStore
-from storagemod.state.store import PageStore
+from storagemod.state.store import ChangeSet, PageStore
 from storagemod.types import Address
 
 APPLICATION_ID = int.from_bytes(b"stmx", "big")
@@ -56,7 +54,7 @@ BATCH_PAGES = 1_024
 
 @frozen
 class Contents:
-    """What was exported or imported: how much, and its state root."""
+    """Size and root of what was exported or imported."""
 
     accounts: int
     regions: int
@@ -116,17 +114,16 @@ def import_state(
     *,
     batch_pages: int = BATCH_PAGES,
 ) -> Contents:
-    """Make a world out of a file that was exported, and see whether every root comes out as it was.
+    """Make a world from an exported file, and check every root.
 
     Args:
         file: The file.
-        directory: Where the world is to be. There is none yet, or it is empty.
+        directory: Where to make the world. It must not exist, or be empty.
         new_image: As for :class:`SqlitePageStore`.
         batch_pages: How many pages are held in memory at a time.
 
     Raises:
-        StateError: The file is none that was exported, or is damaged; or there is something in the directory. Nothing
-            has been made then.
+        StateError: The file is no export, or damaged; or the directory is not empty. Nothing has been made then.
     """
     directory = directory.absolute()
     if not file.is_file():
@@ -174,7 +171,7 @@ def _read(
 
 
 def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[ChangeSet]:
-    """All that is in a file, a part at a time."""
+    """Yield the content of a file, a part at a time."""
     codes = codes_of(connection.execute(GET_CODES))
     accounts = dict(account_of(row, codes) for row in connection.execute(GET_ACCOUNTS))
     yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
@@ -182,19 +179,19 @@ def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[Chang
         key = (Address(address), name)
         if wasm_pages < 0:
             raise ValueError(f'region "{name}" of {key[0]} cannot have {wasm_pages} Wasm pages')
-        yield ChangeSet(regions={key: WriteSet(0, wasm_pages, {})})
+        yield ChangeSet(regions={key: RegionDiff(0, wasm_pages, {})})
         pages = connection.execute("SELECT page, data FROM pages WHERE region = ? ORDER BY page", (region,))
         while batch := dict(islice(pages, batch_pages)):
             for number, data in batch.items():
                 if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
                     raise ValueError(f'page {number} of region "{name}" of {key[0]} cannot be one')
             written = {number: (ZERO_PAGE, data) for number, data in batch.items()}
-            yield ChangeSet(regions={key: WriteSet(wasm_pages, wasm_pages, written)})
+            yield ChangeSet(regions={key: RegionDiff(wasm_pages, wasm_pages, written)})
 
 
 @contextmanager
 def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
-    """A database of this format: a new one, in one transaction without a log, or one that is there and is only read."""
+    """Open a database of this format: a new one, in one transaction without a log, or one that exists, to read it."""
     mode = "mode=rwc" if new else "mode=ro&immutable=1"
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
     try:

@@ -1,4 +1,4 @@
-"""Accounts and nodes of hash trees as databases keep them, and back. A row that nobody wrote is a ``ValueError``."""
+"""Accounts, nodes of hash trees and pages as rows of databases, and back. A damaged row is a ``ValueError``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
+from zlib import crc32
 
 import attrs
 
 from storagemod.errors import StateError
-from storagemod.pages import DIGEST_BYTES, EMPTY_NODE
+from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, TREE_PAGES_MAX, ZERO_PAGE
 from storagemod.state.account import Account
 from storagemod.types import Address, ReentryPolicy, StorageMapping
 
@@ -38,7 +40,7 @@ _CHECKSUM_BYTES = 16
 def check_identity(
     connection: sqlite3.Connection, path: Path, identity: tuple[int, int], what: str, hint: str | None = None
 ) -> None:
-    """See whether a database is what it should be, by its application id and format version.
+    """Check the application id and the format version of a database.
 
     Raises:
         StateError: It is another one.
@@ -53,31 +55,32 @@ def check_identity(
 
 
 def checksum(row: Iterable[Column]) -> bytes:
-    """16 bytes over the columns of a row, the last of it: databases do not notice when a bit of theirs turns over."""
+    """Return 16 bytes over the columns of a row, for its last column: databases do not notice that a bit flipped."""
     text = json.dumps([column.hex() if isinstance(column, bytes) else column for column in row])
     return hashlib.blake2b(text.encode(), digest_size=_CHECKSUM_BYTES, person=b"storagemod row").digest()
 
 
 def check_row(row: tuple[Any, ...], what: str) -> None:
-    """See whether a row has the columns that its checksum was made of; these need no other checks then."""
+    """Check that a row has the columns that its checksum was made of. They need no other checks then."""
     *columns, expected = row
     if checksum(columns) != expected:
         key = columns[0].hex() if isinstance(columns[0], bytes) else columns[0]
         raise ValueError(f"the {what} {key} is not what was written")
 
 
+@lru_cache(maxsize=256)  # each commit of an account needs the hash of its code
 def code_hash(code: bytes) -> bytes:
-    """What a code is known by: its SHA-256."""
+    """Return the SHA-256 of a code, which is its key."""
     return hashlib.sha256(code).digest()
 
 
 def code_row(code: bytes) -> tuple[Column, ...]:
-    """The row of a code."""
+    """Return the row of a code."""
     return code_hash(code), code
 
 
 def codes_of(rows: Iterable[tuple[bytes, bytes]]) -> dict[bytes | None, bytes]:
-    """Codes by hash; ``None`` stands for that of an account without one."""
+    """Return codes by hash. The key ``None`` is for accounts without one."""
     codes: dict[bytes | None, bytes] = {None: b""}
     for digest, code in rows:
         if code_hash(code) != digest:
@@ -87,14 +90,14 @@ def codes_of(rows: Iterable[tuple[bytes, bytes]]) -> dict[bytes | None, bytes]:
 
 
 def account_row(address: Address, account: Account) -> tuple[Column, ...]:
-    """The row of an account."""
+    """Return the row of an account."""
     row = (
         bytes(address),
         account.nonce,
         account.balance.to_bytes(_BALANCE_BYTES, "big"),
         code_hash(account.code) if account.code else None,
         account.name,
-        json.dumps({link: str(target) for link, target in sorted(account.links.items())}),
+        json.dumps({link: str(target) for link, target in sorted(account.links.items())}) if account.links else "{}",
         account.policy.value,
         None if account.mapping is None else json.dumps(attrs.asdict(account.mapping)),
     )
@@ -102,7 +105,7 @@ def account_row(address: Address, account: Account) -> tuple[Column, ...]:
 
 
 def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tuple[Address, Account]:
-    """The account of a row."""
+    """Return the account of a row."""
     check_row(row, "account")
     address, nonce, balance, code, name, links, policy, mapping, _ = row
     if code not in codes:
@@ -120,15 +123,57 @@ def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tup
 
 
 def packed(children: bytes) -> bytes:
-    """A node without the zeros at both ends: how many children of zeros come first, then the digests of the others."""
+    """Return a node without the zeros at both ends: how many children of zeros come first, then the other digests."""
     first = (len(children) - len(children.lstrip(b"\0"))) // DIGEST_BYTES
     end = -(-len(children.rstrip(b"\0")) // DIGEST_BYTES)
     return bytes([first]) + children[first * DIGEST_BYTES : end * DIGEST_BYTES]
 
 
 def unpacked(data: bytes) -> bytes:
-    """The node that was packed."""
+    """Return the node that was packed."""
     children = bytes(data[0] * DIGEST_BYTES) + data[1:]
     if len(children) % DIGEST_BYTES or len(children) > len(EMPTY_NODE):
         raise ValueError("a node of its hash trees has the wrong length")
     return children.ljust(len(EMPTY_NODE), b"\0")
+
+
+_ZEROS = tuple(bytes(PAGE_BYTES >> step) for step in range(1, 8))  # 2048 bytes down to 32
+
+
+def trimmed(page: bytes) -> bytes:
+    """Return a page without most zeros at its end; nothing of a page of zeros. Each step halves what is left to see."""
+    if page[-1]:
+        return page
+    if page is ZERO_PAGE or page == ZERO_PAGE:
+        return b""
+    end = PAGE_BYTES
+    for zeros in _ZEROS:
+        if page.endswith(zeros, 0, end):
+            end -= len(zeros)
+    return page[:end]
+
+
+def untrimmed(data: bytes) -> bytes:
+    """Return the page that was trimmed."""
+    if len(data) > PAGE_BYTES:
+        raise ValueError(f"a page of {len(data)} bytes")
+    return data.ljust(PAGE_BYTES, b"\0") if data else ZERO_PAGE
+
+
+def log_row(region: int, number: int, page: bytes) -> tuple[int, bytes, int]:
+    """Return the row of a page in the log. Its integer key makes a commit faster than one of two columns would."""
+    place, data = region * TREE_PAGES_MAX + number, trimmed(page)
+    return place, data, _page_checksum(place, data)
+
+
+def logged_page(row: tuple[int, bytes, int]) -> tuple[int, int, bytes]:
+    """Return the region, the number and the bytes of a page in the log."""
+    place, data, expected = row
+    region, number = divmod(place, TREE_PAGES_MAX)
+    if _page_checksum(place, data) != expected:
+        raise ValueError(f"page {number} of region {region} in its log is not what was written")
+    return region, number, untrimmed(data)
+
+
+def _page_checksum(place: int, data: bytes) -> int:
+    return crc32(data, crc32(b"%d" % place))  # several times faster than a digest, and finds what a disk does

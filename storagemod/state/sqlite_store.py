@@ -1,39 +1,112 @@
-"""Committed state in a directory, that outlasts the process and the machine's sudden end.
+"""Committed state in a directory, which survives the end of the process and of the machine.
 
-A commit is one transaction of the catalogue, which has accounts, digests and the changed pages; then it is durable. The
-pages are written into the images after that, where they are mapped from. From time to time the images are synced and
-the log is emptied. Opening a world applies what is left in the log: doing so twice does no harm.
+A commit is one transaction of the catalogue: accounts, lengths, and the changed pages in its log. Then it is durable.
+Pages are *settled* later, several commits at once: written into the image files, where they are mapped from. When the
+log is long, it is *flushed*: the image files are synced, the hash trees brought up to date and stored, and the log
+emptied. Opening a world applies what the log still has, which can be repeated.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from storagemod.errors import StateError
-from storagemod.pages import MemoryImage, WritableImage
-from storagemod.state.catalogue import Catalogue, RegionChange, RegionRecord, Synchronous
-from storagemod.state.changes import ChangeSet
-from storagemod.state.claim import CATALOGUE, IMAGES, Claim, claim_for_reading, claim_for_writing
-from storagemod.state.committed import CommittedStore
-from storagemod.state.failures import failure
+from storagemod.pages import FileImage, HashTree, MemoryImage, NodeKey, OverlayImage, RegionDiff, WritableImage
+from storagemod.state.account import NO_ACCOUNT
+from storagemod.state.catalogue import Catalogue, RegionRecord, Synchronous
+from storagemod.state.directory import (
+    CATALOGUE,
+    IMAGES,
+    DirectoryLock,
+    failure,
+    lock_for_reading,
+    lock_for_writing,
+)
 from storagemod.state.image_files import ImageFiles
-from storagemod.state.stored_regions import StoredRegion, StoredRegions
+from storagemod.state.store import CLOSED, ChangeSet, CommittedRegion, Fault, PageStore
 from storagemod.types import Address
 
 LOG_PAGES_MAX = 4_096
-"""Pages in the log, 16 MiB, at which it is emptied."""
+"""Pages in the log, 16 MiB, at which it is flushed."""
 
 OVERLAY_PAGES_MAX = 64
-"""Pages that lie over images before they are written into them, where that takes a sync. Each run is a mapping."""
+"""Pages that lie over images before they are settled. Each run of them is a mapping."""
 
 
-class SqlitePageStore(CommittedStore[StoredRegion]):
+class StoredRegion(CommittedRegion):
+    """A region whose image is a file, with newer pages over it.
+
+    Args:
+        number: Its key in the catalogue.
+        base: Its file.
+        upper: An empty image for newer pages.
+        load_node: Gives a stored node of its hash tree.
+    """
+
+    __slots__ = ("_load_node", "_stored_pages", "_tree_root", "_tree_wasm_pages", "id", "logged", "overlay")
+
+    def __init__(
+        self, number: int, base: FileImage, upper: WritableImage, load_node: Callable[[NodeKey], bytes]
+    ) -> None:
+        self.id = number
+        self.overlay = OverlayImage(base, upper)
+        self.logged: set[int] = set()
+        """The pages of the log."""
+        self._load_node = load_node
+        self._tree_root = _EMPTY_ROOT
+        self._tree_wasm_pages = 0
+        self._stored_pages = 0
+        super().__init__(self.overlay, HashTree(load_node))
+
+    def load(self, record: RegionRecord, logged: Mapping[int, bytes]) -> None:
+        """Take over what the catalogue has, and lay pages of the log over the image.
+
+        Raises:
+            OSError: There is no room for the pages.
+        """
+        self._tree_root, self._tree_wasm_pages = record.tree_root, record.tree_wasm_pages
+        self._stored_pages = record.stored_pages
+        self.overlay.replace(record.wasm_pages, logged)
+        self._unhashed.update(logged)
+        self.logged.update(logged)
+        if not logged and record.wasm_pages == record.tree_wasm_pages:
+            self._root = record.tree_root
+
+    def logged_record(self, key: tuple[Address, str], pages: Mapping[int, object]) -> RegionRecord:
+        """Return its record once these pages are in the log as well."""
+        logged_pages = len(self.logged) + sum(number not in self.logged for number in pages)
+        tree = (self._tree_root, self._tree_wasm_pages)
+        return RegionRecord(self.id, *key, self.overlay.wasm_pages, *tree, self._stored_pages, logged_pages)
+
+    def flushed_record(self, key: tuple[Address, str], stored_pages: int) -> RegionRecord:
+        """Return its record once the log is empty."""
+        length = self.overlay.wasm_pages
+        return RegionRecord(self.id, *key, length, self.root(), length, stored_pages, 0)
+
+    def note_flushed(self, stored_pages: int) -> None:
+        """Note that the log is empty, and that the catalogue has the hash tree and the length of the file."""
+        self._tree_root, self._tree_wasm_pages = self.root(), self.overlay.wasm_pages
+        self._stored_pages = stored_pages
+        self.logged.clear()
+        self._tree.mark_stored()
+
+    def stored_tree(self) -> tuple[HashTree, bool]:
+        """Return the hash tree that the catalogue has, and whether its root is the one that was stored."""
+        tree = HashTree(self._load_node)
+        return tree, tree.root(self._tree_wasm_pages) == self._tree_root
+
+
+_EMPTY_ROOT = HashTree().root(0)
+
+
+class SqlitePageStore(PageStore):
     """A page store in a directory, for one writer and any number of readers.
 
-    A reader sees the state that there was when it opened the directory, as long as it stays. Meanwhile the writer goes
+    A reader sees the state at the moment when it opened the directory, as long as it stays. Meanwhile the writer goes
     on, but keeps what it commits in memory and in the log.
 
     Args:
@@ -42,7 +115,7 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
         synchronous: ``"full"``: what is committed stays whatever happens. ``"normal"`` does not wait for the disk: a
             commit outlasts the process, but when the machine stops, the last ones may be lost, none by half.
         read_only: Whether to open it as a reader.
-        log_pages_max: How many pages the log may have before it is emptied.
+        log_pages_max: How many pages the log may have before it is flushed.
 
     Raises:
         StateError: There is no world and none can be made; or it has a writer; or it is damaged.
@@ -57,205 +130,228 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
         read_only: bool = False,
         log_pages_max: int = LOG_PAGES_MAX,
     ) -> None:
+        super().__init__()
         self.directory = directory.absolute()
         self.read_only = read_only
-        self._synchronous = synchronous
+        self._new_image = new_image
         self._log_pages_max = log_pages_max
         self._process = os.getpid()
-        self._closed = False
-        self._sound = True
-        self._held: list[ChangeSet] | None = None
+        self._interrupted = Fault(
+            f"a commit to the world {self.directory} was interrupted, or its disk failed",
+            hint="open it again: it has all that was committed before",
+        )
+        self._group: list[ChangeSet] | None = None
+        self._next_id = 1
+        self._logged = 0  # pages in the log
+        self._logged_regions: dict[StoredRegion, tuple[Address, str]] = {}  # changed since the log was empty
         self._unsettled: set[StoredRegion] = set()  # not all in their files
-        self._unsynced: set[StoredRegion] = set()  # written to their files since these were synced
-        self._logged = 0
         with ExitStack() as resources:
-            self._claim = (claim_for_reading if read_only else claim_for_writing)(self.directory)
-            resources.callback(self._claim.close)
-            self._catalogue = _open_catalogue(self._claim, synchronous, read_only=read_only)
+            self._lock = (lock_for_reading if read_only else lock_for_writing)(self.directory)
+            resources.callback(self._lock.close)
+            self._catalogue = _open_catalogue(self._lock, synchronous, read_only=read_only)
             resources.callback(self._catalogue.close)
             self._files = ImageFiles(self.directory / IMAGES, self._catalogue.world, read_only=read_only)
             resources.callback(self._files.close)
-            regions = StoredRegions(self._catalogue, self._files, new_image)
-            super().__init__(regions.new)
-            self._load(regions)
+            self._load()
             self._resources = resources.pop_all()
         if not read_only:
             self._after_commit()
 
-    # What there is
-
-    @property
-    def commits(self) -> int:
-        """How many times something was made durable here."""
-        self._check()
-        return self._catalogue.commits
-
     def damage(self) -> list[str]:
-        """What is wrong with the catalogue as a file, in words; nothing if all is well. Reads all of it."""
+        """Return descriptions of damage to the catalogue as a file; none if all is well. Reads all of it."""
         self._check()
         return self._catalogue.damage()
 
     # What changes it
 
     def commit(self, changes: ChangeSet) -> None:
-        """Take a change in. It is durable when this returns, unless the store holds.
+        """Make a change. It is durable when this returns, unless a group has begun.
 
         Raises:
-            StateError: It cannot be kept, or the store is read-only. Nothing has changed. Where the disk failed, the
+            StateError: It cannot be made, or the store is read-only. Nothing has changed. Where the disk failed, the
                 world has to be opened again to learn what is on it.
         """
         self._check_writable()
-        with self._uninterrupted():
-            self._committed.change(changes)
-            if self._held is None:
-                self._keep(changes)
+        with self._unusable_if_interrupted():
+            self._apply(changes)
+            if self._group is None:
+                self._persist(changes)
             else:
-                self._held.append(changes)
+                self._group.append(changes)
 
-    def hold(self) -> None:
-        """Keep all that is committed from now on from becoming durable, until :meth:`release`."""
+    def begin_group(self) -> None:
+        """Begin a group: commits do not become durable until :meth:`commit_group`."""
         self._check()
-        if self._held is not None:
-            raise StateError("the store holds already")
-        self._held = []
+        if self._group is not None:
+            raise StateError("a group of commits is open already")
+        self._group = []
 
-    def release(self) -> None:
-        """Make what was committed since :meth:`hold` durable, all of it at once.
+    def commit_group(self) -> None:
+        """Make what was committed since :meth:`begin_group` durable, all of it at once.
 
         Raises:
-            StateError: It cannot be kept. Everything is as it was when the hold began.
+            StateError: It cannot be made durable. Everything is as it was when the group began.
         """
         self._check()
-        with self._uninterrupted():
-            held = self._merged_held()
-            self._held = None
-            if held:
-                self._keep(held)
+        with self._unusable_if_interrupted():
+            changes = self._merged_group()
+            self._group = None
+            if changes:
+                self._persist(changes)
 
-    def checkpoint(self) -> None:
+    def flush_log(self) -> None:
         """Bring all that is committed into the images, and empty the log.
 
         Raises:
             StateError: The files cannot be written, or a reader is using them. Nothing is lost: the log has it.
         """
         self._check_writable()
-        if self._held is not None:
+        if self._group is not None:
             raise StateError("what a snapshot or a deployment has begun cannot be brought into the images yet")
-        if not self._checkpoint():
+        with self._unusable_if_interrupted():
+            flushed = self._flush_log()
+        if not flushed:
             raise StateError(
                 f"the images of {self.directory} are in use by a reader", hint="nothing is lost: the log has it all"
             )
 
     def close(self) -> None:
-        """Bring what is committed into the images if no reader uses them, and give back what the store has.
+        """Bring what is committed into the images if no reader uses them, and release resources.
 
-        What is held and was not released is dropped. Closing twice does no harm.
+        A group that was not committed is dropped. Idempotent.
 
         Raises:
             StateError: The images cannot be written. The store is closed, and nothing is lost: the log has it all.
         """
-        if self._closed or self._process != os.getpid():  # what a fork shares with its parent is left to that one
+        if self._fault is CLOSED or self._process != os.getpid():  # a fork leaves what it shares to its parent
             return
-        self._closed = True
+        fault, self._fault = self._fault, CLOSED
         with self._resources:
-            if self.read_only or not (self._sound and self._catalogue.trusted and self._committed.whole):
+            if self.read_only or fault is not None or not self._catalogue.trusted:
                 return
-            held = self._merged_held()
-            if held:
-                self._committed.change(held.inverted())
+            changes = self._merged_group()
+            if changes:
+                self._apply(changes.inverted())
             if self._logged:
-                self._checkpoint()
+                self._flush_log()
 
-    def _load(self, regions: StoredRegions) -> None:
+    # Loading
+
+    def _load(self) -> None:
         for address, account in self._catalogue.accounts():
-            self._committed.set_account(address, account)
-        log = self._catalogue.log()
-        self._logged = sum(len(pages) for pages in log.values())
-        for record in self._catalogue.regions():
+            self._accounts[address] = account
+            self._index.update(address, NO_ACCOUNT, account)
+        for record, logged in self._catalogue.regions():
+            self._next_id = max(self._next_id, record.id + 1)
             with _files_failing(self.directory):
-                region = regions.existing(record, log.get(record.id, {}))
-            self._committed.add(record.address, record.name, region)
-            if not region.settled:
+                region = self._make_region(record.id, self._files.existing(record.id, record.stored_pages))
+                region.load(record, logged)
+            self._regions.setdefault(record.address, {})[record.name] = region
+            self._logged += len(logged)
+            if not region.overlay.settled:
                 self._unsettled.add(region)
+            if logged or not region.overlay.settled:
+                self._logged_regions[region] = (record.address, record.name)
+
+    def _new_region(self, address: Address, name: str) -> StoredRegion:  # noqa: ARG002 - the catalogue learns them later
+        number = self._next_id
+        self._next_id += 1
+        return self._make_region(number, self._files.new(number))
+
+    def _make_region(self, number: int, base: FileImage) -> StoredRegion:
+        return StoredRegion(number, base, self._new_image(), partial(self._catalogue.node, number))
 
     # Committing
 
-    def _keep(self, changes: ChangeSet) -> None:
-        """Make durable what is shown; if that fails, show again what was before."""
-        regions = {key: self._region(key) for key, written in changes.regions.items() if written}
+    def _persist(self, changes: ChangeSet) -> None:
+        """Make durable what is shown. If that fails, show again what was before."""
         try:
-            records = [_change(key, region, changes) for key, region in regions.items()]
-            self._catalogue.commit(changes.accounts, records)
+            self._catalogue.commit(
+                changes.accounts, [self._logged_change(key, diff) for key, diff in changes.regions.items() if diff]
+            )
         except StateError:
-            self._committed.change(changes.inverted())
+            self._apply(changes.inverted())
             raise
-        for region in regions.values():
-            region.tree().mark_stored()
-        self._unsettled.update(regions.values())
-        self._logged += sum(len(record.pages) for record in records)
+        for key, diff in changes.regions.items():
+            if diff:
+                region = self._stored_region(key)
+                region.logged.update(diff.pages)
+                self._unsettled.add(region)
+                self._logged_regions[region] = key
+                self._logged += len(diff.pages)
         self._after_commit()
 
-    def _region(self, key: tuple[Address, str]) -> StoredRegion:
-        region = self._committed.region(*key)
-        assert region is not None  # noqa: S101 - it was shown
+    def _logged_change(self, key: tuple[Address, str], diff: RegionDiff) -> tuple[RegionRecord, dict[int, bytes]]:
+        region = self._stored_region(key)
+        pages = {number: new for number, (_, new) in diff.pages.items()}
+        return region.logged_record(key, pages), pages
+
+    def _stored_region(self, key: tuple[Address, str]) -> StoredRegion:
+        region = self._region(*key)
+        assert isinstance(region, StoredRegion)  # noqa: S101 - this store makes no others
         return region
 
-    def _merged_held(self) -> ChangeSet:
-        first, *others = self._held or [ChangeSet()]
+    def _merged_group(self) -> ChangeSet:
+        first, *others = self._group or [ChangeSet()]
         return first.merged(*others)
 
     def _after_commit(self) -> None:
-        """Move pages on to where they stay, if it is time, and as far as it can be done.
+        """Move pages on towards their final place, if it is time, and as far as possible.
 
-        What is committed is durable by now, in the log. So there is no one to tell if this fails: it is tried again
-        after the next commit, and those who ask for it, ``checkpoint`` and ``close``, are told.
+        What is committed is durable by now, in the log. A failure here is not reported: the next commit tries again,
+        and ``flush_log`` and ``close`` report it.
         """
         with suppress(StateError):
             if self._logged > self._log_pages_max:
-                self._checkpoint()
-            else:
-                self._settle()
+                self._flush_log()
+            elif self._unsettled and self._overlay_pages >= OVERLAY_PAGES_MAX:
+                # The log has to be on the disk before the images, or they might show half of a commit that was lost.
+                self._catalogue.sync()
+                with self._lock.without_readers() as alone:
+                    if alone:
+                        self._settle()
 
-    def _settle(self) -> None:
-        """Write what is committed into the images, unless a reader uses them."""
-        if self._synchronous == "normal":
-            # The log has to be on the disk before the images, or they might show half of what was never committed.
-            if sum(region.overlay.newer_pages for region in self._unsettled) < OVERLAY_PAGES_MAX:
-                return
-            self._catalogue.sync()
-        with self._claim.without_readers() as alone:
-            if alone:
-                self._write_images()
+    @property
+    def _overlay_pages(self) -> int:
+        return sum(region.overlay.newer_pages for region in self._unsettled)
 
-    def _checkpoint(self) -> bool:
-        """Bring what is committed into the images for good, unless a reader uses them; say whether it was done."""
-        with self._claim.without_readers() as alone:
+    def _flush_log(self) -> bool:
+        """Bring what is committed into the images for good, unless a reader uses them. Return whether it was done."""
+        with self._lock.without_readers() as alone:
             if not alone:
                 return False
             self._catalogue.sync()
-            self._write_images()
+            regions = self._logged_regions
+            for region in regions:
+                region.root()  # while its new pages are in memory
+            self._settle()
             with _files_failing(self.directory):
                 try:
-                    self._files.sync(region.id for region in self._unsynced)
+                    self._files.sync(region.id for region in regions)
                 except (OSError, StateError):
                     self._show_log()
                     raise
-            self._catalogue.empty_log({region.id: self._files.stored_pages(region.id) for region in self._unsynced})
-            self._unsynced.clear()
+            self._catalogue.empty_log(
+                (region.flushed_record(key, self._files.stored_pages(region.id)), region.tree().changed())
+                for region, key in regions.items()
+            )
+            for region in regions:
+                region.note_flushed(self._files.stored_pages(region.id))
+            self._logged_regions.clear()
             self._logged = 0
             return True
 
-    def _write_images(self) -> None:
+    def _settle(self) -> None:
+        """Write newer pages into the image files."""
         with _files_failing(self.directory):
             for region in list(self._unsettled):
-                self._unsynced.add(region)
                 region.overlay.settle()
                 self._unsettled.discard(region)
 
     def _show_log(self) -> None:
         """Lay the logged pages over the images again: after a failed sync, nobody knows which of them are there."""
         log = self._catalogue.log()
-        for _, region in self._committed.regions():
+        for region in self._logged_regions:
             if region.id in log:
                 region.overlay.replace(region.overlay.wasm_pages, log[region.id])
                 self._unsettled.add(region)
@@ -263,18 +359,13 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
     # Whether it can be used
 
     def _check(self) -> None:
-        if self._closed:
-            raise StateError("the world is closed")
         if self._process != os.getpid():
             raise StateError(
                 f"the world {self.directory} was opened by process {self._process}, before it forked",
                 hint="open it again here, to read only",
             )
-        if not self._sound or not self._catalogue.trusted:
-            raise StateError(
-                f"a commit to the world {self.directory} was interrupted, or its disk failed",
-                hint="open it again: it has all that was committed before",
-            )
+        if self._fault is None and not self._catalogue.trusted:
+            self._fault = self._interrupted
         super()._check()
 
     def _check_writable(self) -> None:
@@ -283,31 +374,25 @@ class SqlitePageStore(CommittedStore[StoredRegion]):
             raise StateError(f"the world {self.directory} is open to read only")
 
     @contextmanager
-    def _uninterrupted(self) -> Iterator[None]:
-        """See to it that the store is not used any more if what is done now is broken off, by Ctrl-C, say."""
-        self._sound = False
+    def _unusable_if_interrupted(self) -> Iterator[None]:
+        """Make the store unusable if the block is broken off, by Ctrl-C for example."""
+        self._fault = self._interrupted
         try:
             yield
         except StateError:
-            self._sound = True
+            if self._fault is self._interrupted:
+                self._fault = None
             raise
-        self._sound = True
+        self._fault = None
 
 
-def _open_catalogue(claim: Claim, synchronous: Synchronous, *, read_only: bool) -> Catalogue:
-    path = claim.directory / CATALOGUE
+def _open_catalogue(lock: DirectoryLock, synchronous: Synchronous, *, read_only: bool) -> Catalogue:
+    path = lock.directory / CATALOGUE
     if not read_only:
         return Catalogue(path, synchronous=synchronous)
     left = path.with_name(f"{CATALOGUE}-wal")
-    immutable = claim.undisturbed and not (left.exists() and left.stat().st_size)
+    immutable = lock.undisturbed and not (left.exists() and left.stat().st_size)
     return Catalogue(path, read_only=True, immutable=immutable)
-
-
-def _change(key: tuple[Address, str], region: StoredRegion, changes: ChangeSet) -> RegionChange:
-    root = region.root()
-    record = RegionRecord(region.id, *key, region.image.wasm_pages, root)
-    pages = {number: new for number, (_, new) in changes.regions[key].pages.items()}
-    return RegionChange(record, region.tree().changed(), pages)
 
 
 @contextmanager

@@ -8,13 +8,12 @@ from typing import Literal
 from attrs import frozen
 
 from storagemod.errors import StorageModError
-from storagemod.vm import GasSchedule
 from storagemod.limits import Limits
-from storagemod.vm import Contract
 from storagemod.statetest.client import Client
 from storagemod.statetest.compare import Difference, compare
 from storagemod.statetest.vector import Vector
 from storagemod.types import MAP_OPTIONS, StorageMapping, ValidationMode
+from storagemod.vm import Contract, GasSchedule
 from storagemod.world import Receipt, World
 
 SCHEDULE = GasSchedule(metered=False)

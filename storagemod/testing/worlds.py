@@ -10,13 +10,13 @@ from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.vm import Contract
 from storagemod.scenario import Scenario, deploy_scenario
 from storagemod.scenario.fixtures import prelude, splice
 from storagemod.scenario.source import COMPILED_SUFFIXES, leaves_open
 from storagemod.scenario.structure import did_you_mean
 from storagemod.testing.variants import Variant
 from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
+from storagemod.vm import Contract
 from storagemod.world import World
 
 
@@ -80,8 +80,8 @@ class VariantWorld(World):
         return isinstance(code, Path) and code.suffix in COMPILED_SUFFIXES
 
     def _load(self, code: str | bytes | Path, name: str | None) -> Contract:
-        environment = self._environment
-        return Contract.load(code, name=name, limits=self.limits, mode=environment.validation, debug=environment.debug)
+        rules = self.rules
+        return Contract.load(code, name=name, limits=rules.limits, mode=rules.mode, debug=rules.debug)
 
     def _variant_mapping(self) -> StorageMapping:
         option = self.variant.link if self.variant.link in MAP_OPTIONS else MAP_OPTIONS[0]

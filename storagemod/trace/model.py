@@ -181,7 +181,7 @@ class Trace:
     dropped: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"raw_events": self.raw_events, "labels": self.labels, "dropped": self.dropped}
+        return {"raw_events": self.raw_events, "labels": dict(self.labels), "dropped": self.dropped}
 
     @cached_property
     def events(self) -> tuple[Event, ...]:

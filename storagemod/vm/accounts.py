@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from storagemod.errors import BalanceError, LimitError, ValidationError
-from storagemod.pages import UndoLog, WriteSet, erased
+from storagemod.pages import RegionDiff, UndoLog, erased
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, NONCE_MAX, Account, ChangeSet, PageStore
 from storagemod.types import Address
 
@@ -86,8 +86,9 @@ class Accounts:
 
     def bump_nonce(self, address: Address) -> None:
         """Count a transaction that an account sends, or a contract that it creates."""
-        account = self[address]
-        self[address] = account.with_changes(nonce=account.nonce + 1)
+        account = self._latest.get(address) or self._committed.get(address, NO_ACCOUNT)
+        self._log.append((self._latest.__setitem__, address, account))
+        self._latest[address] = account.with_changes(account.nonce + 1)
 
     def create(self, address: Address) -> None:
         """Begin a new contract where there may be a balance, and nothing else.
@@ -121,13 +122,13 @@ class Accounts:
         """Give a new account its code and what belongs to it."""
         self[address] = attrs.evolve(self[address], **changes)  # type: ignore[arg-type] # fields of an account
 
-    def changes(self, written: dict[tuple[Address, str], WriteSet]) -> ChangeSet:
+    def changes(self, written: dict[tuple[Address, str], RegionDiff]) -> ChangeSet:
         """Return what the transaction commits, given what it wrote in storage. Destroyed accounts and storage go."""
         committed = self._committed
         accounts = {}
         for address, new in self._latest.items():
             old = committed.get(address, NO_ACCOUNT)
-            if old is not new and old != new:
+            if old is not new and (old.nonce != new.nonce or old != new):
                 accounts[address] = (old, new)
         if not self.destroyed:
             return ChangeSet(accounts, written)

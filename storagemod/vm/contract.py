@@ -16,10 +16,11 @@ from attrs import field, frozen
 from storagemod.errors import LinkError, StorageModError, ValidationError
 from storagemod.limits import Limits
 from storagemod.types import MAP_OPTIONS, Address, FunctionType, MemoryType, ValidationMode, Value, word_of
-from storagemod.vm import ethereum, layout as layouts
+from storagemod.vm import ethereum
+from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
-from storagemod.vm.methods import accessor_types
+from storagemod.vm.methods import GROW, accessor_types
 from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
@@ -101,15 +102,16 @@ class EntryPoint:
     Attributes:
         name: Its export.
         type: Its type.
+        wanted: A type that a caller wanted last, and that is equal to it.
         count: How many values there must be room for: arguments, and results in their place.
         results_bytes: Length of the results.
     """
 
-    __slots__ = ("_params", "_results", "count", "name", "results_bytes", "type")
+    __slots__ = ("_params", "_results", "count", "name", "results_bytes", "type", "wanted")
 
     def __init__(self, name: str, function_type: FunctionType) -> None:
         self.name = name
-        self.type = function_type
+        self.type = self.wanted = function_type
         self.count = max(len(function_type.params), len(function_type.results))
         self._params = raw_values(function_type.params)
         self._results = raw_values(function_type.results)
@@ -147,6 +149,7 @@ class Contract:
         memory_region: The region of storage that it exports as its memory, or ``None`` where that is its own.
         bulk_storage: Whether it may access storage by instructions that the host carries out, such as ``memory.copy``.
         bulk_memory: Whether it may access any memory by such instructions.
+        grows_storage: Whether it has a way to grow storage itself.
     """
 
     name: str
@@ -160,6 +163,7 @@ class Contract:
     memory_region: str | None
     bulk_storage: bool
     bulk_memory: bool
+    grows_storage: bool
 
     @property
     def code(self) -> bytes:
@@ -319,6 +323,8 @@ def _load(wasm: bytes, rules: CodeRules) -> Contract:
         memory_region=memories[exported].name if exported is not None and exported < len(memories) else None,
         bulk_storage=any(index < len(memories) for index in module.declarations.bulk_memories),
         bulk_memory=module.declarations.bulk_instructions,
+        grows_storage=any(index < len(memories) for index in module.declarations.grows_memory)
+        or any(item.name == GROW for item in storage),
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
 from storagemod.events import StorageHeldBack, StorageMapped
+from storagemod.pages import LiveRegion
 from storagemod.state import created_address
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
 from storagemod.vm.aliased import AliasedMappings, check_aliasing
@@ -35,6 +38,11 @@ _CALL, _STATIC, _DELEGATE, _CODE, _CREATE = (
     CallKind.CODE,
     CallKind.CREATE,
 )
+NO_LINKS: Mapping[str, Address] = MappingProxyType({})
+
+ALL_GAS = -1
+"""What a caller gives that names no amount: all that it may."""
+
 _OK = Outcome.OK
 _FAILED = Outcome.FAILED
 
@@ -58,6 +66,7 @@ class Frame:
         args: Its arguments, as raw events have them.
         data: Call data; none in a creation.
         code: The code that runs; in a creation, the init code.
+        links: The addresses that the code's imports from other contracts are bound to.
         call_id: Its number in the transaction, 0 for the top-level call.
         depth: 1 for the top-level call.
         borrows: Whether foreign code runs on the caller's storage, so that nobody's contract is entered.
@@ -65,9 +74,6 @@ class Frame:
         nonce_bumped: Whether its caller's nonce went up for it: that of a contract which creates another.
         contract: Its code as a contract.
         storage: The storage that it runs on.
-        enforced: Whether the machine stops it where it may not write, or reaches beyond a region's length. Otherwise
-            that is found when it stops running, by what changed.
-        pages_enforced: The same for pages of storage in its own memory.
         pool: Where its instance goes back to.
         mappings: What it mapped into its memory.
         return_data: The output of the last call that it made, or what its last creation reverted with.
@@ -92,19 +98,18 @@ class Frame:
         "contract",
         "data",
         "depth",
-        "enforced",
         "error",
         "gas",
         "gas_used",
         "instance",
         "kind",
+        "links",
         "machine",
         "mappings",
         "method",
         "nonce_bumped",
         "outcome",
         "output",
-        "pages_enforced",
         "parent",
         "pool",
         "return_data",
@@ -122,7 +127,6 @@ class Frame:
         address: Address,
         code_address: Address,
         caller: Address,
-        *,
         value: int = 0,
         gas: int = 0,
         static: bool = False,
@@ -144,13 +148,13 @@ class Frame:
         self.args = args
         self.data = data
         self.code = code
+        self.links = NO_LINKS
         self.call_id = 0
         self.depth: int = 1 if parent is None else parent.depth + 1
         self.borrows = kind is _DELEGATE or kind is _CODE
         self.code_started = self.nonce_bumped = False
         self.contract: Contract | None = None
         self.storage: StorageInstance | None = None
-        self.enforced = self.pages_enforced = False
         self.pool: InstancePool | None = None
         self.instance: Instance | None = None
         self.mappings: Mappings | None = None
@@ -161,6 +165,19 @@ class Frame:
         self.values: tuple[Any, ...] = ()
         self.error: StorageModError | None = None
         self.gas_used = 0
+
+    @property
+    def enforced(self) -> bool:
+        """Whether the system stops it where it may not write, or reaches beyond a region's length.
+
+        Otherwise that is found when it stops running, by what changed.
+        """
+        return self.machine.backend.protects and self.contract is not None and not self.contract.bulk_storage
+
+    @property
+    def pages_enforced(self) -> bool:
+        """Whether the system stops it where it may not write pages of storage in its own memory."""
+        return self.machine.backend.protects and self.contract is not None and not self.contract.bulk_memory
 
     # What host functions ask
 
@@ -251,20 +268,12 @@ class Frame:
             values: Where its arguments are, and its results go.
         """
         machine = self.machine
-        address = machine.accounts[self.code_address].links.get(callee.link)
+        address = self.links.get(callee.link)
         if address is None:  # deployment binds every link
             raise LinkError(f'"contract:{callee.link}" is not linked to an address')
+        args = callee.raw_args(values) if machine.notify is not None else ()
         frame = Frame(
-            machine,
-            self,
-            _CALL,
-            address,
-            address,
-            self.address,
-            gas=-1,
-            static=self.static,
-            method=callee.method,
-            args=callee.raw_args(values) if machine.notify is not None else (),
+            machine, self, _CALL, address, address, self.address, 0, ALL_GAS, self.static, callee.method, args
         )
         machine.call(frame, values, callee.type)
         self.return_data = frame.output
@@ -291,9 +300,9 @@ class Frame:
             self.address if borrows else address,
             address,
             self.caller if delegate else self.address,
-            value=self.value if delegate else value,
-            gas=gas,
-            static=self.static or kind is _STATIC,
+            self.value if delegate else value,
+            gas,
+            self.static or kind is _STATIC,
             data=data,
         )
         self.machine.call(frame)
@@ -305,7 +314,7 @@ class Frame:
         if self.static:
             raise TrapError("a static call created a contract", code="static_write")
         address = created_address(self.address, self.machine.accounts[self.address].nonce)
-        frame = Frame(self.machine, self, _CREATE, address, address, self.address, value=value, gas=-1, code=code)
+        frame = Frame(self.machine, self, _CREATE, address, address, self.address, value, ALL_GAS, code=code)
         self.machine.call(frame)
         self.return_data = frame.output
         return frame.outcome, address if frame.outcome is _OK else None
@@ -375,16 +384,19 @@ class Frame:
 
     def resume(self) -> None:
         """Have its rights and no others, and see storage as it is: it is to run, or to run on."""
-        storage = self.storage
-        if storage is not None:
-            enforced, reads_only = self.enforced, self.static
-            for region in storage.regions:
-                if enforced and (reads_only or not region.plain):
-                    region.allow(writing=not reads_only)
-                elif not region.plain:
-                    region.allow_all()
+        if self.storage is not None:
+            for region in self.storage.regions:
+                if self.static or not region.plain:
+                    self._allow(region)
         if self.mappings is not None:
             self.mappings.resume()
+
+    def _allow(self, region: LiveRegion) -> None:
+        """Allow what the call may do with a region."""
+        if self.enforced:
+            region.allow(writing=not self.static)
+        else:
+            region.allow_all()
 
 
 def _failed_callee(callee: ContractImport, frame: Frame) -> TrapError:

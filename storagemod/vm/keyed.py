@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
+from storagemod.types import FunctionType, MemoryType
 from storagemod.vm import ethereum
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import Access, Region, static_write
 from storagemod.vm.option import ServedByHost
 from storagemod.vm.slots import KEY_BYTES, NO_VALUE, VALUE_BYTES, WASM_PAGES, Slots
-from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction
 
 if TYPE_CHECKING:

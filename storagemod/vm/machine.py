@@ -8,20 +8,18 @@ that they do not depend on what was kept.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from attrs import frozen
 
 from storagemod.block import Block
 from storagemod.errors import (
-    DeadlineError,
     LimitError,
     LinkError,
     OutOfGasError,
     ReentryError,
     RevertError,
-    StackError,
     StorageModError,
     TrapError,
     ValidationError,
@@ -45,9 +43,9 @@ from storagemod.events import (
     StorageWritten,
     TablesShown,
 )
-from storagemod.pages import FrameFile, PageBackend, PageChange, UndoLog
+from storagemod.pages import PAGE_BYTES, FrameFile, PageBackend, PageChange, RegionDiff, UndoLog
 from storagemod.state import ChangeSet, PageStore
-from storagemod.trace import Recording
+from storagemod.trace import LIGHT_BYTES, Recording
 from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
 from storagemod.vm.accounts import Accounts
 from storagemod.vm.aliased import AliasedMappings
@@ -61,12 +59,12 @@ from storagemod.vm.storage import StorageInstance, broken_rule
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
     WASM_MAGIC,
+    InstancePool,
     Store,
+    can_run_here,
     check_headroom,
     frames_for,
-    lower_recursion_limit,
-    raise_recursion_limit,
-    run_with_deep_stack,
+    run_on_deep_thread,
 )
 
 _GAS_KEPT_DIVISOR = 64
@@ -76,6 +74,9 @@ _INSTANCES_MAX = 10_000
 _MEMORIES_MAX = 2_000
 """Instances and storage memories of a wasmtime store after which the next transaction gets a new one: nothing of a store
 is given back before it is closed, and the address space of a process ends at about 32,000 memories."""
+
+_LIGHT_PAGES = LIGHT_BYTES // (2 * PAGE_BYTES)
+"""Pages that a raw event can have without the recording being checked right after it."""
 
 _VALUES_MAX = 1_024
 """More parameters or results than a function can have."""
@@ -140,6 +141,7 @@ class Machine:
         self._rules = rules
         self._limits = rules.limits
         self._notifier = Notifier(observers)
+        self._observed = bool(observers)
         self._log = UndoLog(rules.limits.changed_pages_max)
         self._values = (ctypes.c_char * (_VALUES_MAX * RAW_VALUE_BYTES))()
         self._values_address = ctypes.addressof(self._values)
@@ -148,6 +150,7 @@ class Machine:
         self._calls = self._instances = self._memories = self._payload_bytes = 0
         self._memories_kept = 0
         self._recording: Recording | None = None
+        self._touches = False  # whether somebody wants to know the pages that are touched
         self._active: dict[Address, int] = {}
         self._clean = True
         self.backend = backend
@@ -165,7 +168,7 @@ class Machine:
         self.bytes_copied = 0
         self._contracts: dict[bytes, Contract] = {}
         self._storages: dict[Address, StorageInstance] = {}
-        self._used: list[tuple[Address, StorageInstance]] = []
+        self._used: dict[StorageInstance, Address] = {}
         self.store = Store(rules.limits, metered=schedule.metered)
 
     def label(self, address: Address) -> str:
@@ -202,8 +205,23 @@ class Machine:
         if not self._clean or self.store.instances > _INSTANCES_MAX or self._memories_kept > _MEMORIES_MAX:
             self.restart()
         self._clean = False
-        self._begin(frame, recording)
-        changes = run_with_deep_stack(partial(self._work, frame, values, commit), self.store.interrupt)
+        self._transaction += 1
+        self._log.restart()
+        self.accounts.restart()
+        self._used.clear()
+        self._active.clear()
+        if self.logs:
+            self.logs = []
+        if self.frame_table.frames:
+            self.frame_table = FrameTable()
+        self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
+        self.origin = frame.caller
+        if recording is not None or self._observed:
+            self._listen(recording)
+        if can_run_here():
+            changes = self._run_all(frame, values, commit)
+        else:
+            changes = run_on_deep_thread(partial(self._run_all, frame, values, commit), self.store.interrupt)
         self._clean = True
         return changes
 
@@ -212,28 +230,15 @@ class Machine:
         pages = sum(len(written.pages) for written in changes.regions.values()) if changes.regions else 0
         return self._instances, self.store.host_calls, self.bytes_copied, pages
 
-    def _begin(self, frame: Frame, recording: Recording | None) -> None:
-        self._transaction += 1
-        self._log.restart()
-        self.accounts.restart()
-        self.logs.clear()
-        self._active.clear()
-        self._used.clear()
-        self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
-        self.origin = frame.caller
-        self._listen(recording)
-        if self.frame_table.frames:
-            self.frame_table = FrameTable()
-
     def _listen(self, recording: Recording | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
-        self.wants = frozenset() if recording is None else frozenset(recording.wants)
-        if not notifier:
-            self.notify = None if recording is None else recording.events.append
-            self._recording = recording
-            return
         self._recording = recording
+        self._touches = (recording is not None and PagesTouched in recording.wants) or notifier.wants(PagesTouched)
+        self.wants = _NO_EVENTS if recording is None else recording.wants
+        if not self._observed:
+            self.notify = None if recording is None else recording.events.append
+            return
         self.wants |= {
             kind for kind in (PagesTouched, TablesShown, StorageLoaded, StorageHeldBack) if notifier.wants(kind)
         }
@@ -249,38 +254,33 @@ class Machine:
 
         self.notify = both
 
-    def _work(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
+    def _run_all(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
         store, log = self.store, self._log
-        raise_recursion_limit(self._frames_needed)
+        store.start(self._limits.deadline_seconds, self._frames_needed)
         try:
-            store.start(self._limits.deadline_seconds)
+            self.accounts.bump_nonce(frame.caller)
+            if values:
+                ctypes.memmove(self._values_address, values, len(values))
             try:
-                self.accounts.bump_nonce(frame.caller)
-                store.fuel = frame.gas
-                if values:
-                    self._values[: len(values)] = values
-                try:
-                    self.call(frame, self._values_address)
-                except (DeadlineError, StackError, LimitError) as error:
-                    if not error.aborts:
-                        raise
-                    return self._abort(frame, error)
-                store.check_lost()
-            finally:
-                store.stop()
-            if frame.outcome is not _OK:
-                log.undo(0)  # the nonce
-                self._settle()
-                return _NOTHING
-            changes = self.accounts.changes(dict(self._write_sets()))
-            if commit is not None:
-                commit(changes)
+                self.call(frame, self._values_address)
+            except LimitError as error:
+                if not error.aborts:
+                    raise
+                return self._abort(frame, error)
+            store.check_lost()
+            changes = _NOTHING
+            if frame.outcome is _OK:
+                changes = self.accounts.changes(self._diffs())
+                if commit is not None:
+                    commit(changes)
+                else:
+                    log.undo(0)
             else:
-                log.undo(0)
+                log.undo(0)  # the nonce
             self._settle()
             return changes
         finally:
-            lower_recursion_limit(self._frames_needed)
+            store.stop()
 
     def _abort(self, frame: Frame, error: StorageModError) -> ChangeSet:
         """End a transaction that the machine or a limit of all of it stopped: it is a failure, and all is made anew."""
@@ -290,18 +290,23 @@ class Machine:
         self.restart()
         return _NOTHING
 
-    def _write_sets(self) -> Iterator[tuple[tuple[Address, str], object]]:
-        for address, storage in self._used:
+    def _diffs(self) -> dict[tuple[Address, str], RegionDiff]:
+        """Return what the transaction changed in storage."""
+        diffs = {}
+        for storage, address in self._used.items():
             for region in storage.regions:
-                written = region.write_set()
-                if written:
-                    yield (address, region.name), written
+                if region.changed:
+                    diff = region.diff()
+                    if diff:
+                        diffs[address, region.name] = diff
+        return diffs
 
     def _settle(self) -> None:
         """Take memory for committed: it holds what the images hold."""
-        for address, storage in self._used:
+        for storage, address in self._used.items():
             for region in storage.regions:
-                region.settle(self._state.image(address, region.name))
+                if region.changed:
+                    region.settle(self._state.image(address, region.name))
 
     def restart(self) -> None:
         """Begin with a new wasmtime store, in which nothing is mapped."""
@@ -340,11 +345,9 @@ class Machine:
             StorageModError: The whole transaction is over; ``aborts`` is set.
             BaseException: What an observer raised.
         """
-        parent, store, log = frame.parent, self.store, self._log
-        if parent is None:
-            left = store.fuel
-            frame.gas = left
-        else:
+        parent, store, log, notify = frame.parent, self.store, self._log, self.notify
+        left = frame.gas
+        if parent is not None:
             left = parent.settle_gas()
             if parent.mappings is not None:
                 parent.mappings.suspend()
@@ -355,7 +358,6 @@ class Machine:
         frame.call_id = self._calls
         self._calls += 1
         rejection = self._reject(frame) if frame.data or frame.code else None
-        notify = self.notify
         if notify is not None:
             self._notify_started(frame)
         checkpoint, newest = len(log), log.newest
@@ -374,23 +376,24 @@ class Machine:
         finally:
             log.newest = newest
             store.current = parent
-        if frame.outcome is _FAILED and frame.code_started:
-            used = frame.gas  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
-        else:
-            used = frame.gas - store.fuel
-        store.fuel = left - used
-        frame.gas_used = used
+        if frame.outcome is _FAILED:  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
+            frame.gas_used = frame.gas if frame.code_started else 0
         if notify is not None:
-            notify((CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, used, frame.error))
-            self._check_recording()
+            notify(
+                (CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error)
+            )
+            recording = self._recording
+            if recording is not None and len(recording.events) >= recording.check_at:
+                recording.check()
         if parent is not None:
+            store.fuel = left - frame.gas_used
             parent.resume()
 
     def _start(
         self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None
     ) -> None:
         """Run a call behind the checkpoint just set."""
-        limits, address = self._limits, frame.address
+        limits, address, kind = self._limits, frame.address, frame.kind
         if frame.depth > limits.call_depth_max:
             raise LimitError(f"calls are nested deeper than {limits.call_depth_max:,} (call_depth_max)")
         if frame.call_id >= limits.calls_max:
@@ -402,16 +405,16 @@ class Machine:
             self._check_reentry(frame)
         check_headroom(frame.depth)
         self.store.current = frame
-        if frame.kind is _CREATE:
+        if kind is _CREATE:
             self._begin_account(frame)
-        if frame.value and frame.kind is not _DELEGATE:
-            if frame.kind is _CODE:
+        if frame.value and kind is not _DELEGATE:
+            if kind is _CODE:
                 self.accounts.check_can_pay(frame.caller, frame.value)
             else:
                 self.accounts.pay(frame.caller, address, frame.value)
         self._active[address] = active + 1
         try:
-            if frame.kind is _CREATE:
+            if kind is _CREATE:
                 self._create(frame)
             else:
                 self._run(frame, values, expected)
@@ -419,8 +422,9 @@ class Machine:
             self._active[address] = active
         if frame.mappings is not None:
             frame.mappings.end()
-        self._collect(frame)
-        if frame.kind is _CREATE and self.notify is not None:
+        if frame.storage is not None:
+            self._collect(frame)
+        if kind is _CREATE and self.notify is not None:
             self.notify((AccountCreated, frame.call_id, address, self.accounts[address].code))
 
     def _check_reentry(self, frame: Frame) -> None:
@@ -504,11 +508,13 @@ class Machine:
 
     def _run(self, frame: Frame, values: int, expected: FunctionType | None) -> None:
         """Run the entry point of the callee; ``expected`` is the type that a typed import has for it."""
-        code = frame.code = self.accounts[frame.code_address].code
+        account = self.accounts[frame.code_address]
+        code = frame.code = account.code
         if not code:
             if frame.method is not None:
                 raise LinkError(f"there is no contract to call {frame.method!r} of")
             return  # an account without code takes a value, and that is all
+        frame.links = account.links
         contract = self._contracts.get(code) or self._load(frame, code)
         self._enter(frame, contract, _entry_point(contract, frame.method, expected), values)
 
@@ -534,22 +540,35 @@ class Machine:
     def _enter(self, frame: Frame, contract: Contract, entry: EntryPoint, values: int) -> None:
         """Run one function of code in an instance; making one can write storage already."""
         frame.contract = contract
-        storage = self._storage(frame, contract)
-        pool = storage.instances_of(contract, borrowed=frame.borrows)
+        storage, own = self._storages.get(frame.address), None
+        if storage is not None and not frame.borrows:
+            if storage.transaction == self._transaction:
+                own = storage.own
+            elif not self._touches and storage.reopen(self._transaction, contract):
+                own = storage.own
+                self._count_storage(frame, storage, storage.names)
+        if own is not None and own[0] is contract:
+            pool = own[1]
+        else:
+            storage, pool = self._link(frame, contract)
         frame.storage = storage
-        if self.backend.protects:
-            frame.enforced, frame.pages_enforced = not contract.bulk_storage, not contract.bulk_memory
         frame.resume()
-        self._count_memories(pool.memories)
+        if pool.memories:
+            self._count_memories(pool.memories)
         frame.code_started = True
-        instance = frame.instance = pool.take()
-        frame.pool = pool
+        instance = pool.only
+        if instance is None:
+            instance = frame.instance = pool.take()
+            frame.pool = pool
+        else:
+            frame.instance = instance
         self._instances += 1
+        function = instance.functions.get(entry.name) or instance.function(entry.name)
         try:
-            self.store.invoke(instance.function(entry.name), values, entry.count)
-            frame.settle_gas()
+            self.store.invoke(function, values, entry.count)
+            frame.gas_used = frame.gas - frame.settle_gas()
         except Finished as finished:
-            frame.settle_gas()
+            frame.gas_used = frame.gas - frame.settle_gas()
             if entry.type.results:
                 raise TrapError(
                     f"{entry.name!r} has results to give, and `ethereum.finish` or `ethereum.selfDestruct` ended it "
@@ -559,47 +578,58 @@ class Machine:
             frame.output = self._check_output(finished.output)
             return
         except RevertError as error:
-            frame.settle_gas()
+            frame.gas_used = frame.gas - frame.settle_gas()
             self._check_output(error.output)
             raise
         if entry.results_bytes:
             frame.values = entry.raw_results(values)
 
-    def _storage(self, frame: Frame, contract: Contract) -> StorageInstance:
-        """Return the storage that a call runs on: that of its address, with the regions that this code may have there.
+    def _link(self, frame: Frame, contract: Contract) -> tuple[StorageInstance, InstancePool]:
+        """Return the storage that a call runs on, and the instances of its code that are linked to that.
 
-        The owner's own code has all that it imports. To foreign code only those are added that the host alone reaches,
-        and these, as those of init code, have no length before they are written.
+        It is the storage of the call's address, with the regions that this code may have there. The owner's own code
+        has all that it imports. To foreign code only those are added that the host alone reaches, and these, as those
+        of init code, have no length before they are written.
         """
         storage = self._open(frame.address)
         if frame.borrows:
             self._add(frame, storage, contract.layout.hosted)
-            return storage
+            return storage, storage.instances_of(contract, borrowed=True)
         layout = contract.layout
         if storage.layout is not layout:
             self._add(frame, storage, layout)
-        storage.establish(layout.shared if frame.kind is _CREATE else layout)
-        return storage
+        were_long_enough = storage.establish(layout.shared if frame.kind is _CREATE else layout)
+        pool = storage.instances_of(contract, borrowed=False)
+        if were_long_enough and frame.kind is not _CREATE:
+            storage.keep(contract, pool)
+        return storage, pool
 
     def _open(self, address: Address) -> StorageInstance:
+        """Return the storage of an address, opened for this transaction."""
         storage = self._storages.get(address)
         if storage is None:
             image_of = partial(self._state.image, address)
             storage = self._storages[address] = StorageInstance(self.store, self.backend, self._log, image_of)
         if storage.transaction != self._transaction:
             storage.open(self._transaction)
-            self._used.append((address, storage))
+            self._used[storage] = address
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
         before = storage.memories
-        added = storage.add(layout, anew=PagesTouched in self.wants)
+        added = storage.add(layout, anew=self._touches)
+        self._memories_kept += storage.memories - before
         if added:
-            self._instances += 1
-            self._memories_kept += storage.memories - before
-            self._count_memories(len(added))
-            if self.notify is not None:
-                self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
+            self._count_storage(frame, storage, added)
+
+    def _count_storage(self, frame: Frame, storage: StorageInstance, added: tuple[str, ...]) -> None:
+        """Count and report a storage module that the transaction uses for the first time, by rule and not by need."""
+        if storage not in self._used:
+            self._used[storage] = frame.address
+        self._instances += 1
+        self._count_memories(len(added))
+        if self.notify is not None:
+            self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
 
     def _count_memories(self, count: int) -> None:
         """Count linear memories that the transaction uses.
@@ -647,8 +677,8 @@ class Machine:
     def _forget(self, address: Address) -> None:
         """Close the storage of a contract whose creation was undone, so that all is new if it is created again."""
         storage = self._storages.pop(address, None)
-        if storage is not None and (address, storage) in self._used:
-            self._used.remove((address, storage))
+        if storage is not None:
+            self._used.pop(storage, None)
 
     def _create(self, frame: Frame) -> None:
         """Run init code, and give the new account the code that it ends with.
@@ -676,10 +706,10 @@ class Machine:
             allowed = getattr(self._limits, limit)
             if len(code) > allowed:
                 raise LimitError(f"{len(code):,} bytes of code, and {allowed:,} are allowed ({limit})")
-        price, left = self.schedule.create_byte * len(code), self.store.fuel
+        price, left = self.schedule.create_byte * len(code), frame.gas - frame.gas_used
         if price > left:
             raise OutOfGasError(f"out of gas: {len(code):,} bytes of code cost {price:,}, and {left:,} are left")
-        self.store.fuel = left - price
+        frame.gas_used += price
         mapping = None
         if code.startswith(WASM_MAGIC):
             contract = self._contracts.get(code) or self._load(frame, code)
@@ -746,11 +776,6 @@ class Machine:
             )
         )
 
-    def _check_recording(self) -> None:
-        recording = self._recording
-        if recording is not None and len(recording.events) >= recording.check_at:
-            recording.check()
-
     def _collect(self, frame: Frame) -> None:
         """Take in what a call wrote since it last was asked.
 
@@ -767,10 +792,11 @@ class Machine:
                 self._show_tables(frame)
         if storage is None:
             return
-        written: list[tuple[str, list[PageChange]]] = []
+        written: list[tuple[str, Sequence[PageChange]]] = []
         broken: TrapError | None = None
+        may_grow = frame.contract.grows_storage  # type: ignore[union-attr] # it has storage for its code
         for region in storage.regions:
-            changed = region.collect()
+            changed = region.collect(may_grow=may_grow)
             pages_old, pages_new = region.collected_pages, region.wasm_pages
             if not changed and pages_old == pages_new:
                 continue
@@ -786,12 +812,12 @@ class Machine:
                 broken = static_write() if changed else static_growth(region.name)
             region.outside = False
         if self.notify is not None:
-            if PagesTouched in self.wants:
+            if self._touches:
                 self._notify_touched(frame, storage)
             if written:
                 pages = tuple((name, *page) for name, changed in written for page in changed)
                 self.notify((StorageWritten, frame.call_id, frame.address, pages))
-                if self._recording is not None:
+                if len(pages) > _LIGHT_PAGES and self._recording is not None:
                     self._recording.check()
         if broken is not None:
             raise broken
@@ -814,22 +840,26 @@ class Machine:
 
 _NOTHING = ChangeSet()
 
+_NO_EVENTS: frozenset[type] = frozenset()
+
 _ON_DEMAND = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack})
 
 
-def _entry_point(contract: Contract, method: str | None, expected: FunctionType | None) -> EntryPoint:
+def _entry_point(contract: Contract, method: str | None, wanted: FunctionType | None) -> EntryPoint:
     """Return the export that a call enters.
 
     Raises:
-        LinkError: There is none, or it is not of the type that the caller imports.
+        LinkError: There is none, or it is not of the type that the caller wants.
     """
-    entry = contract.entries.get(MAIN if method is None else method)
-    wanted = _MAIN_TYPE if method is None else expected
-    if entry is None or (wanted is not None and entry.type is not wanted and entry.type != wanted):
+    if method is None:
+        method, wanted = MAIN, _MAIN_TYPE
+    entry = contract.entries.get(method)
+    if entry is not None and (wanted is None or wanted is entry.wanted):
+        return entry
+    if entry is None or entry.type != wanted:
         offered = "no function of that name" if entry is None else entry.type
-        raise LinkError(
-            f"{MAIN if method is None else method!r} cannot be called: wanted {wanted or 'a function'}, offered {offered}"
-        )
+        raise LinkError(f"{method!r} cannot be called: wanted {wanted or 'a function'}, offered {offered}")
+    entry.wanted = wanted
     return entry
 
 

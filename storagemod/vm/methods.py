@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from storagemod.errors import LinkError
 from storagemod.limits import Limits
+from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
-from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.wasm import HostFunction, Import, Instance
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def accessor_types(is_64: bool) -> dict[str, FunctionType]:
 
 
 COPIES = ("copy_in", "copy_out")
+
+GROW = "grow"
+"""The function that makes storage longer."""
 
 
 def _value_type(name: str) -> ValueType:

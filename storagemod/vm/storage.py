@@ -47,6 +47,8 @@ class StorageInstance:
         transaction: The number of the transaction that it was opened for last.
         layout: The regions of this transaction.
         regions: The same, live, in the order in which they came.
+        own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
+        names: The names of the regions that :meth:`reopen` adds.
         memories: The number of linear memories that were instantiated for it.
     """
 
@@ -54,12 +56,15 @@ class StorageInstance:
         "_backend",
         "_image_of",
         "_instances",
+        "_kept",
         "_live",
         "_log",
         "_pools",
         "_store",
         "layout",
         "memories",
+        "names",
+        "own",
         "regions",
         "transaction",
     )
@@ -74,16 +79,45 @@ class StorageInstance:
         self._instances: list[Instance] = []
         self._live: dict[str, tuple[Region, LiveRegion, LinearMemory, Instance]] = {}
         self._pools: dict[bytes, tuple[InstancePool, Layout]] = {}
+        self._kept: tuple[Contract, InstancePool, tuple[LiveRegion, ...]] | None = None
+        self.names: tuple[str, ...] = ()
         self.transaction = 0
         self.layout = _NO_LAYOUT
-        self.regions: list[LiveRegion] = []
+        self.regions: tuple[LiveRegion, ...] = ()
+        self.own: tuple[Contract, InstancePool] | None = None
         self.memories = 0
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
         self.transaction = transaction
         self.layout = _NO_LAYOUT
-        self.regions = []
+        self.regions = ()
+        self.own = None
+
+    def keep(self, contract: Contract, pool: InstancePool) -> None:
+        """Remember what the owner's own code runs with, until its regions change, and for the next transactions."""
+        self.own = (contract, pool)
+        if self.layout is contract.layout:
+            self._kept = (contract, pool, self.regions)
+            self.names = tuple(region.name for region in self.regions)
+
+    def reopen(self, transaction: int, contract: Contract) -> bool:
+        """Begin a transaction with what :meth:`keep` remembers, if it is that code, and nothing else changed storage.
+
+        Returns:
+            Whether that is so. Otherwise the storage is not open.
+        """
+        if self._kept is None:
+            return False
+        kept, pool, regions = self._kept
+        if kept is not contract:
+            return False
+        for region in regions:
+            if not region.reusable or region.version != region.image.version:
+                return False
+        self.transaction = transaction
+        self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)
+        return True
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -96,11 +130,10 @@ class StorageInstance:
             LimitError: An image is longer than its region may be, or the store can hold no more.
             StateError: The system refuses; the transaction is over.
         """
-        if layout is self.layout:
-            return ()
         new = tuple(self._missing(layout))
         if not new:
             return ()
+        self.own = None
         stale = []
         for region in new:
             known = self._live.get(region.name)
@@ -108,12 +141,13 @@ class StorageInstance:
                 stale.append(region)
         if stale:
             self._instantiate(tuple(stale))
-        self.regions += [self._live[region.name][1] for region in new]
+        names = tuple(region.name for region in new)
+        self.regions += tuple(self._live[name][1] for name in names)
         if self.layout is _NO_LAYOUT:
             self.layout = layout
         else:
             self.layout = Layout(tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name)))
-        return tuple(region.name for region in new)
+        return names
 
     def _missing(self, layout: Layout) -> Iterable[Region]:
         names = {region.name for region in self.layout.regions}
@@ -139,17 +173,22 @@ class StorageInstance:
             self._live[region.name] = (region, live, memory, instance)
         self._instances.append(instance)
         self._pools.clear()  # what is linked may have the memories that these replace
+        self._kept = None
 
-    def establish(self, layout: Layout) -> None:
+    def establish(self, layout: Layout) -> bool:
         """Make the regions of a layout at least as long as a contract of that layout has them from the start.
 
-        Those of deployed contracts are that long already.
+        Returns:
+            Whether they all were, as those of deployed contracts are.
         """
+        were = True
         for wanted in layout.regions:
             live = self._live[wanted.name][1]
             if live.wasm_pages < wanted.type.pages_min:
+                were = False
                 live.lengthen(wanted.type.pages_min)
                 live.collected_pages = live.wasm_pages  # nobody grew it
+        return were
 
     def region(self, name: str) -> tuple[Region, LiveRegion, LinearMemory]:
         """Return a region of this transaction: its type, its bytes, and its memory."""

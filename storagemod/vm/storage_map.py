@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from storagemod.errors import TrapError
 from storagemod.limits import Limits
+from storagemod.types import FunctionType, MemoryType
 from storagemod.vm import ethereum
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, Access, Region, bounded_region
 from storagemod.vm.option import ServedByHost
-from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import HostFunction
 
 if TYPE_CHECKING:

@@ -47,7 +47,6 @@ call_function: Final = _function(
 
 set_fuel: Final = _function(_quick, "wasmtime_context_set_fuel", _POINTER, _POINTER, _U64)
 get_fuel: Final = _function(_quick, "wasmtime_context_get_fuel", _POINTER, _POINTER, _POINTER)
-set_epoch_deadline: Final = _function(_quick, "wasmtime_context_set_epoch_deadline", None, _POINTER, _U64)
 instantiate: Final = _function(
     _library, "wasmtime_instance_pre_instantiate", _POINTER, _POINTER, _POINTER, _POINTER, _POINTER
 )

@@ -51,26 +51,24 @@ def shared_engine() -> wasmtime.Engine:
 
 
 class _EpochClock:
-    """Advances the engine's epoch while anything runs, and for a second after: to wake it each time would cost more."""
+    """Advances the engine's epoch while anything runs, and for a second after: to wake it each time would cost more.
+
+    Attributes:
+        running: What runs. Whoever runs adds itself, wakes the clock if it is not awake, and discards itself.
+        awake: Whether epochs advance.
+    """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._awake = False
-        self._running: set[object] = set()
+        self.running: set[object] = set()
+        self.awake = False
+        self._changed = threading.Lock()
 
-    def start(self, runner: object) -> None:
-        """Keep epochs advancing until :meth:`stop` is called with the same object."""
-        self._running.add(runner)
-        if not self._awake:  # the thread says that it falls asleep before it looks at who runs
-            with self._changed:
-                if not self._awake:
-                    self._awake = True
-                    threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True).start()
-
-    def stop(self, runner: object) -> bool:
-        """Let epochs end, unless something else runs; return whether nothing does."""
-        self._running.discard(runner)
-        return not self._running
+    def wake(self) -> None:
+        """Begin to advance epochs."""
+        with self._changed:
+            if not self.awake:
+                self.awake = True
+                threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True).start()
 
     def forget(self) -> None:
         """Start anew in a forked child, which has neither the thread nor what ran."""
@@ -82,13 +80,13 @@ class _EpochClock:
         while True:
             time.sleep(EPOCH_SECONDS)
             engine.increment_epoch()
-            idle_ticks = 0 if self._running else idle_ticks + 1
+            idle_ticks = 0 if self.running else idle_ticks + 1
             if idle_ticks > _IDLE_TICKS_MAX:
                 with self._changed:
-                    self._awake = False
-                    if not self._running:
+                    self.awake = False
+                    if not self.running:  # who adds itself from now on sees that it has to wake the clock
                         return
-                    self._awake = True
+                    self.awake = True
 
 
 epoch_clock = _EpochClock()

@@ -37,9 +37,10 @@ class InstancePool:
 
     Attributes:
         memories: How many linear memories an instance has of its own.
+        only: The instance that serves all calls, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_module", "_only", "_prepared", "_start_fuel", "_store", "memories")
+    __slots__ = ("_free", "_fresh", "_module", "_prepared", "_start_fuel", "_store", "memories", "only")
 
     def __init__(self, store: Store, prepared: Prepared, module: Module) -> None:
         declarations = module.declarations
@@ -49,8 +50,8 @@ class InstancePool:
         self._prepared = prepared
         self._module = module
         self._free: list[_Resettable] = []
-        self._only: Instance | None = None
         self._start_fuel = 0  # segments may be placed by instructions, which cost each call what they cost the first
+        self.only: Instance | None = None
         self.memories = len(declarations.own_memories)
         writes_imports = not declarations.segment_memories <= own
         self._fresh = (
@@ -68,28 +69,25 @@ class InstancePool:
             TrapError: It is new, and an active segment does not fit.
             LimitError: wasmtime refuses to make one.
         """
+        if self.only is not None:
+            return self.only
         store = self._store
         if self._fresh:
             return store.instantiate(self._prepared.address)
-        if self._only is None and not self._free:
-            return self._make()
-        if self._start_fuel:
-            left = store.fuel - self._start_fuel
-            if left < 0:  # it runs out of fuel, as each new one would
-                return store.instantiate(self._prepared.address)
-            store.fuel = left
-        return self._free.pop() if self._only is None else self._only
-
-    def _make(self) -> Instance:
-        """Make an instance that can be kept, and remember what that costs."""
-        store = self._store
+        if self._free:
+            if self._start_fuel:
+                left = store.fuel
+                if left < self._start_fuel:  # it runs out of fuel, as each new one would
+                    return store.instantiate(self._prepared.address)
+                store.fuel = left - self._start_fuel
+            return self._free.pop()
         left = store.fuel
         instance = store.instantiate(self._prepared.address)
         self._start_fuel = left - store.fuel
-        if self._module.declarations.has_own_state:
-            return _Resettable(instance, self._module)
-        self._only = instance
-        return instance
+        if not self._start_fuel and not self._module.declarations.has_own_state:
+            self.only = instance
+            return instance
+        return _Resettable(instance, self._module)
 
     def give_back(self, instance: Instance) -> None:
         """Take an instance back after its call, however that ended. One that cannot be put back is left alone."""

@@ -22,12 +22,18 @@ except ImportError:  # Windows: transactions run on threads of ours
 
 from storagemod.errors import StackError
 from storagemod.wasm.engine import WASM_STACK_BYTES
-from storagemod.wasm.store import running_store
+from storagemod.wasm.store import recursion_limit, running_store
 
 T = TypeVar("T")
 
 STACK_BYTES = 2 * WASM_STACK_BYTES
-"""Stack that a transaction has. Address space, not memory: it is backed as it is used."""
+"""Stack that a transaction has on a thread of ours. Address space, not memory: it is backed as it is used."""
+
+_OWN_STACK_BYTES = WASM_STACK_BYTES * 7 // 4
+"""Stack that the calling thread must have. Python code, which runs between wasm frames, takes next to none of it."""
+
+_STACK_GAP_BYTES = 1 << 20
+"""What the kernel keeps free below a stack that grows."""
 
 FRAMES_PER_CALL = 40
 """Python frames that one nested call may need: the way down, and the deepest of what runs beside it."""
@@ -53,37 +59,41 @@ _KNOWS_ITS_STACK = sys.version_info >= (3, 14)
 
 
 class _CallersStack(threading.local):
-    """What is known of the calling thread's own stack: whether it is long enough, and whether it can be extended.
-
-    Asked of the system once a thread.
-    """
+    """Whether the stack of the calling thread is long enough. Asked of the system once a thread."""
 
     def __init__(self) -> None:
-        self.suffices, self.can_grow = _examine_stack()
+        self.suffices = _stack_suffices()
 
 
-def _examine_stack() -> tuple[bool, bool]:
-    """Return whether the thread's stack is long enough, and whether raising a limit would make it so.
+def _stack_suffices() -> bool:
+    """Return whether the thread's stack is long enough, or could be made so.
 
-    Source: pthread_getattr_np(3), setrlimit(2). The kernel keeps 128 MiB and more free below the first thread's stack
-    (``mmap_base``), which grows as far as the limit is at that moment.
+    The stack of the process's first thread grows when it is used, as far as a limit allows at that moment, and never
+    shrinks. The kernel keeps 128 MiB and more free below it. So the limit is raised for as long as it takes to use one
+    byte at the far end.
+    Source: pthread_getattr_np(3), setrlimit(2), mmap(2) on ``MAP_GROWSDOWN``.
     """
     libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
     if libc is None or _KNOWS_ITS_STACK or not hasattr(libc, "pthread_getattr_np"):
-        return False, False
+        return False
     attributes = ctypes.create_string_buffer(256)
     lowest, length = ctypes.c_void_p(), ctypes.c_size_t()
     libc.pthread_self.restype = ctypes.c_void_p
     if libc.pthread_getattr_np(ctypes.c_void_p(libc.pthread_self()), attributes):
-        return False, False
+        return False
     libc.pthread_attr_getstack(attributes, ctypes.byref(lowest), ctypes.byref(length))
     libc.pthread_attr_destroy(attributes)
     end = (lowest.value or 0) + length.value
     room = _room_of_first_thread(end)
     if room is None:
-        return length.value >= STACK_BYTES, False
-    _, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    return False, room >= STACK_BYTES and (hard == resource.RLIM_INFINITY or hard >= STACK_BYTES)
+        return length.value >= _OWN_STACK_BYTES
+    soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
+    if room < _OWN_STACK_BYTES + _STACK_GAP_BYTES or (hard != resource.RLIM_INFINITY and hard < STACK_BYTES):
+        return False
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
+    ctypes.memset(end - _OWN_STACK_BYTES, 0, 1)
+    resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
+    return True
 
 
 def _room_of_first_thread(end: int) -> int | None:
@@ -155,35 +165,17 @@ _stack_size_lock = threading.Lock()
 _idle: list[_DeepThread] = []
 
 
-def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
-    """Run a function with a stack of ``STACK_BYTES`` and return its result or raise its error.
+def can_run_here() -> bool:
+    """Return whether a transaction can run on the calling thread: its stack suffices, and none runs there yet."""
+    return _callers_stack.suffices and running_store() is None
 
-    It runs on the calling thread where that is possible, and nothing of ours runs there yet. Otherwise another thread
-    runs it; if the waiting thread is interrupted (Ctrl-C), ``interrupt`` is called so that the function ends soon, its
-    end is awaited, and the interruption goes on.
+
+def run_on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    """Run a function on a thread with a stack of ``STACK_BYTES``, and return its result or raise its error.
+
+    If the waiting thread is interrupted (Ctrl-C), ``interrupt`` is called so that the function ends soon, its end is
+    awaited, and the interruption goes on.
     """
-    own = _callers_stack
-    if running_store() is None:
-        if own.suffices:
-            return function()
-        if own.can_grow:
-            return _with_longer_stack(function)
-    return _on_deep_thread(function, interrupt)
-
-
-def _with_longer_stack(function: Callable[[], T]) -> T:
-    before = resource.getrlimit(resource.RLIMIT_STACK)
-    soft, hard = before
-    if soft != resource.RLIM_INFINITY and soft < STACK_BYTES:
-        resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
-        try:
-            return function()
-        finally:
-            resource.setrlimit(resource.RLIMIT_STACK, before)
-    return function()
-
-
-def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
     try:
         thread = _idle.pop()
     except IndexError:
@@ -209,48 +201,9 @@ def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) ->
     return result
 
 
-class _RecursionLimit:
-    """Raises Python's recursion limit, which all threads share, while anything needs it raised."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._needs: list[int] = []
-        self._before = 0
-        self._raised_to = 0
-
-    def raise_by(self, frames: int) -> None:
-        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
-        with self._lock:
-            if not self._needs:
-                self._before = sys.getrecursionlimit()
-            self._needs.append(frames)
-            self._set(self._before + max(self._needs))
-
-    def lower(self, frames: int) -> None:
-        """Take back what :meth:`raise_by` did."""
-        with self._lock:
-            self._needs.remove(frames)
-            self._set(self._before + max(self._needs, default=0))
-
-    def holds(self) -> bool:
-        """Return whether nobody lowered the limit meanwhile."""
-        return sys.getrecursionlimit() >= self._raised_to
-
-    def _set(self, frames: int) -> None:
-        sys.setrecursionlimit(frames)
-        self._raised_to = frames
-
-
-_recursion_limit = _RecursionLimit()
-
-
 def frames_for(call_depth_max: int) -> int:
     """Return how many Python frames this many calls inside one another need."""
     return (call_depth_max + 2 * CALLS_PER_CHECK) * FRAMES_PER_CALL
-
-
-raise_recursion_limit = _recursion_limit.raise_by
-lower_recursion_limit = _recursion_limit.lower
 
 
 def _descend(levels: int, frames: int) -> int:
@@ -282,11 +235,13 @@ def check_headroom(depth: int) -> None:
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    tries = not _FRAMES_ARE_ALL and depth % CALLS_PER_CHECK == 0
-    if not _recursion_limit.holds() or (tries and _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) != _PROBED):
-        raise StackError(
-            "this Python has too little stack left to nest another call safely",
-            depth=depth,
-            hint="lower Limits.call_depth_max, use Python 3.11 or a later release of 3.12 or 3.13, "
-            "and leave sys.setrecursionlimit() alone during a transaction",
-        )
+    if sys.getrecursionlimit() >= recursion_limit.raised_to and (
+        _FRAMES_ARE_ALL or depth % CALLS_PER_CHECK or _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) == _PROBED
+    ):
+        return
+    raise StackError(
+        "this Python has too little stack left to nest another call safely",
+        depth=depth,
+        hint="lower Limits.call_depth_max, use Python 3.11 or a later release of 3.12 or 3.13, "
+        "and leave sys.setrecursionlimit() alone during a transaction",
+    )

@@ -83,20 +83,29 @@ class Store:
         else:
             self._free_fuel = amount
 
-    def start(self, deadline_seconds: float) -> None:
-        """Bind the store to this thread and start its deadline."""
+    def start(self, deadline_seconds: float, frames: int) -> None:
+        """Bind the store to this thread, start its deadline, and make room for so many Python frames.
+
+        An epoch that is over is noticed when wasm runs.
+        """
         self._before, _bound.store = _bound.store, self
         self._interrupted = False
         self.lost = None
         self.host_calls = 0
         self._deadline = time.monotonic() + deadline_seconds
-        _catch_lost()
-        epoch_clock.start(self)
-        raw.set_epoch_deadline(self.context, 1)
+        if sys.unraisablehook is not _keep_lost:
+            _catch_lost()
+        recursion_limit.raise_by(frames)
+        epoch_clock.running.add(self)
+        if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
+            epoch_clock.wake()
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
-        if epoch_clock.stop(self) and sys.unraisablehook is _keep_lost:
+        running = epoch_clock.running
+        running.discard(self)
+        recursion_limit.lower()
+        if not running and sys.unraisablehook is _keep_lost:
             sys.unraisablehook = _hook_before
         _bound.store, self._before = self._before, None
         self.current = None
@@ -179,6 +188,42 @@ class Store:
         raise LimitError(f"wasmtime cannot go on: {str(ended_by).strip()}", cause=ended_by)
 
 
+class _RecursionLimit:
+    """Raises Python's recursion limit, which all threads share, while anything needs it raised.
+
+    Attributes:
+        raised_to: What it was raised to; 0 where nothing needs it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 0
+        self.raised_to = 0
+
+    def raise_by(self, frames: int) -> None:
+        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
+        with self._lock:
+            if not self._users:
+                self._before = sys.getrecursionlimit()
+            self._users += 1
+            limit = self._before + frames
+            if limit > self.raised_to:
+                sys.setrecursionlimit(limit)
+                self.raised_to = limit
+
+    def lower(self) -> None:
+        """Take back what :meth:`raise_by` did, when nobody else needs it."""
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                sys.setrecursionlimit(self._before)
+                self.raised_to = 0
+
+
+recursion_limit = _RecursionLimit()
+
+
 class _Bound(threading.local):
     """The store whose wasm runs on this thread; there is at most one."""
 
@@ -207,9 +252,8 @@ _hook_before = sys.unraisablehook
 
 def _catch_lost() -> None:
     """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before  # noqa: PLW0603 - the hook of the process is one
-    if sys.unraisablehook is not _keep_lost:
-        _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
+    global _hook_before  # noqa: PLW0603 - the process has one hook
+    _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
 
 
 _TIME_IS_OVER = b"the time is over"
@@ -235,21 +279,25 @@ _at_epoch_address = raw.address_of(_at_epoch)
 
 
 class Instance:
-    """One instantiated module."""
+    """One instantiated module.
 
-    __slots__ = ("_context", "_externs", "_functions", "_handle")
+    Attributes:
+        functions: The addresses of exported functions that were asked for, by name.
+    """
+
+    __slots__ = ("_context", "_externs", "_handle", "functions")
 
     def __init__(self, context: int, handle: raw.Instance) -> None:
         self._context = context
         self._handle = handle
-        self._functions: dict[str, int] = {}
+        self.functions: dict[str, int] = {}
         self._externs: list[raw.Extern] = []  # own what addresses point to
 
     def function(self, name: str) -> int:
         """Return the address of an exported function, as :meth:`Store.invoke` takes it."""
-        found = self._functions.get(name)
+        found = self.functions.get(name)
         if found is None:
-            found = self._functions[name] = self._part(name, raw.EXTERN_FUNCTION)
+            found = self.functions[name] = self._part(name, raw.EXTERN_FUNCTION)
         return found
 
     def memory(self, name: str) -> LinearMemory:

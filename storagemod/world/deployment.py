@@ -9,10 +9,10 @@ import attrs
 from attrs import frozen
 
 from storagemod.errors import LinkError, ValidationError
-from storagemod.vm import Aliased, CodeRules, Contract, check_aliasing, check_callee, check_links, load_binary
-from storagemod.pages import PageBackend, WriteSet
+from storagemod.pages import PageBackend, RegionDiff
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet
 from storagemod.types import Address, ReentryPolicy, StorageMapping
+from storagemod.vm import Aliased, CodeRules, Contract, check_aliasing, check_callee, check_links, load_binary
 
 
 def contract_of(account: Account, rules: CodeRules) -> Contract | None:
@@ -98,7 +98,7 @@ class Deployment:
         return ChangeSet(
             {deployer: (sender, attrs.evolve(sender, nonce=sender.nonce + 1)), self.address: (before, account)},
             {
-                (self.address, region.name): WriteSet(0, region.type.pages_min, {})
+                (self.address, region.name): RegionDiff(0, region.type.pages_min, {})
                 for region in self.contract.layout.regions
             },
         )

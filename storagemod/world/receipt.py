@@ -12,13 +12,13 @@ from attrs import frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
-from storagemod.vm import Costs
-from storagemod.pages import WriteSet, merged_runs
+from storagemod.pages import RegionDiff, merged_runs
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value
+from storagemod.vm import Costs
 
 
-@frozen(slots=False, eq=False, repr=False)
+@frozen(slots=False, eq=False, repr=False, init=False)
 class Receipt:
     """Result of one transaction, or of a call that was not to be committed.
 
@@ -45,11 +45,38 @@ class Receipt:
     gas_used: int
     logs: tuple[Log, ...]
     trace: Trace | None
-    _regions: Mapping[tuple[Address, str], WriteSet]
+    _regions: Mapping[tuple[Address, str], RegionDiff]
     """What it changed, by address and region: :attr:`storagemod.state.ChangeSet.regions`."""
     _counts: tuple[int, int, int, int]
     """The fields of :class:`storagemod.execution.Costs`."""
-    created: Address | None = None
+    created: Address | None
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        values: tuple[Value, ...],
+        output: bytes,
+        error: StorageModError | None,
+        gas_used: int,
+        logs: tuple[Log, ...],
+        trace: Trace | None,
+        regions: Mapping[tuple[Address, str], RegionDiff],
+        counts: tuple[int, int, int, int],
+        created: Address | None = None,
+    ) -> None:
+        """Take over what the machine has, at once: one is made for each transaction."""
+        self.__dict__.update(
+            outcome=outcome,
+            values=values,
+            output=output,
+            error=error,
+            gas_used=gas_used,
+            logs=logs,
+            trace=trace,
+            _regions=regions,
+            _counts=counts,
+            created=created,
+        )
 
     @property
     def ok(self) -> bool:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from storagemod.errors import StateError
-from storagemod.state import Mark, WorldState
+from storagemod.state import Savepoint, WorldState
 
 
 class Snapshot:
@@ -22,14 +22,14 @@ class Snapshot:
         self._state = state
         self._exclusively = exclusively
         self._surroundings = surroundings
-        self._mark: Mark | None = None
+        self._savepoint: Savepoint | None = None
         self._kept = False
 
     def __enter__(self) -> Self:
-        if self._mark is not None:
+        if self._savepoint is not None:
             raise StateError("a snapshot is entered once; take another with world.snapshot()")
         self._exclusively()
-        self._mark = self._state.mark()
+        self._savepoint = self._state.savepoint()
         self._set_back = self._surroundings()
         return self
 
@@ -40,10 +40,10 @@ class Snapshot:
     def __exit__(
         self, exc_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        assert self._mark is not None  # noqa: S101 - __enter__ set it
+        assert self._savepoint is not None  # noqa: S101 - __enter__ set it
         self._exclusively()
         if self._kept:
-            self._state.keep(self._mark)
+            self._state.release(self._savepoint)
         else:
             self._set_back()
-            self._state.undo(self._mark)
+            self._state.rollback(self._savepoint)

@@ -16,7 +16,7 @@ from storagemod.block import Block
 from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
-from storagemod.pages import Draft, WriteSet, choose_backend
+from storagemod.pages import ImageEdit, RegionDiff, choose_backend
 from storagemod.state import (
     BALANCE_MAX,
     NO_ACCOUNT,
@@ -29,7 +29,7 @@ from storagemod.state import (
     WorldState,
     created_address,
 )
-from storagemod.trace import Recording
+from storagemod.trace import HAZARD_EVENTS, Recording
 from storagemod.types import (
     WASM_PAGE_BYTES,
     Address,
@@ -67,8 +67,13 @@ DEFAULT_SENDER = Address("5e9de7" + "00" * 16 + "01")
 
 DEFAULT_SENDER_BALANCE = 10**24
 
-_WANTS: Mapping[object, tuple[type[Event], ...]] = {"pages": (PagesTouched,), "tables": (TablesShown,)}
-"""What is recorded besides what costs nothing to find out."""
+_CALL, _CREATE = CallKind.CALL, CallKind.CREATE
+
+_WANTS: Mapping[object, frozenset[type[Event]]] = {
+    "pages": HAZARD_EVENTS | {PagesTouched},
+    "tables": HAZARD_EVENTS | {TablesShown},
+}
+"""The events that cost something to find out and are recorded, by what ``trace`` asks for."""
 
 
 class World:
@@ -120,6 +125,7 @@ class World:
             raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         self._limits = limits or Limits()
         self._trace = trace
+        self._wants = _WANTS.get(trace, HAZARD_EVENTS)
         validation = word_of(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
         store: PageStore
@@ -176,7 +182,7 @@ class World:
             StateError: The files cannot be written; nothing is lost, for the log has it all.
         """
         with self._lock.held():
-            self._state.store.checkpoint()
+            self._state.store.flush_log()
 
     # What it is
 
@@ -184,6 +190,11 @@ class World:
     def limits(self) -> Limits:
         """What bounds contracts and transactions."""
         return self._limits
+
+    @property
+    def rules(self) -> CodeRules:
+        """What code has to be, to be a contract of this world."""
+        return self._rules
 
     @property
     def default_sender(self) -> Address:
@@ -301,9 +312,9 @@ class World:
                 f"which holds {pages_max:,} Wasm pages at most"
             )
         with self._lock.held(writing=True):
-            draft = Draft(self._state.store.image(address, region))
-            draft.write(offset, bytes(data))
-            self._state.commit(ChangeSet(regions={(address, region): draft.written()}))
+            edit = ImageEdit(self._state.store.image(address, region))
+            edit.write(offset, bytes(data))
+            self._state.commit(ChangeSet(regions={(address, region): edit.diff()}))
 
     def fund(self, address: Address | str | int, balance: int, *, name: str | None = None) -> Address:
         """Set the balance of an account, and name it if a name is given.
@@ -405,7 +416,7 @@ class World:
             settings = (self._backend, _mapping(mapping), balance)
             deployment = Deployment(self._state.store.accounts, self._rules, target, contract, bound, *settings)
             deployment.check()
-            mark = self._state.mark()
+            savepoint = self._state.savepoint()
             try:
                 self._state.commit(
                     deployment.changes(DEFAULT_SENDER, policy=word_of(ReentryPolicy, policy, "re-entry policy"))
@@ -415,9 +426,9 @@ class World:
                         target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True
                     ).raise_for_error()
             except BaseException:
-                self._state.undo(mark)
+                self._state.rollback(savepoint)
                 raise
-            self._state.keep(mark)
+            self._state.release(savepoint)
         return target
 
     # Transactions
@@ -450,8 +461,11 @@ class World:
             ValidationError: The transaction cannot start: no such method, wrong arguments, a sender that cannot pay.
             StateError: Another transaction is open on this world.
         """
-        with self._lock.held(writing=True):
+        self._lock.acquire(writing=True)
+        try:
             return self._run(to, sender, method, args, data, value, gas, gas_price, commit=True)
+        finally:
+            self._lock.release()
 
     def call(
         self,
@@ -471,8 +485,11 @@ class World:
             ValidationError: It cannot start.
             StateError: A transaction is open on this world.
         """
-        with self._lock.held():
+        self._lock.acquire()
+        try:
             return self._run(to, sender, method, args, data, value, gas, gas_price, commit=False)
+        finally:
+            self._lock.release()
 
     def create(
         self,
@@ -544,27 +561,14 @@ class World:
             if data:
                 raise ValidationError("a transaction has a method or call data, not both")
             entry = self._entry_point(address, method)
-            values = to_values(method, entry.type, args)
-            if values:
-                raw = entry.pack(values)
+            if args or entry.type.params:
+                raw = entry.pack(to_values(method, entry.type, args))
                 shown = (entry.type.params, raw)
         elif args:
             raise ValidationError("arguments are given, but no method to call with them")
         else:
             self._check_main(address)
-        frame = Frame(
-            machine,
-            None,
-            CallKind.CALL,
-            address,
-            address,
-            source,
-            value=value,
-            gas=gas,
-            method=method,
-            args=shown,
-            data=data,
-        )
+        frame = Frame(machine, None, _CALL, address, address, source, value, gas, False, method, shown, data)
         return self._transact(frame, raw, entry, gas_price, commit=commit)
 
     def _transact(
@@ -572,7 +576,7 @@ class World:
     ) -> Receipt:
         machine = self._machine
         machine.gas_price = gas_price
-        recording = Recording(self._limits, wants=_WANTS.get(self._trace, ())) if self._trace else None
+        recording = Recording(self._limits, self._wants) if self._trace else None
         changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
         ok = frame.outcome is Outcome.OK
         values: tuple[Value, ...] = ()
@@ -585,10 +589,10 @@ class World:
             frame.error,
             frame.gas_used,
             tuple(machine.logs) if machine.logs else (),
-            None if recording is None else recording.trace(self._labels()),
+            None if recording is None else recording.trace(self._state.labels),
             changes.regions,
             machine.counts(changes),
-            frame.address if ok and frame.kind is CallKind.CREATE else None,
+            frame.address if ok and frame.kind is _CREATE else None,
         )
         return tell(receipt)
 
@@ -598,9 +602,12 @@ class World:
         Raises:
             ValidationError: They are not, or it cannot.
         """
-        check_amount("value", value, BALANCE_MAX)
-        check_amount("gas", gas, GAS_MAX)
-        check_amount("gas_price", gas_price, BALANCE_MAX)
+        if type(value) is not int or value:
+            check_amount("value", value, BALANCE_MAX)
+        if type(gas) is not int or not 0 <= gas <= GAS_MAX:
+            check_amount("gas", gas, GAS_MAX)
+        if type(gas_price) is not int or gas_price:
+            check_amount("gas_price", gas_price, BALANCE_MAX)
         source = DEFAULT_SENDER if sender is None else Address(sender)
         account = self._state.store.accounts.get(source, NO_ACCOUNT)
         if value > account.balance:
@@ -653,10 +660,6 @@ class World:
                 error.at(account.name or str(address))
                 raise
 
-    def _labels(self) -> Mapping[Address, str]:
-        named = self._state.store.accounts.items()
-        return {address: account.name for address, account in named if account.name is not None}
-
     # Pieces
 
     def _with_code(self, account: Account, code: bytes) -> Account:
@@ -671,28 +674,28 @@ class World:
         maps = contract is not None and contract.maps_storage
         return attrs.evolve(fresh, mapping=self._mapping) if maps else fresh
 
-    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], WriteSet]:
+    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], RegionDiff]:
         """What makes the regions of a contract as long as they are at least."""
         regions = () if contract is None else contract.layout.regions
         image = self._state.store.image
-        drafts = {
-            region.name: Draft(image(address, region.name), region.type.pages_min).written() for region in regions
+        edits = {
+            region.name: ImageEdit(image(address, region.name), region.type.pages_min).diff() for region in regions
         }
-        return {(address, name): written for name, written in drafts.items() if written}
+        return {(address, name): written for name, written in edits.items() if written}
 
     def _set_slots(self, address: Address, entries: Mapping[bytes, bytes]) -> None:
         with self._lock.held(writing=True):
             written = self._slots_written(address, entries)
             self._state.commit(ChangeSet(regions={(address, SLOTS_REGION): written}))
 
-    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> WriteSet:
+    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> RegionDiff:
         region = hosted_region(SLOTS_REGION, self._rules.limits)
         assert region is not None  # noqa: S101 - the option keyed has it
-        draft = Draft(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
-        table = Slots(draft)
+        edit = ImageEdit(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
+        table = Slots(edit)
         for key, value in checked_entries(entries).items():
             table.store(key, value)
-        return draft.written()
+        return edit.diff()
 
     def _check_keyed(self, address: Address, contract: Contract | None) -> None:
         if contract is not None and contract.layout.region(SLOTS_REGION) is not None and not contract.is_keyed:
@@ -751,9 +754,8 @@ class WorldLock:
         self._busy = threading.Lock()
         self._process = os.getpid()
 
-    @contextmanager
-    def held(self, *, writing: bool = False) -> Iterator[None]:
-        """Do something to the world for the length of a ``with`` block.
+    def acquire(self, *, writing: bool = False) -> None:
+        """Begin to do something to the world; :meth:`release` ends it.
 
         Raises:
             StateError: It cannot be done, or not now.
@@ -772,7 +774,20 @@ class WorldLock:
                 "a transaction is open on this world already",
                 hint="a world runs one at a time: wait for it, or use a world for each thread",
             )
+
+    def release(self) -> None:
+        """End what :meth:`acquire` began."""
+        self._busy.release()
+
+    @contextmanager
+    def held(self, *, writing: bool = False) -> Iterator[None]:
+        """Do something to the world for the length of a ``with`` block.
+
+        Raises:
+            StateError: It cannot be done, or not now.
+        """
+        self.acquire(writing=writing)
         try:
             yield
         finally:
-            self._busy.release()
+            self.release()

@@ -53,7 +53,7 @@ class Trial:
         for attempt in range(ATTEMPTS):
             self.attempt(store)
             if attempt == ATTEMPTS // 2:
-                self.checkpoint(store)
+                self.flush_log(store)
 
     def attempt(self, store: SqlitePageStore) -> None:
         try:
@@ -67,9 +67,9 @@ class Trial:
             self.acknowledged += 1
             self.went_on += self.refused > 0
 
-    def checkpoint(self, store: SqlitePageStore) -> None:
+    def flush_log(self, store: SqlitePageStore) -> None:
         try:
-            store.checkpoint()
+            store.flush_log()
         except StateError:
             self.refused += 1
             self.look_at_a_copy()

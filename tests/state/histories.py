@@ -28,7 +28,7 @@ class Step:
 
 
 def steps(number: int) -> list[Step]:
-    """What a commit does after it counted itself. Several steps are committed one by one, within a hold."""
+    """What a commit does after it counted itself. Several steps are committed one by one, within a group."""
     chosen = random.Random(number)  # noqa: S311 - not a secret
     found = []
     for _ in range(chosen.choice([1, 1, 1, 3])):
@@ -48,11 +48,11 @@ def commit(store: PageStore, number: int) -> None:
     if len(todo) == 1:
         store.commit(counted.merged(_change(store, todo[0])))
         return
-    store.hold()
+    store.begin_group()
     store.commit(counted)
     for step in todo:
         store.commit(_change(store, step))
-    store.release()
+    store.commit_group()
 
 
 def commits(store: PageStore) -> int:

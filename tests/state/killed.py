@@ -24,7 +24,7 @@ from .histories import Model, commit, commits
 from .stores import content
 
 LOG_PAGES_MAX = 20
-"""So that checkpoints are killed as well."""
+"""So small that flushing the log is killed as well."""
 
 OPENING_SECONDS_MAX = 0.02
 COMMIT_SECONDS_MAX = 0.002

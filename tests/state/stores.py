@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from storagemod.pages import BACKENDS, PAGE_BYTES, ZERO_PAGE, WritableImage, WriteSet, why_unavailable
+from storagemod.pages import BACKENDS, PAGE_BYTES, ZERO_PAGE, RegionDiff, WritableImage, why_unavailable
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, PageStore, SqlitePageStore
 from storagemod.types import Address
 
@@ -62,7 +62,7 @@ def write(
     new = {number: page(fill) for number, fill in pages.items()}
     new |= {number: ZERO_PAGE for number, _ in image.pages() if number >= length * 16}
     written = {number: (image.page(number), data) for number, data in new.items() if image.page(number) != data}
-    return ChangeSet(regions={(address, region): WriteSet(image.wasm_pages, length, written)})
+    return ChangeSet(regions={(address, region): RegionDiff(image.wasm_pages, length, written)})
 
 
 def content(store: PageStore) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storagemod.pages import ZERO_PAGE, WriteSet
+from storagemod.pages import ZERO_PAGE, RegionDiff
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore
 
 from .stores import A, B, account, content, page, write
@@ -69,14 +69,17 @@ def test_a_change_and_its_inverse_are_no_change(history: list[object]) -> None:
 def test_what_ends_as_it_began_drops_out() -> None:
     first = ChangeSet(
         {A: (NO_ACCOUNT, Account(nonce=1)), B: (NO_ACCOUNT, Account(balance=1))},
-        {(A, "x"): WriteSet(0, 1, {0: (ZERO_PAGE, page(1)), 1: (ZERO_PAGE, page(2))}), (B, "y"): WriteSet(1, 2, {})},
+        {
+            (A, "x"): RegionDiff(0, 1, {0: (ZERO_PAGE, page(1)), 1: (ZERO_PAGE, page(2))}),
+            (B, "y"): RegionDiff(1, 2, {}),
+        },
     )
     second = ChangeSet(
         {A: (Account(nonce=1), Account(nonce=2)), B: (Account(balance=1), NO_ACCOUNT)},
-        {(A, "x"): WriteSet(1, 1, {0: (page(1), ZERO_PAGE), 1: (page(2), page(3))}), (B, "y"): WriteSet(2, 1, {})},
+        {(A, "x"): RegionDiff(1, 1, {0: (page(1), ZERO_PAGE), 1: (page(2), page(3))}), (B, "y"): RegionDiff(2, 1, {})},
     )
     assert first.merged(second) == ChangeSet(
-        {A: (NO_ACCOUNT, Account(nonce=2))}, {(A, "x"): WriteSet(0, 1, {1: (ZERO_PAGE, page(3))})}
+        {A: (NO_ACCOUNT, Account(nonce=2))}, {(A, "x"): RegionDiff(0, 1, {1: (ZERO_PAGE, page(3))})}
     )
     assert first.merged() == first
-    assert not ChangeSet(regions={(A, "x"): WriteSet(1, 1, {})})
+    assert not ChangeSet(regions={(A, "x"): RegionDiff(1, 1, {})})

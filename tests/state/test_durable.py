@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.pages import choose_backend
+from storagemod.pages import NodeKey, choose_backend
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, SqlitePageStore, verify
-from storagemod.state.catalogue import Catalogue
+from storagemod.state.catalogue import Catalogue, RegionRecord
 from storagemod.state.image_files import HEADER_BYTES, ImageFiles
 
 from .stores import A, B, account, content, page, write
@@ -33,6 +34,13 @@ def catalogue_rows(home: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
 
 
+def statements(store: SqlitePageStore, start: str) -> list[str]:
+    """Return a list that the statements which begin so are added to from now on."""
+    found: list[str] = []
+    store._catalogue._connection.set_trace_callback(lambda sql: found.append(sql) if sql.startswith(start) else None)
+    return found
+
+
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
 def test_what_was_committed_is_there_again(home: Path, synchronous: str) -> None:
     with closing(SqlitePageStore(home, synchronous=synchronous)) as store:  # type: ignore[arg-type]
@@ -46,17 +54,35 @@ def test_what_was_committed_is_there_again(home: Path, synchronous: str) -> None
             assert not list(verify(store))
 
 
-def test_opening_again_hashes_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with closing(SqlitePageStore(home)) as store:
-        store.commit(write(store, A, dict.fromkeys(range(50), 1)))
-        root = store.state_root()
-
+def test_neither_committing_nor_opening_again_hashes_a_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: bytes) -> bytes:
         raise AssertionError
 
+    with closing(SqlitePageStore(home)) as store:
+        store.commit(write(store, A, dict.fromkeys(range(50), 1)))
+        store.commit(write(store, B, {}, wasm_pages=2))
+        with monkeypatch.context() as patched:
+            patched.setattr("storagemod.pages.hash_tree.page_digest", refuse)
+            store.commit(write(store, A, {3: 2, 60: 1}))
+        root = store.state_root()
     monkeypatch.setattr("storagemod.pages.hash_tree.page_digest", refuse)
     with closing(SqlitePageStore(home)) as store:
         assert store.state_root() == root
+
+
+def test_a_killed_world_has_the_same_roots(home: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with closing(SqlitePageStore(home)) as store:
+        store.commit(write(store, A, dict.fromkeys(range(50), 1)))
+        store.flush_log()
+        store.commit(write(store, A, {3: 2, 60: 1}))
+        store.commit(write(store, B, {}, wasm_pages=2))
+        root = store.state_root()
+        shutil.copytree(home, copy)
+    for read_only in (True, False, True):
+        with closing(SqlitePageStore(copy, read_only=read_only)) as store:
+            assert store.state_root() == root
+            assert not list(verify(store))
 
 
 def test_a_path_is_the_same_one_when_the_process_has_gone_elsewhere(
@@ -69,27 +95,36 @@ def test_a_path_is_the_same_one_when_the_process_has_gone_elsewhere(
     assert (tmp_path / "world" / "images" / "1.pages").exists()
 
 
-def test_only_nodes_that_changed_are_stored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_nodes_that_changed_are_stored_when_the_log_is_flushed(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {number * 16: 1 for number in range(100)}))
-        nodes = []
-        real = Catalogue.commit
+        assert not catalogue_rows(home, "SELECT * FROM nodes")
+        store.flush_log()
+        assert len(catalogue_rows(home, "SELECT * FROM nodes WHERE level = 0")) == 100
+        changed = []
+        real = Catalogue.empty_log
 
-        def count(catalogue: Catalogue, accounts: object, regions: list[object]) -> None:
-            nodes.extend(len(region.nodes) for region in regions)  # type: ignore[attr-defined]
-            real(catalogue, accounts, regions)  # type: ignore[arg-type]
+        def count(catalogue: Catalogue, regions: Iterable[tuple[RegionRecord, dict[NodeKey, bytes]]]) -> None:
+            regions = list(regions)
+            changed.append({record.id: len(nodes) for record, nodes in regions})
+            real(catalogue, regions)
 
-        monkeypatch.setattr(Catalogue, "commit", count)
+        monkeypatch.setattr(Catalogue, "empty_log", count)
         store.commit(write(store, A, {16: 2}))
         store.commit(write(store, A, {17: 2, 20: 2}))
-        assert nodes == [5, 5]
+        store.flush_log()
+        store.commit(write(store, A, {16: 3, 32: 3}))
+        store.flush_log()
+        assert changed == [{1: 5}, {1: 6}]
 
 
-def test_a_checkpoint_empties_the_log_and_brings_everything_into_the_images(home: Path) -> None:
+def test_flushing_empties_the_log_and_brings_everything_into_the_images(home: Path) -> None:
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {0: 1, 5: 2}))
         assert len(catalogue_rows(home, "SELECT * FROM log")) == 2
-        store.checkpoint()
+        store.flush_log()
         assert not catalogue_rows(home, "SELECT * FROM log")
         assert catalogue_rows(home, "SELECT stored_pages FROM regions") == [(16,)]
         image = (home / "images" / "1.pages").read_bytes()
@@ -107,10 +142,10 @@ def test_the_log_is_emptied_when_it_is_long(home: Path) -> None:
 def test_pages_of_zeros_take_no_room(home: Path) -> None:
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {0: 1, 500: 2}, wasm_pages=2**16))
-        store.checkpoint()
+        store.flush_log()
         store.commit(write(store, A, {500: 0}))
-        assert catalogue_rows(home, "SELECT page, length(data) FROM log") == [(500, 0)]
-        store.checkpoint()
+        assert catalogue_rows(home, "SELECT place % 1048576, length(data) FROM log") == [(500, 0)]
+        store.flush_log()
         assert (home / "images" / "1.pages").stat().st_blocks * 512 < 2**20
     with closing(SqlitePageStore(home)) as store:
         assert dict(store.image(A, "memory").pages()) == {0: page(1)}
@@ -129,7 +164,7 @@ def test_a_code_is_kept_once_and_as_long_as_an_account_has_it(home: Path) -> Non
         assert codes() == [(b"two",)]
 
 
-def test_what_is_held_is_on_the_disk_only_when_it_is_released(home: Path, tmp_path: Path) -> None:
+def test_a_group_is_on_the_disk_only_when_it_is_committed(home: Path, tmp_path: Path) -> None:
     def after_a_kill() -> object:
         copy = tmp_path / "copy"
         shutil.copytree(home, copy)
@@ -141,32 +176,32 @@ def test_what_is_held_is_on_the_disk_only_when_it_is_released(home: Path, tmp_pa
     with closing(SqlitePageStore(home, log_pages_max=1)) as store:
         store.commit(write(store, A, {0: 1}))
         before = content(store)
-        commits = store.commits
-        store.hold()
+        commits = statements(store, "COMMIT")
+        store.begin_group()
         for fill in (2, 3, 4):
             store.commit(write(store, A, {0: fill, fill: 7}).merged(account(store, B, Account(nonce=fill))))
             assert after_a_kill() == before
-        with pytest.raises(StateError, match="holds already"):
-            store.hold()
+        with pytest.raises(StateError, match="a group of commits is open already"):
+            store.begin_group()
         with pytest.raises(StateError, match="cannot be brought into the images yet"):
-            store.checkpoint()
-        store.release()
-        assert store.commits == commits + 2  # one for all of it, one to empty the log
+            store.flush_log()
+        store.commit_group()
+        assert len(commits) == 2  # one for all of it, one to empty the log
         assert after_a_kill() == content(store)
 
 
-def test_a_hold_that_changed_nothing_writes_nothing(home: Path) -> None:
+def test_a_group_that_changed_nothing_writes_nothing(home: Path) -> None:
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {0: 1}))
-        commits = store.commits
-        store.hold()
+        commits = statements(store, "COMMIT")
+        store.begin_group()
         change = write(store, A, {0: 2})
         store.commit(change)
         store.commit(change.inverted())
-        store.release()
-        store.hold()
-        store.release()
-        assert store.commits == commits
+        store.commit_group()
+        store.begin_group()
+        store.commit_group()
+        assert not commits
 
 
 def test_a_reader_sees_one_state_however_long_it_stays(home: Path) -> None:
@@ -177,13 +212,13 @@ def test_a_reader_sees_one_state_however_long_it_stays(home: Path) -> None:
             for fill in range(10):
                 store.commit(write(store, A, {0: fill + 5, fill: 6, 90: fill}).merged(account(store, B, Account(fill))))
             with pytest.raises(StateError, match=r"in use by a reader .nothing is lost"):
-                store.checkpoint()
+                store.flush_log()
             assert (content(reader), reader.state_root()) == (seen, root)
             assert not list(verify(reader))  # its hash trees are those of then, too
             with closing(SqlitePageStore(home, read_only=True)) as later:
                 assert (content(later), later.state_root()) == (content(store), store.state_root())
                 assert not list(verify(later))
-        store.checkpoint()
+        store.flush_log()
         assert not catalogue_rows(home, "SELECT * FROM log")
 
 
@@ -199,7 +234,7 @@ def test_a_reader_is_not_in_the_way_of_closing_and_opening(home: Path) -> None:
         assert content(reader) == seen
         reader.close()
         store.commit(write(store, A, {2: 4}))
-        store.checkpoint()
+        store.flush_log()
     with closing(SqlitePageStore(home)) as store:
         assert content(store) == ({}, {(A, "memory"): (1, {0: page(2), 1: page(3), 2: page(4)})})
 
@@ -209,11 +244,11 @@ def test_a_reader_changes_nothing(home: Path) -> None:
         store.commit(write(store, A, {0: 1}))
     reader = SqlitePageStore(home, read_only=True)
     assert reader.read_only
-    for change in (reader.checkpoint, lambda: reader.commit(write(reader, A, {0: 2}))):
+    for change in (reader.flush_log, lambda: reader.commit(write(reader, A, {0: 2}))):
         with pytest.raises(StateError, match="is open to read only"):
             change()
-    reader.hold()  # as snapshots do, where calls are made without being committed
-    reader.release()
+    reader.begin_group()  # as snapshots do, where calls are made without being committed
+    reader.commit_group()
     reader.close()
     with closing(SqlitePageStore(home)) as store:
         assert dict(store.image(A, "memory").pages()) == {0: page(1)}
@@ -240,7 +275,7 @@ def test_more_regions_than_files_may_be_open(home: Path, maker: str, monkeypatch
         for turn in (1, 2, 3):
             for number, name in enumerate(names):
                 store.commit(write(store, A, {turn: number + turn}, region=name))
-            store.checkpoint()
+            store.flush_log()
         assert len(open_files()) <= before + 3
         for number, name in enumerate(names):
             filled = {turn: page(number + turn) for turn in (1, 2, 3)}
@@ -255,7 +290,7 @@ def test_a_store_that_is_closed_has_nothing_open(home: Path) -> None:
         store = SqlitePageStore(home, read_only=read_only)
         if not read_only:
             store.commit(write(store, A, {0: len(before)}))
-            store.checkpoint()
+            store.flush_log()
         store.image(A, "memory").page(0)
         store.close()
         assert open_files() == before

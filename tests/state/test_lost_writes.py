@@ -13,7 +13,7 @@ import pytest
 
 from storagemod.errors import StateError
 from storagemod.pages import OverlayImage
-from storagemod.state import SqlitePageStore, verify
+from storagemod.state import ChangeSet, SqlitePageStore, verify
 from storagemod.state import image_files as files_module
 from storagemod.state import sqlite_store as store_module
 from storagemod.state.catalogue import Catalogue
@@ -53,24 +53,25 @@ def test_images_are_on_the_disk_before_the_log_is_emptied(home: Path, monkeypatc
     with closing(SqlitePageStore(home)) as store:
         order = Order(monkeypatch)
         store.commit(write(store, A, {0: 1}))
-        assert order.events == ["commit", "settle"]
+        assert order.events == ["commit"]
         order.events.clear()
-        store.checkpoint()
-        assert order.events == ["sync", "sync_file", "sync_directory", "empty_log"]
+        store.flush_log()
+        assert order.events == ["sync", "settle", "sync_file", "sync_directory", "empty_log"]
 
 
-def test_without_waiting_for_the_disk_the_log_gets_there_before_the_images(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("synchronous", ["full", "normal"])
+def test_the_log_is_on_the_disk_before_the_images_are_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch, synchronous: str
 ) -> None:
-    """Or a machine that stops could leave pages of a commit in the images that the log does not know."""
+    """Otherwise a machine that stops could leave pages of a commit in the images that the log does not know."""
     monkeypatch.setattr(store_module, "OVERLAY_PAGES_MAX", 3)
-    with closing(SqlitePageStore(home, synchronous="normal")) as store:
+    with closing(SqlitePageStore(home, synchronous=synchronous)) as store:  # type: ignore[arg-type]
         order = Order(monkeypatch)
         for number in range(4):
             store.commit(write(store, A, {number: 1}))
         assert order.events == ["commit", "commit", "commit", "sync", "settle", "commit"]
         order.events.clear()
-        store.checkpoint()
+        store.flush_log()
         assert order.events == ["sync", "settle", "sync_file", "sync_directory", "empty_log"]
 
 
@@ -89,18 +90,21 @@ def test_the_log_is_synced_when_that_matters(home: Path) -> None:
     order = [each for each in statements if each.startswith(("PRAGMA synchronous", "UPDATE", "COMMIT"))]
     assert order[:4] == [
         "PRAGMA synchronous = full",
-        "UPDATE world SET commits = commits + 1",
+        "UPDATE world SET syncs = syncs + 1",
         "COMMIT",
         "PRAGMA synchronous = normal",
     ]
 
 
-def test_images_that_lost_what_was_not_synced_are_made_good_from_the_log(home: Path, tmp_path: Path) -> None:
-    """As when the machine stops: of what was written to images since the last checkpoint, anything may be gone."""
+def test_images_that_lost_what_was_not_synced_are_made_good_from_the_log(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the machine stops: of what was written to images since the log was flushed, anything may be gone."""
+    monkeypatch.setattr(store_module, "OVERLAY_PAGES_MAX", 1)
     copy = tmp_path / "copy"
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {0: 1, 1: 1, 20: 1}))
-        store.checkpoint()
+        store.flush_log()
         old = (home / "images" / "1.pages").read_bytes()
         store.commit(write(store, A, {0: 2, 1: 0, 40: 2}))
         store.commit(write(store, B, {3: 3}))
@@ -137,9 +141,9 @@ def test_pages_that_a_failed_sync_may_have_dropped_are_written_again(home: Path)
         store.commit(write(store, A, {0: 1, 9: 2}).merged(write(store, B, {3: 1})))
         before = content(store)
         with patch.object(files_module, "sync_file", drop), pytest.raises(StateError, match="Input/output error"):
-            store.checkpoint()
+            store.flush_log()
         assert content(store) == before
-        store.checkpoint()
+        store.flush_log()
         assert content(store) == before
     with closing(SqlitePageStore(home)) as store:
         assert content(store) == before
@@ -179,6 +183,33 @@ def test_an_interrupted_commit_has_to_be_looked_for_on_the_disk(home: Path) -> N
         assert content(store) == before
 
 
+@pytest.mark.parametrize("by_itself", [False, True])
+@pytest.mark.parametrize("name", ["empty_log", "note_flushed"])
+def test_after_an_interrupted_flush_the_world_has_to_be_opened_again(home: Path, name: str, by_itself: bool) -> None:
+    """The store might count pages of a log that is empty by now."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    store = SqlitePageStore(home, log_pages_max=2 if by_itself else 100)
+    store.commit(write(store, A, {0: 1, 20: 2}))
+    change = write(store, A, {1: 1, 20: 0})
+    if not by_itself:
+        store.commit(change)
+    owner = Catalogue if name == "empty_log" else store_module.StoredRegion
+    with patch.object(owner, name, interrupt), pytest.raises(KeyboardInterrupt):
+        store.commit(change) if by_itself else store.flush_log()
+    with pytest.raises(StateError, match=r"was interrupted, or its disk failed .open it again"):
+        store.commit(ChangeSet())
+    store.close()
+    with closing(SqlitePageStore(home)) as store:
+        assert dict(store.image(A, "memory").pages()) == {0: page(1), 1: page(1)}
+        assert not list(verify(store))
+        store.commit(write(store, A, {2: 2}))
+    with closing(SqlitePageStore(home)) as store:
+        assert not list(verify(store))
+
+
 @pytest.mark.parametrize(("code", "in_doubt"), [("SQLITE_IOERR_FSYNC", True), ("SQLITE_FULL", False)])
 def test_after_an_error_that_leaves_in_doubt_what_is_on_the_disk_it_has_to_be_opened_again(
     home: Path, code: str, in_doubt: bool
@@ -208,8 +239,11 @@ def test_after_an_error_that_leaves_in_doubt_what_is_on_the_disk_it_has_to_be_op
         store.commit(change)
 
 
-def test_stale_pages_beyond_what_was_synced_do_not_come_back(home: Path, tmp_path: Path) -> None:
-    """A page of an image was zeroed, but only in the log when the machine stopped. Or the header was lost, too."""
+def test_stale_pages_beyond_what_was_synced_do_not_come_back(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of an image was zeroed, but only in the log when the machine stopped. Or the header was lost as well."""
+    monkeypatch.setattr(store_module, "OVERLAY_PAGES_MAX", 1)
     killed, copy = tmp_path / "killed", tmp_path / "copy"
     with closing(SqlitePageStore(home)) as store:
         store.commit(write(store, A, {1: 1, 10: 1}))

@@ -63,7 +63,7 @@ def test_one_state_gives_one_file_wherever_it_was_kept(tmp_path: Path, file: Pat
         store.commit(write(store, B, {5: 5}))
         store.commit(write(store, B, {5: 0}, wasm_pages=0))
         filled(store)
-        store.checkpoint()
+        store.flush_log()
         export_state(store, tmp_path / "other")
     assert (tmp_path / "other").read_bytes() == file.read_bytes()
 

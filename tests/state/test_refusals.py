@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.state import Account, SqlitePageStore, claim, failures, verify
+from storagemod.state import Account, SqlitePageStore, directory, verify
 from storagemod.state.image_files import FORMAT, HEADER_BYTES, header
 
 from .stores import A, account, content, page, write
@@ -147,7 +147,7 @@ def another_database(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: spoil_identity(path.parent, "user_version = 2"), "has format 2, and this version"),
+        (lambda path: spoil_identity(path.parent, "user_version = 3"), "has format 3, and this version"),
         (lambda path: spoil_identity(path.parent, "application_id = 5"), "not the catalogue of a world"),
         (another_database, "is a database, but not the catalogue of a world"),
         (make_empty, "is a database, but not the catalogue of a world"),
@@ -177,12 +177,15 @@ def test_a_catalogue_that_is_something_else(
         "UPDATE regions SET wasm_pages = 7",
         "UPDATE regions SET wasm_pages = 'many'",
         "UPDATE regions SET name = 'other'",
-        "UPDATE regions SET root = x'00'",
+        "UPDATE regions SET tree_root = x'00'",
         "UPDATE regions SET address = NULL",
         "UPDATE regions SET id = 3",
         "INSERT INTO codes VALUES (x'00', x'00')",
-        "INSERT INTO log VALUES (1, 0, x'00')",
-        "INSERT INTO log VALUES (1, 0, 5)",
+        "UPDATE regions SET stored_pages = 0",
+        "UPDATE regions SET logged_pages = 1",
+        "INSERT INTO log VALUES (1048576, x'00', 0)",
+        "INSERT INTO log VALUES (1048576, 5, 0)",
+        "INSERT INTO log VALUES (1048576, '', 0)",
         "DROP TABLE log",
         "DROP TABLE world",
         "DELETE FROM world",
@@ -264,9 +267,9 @@ def test_a_second_writer_is_told_of_the_first(home: Path) -> None:
 
 
 def test_a_reader_does_not_wait_forever_for_a_writer_that_is_busy(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim, "_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(directory, "_WAIT_SECONDS", 0.02)
     with closing(SqlitePageStore(home)) as store:
-        with store._claim.without_readers() as alone:
+        with store._lock.without_readers() as alone:
             assert alone
             assert "its writer has been busy" in refusal(home, read_only=True)
         SqlitePageStore(home, read_only=True).close()
@@ -382,9 +385,8 @@ def test_a_directory_that_may_only_be_read_and_was_not_closed_is_refused(public:
 
 
 def test_errors_say_what_helps() -> None:
-    assert (
-        failures.failure("it", OSError(28, "No space left on device")).hint == "make room on the disk, then do it again"
-    )
-    assert "ulimit" in str(failures.failure("it", OSError(24, "Too many open files")))
-    assert str(failures.failure("it", OSError("in part"))) == "it: in part"
-    assert str(failures.failure("it", sqlite3.OperationalError("no such table: x"))) == "it: no such table: x"
+    full = directory.failure("it", OSError(28, "No space left on device"))
+    assert full.hint == "make room on the disk, then do it again"
+    assert "ulimit" in str(directory.failure("it", OSError(24, "Too many open files")))
+    assert str(directory.failure("it", OSError("in part"))) == "it: in part"
+    assert str(directory.failure("it", sqlite3.OperationalError("no such table: x"))) == "it: no such table: x"

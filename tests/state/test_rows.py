@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storagemod.pages import EMPTY_NODE
+from storagemod.pages import EMPTY_NODE, PAGE_BYTES, ZERO_PAGE
 from storagemod.state import BALANCE_MAX, NONCE_MAX, Account
-from storagemod.state.rows import account_of, account_row, code_row, codes_of, packed, unpacked
+from storagemod.state.rows import (
+    account_of,
+    account_row,
+    code_row,
+    codes_of,
+    log_row,
+    logged_page,
+    packed,
+    trimmed,
+    unpacked,
+    untrimmed,
+)
 from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy
 
 digests = st.one_of(st.just(bytes(32)), st.binary(min_size=32, max_size=32))
@@ -31,6 +42,41 @@ def test_a_node_with_few_children_is_short() -> None:
 def test_what_is_no_node_is_refused(data: bytes) -> None:
     with pytest.raises((ValueError, LookupError)):
         unpacked(data)
+
+
+@settings(deadline=None)
+@given(st.integers(0, PAGE_BYTES), st.binary(max_size=3), st.binary(max_size=3))
+def test_a_page_comes_back_and_is_stored_without_most_of_its_last_zeros(zeros: int, first: bytes, last: bytes) -> None:
+    page = ((first + bytes(PAGE_BYTES))[: PAGE_BYTES - zeros - len(last)] + last + bytes(PAGE_BYTES))[:PAGE_BYTES]
+    data = trimmed(page)
+    assert untrimmed(data) == page
+    assert len(data) < len(page.rstrip(b"\0")) + 32
+    assert (not data) == (page == bytes(PAGE_BYTES))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 2**40), st.integers(0, 2**20 - 1), st.binary(max_size=PAGE_BYTES), st.data())
+def test_a_logged_page_comes_back_unless_a_bit_flipped(
+    region: int, number: int, start: bytes, choice: st.DataObject
+) -> None:
+    page = start.ljust(PAGE_BYTES, b"\0")
+    place, data, checksum = log_row(region, number, page)
+    assert logged_page((place, data, checksum)) == (region, number, page)
+    bit = 1 << choice.draw(st.integers(0, 31))
+    damaged = [(place ^ bit, data, checksum), (place, data, checksum ^ bit)]
+    if data:
+        at = choice.draw(st.integers(0, len(data) - 1))
+        damaged.append((place, data[:at] + bytes([data[at] ^ 1 << bit.bit_length() % 8]) + data[at + 1 :], checksum))
+    for row in damaged:
+        with pytest.raises(ValueError, match="in its log is not what was written"):
+            logged_page(row)
+
+
+def test_a_page_of_zeros_takes_nothing_and_one_that_is_too_long_is_refused() -> None:
+    assert trimmed(bytes(PAGE_BYTES)) == trimmed(ZERO_PAGE) == b""
+    assert untrimmed(b"") is ZERO_PAGE
+    with pytest.raises(ValueError, match="a page of 4097 bytes"):
+        untrimmed(bytes(PAGE_BYTES + 1))
 
 
 FIELDS = {

@@ -61,8 +61,8 @@ class Stores(RuleBasedStateMachine):
         self.kinds = {"full": makers[0], "normal": makers[-1]}
         self.model = Model()
         self.durable = deepcopy(self.model)
-        self.held = False
-        self.changes: list[ChangeSet] = []  # since the hold began
+        self.in_group = False
+        self.changes: list[ChangeSet] = []  # since the group began
         self.memory = MemoryPageStore()
         self.stores = {kind: self.open(kind) for kind in self.kinds}
         self.readers: list[tuple[SqlitePageStore, object, bytes]] = []
@@ -84,7 +84,7 @@ class Stores(RuleBasedStateMachine):
     def commit(self, changes: ChangeSet) -> None:
         for store in (self.memory, *self.stores.values()):
             store.commit(changes)
-        if self.held:
+        if self.in_group:
             self.changes.append(changes)
         else:
             self.durable = deepcopy(self.model)
@@ -106,51 +106,51 @@ class Stores(RuleBasedStateMachine):
         self.model.regions[address, region] = (length, kept)
         self.commit(change)
 
-    @precondition(lambda self: not self.held)
+    @precondition(lambda self: not self.in_group)
     @rule()
-    def hold(self) -> None:
+    def begin_group(self) -> None:
         for store in (self.memory, *self.stores.values()):
-            store.hold()
-        self.held = True
+            store.begin_group()
+        self.in_group = True
         self.changes = []
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.in_group)
     @rule()
-    def release(self) -> None:
+    def commit_group(self) -> None:
         for store in (self.memory, *self.stores.values()):
-            store.release()
-        self.held = False
+            store.commit_group()
+        self.in_group = False
         self.durable = deepcopy(self.model)
 
-    @precondition(lambda self: not self.held)
+    @precondition(lambda self: not self.in_group)
     @rule()
-    def checkpoint(self) -> None:
+    def flush_log(self) -> None:
         for kind, store in self.stores.items():
             read = any(reader.directory.name == kind for reader, _, _ in self.readers)
             try:
-                store.checkpoint()
+                store.flush_log()
                 assert not read
             except StateError:
                 assert read
 
-    @precondition(lambda self: not self.held)
+    @precondition(lambda self: not self.in_group)
     @rule(kind=st.sampled_from(["full", "normal"]))
     def open_again(self, kind: str) -> None:
         self.stores[kind].close()
         self.stores[kind] = self.open(kind)
 
-    @precondition(lambda self: self.held)
+    @precondition(lambda self: self.in_group)
     @rule()
-    def give_up_what_is_held(self) -> None:
+    def give_up_the_group(self) -> None:
         for kind, store in self.stores.items():
             store.close()
             self.stores[kind] = self.open(kind)
         for change in reversed(self.changes):
             self.memory.commit(change.inverted())
         self.model = deepcopy(self.durable)
-        self.held = False
+        self.in_group = False
 
-    @precondition(lambda self: not self.held)
+    @precondition(lambda self: not self.in_group)
     @rule(kind=st.sampled_from(["full", "normal"]))
     def go_on_after_a_kill(self, kind: str) -> None:
         if any(reader.directory.name == kind for reader, _, _ in self.readers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from storagemod.errors import StateError
 from storagemod.state import Account, Damage, SqlitePageStore, verify
 from storagemod.state.image_files import HEADER_BYTES
 
-from .stores import A, B, account, content, page, write
+from .stores import A, B, account, content, write
 
 ZEROS = f"x'00{'00' * 32}'"
 """A node that has one child, of zeros."""
@@ -77,16 +78,63 @@ def test_every_wrong_page_is_named(home: Path) -> None:
     assert [wrong.page for wrong in damage(home)] == [0, 13, 40, 41]
 
 
-def test_a_bit_that_turned_over_in_a_page_of_the_log_is_found(home: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
+@pytest.fixture
+def logged(home: Path, tmp_path: Path) -> Path:
+    """A world that was killed with pages in its log, which SQLite brought into the database itself."""
+    copy = tmp_path / "logged"
     with closing(SqlitePageStore(home)) as store:
-        store.commit(write(store, A, {40: 9}))
-        shutil.copytree(home, copy, ignore=shutil.ignore_patterns("*-wal", "*-shm"))
-    # The log as it would be found in the database itself, once SQLite brought it there.
-    with closing(SqlitePageStore(copy)) as store:
-        store._catalogue._run("INSERT INTO log VALUES (1, 40, ?)", bytes([1]) + page(2)[1:])
-    (wrong,) = damage(copy)
-    assert (wrong.region, wrong.page) == ("memory", 40)
+        store.commit(write(store, A, {40: 9, 2: 7}))
+        store.commit(write(store, B, {1: 8}, region="books"))
+        shutil.copytree(home, copy)
+    with closing(sqlite3.connect(copy / "catalogue.sqlite", isolation_level=None)) as connection:
+        assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    assert damage(copy) == []
+    return copy
+
+
+def changed(path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(path / "catalogue.sqlite", isolation_level=None)) as connection:
+        connection.execute(sql)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        (
+            "UPDATE log SET data = CAST(x'01' || substr(data, 2) AS BLOB) WHERE place = {P40}",
+            "page 40 of region 1 in its log is not what was written",
+        ),
+        ("UPDATE log SET checksum = checksum + 1 WHERE place = {P40}", "page 40 of region 1 in its log is not what"),
+        (
+            "UPDATE log SET place = {P40} + 1 WHERE place = {P40}",
+            "page 41 of region 1 in its log",
+        ),
+        (
+            "UPDATE log SET place = {P40} + 1048576 WHERE place = {P40}",
+            "page 40 of region 2 in its log",
+        ),
+        ("DELETE FROM log WHERE place = {P40}", "its log has 1 pages of region 1, and 2 were written"),
+        ("DELETE FROM log WHERE place > 2 * 1048576", "its log has 0 pages of region 2, and 1 were written"),
+        ("DELETE FROM regions WHERE id = 2", "its log has pages of a region that does not exist"),
+    ],
+)
+def test_a_log_that_is_not_what_was_written_is_refused(logged: Path, sql: str, message: str, read_only: bool) -> None:
+    changed(logged, sql.replace("{P40}", str(1_048_576 + 40)))
+    with pytest.raises(StateError, match=message):
+        SqlitePageStore(logged, read_only=read_only)
+
+
+def test_whichever_bit_turns_over_in_a_catalogue_with_a_log_it_is_found_or_does_not_matter(
+    logged: Path, tmp_path: Path
+) -> None:
+    look_at_flipped_bits(logged, tmp_path, count=200)
+
+
+@pytest.mark.parametrize("level", [0, 1, 4])
+def test_damage_to_a_stored_tree_is_found_though_the_log_changed_what_lies_above_it(logged: Path, level: int) -> None:
+    changed(logged, f"UPDATE nodes SET children = {ZEROS} WHERE region = 1 AND level = {level}")  # noqa: S608
+    assert any("hash tree" in wrong.what for wrong in damage(logged))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +155,10 @@ def test_hash_trees_that_somebody_wrote_in_are_found(home: Path, sql: str, messa
 
 
 def test_whichever_bit_turns_over_in_the_catalogue_it_is_found_or_does_not_matter(home: Path, tmp_path: Path) -> None:
+    look_at_flipped_bits(home, tmp_path, count=400)
+
+
+def look_at_flipped_bits(home: Path, tmp_path: Path, *, count: int) -> None:
     with closing(SqlitePageStore(home, read_only=True)) as store:
         expected, root = content(store), store.state_root()
     catalogue = home / "catalogue.sqlite"
@@ -115,7 +167,7 @@ def test_whichever_bit_turns_over_in_the_catalogue_it_is_found_or_does_not_matte
     copy = tmp_path / "copy"
     shutil.copytree(home, copy)
     refused = reported = harmless = 0
-    for _ in range(400):
+    for _ in range(count):
         shutil.copy(catalogue, copy / "catalogue.sqlite")
         flip(copy / "catalogue.sqlite", chosen.randrange(length), chosen.randrange(8))
         try:

@@ -1,4 +1,4 @@
-"""Marks to go back to, over any store."""
+"""Savepoints, over any store."""
 
 from __future__ import annotations
 
@@ -26,64 +26,64 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WorldState
 def test_what_is_undone_is_as_it_was(state: WorldState) -> None:
     state.commit(account(state.store, A, Account(nonce=1)))
     before, root = content(state.store), state.store.state_root()
-    mark = state.mark()
+    savepoint = state.savepoint()
     for fill in (1, 2):
         state.commit(
             write(state.store, A, {0: fill, 50: fill}).merged(account(state.store, A, Account(nonce=fill + 1)))
         )
         state.commit(account(state.store, B, Account(balance=fill)))
-    state.undo(mark)
+    state.rollback(savepoint)
     assert (content(state.store), state.store.state_root()) == (before, root)
 
 
-def test_marks_nest(state: WorldState) -> None:
-    outer = state.mark()
+def test_savepoints_nest(state: WorldState) -> None:
+    outer = state.savepoint()
     state.commit(write(state.store, A, {0: 1}))
-    kept = state.mark()
+    kept = state.savepoint()
     state.commit(write(state.store, A, {1: 1}))
-    state.keep(kept)
-    undone = state.mark()
+    state.release(kept)
+    undone = state.savepoint()
     state.commit(write(state.store, A, {1: 2, 2: 2}))
-    state.undo(undone)
+    state.rollback(undone)
     assert dict(state.store.image(A, "memory").pages()) == {0: page(1), 1: page(1)}
     with pytest.raises(StateError, match="reverse order"):
-        state.undo(undone)
-    state.undo(outer)
+        state.rollback(undone)
+    state.rollback(outer)
     assert content(state.store) == ({}, {})
 
 
-def test_a_mark_that_nothing_happened_since_can_be_ended_either_way(state: WorldState) -> None:
-    state.undo(state.mark())
-    state.keep(state.mark())
+def test_a_savepoint_that_nothing_happened_since_can_be_ended_either_way(state: WorldState) -> None:
+    state.rollback(state.savepoint())
+    state.release(state.savepoint())
     assert content(state.store) == ({}, {})
 
 
-def test_a_state_with_a_mark_is_not_closed(state: WorldState) -> None:
-    mark = state.mark()
+def test_a_state_with_a_savepoint_is_not_closed(state: WorldState) -> None:
+    savepoint = state.savepoint()
     with pytest.raises(StateError, match="a snapshot is still open"):
         state.close()
-    state.keep(mark)
+    state.release(savepoint)
     state.close()
     with pytest.raises(StateError, match="the world is closed"):
-        state.mark()
+        state.savepoint()
 
 
-def test_only_what_the_outermost_mark_kept_is_on_the_disk(tmp_path: Path) -> None:
+def test_only_what_the_outermost_savepoint_kept_is_on_the_disk(tmp_path: Path) -> None:
     def on_the_disk() -> object:
         with closing(SqlitePageStore(tmp_path, read_only=True)) as reader:
             return content(reader)
 
     with closing(SqlitePageStore(tmp_path)) as store:
         state = WorldState(store)
-        outer = state.mark()
+        outer = state.savepoint()
         state.commit(write(store, A, {0: 1}))
-        inner = state.mark()
+        inner = state.savepoint()
         state.commit(write(store, A, {1: 2}))
-        state.keep(inner)
+        state.release(inner)
         assert on_the_disk() == ({}, {})
-        state.keep(outer)
+        state.release(outer)
         assert on_the_disk() == content(store)
-        state.undo(state.mark())
+        state.rollback(state.savepoint())
         state.commit(write(store, A, {2: 3}))
         assert on_the_disk() == content(store)
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_kept_is_undone(tmp_path: Path) -> None:
         state = WorldState(store)
         state.commit(write(store, A, {0: 1}))
         before, root = content(store), store.state_root()
-        mark = state.mark()
+        savepoint = state.savepoint()
         state.commit(write(store, A, {0: 2}))
         state.commit(account(store, B, Account(nonce=1)))
 
@@ -101,14 +101,14 @@ def test_what_cannot_be_kept_is_undone(tmp_path: Path) -> None:
             raise StateError("the disk is full")
 
         with patch.object(Catalogue, "commit", fail), pytest.raises(StateError, match="the disk is full"):
-            state.keep(mark)
+            state.release(savepoint)
         assert (content(store), store.state_root()) == (before, root)
         state.commit(write(store, A, {0: 3}))
     with closing(SqlitePageStore(tmp_path)) as store:
         assert dict(store.image(A, "memory").pages()) == {0: page(3)}
 
 
-@pytest.mark.parametrize("what", ["hold", "release", "commit"])
+@pytest.mark.parametrize("what", ["begin_group", "commit_group", "commit"])
 def test_after_an_interruption_nothing_is_taken_that_would_not_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -119,11 +119,11 @@ def test_after_an_interruption_nothing_is_taken_that_would_not_last(
     state = WorldState(store)
 
     def go_there_and_back() -> None:
-        mark = state.mark()
+        savepoint = state.savepoint()
         state.commit(write(store, A, {0: 1}))
         if what == "commit":
             monkeypatch.setattr(store, "commit", interrupt)
-        state.undo(mark)
+        state.rollback(savepoint)
 
     if what != "commit":
         monkeypatch.setattr(store, what, interrupt)

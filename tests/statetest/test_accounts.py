@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from storagemod.state.addresses import created_address
+from storagemod.state import created_address
 from storagemod.statetest import parse_vector, run_vector
 from storagemod.types import Address
 

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from storagemod import Address, Outcome, Receipt, World
-from storagemod.pages import PAGE_BYTES, WriteSet
+from storagemod.pages import PAGE_BYTES, RegionDiff
 from storagemod.scenario.fixtures import fixture
 from storagemod.world import receipt as module
 from tests.report.traces import change
@@ -34,7 +34,7 @@ def receipt(**given: object) -> Receipt:
         gas_used=21,
         logs=(),
         trace=None,
-        regions={(A, "memory"): WriteSet(1, 1, {1: (page(), page((8, b"\1")))})},
+        regions={(A, "memory"): RegionDiff(1, 1, {1: (page(), page((8, b"\1")))})},
         counts=(1, 2, 3, 1),
     )
     return attrs.evolve(plain, **given)
@@ -51,9 +51,9 @@ def test_changes_are_runs_by_contract_and_region_without_lengths() -> None:
     other = Address(0xB)
     found = receipt(
         regions={
-            (other, "memory"): WriteSet(1, 3, {}),
-            (A, "z"): WriteSet(1, 1, {0: (page(), page((0, b"\1")))}),
-            (A, "a"): WriteSet(1, 1, {0: (page((16, b"\2")), page())}),
+            (other, "memory"): RegionDiff(1, 3, {}),
+            (A, "z"): RegionDiff(1, 1, {0: (page(), page((0, b"\1")))}),
+            (A, "a"): RegionDiff(1, 1, {0: (page((16, b"\2")), page())}),
         }
     )
     assert dict(found.changes) == {A: (change(16, 2, 0, "a"), change(0, 0, 1, "z"))}
@@ -86,9 +86,9 @@ def test_changes_and_costs_are_worked_out_once_and_only_when_somebody_looks(monk
 
 
 def test_receipts_are_equal_where_their_changes_are_whatever_lies_beside_them() -> None:
-    beside = {(A, "memory"): WriteSet(1, 1, {1: (page(fill=b"\3"), page((8, b"\1" + bytes(7)), fill=b"\3"))})}
+    beside = {(A, "memory"): RegionDiff(1, 1, {1: (page(fill=b"\3"), page((8, b"\1" + bytes(7)), fill=b"\3"))})}
     alike = {
-        (A, "memory"): WriteSet(1, 1, {1: (page((8, bytes(8)), fill=b"\3"), page((8, b"\1" + bytes(7)), fill=b"\3"))})
+        (A, "memory"): RegionDiff(1, 1, {1: (page((8, bytes(8)), fill=b"\3"), page((8, b"\1" + bytes(7)), fill=b"\3"))})
     }
     assert receipt(regions=alike) == receipt()
     assert hash(receipt(regions=alike)) == hash(receipt())

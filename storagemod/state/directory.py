@@ -1,9 +1,11 @@
-"""The directory of a world: what is where in it, and who may use it."""
+"""The directory of a world: what is where in it, who may use it, and what the system says when it fails."""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +14,6 @@ from io import FileIO
 from pathlib import Path
 
 from storagemod.errors import StateError
-from storagemod.state.failures import failure
 
 CATALOGUE = "catalogue.sqlite"
 IMAGES = "images"
@@ -22,19 +23,19 @@ NEW = "catalogue.new"
 """A catalogue before it is complete."""
 
 _NAMES = {CATALOGUE, NEW, f"{NEW}-journal", f"{NEW}-wal", f"{NEW}-shm", IMAGES, LOCK, READERS}
-"""What there may be where the making of a world was broken off."""
+"""Names that a broken-off creation of a world may leave."""
 
 _WAIT_SECONDS = 10.0
-"""How long a reader waits for the writer to be done with the images: it syncs them at worst."""
+"""How long a reader waits while the writer changes images: it syncs them at worst."""
 
 _POLL_SECONDS = 0.005
 
 
-class Claim:
-    """The right to use a directory, as its one writer or as one of its readers. It ends with the process at the latest.
+class DirectoryLock:
+    """Lock of a directory, held by its one writer or by one of its readers. It ends with the process at the latest.
 
-    The writer holds ``lock``. It changes images only while it holds ``readers`` too, which all readers share: so what a
-    reader sees in the images stays as it is, and the writer is never kept waiting.
+    The writer holds ``lock``. It changes images only while it holds ``readers`` as well, which all readers share. So
+    the images do not change under a reader, and the writer never waits.
     """
 
     def __init__(self, directory: Path, readers: FileIO, resources: ExitStack, *, undisturbed: bool = False) -> None:
@@ -46,7 +47,7 @@ class Claim:
 
     @contextmanager
     def without_readers(self) -> Iterator[bool]:
-        """Keep readers out, if there are none now; say whether that is so."""
+        """Keep readers out, if there are none now. Yields whether there are none."""
         alone = _try_lock(self._readers, fcntl.LOCK_EX)
         try:
             yield alone
@@ -54,11 +55,11 @@ class Claim:
             fcntl.flock(self._readers, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Give the right back."""
+        """Release the lock."""
         self._resources.close()
 
 
-def claim_for_writing(directory: Path) -> Claim:
+def lock_for_writing(directory: Path) -> DirectoryLock:
     """Become the writer of a directory, which is made if there is none.
 
     Raises:
@@ -74,12 +75,12 @@ def claim_for_writing(directory: Path) -> Claim:
             os.ftruncate(lock.fileno(), 0)
             os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
             readers = resources.enter_context(_open_made(directory / READERS))
-            return Claim(directory, readers, resources.pop_all())
+            return DirectoryLock(directory, readers, resources.pop_all())
     except OSError as error:
         raise failure(f"the world {directory} cannot be opened", error) from error
 
 
-def claim_for_reading(directory: Path) -> Claim:
+def lock_for_reading(directory: Path) -> DirectoryLock:
     """Become a reader of a directory.
 
     Raises:
@@ -102,13 +103,13 @@ def claim_for_reading(directory: Path) -> Claim:
             if not os.access(directory, os.W_OK):
                 lock = resources.enter_context((directory / LOCK).open("rb", buffering=0))
                 undisturbed = _try_lock(lock, fcntl.LOCK_SH)
-            return Claim(directory, readers, resources.pop_all(), undisturbed=undisturbed)
+            return DirectoryLock(directory, readers, resources.pop_all(), undisturbed=undisturbed)
     except OSError as error:
         raise failure(f"the world {directory} cannot be read", error) from error
 
 
 def sync_file(fd: int) -> None:
-    """Bring what was written to a file to the disk.
+    """Sync the content of a file to the disk.
 
     Raises:
         OSError: It did not get there. The system may have dropped what it could not write: write it again.
@@ -120,7 +121,7 @@ def sync_file(fd: int) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Bring the names of a directory to the disk."""
+    """Sync the names in a directory to the disk."""
     fd = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(fd)
@@ -129,7 +130,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def _check_place(directory: Path) -> None:
-    """Keep away from directories that hold something else: not even a lock is left there."""
+    """Refuse directories that hold something else, before anything is left there."""
     if not directory.exists():
         return
     if not directory.is_dir():
@@ -142,7 +143,7 @@ def _check_place(directory: Path) -> None:
 
 
 def _open_made(path: Path) -> FileIO:
-    """A file to be locked, made if there is none."""
+    """Open a file to lock, and make it if there is none."""
     return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)  # noqa: PTH123 - a descriptor
 
 
@@ -160,3 +161,53 @@ def _taken(directory: Path, lock: FileIO) -> StateError:
     return StateError(
         f"the world {directory} is open for writing {who}", hint="close it there, or open it here to read only"
     )
+
+
+_NO_SPACE = "make room on the disk, then do it again"
+_NOT_ALLOWED = "see who owns the directory and its files, and what may be done with them"
+_BROKEN = "the disk may be failing: copy what can be read, then open the world again"
+_DAMAGED = "restore the directory from a copy; nothing but storagemod may write there"
+
+_OS_HINTS = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.EROFS: _NOT_ALLOWED,
+    errno.EIO: _BROKEN,
+    errno.EMFILE: "the process has too many files open; raise its limit, see `ulimit -n`",
+}
+
+_SQLITE_HINTS = {
+    sqlite3.SQLITE_FULL: _NO_SPACE,
+    sqlite3.SQLITE_READONLY: _NOT_ALLOWED,
+    sqlite3.SQLITE_CANTOPEN: _NOT_ALLOWED,
+    sqlite3.SQLITE_PERM: _NOT_ALLOWED,
+    sqlite3.SQLITE_IOERR: _BROKEN,
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_BUSY: "another program has the database open; close it there",
+}
+
+_NOTHING_DONE = frozenset(
+    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_TOOBIG}
+)
+
+
+def failure(what: str, error: OSError | sqlite3.Error) -> StateError:
+    """Make an error that says what could not be done, why, and what helps."""
+    if isinstance(error, OSError):
+        return StateError(f"{what}: {error.strerror or error}", cause=error, hint=_OS_HINTS.get(error.errno or 0))
+    return StateError(f"{what}: {error}", cause=error, hint=_SQLITE_HINTS.get(_primary_code(error)))
+
+
+def leaves_doubt(error: sqlite3.Error) -> bool:
+    """Return whether a transaction that ended with this error may turn out to be committed later.
+
+    A full disk is met before the last write of a transaction; but nobody knows what a failed sync has done.
+    """
+    return _primary_code(error) not in _NOTHING_DONE
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF  # the rest of an extended code is detail

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storagemod.pages import PAGE_BYTES, Draft, MemoryImage, WriteSet, read_image
+from storagemod.pages import PAGE_BYTES, ImageEdit, MemoryImage, RegionDiff, read_image
 from storagemod.types import WASM_PAGE_BYTES
 
 writes = st.tuples(
@@ -16,7 +16,7 @@ writes = st.tuples(
 )
 
 
-def apply(image: MemoryImage, change: WriteSet) -> None:
+def apply(image: MemoryImage, change: RegionDiff) -> None:
     assert change.pages_old == image.wasm_pages
     assert all(image.page(number) == old for number, (old, _) in change.pages.items())
     image.replace(change.pages_new, {number: new for number, (_, new) in change.pages.items()})
@@ -32,10 +32,10 @@ def test_bytes_are_overwritten_and_can_be_taken_back_at_once_or_one_by_one(histo
     image, at_once, data = MemoryImage(), MemoryImage(), bytearray()
     changes = []
     for offset, written in history:
-        draft = Draft(image)
-        draft.write(offset, written)
-        assert draft.read(offset, len(written)) == written
-        changes.append(draft.written())
+        edit = ImageEdit(image)
+        edit.write(offset, written)
+        assert edit.read(offset, len(written)) == written
+        changes.append(edit.diff())
         apply(image, changes[-1])
         end = -(-max(len(data), offset + len(written)) // WASM_PAGE_BYTES) * WASM_PAGE_BYTES
         data += bytes(end - len(data))
@@ -58,4 +58,4 @@ def test_a_change_is_true_if_it_changes_bytes_or_a_length() -> None:
     page = b"\1" * PAGE_BYTES
     zeros = bytes(PAGE_BYTES)
     for lengths, pages in itertools.product([(1, 1), (1, 2), (2, 1)], [{}, {0: (zeros, page)}]):
-        assert bool(WriteSet(*lengths, pages)) == (bool(pages) or lengths != (1, 1))
+        assert bool(RegionDiff(*lengths, pages)) == (bool(pages) or lengths != (1, 1))
