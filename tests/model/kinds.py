@@ -70,7 +70,7 @@ def kind(option: str, tracker: str, *, durable: bool = False) -> Kind:
         f"{tracker}, {option}{', durable' if durable else ''}",
         option,
         {"tracker": tracker, "trace": option == "single" or tracker == TRACKERS[0]},
-        protected=BACKENDS[tracker].protect is not NoProtection,
+        protected=BACKENDS[tracker].protects,
         durable=durable,
     )
 
