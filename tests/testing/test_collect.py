@@ -172,7 +172,7 @@ from storagemod.testing.worlds import VariantWorld
 import gc
 def test_it():
     worlds = [each for each in gc.get_objects() if type(each) is VariantWorld]
-    assert all(world._gate.closed for world in worlds)
+    assert all(world._lock.closed for world in worlds)
 """,
     )
 
