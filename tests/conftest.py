@@ -6,8 +6,8 @@ import pytest
 from hypothesis import settings
 
 from storagemod import World
-from storagemod.vm import option_names
 from storagemod.pages import BACKENDS, choose_backend, why_not_shared, why_unavailable
+from storagemod.vm import option_names
 
 pytest_plugins = ["pytester"]  # tests/testing/ runs pytest inside pytest
 

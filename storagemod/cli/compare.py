@@ -48,7 +48,7 @@ _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPIN
 @click.option("--markdown", "form", flag_value="markdown", help="Print the table as Markdown.")
 @click.option("--no-time", is_flag=True, help="Leave out the times, which are not the same from run to run.")
 @tracker_option
-def compare_command(  # noqa: PLR0917 - click calls it by names
+def compare_command(
     file: Path, links: tuple[str, ...], syncs: tuple[str, ...], form: str | None, no_time: bool, tracker: str | None
 ) -> int:
     """Run a scenario under every linking option that its contracts can be built for, and show what each costs.

@@ -103,7 +103,7 @@ _SECONDS_MAX = 10_000_000
     help="Write a scenario and a pytest file for each invariant that does not hold.",
 )
 @tracker_option
-def explore_command(  # noqa: PLR0917 - click calls it by names
+def explore_command(
     file: Path,
     calls: int,
     depth: int,

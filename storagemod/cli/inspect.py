@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from storagemod import host
 from storagemod.cli.inspect_tables import inspect_tables
 from storagemod.cli.options import NamedPath, is_missing, json_option, link_option
 from storagemod.cli.output import say, say_document
@@ -20,6 +19,7 @@ from storagemod.scenario.source import leaves_open
 from storagemod.types import MAP_OPTIONS
 from storagemod.vm import (
     DEFAULT_REGION,
+    NAMESPACE,
     PREFIX,
     Access,
     Contract,
@@ -142,7 +142,7 @@ def _table(headers: tuple[str, ...], rows: Sequence[Sequence[str | int]]) -> Non
 
 def _linked_to(item: Import, contract: Contract) -> str:
     """What stands behind an import, in words."""
-    if item.module == host.NAMESPACE and not is_storage(item):
+    if item.module == NAMESPACE and not is_storage(item):
         return "the host"
     if item.module.startswith(PREFIX):
         callee = contract_import(item)

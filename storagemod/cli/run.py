@@ -52,7 +52,7 @@ from storagemod.world import World
     "Contracts that stand there already stay as they are. Default: a new world in memory for each run.",
 )
 @tracker_option
-def run_command(  # noqa: PLR0917 - click calls it by names
+def run_command(
     files: tuple[Path, ...],
     links: tuple[str, ...],
     sync: str | None,

@@ -73,7 +73,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 )
 @json_option
 @tracker_option
-def snapshot_command(  # noqa: PLR0917 - click calls it by names
+def snapshot_command(
     paths: tuple[Path, ...],
     file: Path,
     check: bool,

@@ -44,7 +44,7 @@ _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.SKIP: "yellow"}
     "-vvv the calls of all vectors, -vvvv with what they wrote.",
 )
 @tracker_option
-def statetest_command(  # noqa: PLR0917 - click calls it by names
+def statetest_command(
     paths: tuple[Path, ...],
     patterns: tuple[str, ...],
     link: str | None,

@@ -238,7 +238,7 @@ def _paid(entry_points: Sequence[EntryPoint], sightings: Sightings) -> Iterator[
                 yield Call(entry.contract, entry.method, signed, value=value)
 
 
-def _calls(  # noqa: PLR0917 - one use
+def _calls(
     entry: EntryPoint, sightings: Sightings, stored: list[int], owned: list[int], arguments_max: int, seed: int
 ) -> tuple[list[Call], int]:
     seen = sightings.calls.get((entry.contract, entry.method), {})

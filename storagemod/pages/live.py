@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
@@ -39,6 +40,9 @@ _QUIET_BOUNDARIES_MAX = 8
 
 _PRIVATE_PAGES_MAX = 2_048
 """Pages of a region that differ from its file, 8 MiB, beyond which it is mapped anew and they are given back."""
+
+_NO_VERSION = -1
+"""The version of no image."""
 
 PageChange = tuple[int, bytes, bytes]
 """A page that changed: its number, its bytes before, and after."""
@@ -103,8 +107,8 @@ class LiveRegion:
         wasm_pages_max: How long the memory may become.
 
     Attributes:
-        wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the memory
-            stays longer.
+        wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the
+            memory stays longer.
         collected_pages: Its length when it was last collected.
         memory_pages: The memory's length when it was last looked at.
         outside: Whether a page beyond the length was written, in memory that an undone growth left there.
@@ -123,11 +127,12 @@ class LiveRegion:
         "_backend",
         "_base",
         "_before",
+        "_differs",
         "_extents",
         "_fixed",
         "_known",
-        "_logged",
         "_log",
+        "_logged",
         "_noted",
         "_private_pages",
         "_quiet",
@@ -167,6 +172,7 @@ class LiveRegion:
         self._touched: set[int] = set()
         self._touched_runs: list[tuple[int, int]] = []
         self._quiet = self._private_pages = 0
+        self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self.memory_pages = memory.pages
         self.wasm_pages = self.collected_pages = image.wasm_pages
@@ -210,17 +216,32 @@ class LiveRegion:
         return True
 
     def settle(self, image: Image) -> None:
-        """Take what the memory holds for committed, in this image: the transaction is over."""
+        """Take what the memory holds for committed, in this image: the transaction is over.
+
+        The one commit of the region's own diff moves the image's version by one. If anything else moved it, a store
+        that brought pages from one file into another perhaps, the image is mapped anew before it is used again.
+        """
+        known = image is self.image or self.image is NO_IMAGE
+        if known and self.version <= image.version <= self.version + self._differs:
+            self.image, self.version = image, image.version
+        else:
+            self.version = _NO_VERSION
+        self._differs = self.changed = False
         self._private_pages += len(self._before)
         self._before.clear()
         self._logged.clear()
-        self.changed = False
-        self.image = image
-        self.version = image.version
         self.reusable = image is not NO_IMAGE and self.plain and self._private_pages <= _PRIVATE_PAGES_MAX
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
             self.reusable = False
             self._private_pages = _PRIVATE_PAGES_MAX + 1
+
+    def release(self) -> None:
+        """Give the memory's pages and mappings back to the system: nobody uses the region any more."""
+        length = self.memory.pages * WASM_PAGE_BYTES
+        if length:
+            mapped = self._backend.maps or self._shared is not None
+            with suppress(OSError):  # it is given back with the memory then
+                (_libc.map_anonymous if mapped else _libc.drop)(self._base, length)
 
     def _show(self, image: Image) -> None:
         """Put an image's bytes into memory, in place of whatever is there."""
@@ -281,11 +302,8 @@ class LiveRegion:
             StateError: The system refuses; the transaction is over.
         """
         memory_pages = self.memory_pages
-        grown = 0
         if may_grow and not self._fixed:
-            pages = self.memory.pages
-            if pages != memory_pages:
-                grown = self.memory_pages = pages
+            self.memory_pages = self.memory.pages
         if not self.plain and self.wasm_pages != self.memory_pages:
             self.allow_all()  # all of it is looked at
         try:
@@ -294,43 +312,47 @@ class LiveRegion:
                 numbers = self._with_noted(numbers)
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
-        changed: list[PageChange] = []
-        if numbers:
-            known, before, logged, log = self._known, self._before, self._logged, self._log
-            base, newest, changed_before = self._base, log.newest, len(before)
-            if log.changed_pages + len(numbers) > log.changed_pages_max:
-                self._check_changed_pages(numbers)
-            for number in numbers:
-                new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
-                old = known.get(number)
-                if old is None:
-                    old = known[number] = self.image.page(number)
-                if new != old:
-                    if new == ZERO_PAGE:
-                        new = ZERO_PAGE
-                    if number not in before:
-                        before[number] = old
-                    previous = logged.get(number, -1)
-                    if previous < newest:
-                        logged[number] = len(log)
-                        log.append((self._put_back, number, old, previous))
-                    known[number] = new
-                    changed.append((number, old, new))
-            if changed:
-                self._quiet = 0
-                self.changed = True
-                log.changed_pages += len(before) - changed_before
-                if self.wasm_pages != memory_pages:
-                    self._check_outside(changed, memory_pages)
-            else:
-                self._quiet += 1
-            if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
-                self._watch_again()
-        if grown:
+        changed = self._compare(numbers) if numbers else ()
+        if changed and self.wasm_pages != memory_pages:
+            self._check_outside(changed, memory_pages)
+        if self.memory_pages != memory_pages:
             self._log.append((self._set_length, self.wasm_pages))
-            self.wasm_pages = grown
+            self.wasm_pages = self.memory_pages
             self.changed = True
             self.plain = False  # what is allowed was settled for another length
+        return changed
+
+    def _compare(self, numbers: Sequence[int]) -> Sequence[PageChange]:
+        """Return those of some pages that differ from what they held at the last boundary, and log what they held."""
+        known, before, logged, log = self._known, self._before, self._logged, self._log
+        base, newest, changed_before = self._base, log.newest, len(before)
+        if log.changed_pages + len(numbers) > log.changed_pages_max:
+            self._check_changed_pages(numbers)
+        changed: list[PageChange] = []
+        for number in numbers:
+            new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
+            old = known.get(number)
+            if old is None:
+                old = known[number] = self.image.page(number)
+            if new != old:
+                if new == ZERO_PAGE:
+                    new = ZERO_PAGE
+                if number not in before:
+                    before[number] = old
+                previous = logged.get(number, -1)
+                if previous < newest:
+                    logged[number] = len(log)
+                    log.append((self._put_back, number, old, previous))
+                known[number] = new
+                changed.append((number, old, new))
+        if changed:
+            self.changed = True
+            self._quiet = 0
+            log.changed_pages += len(before) - changed_before
+        else:
+            self._quiet += 1
+        if self._quiet > _QUIET_BOUNDARIES_MAX or len(numbers) > COMPARED_PAGES_MAX:
+            self._watch_again()
         return changed
 
     def _check_changed_pages(self, numbers: Iterable[int]) -> None:
@@ -359,12 +381,14 @@ class LiveRegion:
         if any(number in hole for number, _, _ in changed):
             self.outside = True
 
-    def _watch_again(self) -> None:
-        """Have written pages noted again, and not compared at each boundary."""
-        if self._tracker.watch_again(self.memory_pages):
-            before = self._before
-            self._known = {number: data for number, data in self._known.items() if number in before}
-            self._quiet = 0
+    def _watch_again(self) -> bool:
+        """Have written pages noted again, and not compared at each boundary; ``False`` if that is not possible."""
+        if not self._tracker.watch_again(self.memory_pages):
+            return False
+        before = self._before
+        self._known = {number: data for number, data in self._known.items() if number in before}
+        self._quiet = 0
+        return True
 
     def _put_back(self, number: int, old: bytes, previous: int) -> None:
         if not self.plain:
@@ -397,7 +421,9 @@ class LiveRegion:
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        return RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
+        diff = RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
+        self._differs = bool(diff)
+        return diff
 
     def first_touched(self) -> tuple[tuple[int, int], ...] | None:
         """Return the pages that were read or written for the first time since this was last asked, as runs.
@@ -434,9 +460,9 @@ class LiveRegion:
 
     def allow_all(self) -> None:
         """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
-        self._allow(True, self.memory.pages)  # noqa: FBT003 - it is the field's own word
+        self._allow(True, self.memory.pages)
 
-    def _allow(self, writing: bool, wasm_pages: int) -> None:  # noqa: FBT001 - as above
+    def _allow(self, writing: bool, wasm_pages: int) -> None:
         length = self.memory.pages
         wanted = (writing, wasm_pages, length)
         if wanted != self._allowed and self.protects:

@@ -134,7 +134,7 @@ class _Reader:
             raise ValidationError(f"`{ast.unparse(tree)}` is {_KINDS[found]}, and {_KINDS[kind]} is wanted there")
         return node
 
-    def node(self, tree: ast.expr) -> tuple[Node, str]:  # noqa: C901, PLR0911 - one line a kind
+    def node(self, tree: ast.expr) -> tuple[Node, str]:  # noqa: PLR0911 - one line a kind
         match tree:
             case ast.Constant(value=bool() as value):
                 return lambda _: value, "truth"

@@ -62,7 +62,9 @@ class AliasedMappings(Mappings):
         writing: Whether stores to the pages are let through. If not, they trap (rule 6).
     """
 
-    def __init__(self, memory: LinearMemory, storage: StorageAccess, frames: FrameFile, table: PageTable, *, writing: bool) -> None:
+    def __init__(
+        self, memory: LinearMemory, storage: StorageAccess, frames: FrameFile, table: PageTable, *, writing: bool
+    ) -> None:
         self._memory = memory
         self._storage = storage
         self._frames = frames

@@ -74,8 +74,8 @@ class ContractImport:
         link: The name that deployment binds to an address.
         method: The export that is called.
         type: The type that the callee's export must have.
-        catches: Whether the caller goes on after a failed call: the import's name ends in ``?``, and its first result is
-            the outcome.
+        catches: Whether the caller goes on after a failed call: the import's name ends in ``?``, and its first result
+            is the outcome.
     """
 
     link: str

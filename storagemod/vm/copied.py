@@ -44,8 +44,8 @@ class CopiedMappings(Mappings):
         storage: Its storage.
         sync: ``end``: what changed is copied back when the call ends. ``call``: before each call that it makes as well,
             and storage is copied in again after it. ``none``: at the end everything is copied back, changed or not.
-        held_back: Called before each call that it makes, with its areas that are not copied back: the offset in storage,
-            the bytes that were copied in, and those that are in their place.
+        held_back: Called before each call that it makes, with its areas that are not copied back: the offset in
+            storage, the bytes that were copied in, and those that are in their place.
     """
 
     def __init__(

@@ -4,8 +4,8 @@ The methods are those of the Ethereum Environment Interface. ``storageLoad``, ``
 to linking options; all others are here. Each takes its price first (:mod:`storagemod.vm.schedule`). Their first
 argument is the running call.
 
-Offsets and lengths are unsigned i32 into the memory that the contract exports as ``memory``; addresses are 20 bytes; u128
-and u256 are little-endian; gas is i64. A range that leaves the memory traps, at 2**32 too: nothing wraps.
+Offsets and lengths are unsigned i32 into the memory that the contract exports as ``memory``; addresses are 20 bytes;
+u128 and u256 are little-endian; gas is i64. A range that leaves the memory traps, at 2**32 too: nothing wraps.
 Sources: ewasm/design, ``eth_interface.md``; for ``debug``, ``contract_interface.md``, "Debug-mode".
 """
 
@@ -214,16 +214,12 @@ def code_copy(frame: Frame, result_offset: int, code_offset: int, length: int) -
     _copy(frame, frame.code, "code", to=result_offset, start=code_offset, length=length)
 
 
-def external_code_copy(
-    frame: Frame, address_offset: int, result_offset: int, code_offset: int, length: int
-) -> None:
+def external_code_copy(frame: Frame, address_offset: int, result_offset: int, code_offset: int, length: int) -> None:
     """Copy the code of any account into memory."""
     schedule = frame.schedule
     frame.use_gas(schedule.external_code + schedule.copying(u32(length)))
     address = read_address(frame, address_offset)
-    _copy(
-        frame, frame.account_code(address), f"code of {address}", to=result_offset, start=code_offset, length=length
-    )
+    _copy(frame, frame.account_code(address), f"code of {address}", to=result_offset, start=code_offset, length=length)
 
 
 def get_call_data_size(frame: Frame) -> int:
@@ -274,6 +270,7 @@ def log(frame: Frame, data_offset: int, length: int, topic_count: int, *topic_of
 
 
 # Calls of other accounts, new accounts, and the end of one
+
 
 def _is_new(frame: Frame, address: Address) -> bool:
     return not frame.account_balance(address) and not frame.account_code(address)

@@ -43,7 +43,7 @@ from storagemod.events import (
     StorageWritten,
     TablesShown,
 )
-from storagemod.pages import PAGE_BYTES, FrameFile, PageBackend, PageChange, RegionDiff, UndoLog
+from storagemod.pages import PAGE_BYTES, FrameFile, LiveRegion, PageBackend, PageChange, RegionDiff, UndoLog
 from storagemod.state import ChangeSet, PageStore
 from storagemod.trace import LIGHT_BYTES, Recording
 from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
@@ -72,8 +72,9 @@ _GAS_KEPT_DIVISOR = 64
 
 _INSTANCES_MAX = 10_000
 _MEMORIES_MAX = 2_000
-"""Instances and storage memories of a wasmtime store after which the next transaction gets a new one: nothing of a store
-is given back before it is closed, and the address space of a process ends at about 32,000 memories."""
+"""Instances and linear memories of a wasmtime store after which the next transaction gets a new one.
+
+Nothing of a store is given back before it is closed, and a process has address space for about 32,000 memories."""
 
 _LIGHT_PAGES = LIGHT_BYTES // (2 * PAGE_BYTES)
 """Pages that a raw event can have without the recording being checked right after it."""
@@ -148,7 +149,6 @@ class Machine:
         self._frames_needed = frames_for(rules.limits.call_depth_max)
         self._transaction = 0
         self._calls = self._instances = self._memories = self._payload_bytes = 0
-        self._memories_kept = 0
         self._recording: Recording | None = None
         self._touches = False  # whether somebody wants to know the pages that are touched
         self._active: dict[Address, int] = {}
@@ -202,7 +202,7 @@ class Machine:
             StateError: Storage cannot be read or mapped; nothing is committed.
             BaseException: What an observer or ``commit`` raised, or the interruption of the waiting thread.
         """
-        if not self._clean or self.store.instances > _INSTANCES_MAX or self._memories_kept > _MEMORIES_MAX:
+        if not self._clean or self.store.instances > _INSTANCES_MAX or self.store.memories > _MEMORIES_MAX:
             self.restart()
         self._clean = False
         self._transaction += 1
@@ -314,7 +314,6 @@ class Machine:
         self._storages.clear()
         self._contracts.clear()
         self._log.restart()
-        self._memories_kept = 0
         self.frame_file.close()
         self.frame_file = self.backend.frame_file()
         old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
@@ -376,12 +375,12 @@ class Machine:
         finally:
             log.newest = newest
             store.current = parent
-        if frame.outcome is _FAILED:  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
+        if (
+            frame.outcome is _FAILED
+        ):  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
             frame.gas_used = frame.gas if frame.code_started else 0
         if notify is not None:
-            notify(
-                (CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error)
-            )
+            notify((CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error))
             recording = self._recording
             if recording is not None and len(recording.events) >= recording.check_at:
                 recording.check()
@@ -389,9 +388,7 @@ class Machine:
             store.fuel = left - frame.gas_used
             parent.resume()
 
-    def _start(
-        self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None
-    ) -> None:
+    def _start(self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None) -> None:
         """Run a call behind the checkpoint just set."""
         limits, address, kind = self._limits, frame.address, frame.kind
         if frame.depth > limits.call_depth_max:
@@ -500,8 +497,10 @@ class Machine:
 
     def _give_back(self, frame: Frame) -> None:
         """Hand the instance of a call to the next one that needs it, unless pages of storage are mapped into it."""
-        if not isinstance(frame.mappings, AliasedMappings):
-            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        if isinstance(frame.mappings, AliasedMappings):
+            frame.pool.discard(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        else:
+            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # as above
         frame.instance = frame.pool = None
 
     # Running code
@@ -616,9 +615,7 @@ class Machine:
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
-        before = storage.memories
         added = storage.add(layout, anew=self._touches)
-        self._memories_kept += storage.memories - before
         if added:
             self._count_storage(frame, storage, added)
 
@@ -678,6 +675,7 @@ class Machine:
         """Close the storage of a contract whose creation was undone, so that all is new if it is created again."""
         storage = self._storages.pop(address, None)
         if storage is not None:
+            storage.release()
             self._used.pop(storage, None)
 
     def _create(self, frame: Frame) -> None:
@@ -785,42 +783,42 @@ class Machine:
         Raises:
             TrapError: It broke one.
         """
-        mappings, storage = frame.mappings, frame.storage
-        if mappings is not None:
-            mappings.settle()
+        if frame.mappings is not None:
+            frame.mappings.settle()
             if TablesShown in self.wants:
                 self._show_tables(frame)
-        if storage is None:
+        storage, contract = frame.storage, frame.contract
+        if storage is None or contract is None:
             return
         written: list[tuple[str, Sequence[PageChange]]] = []
         broken: TrapError | None = None
-        may_grow = frame.contract.grows_storage  # type: ignore[union-attr] # it has storage for its code
         for region in storage.regions:
-            changed = region.collect(may_grow=may_grow)
-            pages_old, pages_new = region.collected_pages, region.wasm_pages
-            if not changed and pages_old == pages_new:
-                continue
+            changed = region.collect(may_grow=contract.grows_storage)
             if changed:
                 written.append((region.name, changed))
-            if pages_old != pages_new:
-                region.collected_pages = pages_new
-                if self.notify is not None:
-                    self.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, pages_new))
-            if broken is None and region.outside:
-                broken = outside_region()
-            elif broken is None and frame.static:
-                broken = static_write() if changed else static_growth(region.name)
-            region.outside = False
-        if self.notify is not None:
-            if self._touches:
-                self._notify_touched(frame, storage)
-            if written:
-                pages = tuple((name, *page) for name, changed in written for page in changed)
-                self.notify((StorageWritten, frame.call_id, frame.address, pages))
-                if len(pages) > _LIGHT_PAGES and self._recording is not None:
-                    self._recording.check()
+            if changed or region.collected_pages != region.wasm_pages:
+                broken = self._check_written(frame, region, changed) or broken
+        if self._touches:
+            self._notify_touched(frame, storage)
+        if written and self.notify is not None:
+            pages = tuple((name, *page) for name, changed in written for page in changed)
+            self.notify((StorageWritten, frame.call_id, frame.address, pages))
+            if len(pages) > _LIGHT_PAGES and self._recording is not None:
+                self._recording.check()
         if broken is not None:
             raise broken
+
+    def _check_written(self, frame: Frame, region: LiveRegion, changed: Sequence[PageChange]) -> TrapError | None:
+        """Report a growth, and return the rule that a call broke by what it wrote in a region."""
+        pages_old, region.collected_pages = region.collected_pages, region.wasm_pages
+        if pages_old != region.wasm_pages and self.notify is not None:
+            self.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, region.wasm_pages))
+        outside, region.outside = region.outside, False
+        if outside:
+            return outside_region()
+        if frame.static:
+            return static_write() if changed else static_growth(region.name)
+        return None
 
     def _notify_touched(self, frame: Frame, storage: StorageInstance) -> None:
         for region in storage.regions:
@@ -833,9 +831,7 @@ class Machine:
         if isinstance(frame.mappings, PagedMappings | AliasedMappings) and self.notify is not None:
             table = frame.mappings.table
             frames = tuple(self.frame_table.runs())
-            self.notify(
-                (TablesShown, frame.call_id, frame.address, table.frame_bytes, tuple(table.runs()), frames)
-            )
+            self.notify((TablesShown, frame.call_id, frame.address, table.frame_bytes, tuple(table.runs()), frames))
 
 
 _NOTHING = ChangeSet()

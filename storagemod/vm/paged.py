@@ -2,8 +2,8 @@
 
 This is the second proposal of ewasm/design#188. A frame is a piece of storage of fixed length; the frame table lists
 those in use with the contract that each belongs to, and lasts until the transaction ends. A page of a call's memory
-stands for a frame. The frames' bytes are those of the storage module's memory, so they are committed and undone like all
-storage. A page has a copy of its frame's bytes; the host brings the two in line at each call.
+stands for a frame. The frames' bytes are those of the storage module's memory, so they are committed and undone like
+all storage. A page has a copy of its frame's bytes; the host brings the two in line at each call.
 """
 
 from __future__ import annotations

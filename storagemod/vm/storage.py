@@ -1,4 +1,4 @@
-"""Storage modules that stay instantiated: the storage of one address, and how the host reads and writes it for calls."""
+"""Storage modules that stay instantiated: the storage of one address, and how the host uses it for calls."""
 
 from __future__ import annotations
 
@@ -49,7 +49,6 @@ class StorageInstance:
         regions: The same, live, in the order in which they came.
         own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
         names: The names of the regions that :meth:`reopen` adds.
-        memories: The number of linear memories that were instantiated for it.
     """
 
     __slots__ = (
@@ -62,16 +61,13 @@ class StorageInstance:
         "_pools",
         "_store",
         "layout",
-        "memories",
         "names",
         "own",
         "regions",
         "transaction",
     )
 
-    def __init__(
-        self, store: Store, backend: PageBackend, log: UndoLog, image_of: Callable[[str], Image]
-    ) -> None:
+    def __init__(self, store: Store, backend: PageBackend, log: UndoLog, image_of: Callable[[str], Image]) -> None:
         self._store = store
         self._backend = backend
         self._log = log
@@ -85,7 +81,6 @@ class StorageInstance:
         self.layout = _NO_LAYOUT
         self.regions: tuple[LiveRegion, ...] = ()
         self.own: tuple[Contract, InstancePool] | None = None
-        self.memories = 0
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
@@ -118,6 +113,11 @@ class StorageInstance:
         self.transaction = transaction
         self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)
         return True
+
+    def release(self) -> None:
+        """Give back what memory it has: nobody uses it any more. The instances stay in their store."""
+        for _, live, *_ in self._live.values():
+            live.release()
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -157,8 +157,10 @@ class StorageInstance:
         """Make a storage module for regions, with their images in its memories."""
         prepared = Linker().prepare(storage_module(Layout(regions)))
         instance = self._store.instantiate(prepared.address)
-        self.memories += len(regions)
+        self._store.memories += len(regions)
         for region in regions:
+            if region.name in self._live:
+                self._live[region.name][1].release()
             memory = instance.memory(region.name)
             image = self._image_of(region.name)
             missing = image.wasm_pages - memory.pages
@@ -251,10 +253,21 @@ class StorageAccess:
     leaves no empty region there, and may read in a static call.
     """
 
-    __slots__ = ("_call_id", "_enforced", "_frame", "_hosted", "_live", "_memory", "_pages_min", "_writing", "bytes_max")
+    __slots__ = (
+        "_call_id",
+        "_enforced",
+        "_frame",
+        "_hosted",
+        "_live",
+        "_memory",
+        "_pages_min",
+        "_writing",
+        "bytes_max",
+    )
 
     def __init__(self, frame: Frame, name: str) -> None:
-        region, self._live, self._memory = frame.storage.region(name)  # type: ignore[union-attr] # it has this region
+        assert frame.storage is not None  # noqa: S101 - whose code imports storage
+        region, self._live, self._memory = frame.storage.region(name)
         self._frame = frame
         self._hosted = region.access is Access.HOST
         self._pages_min = region.type.pages_min
@@ -296,8 +309,9 @@ class StorageAccess:
     def read_mapped(self, offset: int, length: int) -> bytes:
         """Copy bytes out; zeros beyond the region's length."""
         frame = self._frame
-        if StorageLoaded in frame.machine.wants:
-            frame.machine.notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
+        notify = frame.machine.notify
+        if notify is not None and StorageLoaded in frame.machine.wants:
+            notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
         inside = max(min(length, self._end - offset), 0)
         return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
 

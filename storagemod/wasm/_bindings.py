@@ -32,12 +32,13 @@ _missing: list[str] = []
 
 
 def _function(library: ctypes.CDLL, name: str, result: Any, *parameters: Any) -> _Function:
-    found = getattr(library, name, None)
+    found: Any = getattr(library, name, None)
     if found is None:
         _missing.append(name)
         return _function
     found.restype, found.argtypes = result, parameters
-    return found
+    function: _Function = found
+    return function
 
 
 call_function: Final = _function(

@@ -43,7 +43,12 @@ _VALUE_TYPES = {
     "f64": wasmtime.ValType.f64,
 }
 
-_NUMBERS = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "f32": ctypes.c_float, "f64": ctypes.c_double}
+_NUMBERS: Final[dict[ValueType, Any]] = {
+    "i32": ctypes.c_int32,
+    "i64": ctypes.c_int64,
+    "f32": ctypes.c_float,
+    "f64": ctypes.c_double,
+}
 """Assigning to these takes integers of either sign, and floats that are too large for an f32 as infinite."""
 
 _FORMATS: Final[dict[ValueType, str]] = {"i32": "i12x", "i64": "q8x", "f32": "f12x", "f64": "d8x"}
@@ -94,10 +99,8 @@ def _callback(function_type: FunctionType, body: Body) -> Callable[[int, int, in
         try:
             store = running()
             store.host_calls += 1  # type: ignore[union-attr] # without a store it is an error that stops wasm
-            if length:
-                result = body(store.current, *unpack(string_at(values, length)))  # type: ignore[union-attr]
-            else:
-                result = body(store.current)  # type: ignore[union-attr]
+            args = unpack(string_at(values, length)) if length else ()
+            result = body(store.current, *args)  # type: ignore[union-attr]
             if only is not None:
                 only(values).value = result
             elif types:

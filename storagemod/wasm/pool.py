@@ -18,7 +18,7 @@ from storagemod.wasm.module import Module
 from storagemod.wasm.store import Instance, Store
 
 _RESET_PAGES_MAX = 64
-"""Wasm pages, 4 MiB, of own memories up to which an instance is put back: the first bytes are compared once a module."""
+"""Wasm pages, 4 MiB, of own memories up to which an instance is put back: once a module, all bytes are compared."""
 
 _COPIED_BYTES_MAX = 1 << 18
 """Length of a memory up to which it is put back by copying where the system cannot show its first bytes again."""
@@ -72,17 +72,17 @@ class InstancePool:
         if self.only is not None:
             return self.only
         store = self._store
-        if self._fresh:
-            return store.instantiate(self._prepared.address)
         if self._free:
-            if self._start_fuel:
-                left = store.fuel
-                if left < self._start_fuel:  # it runs out of fuel, as each new one would
-                    return store.instantiate(self._prepared.address)
-                store.fuel = left - self._start_fuel
-            return self._free.pop()
+            left = store.fuel
+            if left >= self._start_fuel:
+                if self._start_fuel:
+                    store.fuel = left - self._start_fuel
+                return self._free.pop()  # else a new one runs out of fuel, as it would at first
+        store.memories += self.memories
         left = store.fuel
         instance = store.instantiate(self._prepared.address)
+        if self._fresh:
+            return instance
         self._start_fuel = left - store.fuel
         if not self._start_fuel and not self._module.declarations.has_own_state:
             self.only = instance
@@ -90,9 +90,17 @@ class InstancePool:
         return _Resettable(instance, self._module)
 
     def give_back(self, instance: Instance) -> None:
-        """Take an instance back after its call, however that ended. One that cannot be put back is left alone."""
+        """Take an instance back after its call, however that ended. One that cannot be put back loses its memory."""
         if isinstance(instance, _Resettable) and len(self._free) < _KEPT_MAX and instance.reset():
             self._free.append(instance)
+        elif instance is not self.only:
+            self.discard(instance)
+
+    def discard(self, instance: Instance) -> None:
+        """Give the pages of an instance back to the system: no call uses it any more, and it stays in its store."""
+        for name in self._module.state.memories.values():
+            memory = instance.memory(name)
+            forget_written(memory.base, len(memory))
 
 
 class _Resettable(Instance):

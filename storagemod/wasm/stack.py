@@ -229,7 +229,7 @@ _probe = ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_size_t)(_try_descending)
 def check_headroom(depth: int) -> None:
     """Make sure, before the call at this depth starts, that callbacks into Python will find the frames they need.
 
-    At each call, Python's recursion limit has to be where it was set. Where C frames are counted apart, that is tried at
+    At each call, Python's recursion limit has to be where it was set. Where C frames are counted apart, it is tried at
     every ``CALLS_PER_CHECK``th call: callbacks from C are nested as deep as the next ones can go.
 
     Raises:

@@ -37,6 +37,7 @@ class Store:
         lost: The exception that ctypes swallowed because a callback could not begin; wasm went on with a wrong result.
         host_calls: How many times contracts called the host since :meth:`start`.
         instances: How many instances it holds; they stay until it is closed.
+        memories: How many linear memories they have of their own, as whoever makes instances counts them.
     """
 
     def __init__(self, limits: Limits, *, metered: bool = True) -> None:
@@ -55,7 +56,7 @@ class Store:
         self.pending: BaseException | None = None
         self.lost: BaseException | None = None
         self.host_calls = 0
-        self.instances = 0
+        self.instances = self.memories = 0
         self._deadline = 0.0
         self._interrupted = False
         self._before: Store | None = None
@@ -252,7 +253,7 @@ _hook_before = sys.unraisablehook
 
 def _catch_lost() -> None:
     """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before  # noqa: PLW0603 - the process has one hook
+    global _hook_before
     _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
 
 

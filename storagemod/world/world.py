@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self, cast
 
 import attrs
 
@@ -404,9 +404,7 @@ class World:
             StorageModError: ``init`` failed.
         """
         check_amount("balance", balance, BALANCE_MAX)
-        contract = Contract.load(
-            code, name=name, limits=self._limits, mode=self._rules.mode, debug=self._rules.debug
-        )
+        contract = Contract.load(code, name=name, limits=self._limits, mode=self._rules.mode, debug=self._rules.debug)
         bound = {link: Address(target) for link, target in (links or {}).items()}
         if args and init is None:
             raise ValidationError("args are given, but no init method to call with them")
@@ -422,9 +420,7 @@ class World:
                     deployment.changes(DEFAULT_SENDER, policy=word_of(ReentryPolicy, policy, "re-entry policy"))
                 )
                 if init is not None:
-                    self._run(
-                        target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True
-                    ).raise_for_error()
+                    self._run(target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True).raise_for_error()
             except BaseException:
                 self._state.rollback(savepoint)
                 raise
@@ -552,17 +548,19 @@ class World:
         machine = self._machine
         address = to if type(to) is Address else Address(to)
         source = self._check_sender(sender, value, gas, gas_price)
-        if not isinstance(data, bytes):
-            if not isinstance(data, bytearray):
-                raise ValidationError(f"call data is bytes, not {data!r}")
-            data = bytes(data)
-        raw, shown, entry = b"", (), None
+        if type(data) is not bytes:
+            data = _to_bytes(data)
+        raw, shown, entry = b"", cast("tuple[Any, ...]", ()), None
         if method is not None:
             if data:
                 raise ValidationError("a transaction has a method or call data, not both")
             entry = self._entry_point(address, method)
             if args or entry.type.params:
-                raw = entry.pack(to_values(method, entry.type, args))
+                try:
+                    raw = entry.pack(to_values(method, entry.type, args))
+                except ValidationError as error:
+                    error.at(self.label(address))
+                    raise
                 shown = (entry.type.params, raw)
         elif args:
             raise ValidationError("arguments are given, but no method to call with them")
@@ -571,9 +569,7 @@ class World:
         frame = Frame(machine, None, _CALL, address, address, source, value, gas, False, method, shown, data)
         return self._transact(frame, raw, entry, gas_price, commit=commit)
 
-    def _transact(
-        self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool
-    ) -> Receipt:
+    def _transact(self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool) -> Receipt:
         machine = self._machine
         machine.gas_price = gas_price
         recording = Recording(self._limits, self._wants) if self._trace else None
@@ -735,6 +731,12 @@ class World:
 
     def _contract_of(self, account: Account) -> Contract | None:
         return contract_of(account, self._rules)
+
+
+def _to_bytes(data: object) -> bytes:
+    if not isinstance(data, bytes | bytearray):
+        raise ValidationError(f"call data is bytes, not {data!r}")
+    return bytes(data)
 
 
 def _mapping(mapping: StorageMapping | str | None) -> StorageMapping | None:

@@ -16,10 +16,10 @@ from storagemod.bench.litesvm import LiteSvm
 from storagemod.bench.revm import SLOT_BYTES, Revm
 from storagemod.errors import StateError
 from storagemod.explore import explore
-from storagemod.vm import option_names
 from storagemod.pages import BACKENDS, choose_backend, why_not_shared, why_unavailable
 from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import MAP_OPTIONS, Address
+from storagemod.vm import option_names
 from storagemod.wasm.bare import BarePingPong, bare_null_call
 from storagemod.world import World
 

@@ -12,10 +12,10 @@ import struct
 from attrs import frozen
 
 from storagemod import Address, StorageMapping
-from storagemod.vm import DEBUG_FUNCTIONS, FUNCTIONS
 from storagemod.limits import Limits
-from storagemod.vm.methods import accessor_types
 from storagemod.types import FunctionType
+from storagemod.vm import DEBUG_FUNCTIONS, FUNCTIONS
+from storagemod.vm.methods import accessor_types
 from storagemod.wasm import to_wasm
 from tests.fuzz.source import Source, number
 

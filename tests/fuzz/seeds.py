@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 from storagemod.limits import Limits
-from storagemod.vm import option_names
 from storagemod.scenario.fixtures import fixture, fixture_names
+from storagemod.vm import option_names
 from storagemod.wasm import to_wasm
 
 FUNCREF_WRITTEN_LONG = bytes.fromhex(

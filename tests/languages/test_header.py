@@ -11,8 +11,8 @@ import pytest
 from storagemod import Contract, StorageMapping, World, host
 from storagemod.cli.build import HEADER
 from storagemod.errors import ValidationError
-from storagemod.vm.methods import accessor_types
 from storagemod.types import MAP_OPTIONS
+from storagemod.vm.methods import accessor_types
 
 from .compilers import c
 

@@ -16,12 +16,12 @@ import pytest
 from storagemod import Contract, Receipt, Snapshot, World
 from storagemod.errors import ValidationError
 from storagemod.limits import GAS_MAX
-from storagemod.vm import SLOTS_REGION
 from storagemod.scenario.contents import contents, preset
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, Script
 from storagemod.trace import HazardKind
 from storagemod.types import Address, ReentryPolicy
+from storagemod.vm import SLOTS_REGION
 
 from . import linked
 from .kinds import KINDS, LIMITS, PUPPET_BALANCE, PUPPETS, Kind

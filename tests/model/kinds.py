@@ -7,11 +7,12 @@ from typing import Any
 
 import attrs
 from attrs import Factory, frozen
+from storagemod.pages.protection import NoProtection
 
 from storagemod import Limits, World
-from storagemod.vm.slots import WASM_PAGES
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.types import Address
+from storagemod.vm.slots import WASM_PAGES
 
 from . import linked
 from .reference import ReferenceWorld

@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 
 from storagemod import Address, Limits, LinkError, Outcome, World
-from storagemod.vm import OPTIONS
 from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import (
@@ -27,6 +26,7 @@ from storagemod.scenario.puppet import (
     Trap,
 )
 from storagemod.types import MAP_OPTIONS, CallKind, ReentryPolicy
+from storagemod.vm import OPTIONS
 from tests.semantics.puppets import deploy_puppet, integer_at, play, play_ok, script
 
 GUARD, BALANCE = 0, 8

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from storagemod import World
-from storagemod.vm import option_names
 from storagemod.scenario.puppet import Call, CopyIn, Grow, Revert, Store, Trap
+from storagemod.vm import option_names
 from tests.semantics.puppets import deploy_puppet, play, script
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from storagemod.vm import option_names
 from storagemod.pages import BACKENDS
 from storagemod.types import ReentryPolicy, SyncPolicy
+from storagemod.vm import option_names
 
 from .conftest import Project
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from storagemod import Address, Receipt, World
-from storagemod.vm import option_names
 from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, CopyIn, Load, Operation, Revert, Script, Store, Store8, Trap
 from storagemod.trace import Hazard, HazardKind
 from storagemod.types import CallKind, StorageMapping, SyncPolicy
+from storagemod.vm import option_names
 from tests.model import strategies
 from tests.model.agreement import SideBySide
 from tests.model.kinds import PUPPETS, SMALL, TRACKERS, kind, small_kind

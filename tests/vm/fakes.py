@@ -8,8 +8,8 @@ from attrs import Factory, define, field
 
 from storagemod.block import Block
 from storagemod.errors import OutOfGasError, TrapError
-from storagemod.vm import FUNCTIONS, GasSchedule
 from storagemod.types import Address, CallKind, Outcome
+from storagemod.vm import FUNCTIONS, GasSchedule
 
 PAGE = 65_536
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from storagemod import Address, Limits, Outcome, StorageMapping, World
 from storagemod.errors import LinkError, TrapError, ValidationError
-from storagemod.vm import GasSchedule
-from storagemod.vm.copied import CopiedMappings
 from storagemod.pages import differing_bytes
 from storagemod.state import SqlitePageStore
 from storagemod.state.portable import export_state, import_state
 from storagemod.types import CallKind, SyncPolicy
+from storagemod.vm import GasSchedule
+from storagemod.vm.copied import CopiedMappings
 
 from .mapper import (
     MEMORY_BYTES,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from storagemod import CallKind, Contract, LinkError, Outcome, World
-from storagemod.vm import storage_module
 from storagemod.scenario.puppet import Call, Grow, Load, Store
+from storagemod.vm import storage_module
 from tests.semantics.puppets import deploy_puppet, play, script
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from storagemod import Address, Limits, Outcome, StorageMapping, World
 from storagemod.errors import LimitError, TrapError
+from storagemod.types import CallKind
 from storagemod.vm import paged as page_table
 from storagemod.vm.paged import Frame, FrameKey, FrameTable, PagedMappings, PageTable
-from storagemod.types import CallKind
 
 from .mapper import (
     WASM_PAGE,
