@@ -77,7 +77,9 @@ def _mixed(value: str) -> str:
 _KINDS = {
     "globals and memory": _Kind(),
     "memory that grows": _Kind(dirties="(drop (memory.grow $own (i32.const 1)))"),
-    "memory of five pages": _Kind(memory='(memory $own (export "memory") 5 6) (data (memory $own) (i32.const 0x40100) "far")'),
+    "memory of five pages": _Kind(
+        memory='(memory $own (export "memory") 5 6) (data (memory $own) (i32.const 0x40100) "far")'
+    ),
     "memory of many pages": _Kind(memory='(memory $own (export "memory") 100)'),
     "two memories": _Kind(
         memory=_MEMORY + '(memory $second 2 3) (data (memory $second) (i32.const 0x1fff0) "second")',
@@ -90,7 +92,9 @@ _KINDS = {
     "segment placed by instructions in much memory": _Kind(
         memory='(memory $own (export "memory") 5) (data (memory $own) (i32.mul (i32.const 0x108) (i32.const 3)) "placed")'
     ),
-    "segment that does not fit": _Kind(memory='(memory $own (export "memory") 1) (data (memory $own) (i32.const 0xffff) "too long")'),
+    "segment that does not fit": _Kind(
+        memory='(memory $own (export "memory") 1) (data (memory $own) (i32.const 0xffff) "too long")'
+    ),
     "table that is changed": _Kind(
         memory=_MEMORY + "(table $t 4 8 funcref) (elem (i32.const 1) $sum) (elem declare func $dirty)",
         sums=_mixed("(i64.extend_i32_u (table.size $t))")
@@ -98,7 +102,8 @@ _KINDS = {
         dirties="(table.set $t (i32.const 0) (ref.func $dirty)) (drop (table.grow $t (ref.null func) (i32.const 1)))",
     ),
     "table that is read": _Kind(
-        memory=_MEMORY + "(table $t 4 4 funcref) (elem (i32.const 1) $dirty2) (func $dirty2 (global.set $i (i32.const 0)))",
+        memory=_MEMORY
+        + "(table $t 4 4 funcref) (elem (i32.const 1) $dirty2) (func $dirty2 (global.set $i (i32.const 0)))",
         dirties="(call_indirect $t (type $nothing) (i32.const 1))",
     ),
     "segment that is dropped": _Kind(
@@ -120,7 +125,7 @@ _KINDS = {
     ),
 }
 
-_COUNTED = '(i64.store {memory} (i32.const {at}) (i64.add (i64.load {memory} (i32.const {at})) (i64.const 1)))'
+_COUNTED = "(i64.store {memory} (i32.const {at}) (i64.add (i64.load {memory} (i32.const {at})) (i64.const 1)))"
 
 
 def _counting(

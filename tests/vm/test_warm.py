@@ -297,8 +297,8 @@ class Histories(RuleBasedStateMachine):
         tracker: str,
         trace: Any,
         mapping: StorageMapping,
-        durable: bool,  # noqa: FBT001
-        tight: bool,  # noqa: FBT001
+        durable: bool,
+        tight: bool,
         kept: tuple[int, int],
     ) -> None:
         if mapping.option == "aliased" and why_not_shared(BACKENDS[tracker]) is not None:
@@ -325,7 +325,7 @@ class Histories(RuleBasedStateMachine):
         self.both.do(lambda world: world.call(message[0], data=message[1], gas=gas))
 
     @rule(to=st.sampled_from(CYCLE), count=st.integers(0, 9), gas=_gas, commit=st.booleans())
-    def go_round(self, to: Address, count: int, gas: int, commit: bool) -> None:  # noqa: FBT001
+    def go_round(self, to: Address, count: int, gas: int, commit: bool) -> None:
         self.both.do(lambda world: (world.transact if commit else world.call)(to, "go", count, gas=gas))
 
     @rule(code=init_codes(), gas=_gas, value=st.sampled_from([0, 0, 3]))
@@ -340,8 +340,10 @@ class Histories(RuleBasedStateMachine):
         for _ in range(2):
             self.both.do(lambda world: world.transact(address))
 
-    @rule(address=st.sampled_from(CREATED), name=st.sampled_from(["maker", "linked", *STATEFUL[:3]]), init=st.booleans())
-    def deploy(self, address: Address, name: str, init: bool) -> None:  # noqa: FBT001
+    @rule(
+        address=st.sampled_from(CREATED), name=st.sampled_from(["maker", "linked", *STATEFUL[:3]]), init=st.booleans()
+    )
+    def deploy(self, address: Address, name: str, init: bool) -> None:
         arguments: dict[str, Any] = {}
         if name == "linked":
             arguments["links"] = {"next": CYCLE[0]}
@@ -379,7 +381,7 @@ class Histories(RuleBasedStateMachine):
 
     @precondition(lambda self: self.both.snapshots)
     @rule(keep=st.booleans())
-    def end_snapshot(self, keep: bool) -> None:  # noqa: FBT001
+    def end_snapshot(self, keep: bool) -> None:
         self.both.end_snapshot(keep=keep)
 
     @precondition(lambda self: self.both.folders[0] is not None)
@@ -436,6 +438,15 @@ def test_code_that_comes_and_goes_finds_storage_as_it_is() -> None:
             both.do(lambda world: world.set_account(A, code=stateful(name)))  # noqa: B023
             for _ in range(2):
                 both.do(lambda world: world.transact(A))
+    both.close()
+
+
+def test_code_whose_regions_are_too_short_for_what_is_there_takes_nothing_away(tracker: str) -> None:
+    both = WarmAndCold(tracker=tracker)
+    for name in ("storage that grows", "storage without a page", "storage of one page"):
+        both.do(lambda world: world.set_account(A, code=stateful(name)))  # noqa: B023 - called at once
+        for _ in range(2):
+            both.do(lambda world: world.transact(A))
     both.close()
 
 
