@@ -52,14 +52,20 @@ _OWN = """(module
     (call $dirty)
     (if (i32.gt_u (call $size) (i32.const 19)) (then
       (call $copy (i32.const 0xe100) (i32.const 0) (call $size))
-      (i32.store $own (i32.const 0xe010) (call $call (i64.const 0x7fffffffffffffff) (i32.const 0xe100) (i32.const 0xe0f0)
+      (i32.store $own (i32.const 0xe010) (call $call
+        (i64.const 0x7fffffffffffffff) (i32.const 0xe100) (i32.const 0xe0f0)
         (i32.const 0xe114) (i32.sub (call $size) (i32.const 20))))))
     (i64.store $own (i32.const 0xe008) (call $sum))
     (call $finish (i32.const 0xe000) (i32.const 0x18))))
 """
 """Call data is an address to call in between, and what to call it with; or nothing."""
 
-_MEMORY = '(memory $own (export "memory") 1) (data (memory $own) (i32.const 0x100) "first bytes")'
+
+def _memory(pages: str, at: str, data: str) -> str:
+    return f'(memory $own (export "memory") {pages}) (data (memory $own) {at} "{data}")'
+
+
+_MEMORY = _memory("1", "(i32.const 0x100)", "first bytes")
 
 
 @frozen
@@ -77,24 +83,18 @@ def _mixed(value: str) -> str:
 _KINDS = {
     "globals and memory": _Kind(),
     "memory that grows": _Kind(dirties="(drop (memory.grow $own (i32.const 1)))"),
-    "memory of five pages": _Kind(
-        memory='(memory $own (export "memory") 5 6) (data (memory $own) (i32.const 0x40100) "far")'
-    ),
+    "memory of five pages": _Kind(memory=_memory("5 6", "(i32.const 0x40100)", "far")),
     "memory of many pages": _Kind(memory='(memory $own (export "memory") 100)'),
     "two memories": _Kind(
         memory=_MEMORY + '(memory $second 2 3) (data (memory $second) (i32.const 0x1fff0) "second")',
         sums=_mixed("(i64.load $second (i32.const 0x1fff0))"),
         dirties="(i64.store $second (i32.const 0x1fff4) (i64.const 8))",
     ),
-    "segment placed by instructions": _Kind(
-        memory='(memory $own (export "memory") 1) (data (memory $own) (i32.add (i32.const 0x100) (i32.const 8)) "placed")'
-    ),
+    "segment placed by instructions": _Kind(memory=_memory("1", "(i32.add (i32.const 0x100) (i32.const 8))", "placed")),
     "segment placed by instructions in much memory": _Kind(
-        memory='(memory $own (export "memory") 5) (data (memory $own) (i32.mul (i32.const 0x108) (i32.const 3)) "placed")'
+        memory=_memory("5", "(i32.mul (i32.const 0x108) (i32.const 3))", "placed")
     ),
-    "segment that does not fit": _Kind(
-        memory='(memory $own (export "memory") 1) (data (memory $own) (i32.const 0xffff) "too long")'
-    ),
+    "segment that does not fit": _Kind(memory=_memory("1", "(i32.const 0xffff)", "too long")),
     "table that is changed": _Kind(
         memory=_MEMORY + "(table $t 4 8 funcref) (elem (i32.const 1) $sum) (elem declare func $dirty)",
         sums=_mixed("(i64.extend_i32_u (table.size $t))")
@@ -102,8 +102,8 @@ _KINDS = {
         dirties="(table.set $t (i32.const 0) (ref.func $dirty)) (drop (table.grow $t (ref.null func) (i32.const 1)))",
     ),
     "table that is read": _Kind(
-        memory=_MEMORY
-        + "(table $t 4 4 funcref) (elem (i32.const 1) $dirty2) (func $dirty2 (global.set $i (i32.const 0)))",
+        memory=_MEMORY + "(table $t 4 4 funcref) (elem (i32.const 1) $dirty2) "
+        "(func $dirty2 (global.set $i (i32.const 0)))",
         dirties="(call_indirect $t (type $nothing) (i32.const 1))",
     ),
     "segment that is dropped": _Kind(
@@ -150,11 +150,12 @@ _KINDS |= {
     "regions": _counting(("a", "1 1", "8"), ("b", "1 2", "16")),
     "one of the regions, longer": _counting(("b", "2 2", "0x1fff0")),
     "segment in storage": _counting(
-        ("memory", "1 3", "8"), fields='(data (memory $region0) (i32.const 10) "segment")', memory=_MEMORY
+        ("memory", "1 3", "12"), fields='(data (memory $region0) (i32.const 10) "segment")', memory=_MEMORY
     ),
     "segment that does not fit into storage": _counting(
         ("memory", "1 3", "8"),
-        fields='(data (memory $region0) (i32.const 16) "is written") (data (memory $region0) (i32.const 0x1ffff) "is not")',
+        fields='(data (memory $region0) (i32.const 16) "is written")'
+        '(data (memory $region0) (i32.const 0x1ffff) "is not")',
     ),
     "storage as memory": _Kind(memory='(import "storage" "memory" (memory $own 1 2)) (export "memory" (memory $own))'),
     "storage as memory, under another name": _Kind(
@@ -163,7 +164,8 @@ _KINDS |= {
     "methods": _Kind(
         fields="""(import "storage" "load_i64" (func $load (param i32) (result i64)))
           (import "storage" "store_i64" (func $store (param i32 i64)))
-          (import "storage" "size" (func $pages (result i32))) (import "storage" "grow" (func $grow (param i32) (result i32)))
+          (import "storage" "size" (func $pages (result i32)))
+          (import "storage" "grow" (func $grow (param i32) (result i32)))
           (import "storage" "copy_in" (func $in (param i32 i32 i32)))""",
         sums=_mixed("(call $load (i32.const 8))") + _mixed("(i64.extend_i32_u (call $pages))"),
         dirties="""(call $store (i32.const 8) (i64.add (call $load (i32.const 8)) (i64.const 1)))

@@ -112,8 +112,13 @@ def nested(world: World, depth: int) -> Callable[[], object]:
 def test_transactions_leave_nothing_behind_in_memory(trace: bool) -> None:
     world = open_world(trace=trace)
 
-    def run() -> None:
-        world.transact(NULL, "null")
-        world.transact(PING, "hit", 4, 1)
+    def after_some() -> int:
+        for _ in range(100):
+            world.transact(NULL, "null")
+            world.transact(PING, "hit", 4, 1)
+        gc.collect()
+        return sys.getallocatedblocks()
 
-    assert blocks_of(run) <= 3  # of what was replaced by longer lists, not of what is kept
+    after_some()
+    before = after_some()
+    assert after_some() - before <= 50

@@ -363,12 +363,16 @@ class Histories(RuleBasedStateMachine):
         data=st.sampled_from([b"z", b"", bytes(9), b"w" * 5_000]),
     )
     def load_storage(self, address: Address, region: str, offset: int, data: bytes) -> None:
+        self._use(address)
         self.both.do(lambda world: world.load_storage(address, region, data, offset=offset))
+        self._use(address)
 
     @rule(address=st.sampled_from(EVERYONE), key=_small, value=_small)
     def preset_slots(self, address: Address, key: int, value: int) -> None:
         slots = {key.to_bytes(32, "big"): value.to_bytes(32, "big")}
+        self._use(address)
         self.both.do(lambda world: world.set_account(address, slots=slots))
+        self._use(address)
 
     @rule(address=st.sampled_from(EVERYONE), balance=st.sampled_from([0, 5, 10**20]))
     def fund(self, address: Address, balance: int) -> None:
@@ -383,6 +387,8 @@ class Histories(RuleBasedStateMachine):
     @rule(keep=st.booleans())
     def end_snapshot(self, keep: bool) -> None:
         self.both.end_snapshot(keep=keep)
+        for address in (*OWNERS, *CYCLE):
+            self._use(address)
 
     @precondition(lambda self: self.both.folders[0] is not None)
     @rule(message=messages())
@@ -403,6 +409,15 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def checkpoint(self) -> None:
         self.both.do(lambda world: world.checkpoint())
+
+    def _use(self, address: Address) -> None:
+        """Have an account look at its storage, and change it."""
+        if address in CYCLE:
+            self.both.do(lambda world: world.transact(address, "go", 1))
+        elif address in PUPPETS:
+            self.both.do(lambda world: world.transact(address, data=bytes(Script(Load(0), Load(8), Store(16, 5)))))
+        else:
+            self.both.do(lambda world: world.transact(address, data=b""))
 
     def teardown(self) -> None:
         if hasattr(self, "both"):
