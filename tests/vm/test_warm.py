@@ -28,7 +28,7 @@ FUZZ = os.environ.get("STORAGEMOD_FUZZ") == "1"
 FUZZ_EXAMPLES = int(os.environ.get("STORAGEMOD_FUZZ_EXAMPLES", "2000"))
 
 ORDINARY = settings(
-    max_examples=60,
+    max_examples=25,
     stateful_step_count=20,
     derandomize=True,
     database=None,
