@@ -274,6 +274,7 @@ class Machine:
                 if commit is not None:
                     commit(changes)
                 else:
+                    self.logs = [*self.logs]  # undoing takes them off the other
                     log.undo(0)
             else:
                 log.undo(0)  # the nonce

@@ -73,10 +73,11 @@ class InstancePool:
             return self.only
         store = self._store
         if self._free:
+            if not self._start_fuel:
+                return self._free.pop()
             left = store.fuel
-            if left >= self._start_fuel:
-                if self._start_fuel:
-                    store.fuel = left - self._start_fuel
+            if left > self._start_fuel:
+                store.fuel = left - self._start_fuel
                 return self._free.pop()  # else a new one runs out of fuel, as it would at first
         store.memories += self.memories
         left = store.fuel
