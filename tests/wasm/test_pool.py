@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -51,11 +51,26 @@ def test_each_call_finds_an_instance_as_if_it_were_new(
     assert storage == fresh_each_time(shape, calls)
 
 
-def pool_of(wat: str) -> tuple[Store, InstancePool]:
-    module = compile_module(to_wasm(wat, name="pooled", limits=Limits()), Limits())
-    module.first_bytes.clear()
-    store = Store(Limits())
-    return store, InstancePool(store, Linker().prepare(module), module)
+PoolMaker = Callable[[str], tuple[Store, InstancePool]]
+
+
+@pytest.fixture
+def pool_of() -> Iterator[PoolMaker]:
+    """Makes the pool of a module in a store that runs."""
+    stores: list[Store] = []
+
+    def make(wat: str) -> tuple[Store, InstancePool]:
+        module = compile_module(to_wasm(wat, name="pooled", limits=Limits()), Limits())
+        module.first_bytes.clear()
+        store = Store(Limits())
+        store.start(60)
+        stores.append(store)
+        return store, InstancePool(store, Linker().prepare(module), module)
+
+    yield make
+    while stores:
+        stores[-1].stop()
+        stores.pop().close()
 
 
 def times_made(store: Store, from_pool: InstancePool, calls: int = 3) -> int:
@@ -78,7 +93,7 @@ def times_made(store: Store, from_pool: InstancePool, calls: int = 3) -> int:
         ('(module (data $d "x") (func (data.drop $d)))', 3),
     ],
 )
-def test_instances_are_used_again_where_they_can_be_put_back(wat: str, made: int) -> None:
+def test_instances_are_used_again_where_they_can_be_put_back(pool_of: PoolMaker, wat: str, made: int) -> None:
     """A contract that keeps nothing between calls costs no instance for each of them."""
     assert times_made(*pool_of(wat)) == made
 
@@ -95,7 +110,7 @@ def test_instances_are_used_again_where_they_can_be_put_back(wat: str, made: int
     ],
 )
 @pytest.mark.parametrize("gas", [0, 1_000])
-def test_instances_cost_no_gas_be_they_new_or_kept(body: str, gas: int) -> None:
+def test_instances_cost_no_gas_be_they_new_or_kept(pool_of: PoolMaker, body: str, gas: int) -> None:
     """Else gas would depend on which transactions were run before."""
     store, instances = pool_of(f"(module (memory 1) (func $f) {body})")
     for _ in range(3):
@@ -104,12 +119,12 @@ def test_instances_cost_no_gas_be_they_new_or_kept(body: str, gas: int) -> None:
         assert store.fuel == gas
 
 
-def test_large_memories_are_not_copied_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_memories_are_not_copied_at_each_call(pool_of: PoolMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "forget_written", lambda _address, _length: False)
     assert times_made(*pool_of("(module (memory 5))")) == 3
 
 
-def test_calls_inside_one_another_have_instances_of_their_own() -> None:
+def test_calls_inside_one_another_have_instances_of_their_own(pool_of: PoolMaker) -> None:
     _, stateful = pool_of("(module (memory 1))")
     outer, inner = stateful.take(), stateful.take()
     assert outer is not inner
@@ -120,7 +135,7 @@ def test_calls_inside_one_another_have_instances_of_their_own() -> None:
     assert stateless.take() is stateless.take()
 
 
-def test_no_more_instances_are_kept_than_calls_nest_usually(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_instances_are_kept_than_calls_nest_usually(pool_of: PoolMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_KEPT_MAX", 2)
     _, stateful = pool_of("(module (memory 1))")
     nested: list[Instance] = [stateful.take() for _ in range(5)]
@@ -129,7 +144,7 @@ def test_no_more_instances_are_kept_than_calls_nest_usually(monkeypatch: pytest.
     assert len(stateful._free) == 2
 
 
-def test_an_instance_whose_memory_grew_is_not_used_again_and_keeps_nothing() -> None:
+def test_an_instance_whose_memory_grew_is_not_used_again_and_keeps_nothing(pool_of: PoolMaker) -> None:
     store, stateful = pool_of('(module (memory (export "m") 1 9))')
     instance = stateful.take()
     memory = instance.memory("m")
