@@ -167,15 +167,18 @@ def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]
         if own.suffices:
             return function()
         if own.can_grow:
-            return _with_longer_stack(function)
+            return _with_longer_stack(function, interrupt)
     return _on_deep_thread(function, interrupt)
 
 
-def _with_longer_stack(function: Callable[[], T]) -> T:
+def _with_longer_stack(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
     before = resource.getrlimit(resource.RLIMIT_STACK)
     soft, hard = before
     if soft != resource.RLIM_INFINITY and soft < STACK_BYTES:
-        resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
+        try:
+            resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES, hard))
+        except ValueError:  # somebody lowered the hard limit since it was looked at
+            return _on_deep_thread(function, interrupt)
         try:
             return function()
         finally:
