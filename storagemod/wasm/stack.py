@@ -9,10 +9,13 @@ before a call, that the calls to come will fit.
 
 from __future__ import annotations
 
+import _signal  # what signal.getsignal wraps: it takes a twentieth of the time
 import ctypes
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 try:
@@ -135,6 +138,11 @@ class _DeepThread:
         self._job = job
         self._wake.release()
 
+    def withdraw(self, job: _Job) -> bool:
+        """Take back a job that was not begun; return whether it was not."""
+        waiting, self._job = self._job, None
+        return waiting is job
+
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
@@ -166,7 +174,7 @@ def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]
     if running_store() is None:
         if own.suffices:
             return function()
-        if own.can_grow:
+        if own.can_grow and not _handlers_may_raise():
             return _with_longer_stack(function, interrupt)
     return _on_deep_thread(function, interrupt)
 
@@ -180,10 +188,47 @@ def _with_longer_stack(function: Callable[[], T], interrupt: Callable[[], None])
         except ValueError:  # somebody lowered the hard limit since it was looked at
             return _on_deep_thread(function, interrupt)
         try:
-            return function()
+            return _with_interrupts_postponed(function, interrupt)
         finally:
             resource.setrlimit(resource.RLIMIT_STACK, before)
-    return function()
+    return _with_interrupts_postponed(function, interrupt)
+
+
+_OTHER_SIGNALS = tuple(int(each) for each in signal.Signals if each is not signal.SIGINT)
+
+
+def _handlers_may_raise() -> bool:
+    """Return whether a signal other than Ctrl-C is handled in Python.
+
+    Handlers run on the first thread, before the next line of Python there: while wasm runs, before the first one of a
+    callback. What they raise there is swallowed by ctypes, which then returns whatever its memory holds, and wasmtime
+    takes that for a trap and frees it.
+    """
+    for number in _OTHER_SIGNALS:
+        handler = _signal.getsignal(number)
+        if handler is not None and handler.__class__ is not int:
+            return True
+    return False
+
+
+def _with_interrupts_postponed(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    """Run a function; Ctrl-C has it end soon, and is handled when it has ended."""
+    handler = _signal.getsignal(signal.SIGINT)
+    if not callable(handler):
+        return function()
+    came: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append((number, frame))
+        interrupt()
+
+    _signal.signal(signal.SIGINT, note)
+    try:
+        return function()
+    finally:
+        _signal.signal(signal.SIGINT, handler)
+        if came:
+            handler(*came.pop())
 
 
 def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
@@ -194,12 +239,13 @@ def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) ->
     if not thread.is_alive():  # after a fork
         thread = _DeepThread()
     job = _Job(function)
-    thread.start(job)
     try:
+        thread.start(job)
         job.done.acquire()
     except BaseException:
         interrupt()
-        job.done.acquire()
+        if not thread.withdraw(job):
+            job.done.acquire()
         _idle.append(thread)
         raise
     _idle.append(thread)

@@ -8,9 +8,12 @@ It prints a JSON document: how many transactions were interrupted, and what was 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import threading
 import time
+from types import FrameType
 
 from storagemod import World
 
@@ -39,12 +42,49 @@ class Interruption(Exception):  # noqa: N818 - like KeyboardInterrupt, it is no 
     """What the handler raises."""
 
 
-def interrupt(_signal: int, _frame: object) -> None:
-    raise Interruption
+def interrupt(_signal: int, frame: FrameType | None) -> None:
+    """Raise, if a transaction runs by now: nothing can be promised for what Python itself does around it."""
+    while frame is not None:
+        if frame.f_code.co_name in {"_on_deep_thread", "_with_interrupts_postponed"}:
+            raise Interruption
+        frame = frame.f_back
 
 
 def number(world: World, address: object, region: str, offset: int = 0) -> int:
     return int.from_bytes(bytes(world.storage(address)[region][offset : offset + 8]), "little")  # type: ignore[arg-type]
+
+
+class Interrupter:
+    """Has one signal come soon: an alarm, or Ctrl-C as another thread sends it."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._armed = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._after: float | None = None
+        if kind == "interrupt":
+            threading.Thread(target=self._send, daemon=True).start()
+
+    def arm(self, seconds: float) -> None:
+        if self._kind == "alarm":
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+        else:
+            self._after = seconds
+            self._armed.release()
+
+    def disarm(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        with self._lock:
+            self._after = None
+
+    def _send(self) -> None:
+        while True:
+            self._armed.acquire()
+            time.sleep(self._after or 0)
+            with self._lock:
+                if self._after is not None:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    self._after = None
 
 
 def main() -> None:
@@ -55,19 +95,21 @@ def main() -> None:
     world.block = with_number
     wrong: list[object] = []
     interrupted = committed = at = 0
-    signal.signal(signal.SIGALRM, interrupt)
+    interrupter = Interrupter(sys.argv[2])
+    signal.signal(signal.SIGALRM if sys.argv[2] == "alarm" else signal.SIGINT, interrupt)
     end = time.monotonic() + float(sys.argv[1])
     while time.monotonic() < end:
         at += 1
         before = number(world, address, "memory")
         receipt = None
         try:
-            signal.setitimer(signal.ITIMER_REAL, 0.000_02 + (at * 7_919 % 1_000) * 1e-6)
+            interrupter.arm(0.000_02 + (at * 7_919 % 1_000) * 1e-6)
             receipt = world.transact(address, "add", at)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            interrupter.disarm()
+            time.sleep(0)  # if one is on its way
         except Interruption:
             interrupted += 1
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        interrupter.disarm()
         first, second = number(world, address, "memory"), number(world, address, "second")
         total = number(world, address, "memory", 4_096)
         committed += first == at
