@@ -110,12 +110,13 @@ _callers_stack = _CallersStack()
 class _Job:
     """One function to run and what became of it."""
 
-    __slots__ = ("done", "error", "function", "result")
+    __slots__ = ("done", "ended", "error", "function", "result")
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
         self.done = threading.Lock()  # held until the job is done: cheaper to wait for than an event
         self.done.acquire()
+        self.ended = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -155,6 +156,7 @@ class _DeepThread:
                     job.result = job.function()
                 except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
                     job.error = error
+                job.ended = True
                 job.done.release()
                 del job
 
@@ -244,7 +246,7 @@ def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) ->
         job.done.acquire()
     except BaseException:
         interrupt()
-        if not thread.withdraw(job):
+        if not thread.withdraw(job) and not job.ended:  # if it has, the interruption may have come after the waiting
             job.done.acquire()
         _idle.append(thread)
         raise
