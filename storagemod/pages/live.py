@@ -133,8 +133,8 @@ class LiveRegion:
         "_fixed",
         "_image",
         "_known",
-        "_logged",
         "_log",
+        "_logged",
         "_noted",
         "_private_pages",
         "_quiet",
@@ -171,6 +171,7 @@ class LiveRegion:
         self._touched: set[int] = set()
         self._touched_runs: list[tuple[int, int]] = []
         self._quiet = self._private_pages = 0
+        self._version = _NO_VERSION
         self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self.memory_pages = memory.pages
@@ -346,12 +347,14 @@ class LiveRegion:
             self.plain = False  # what is allowed was settled for another length
         return changed
 
-    def _watch_again(self) -> None:
-        """Have written pages noted again, and not compared at each boundary."""
-        if self._tracker.watch_again(self.memory_pages):
-            before = self._before
-            self._known = {number: data for number, data in self._known.items() if number in before}
-            self._quiet = 0
+    def _watch_again(self) -> bool:
+        """Have written pages noted again, and not compared at each boundary; ``False`` if that cannot be."""
+        if not self._tracker.watch_again(self.memory_pages):
+            return False
+        before = self._before
+        self._known = {number: data for number, data in self._known.items() if number in before}
+        self._quiet = 0
+        return True
 
     def _put_back(self, number: int, old: bytes, previous: int) -> None:
         if not self.plain:
@@ -422,9 +425,9 @@ class LiveRegion:
 
     def allow_all(self) -> None:
         """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
-        self._allow(True, self.memory.pages)  # noqa: FBT003 - it is the field's own word
+        self._allow(True, self.memory.pages)
 
-    def _allow(self, writing: bool, wasm_pages: int) -> None:  # noqa: FBT001 - as above
+    def _allow(self, writing: bool, wasm_pages: int) -> None:
         length = self.memory.pages
         wanted = (writing, wasm_pages, length)
         if wanted != self._allowed and self.protects:

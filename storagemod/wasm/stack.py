@@ -9,7 +9,7 @@ before a call, that the calls to come will fit.
 
 from __future__ import annotations
 
-import _signal  # what signal.getsignal wraps: it takes a twentieth of the time
+import _signal  # type: ignore[import-not-found] # what signal.getsignal wraps: it takes a twentieth of the time
 import ctypes
 import signal
 import sys
@@ -110,13 +110,13 @@ _callers_stack = _CallersStack()
 class _Job:
     """One function to run and what became of it."""
 
-    __slots__ = ("done", "ended", "error", "function", "result")
+    __slots__ = ("done", "ended", "error", "function", "handed", "result")
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
         self.done = threading.Lock()  # held until the job is done: cheaper to wait for than an event
         self.done.acquire()
-        self.ended = False
+        self.handed = self.ended = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -136,13 +136,13 @@ class _DeepThread:
                 threading.stack_size(size)
 
     def start(self, job: _Job) -> None:
-        self._job = job
+        job.handed, self._job = True, job
         self._wake.release()
 
     def withdraw(self, job: _Job) -> bool:
         """Take back a job that was not begun; return whether it was not."""
         waiting, self._job = self._job, None
-        return waiting is job
+        return waiting is job or not job.handed
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()

@@ -208,7 +208,7 @@ _hook_before = sys.unraisablehook
 
 def _catch_lost() -> None:
     """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before  # noqa: PLW0603 - the hook of the process is one
+    global _hook_before
     if sys.unraisablehook is not _keep_lost:
         _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
 

@@ -9,11 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from storagemod.pages.mapping import PrivateMapping
 
 from storagemod.errors import StateError
 from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, FileImage, PageFile, _libc, file_image
 from storagemod.pages.file_image import MemoryFile
-from storagemod.pages.mapping import PrivateMapping
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import HEADER_BYTES, disk_file, page
 from tests.pages.memories import ReservedMemory

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from storagemod.pages.mapping import PrivateMapping
 
 from storagemod.pages import (
     NO_IMAGE,
@@ -25,7 +26,6 @@ from storagemod.pages import (
     read_image,
 )
 from storagemod.pages.file_image import MemoryFile
-from storagemod.pages.mapping import PrivateMapping
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import ENDLESS, FULL, HEADER_BYTES, SUBJECTS, Subject, page, replaced, subject
 from tests.pages.memories import ReservedMemory

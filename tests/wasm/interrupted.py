@@ -38,7 +38,7 @@ WAT = f"""
 """
 
 
-class Interruption(Exception):  # noqa: N818 - like KeyboardInterrupt, it is no failure
+class Interruption(Exception):
     """What the handler raises."""
 
 

@@ -89,7 +89,7 @@ def times_made(store: Store, from_pool: InstancePool, calls: int = 3) -> int:
         ("(module (memory 65))", 3),
         ("(module (global (mut v128) (v128.const i64x2 0 0)))", 3),
         ("(module (global (mut funcref) (ref.null func)))", 3),
-        ('(module (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))', 3),
+        ("(module (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))", 3),
         ('(module (data $d "x") (func (data.drop $d)))', 3),
     ],
 )
@@ -135,7 +135,9 @@ def test_calls_inside_one_another_have_instances_of_their_own(pool_of: PoolMaker
     assert stateless.take() is stateless.take()
 
 
-def test_no_more_instances_are_kept_than_calls_nest_usually(pool_of: PoolMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_instances_are_kept_than_calls_nest_usually(
+    pool_of: PoolMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool, "_KEPT_MAX", 2)
     _, stateful = pool_of("(module (memory 1))")
     nested: list[Instance] = [stateful.take() for _ in range(5)]
