@@ -126,7 +126,8 @@ class _DeepThread:
 
     def __init__(self) -> None:
         self._job: _Job | None = None
-        self._wake = threading.Semaphore(0)
+        self._wake = threading.Lock()  # held until there is a job; no signal can come between its parts
+        self._wake.acquire()
         self._thread = threading.Thread(target=self._work, name="storagemod-stack", daemon=True)
         with _stack_size_lock:
             size = threading.stack_size(STACK_BYTES)
@@ -248,7 +249,8 @@ def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) ->
         interrupt()
         if not thread.withdraw(job) and not job.ended:  # if it has, the interruption may have come after the waiting
             job.done.acquire()
-        _idle.append(thread)
+        if job.ended:  # else it may have been woken for nothing
+            _idle.append(thread)
         raise
     _idle.append(thread)
     if job.error is not None:
