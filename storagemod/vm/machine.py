@@ -61,10 +61,9 @@ from storagemod.wasm import (
     WASM_MAGIC,
     InstancePool,
     Store,
-    can_run_here,
     check_headroom,
     frames_for,
-    run_on_deep_thread,
+    run_with_deep_stack,
 )
 
 _GAS_KEPT_DIVISOR = 64
@@ -218,10 +217,7 @@ class Machine:
         self.origin = frame.caller
         if recording is not None or self._observed:
             self._listen(recording)
-        if can_run_here():
-            changes = self._run_all(frame, values, commit)
-        else:
-            changes = run_on_deep_thread(partial(self._run_all, frame, values, commit), self.store.interrupt)
+        changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
         self._clean = True
         return changes
 

@@ -113,7 +113,7 @@ class Store:
 
     def close(self) -> None:
         """Free all instances. Nothing of the store can be used any more."""
-        self.handle.close()
+        self.handle._delete(self.handle._consume())  # an interruption in `close` would have it freed twice
 
     def interrupt(self) -> None:
         """Make running wasm stop within an epoch, as at its deadline. Safe from another thread."""
