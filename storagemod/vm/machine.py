@@ -266,7 +266,7 @@ class Machine:
             store.check_lost()
             changes = _NOTHING
             if frame.outcome is _OK:
-                changes = self.accounts.changes(self._diffs())
+                changes = self.accounts.changes(self._diffs() if log.wrote else {})
                 if commit is not None:
                     commit(changes)
                 else:
@@ -274,7 +274,8 @@ class Machine:
                     log.undo(0)
             else:
                 log.undo(0)  # the nonce
-            self._settle()
+            if log.wrote:
+                self._settle()
             return changes
         finally:
             store.stop()

@@ -26,7 +26,7 @@ except ImportError:  # Windows: transactions run on threads of ours
 
 from storagemod.errors import StackError
 from storagemod.wasm.engine import WASM_STACK_BYTES
-from storagemod.wasm.store import recursion_limit, running_store
+from storagemod.wasm.store import process, running_store
 
 T = TypeVar("T")
 
@@ -319,7 +319,7 @@ def check_headroom(depth: int) -> None:
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    if sys.getrecursionlimit() >= recursion_limit.raised_to and (
+    if sys.getrecursionlimit() >= process.frames_to and (
         _FRAMES_ARE_ALL or depth % CALLS_PER_CHECK or _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) == _PROBED
     ):
         return

@@ -94,20 +94,11 @@ class Store:
         self.lost = None
         self.host_calls = 0
         self._deadline = time.monotonic() + deadline_seconds
-        if sys.unraisablehook is not _keep_lost:
-            _catch_lost()
-        recursion_limit.raise_by(frames)
-        epoch_clock.running.add(self)
-        if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
-            epoch_clock.wake()
+        process.enter(self, frames)
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
-        running = epoch_clock.running
-        running.discard(self)
-        recursion_limit.lower()
-        if not running and sys.unraisablehook is _keep_lost:
-            sys.unraisablehook = _hook_before
+        process.leave(self)
         _bound.store, self._before = self._before, None
         self.current = None
 
@@ -189,72 +180,17 @@ class Store:
         raise LimitError(f"wasmtime cannot go on: {str(ended_by).strip()}", cause=ended_by)
 
 
-class _RecursionLimit:
-    """Raises Python's recursion limit, which all threads share, while anything needs it raised.
+class _Process:
+    """What all stores that run in this process need together: epochs that advance, room for frames, lost exceptions.
 
     Attributes:
-        raised_to: What it was raised to; 0 where nothing needs it.
+        frames_to: What Python's recursion limit, which all threads share, was raised to; 0 where nothing runs.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0
-        self.raised_to = 0
-
-    def raise_by(self, frames: int) -> None:
-        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
-        with self._lock:
-            if not self._users:
-                self._before = sys.getrecursionlimit()
-            self._users += 1
-            limit = self._before + frames
-            if limit > self.raised_to:
-                sys.setrecursionlimit(limit)
-                self.raised_to = limit
-
-    def lower(self) -> None:
-        """Take back what :meth:`raise_by` did, when nobody else needs it."""
-        with self._lock:
-            self._users -= 1
-            if not self._users:
-                sys.setrecursionlimit(self._before)
-                self.raised_to = 0
-
-
-recursion_limit = _RecursionLimit()
-
-
-class _Bound(threading.local):
-    """The store whose wasm runs on this thread; there is at most one."""
-
-    store: Store | None = None
-
-
-_bound = _Bound()
-
-
-def running_store() -> Store | None:
-    """Return the store that is bound to this thread, or ``None``."""
-    return _bound.store
-
-
-def _keep_lost(unraisable: Any) -> None:
-    """Keep the exception that a callback of ours raised before its first line: Ctrl-C comes at any instant."""
-    store = _bound.store
-    if store is not None and "ctypes callback" in (unraisable.err_msg or ""):
-        store.lost = store.lost or unraisable.exc_value or RuntimeError("a callback failed")
-    else:
-        _hook_before(unraisable)
-
-
-_hook_before = sys.unraisablehook
-
-
-def _catch_lost() -> None:
-    """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before
-    _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
+        self._limit_before = 0
+        self.
 
 
 _TIME_IS_OVER = b"the time is over"
