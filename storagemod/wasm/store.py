@@ -190,7 +190,63 @@ class _Process:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._limit_before = 0
-        self.
+        self._hook_before = sys.unraisablehook
+        self.frames_to = 0
+
+    def enter(self, store: Store, frames: int) -> None:
+        """Begin to run a store that needs so many Python frames."""
+        running = epoch_clock.running
+        with self._lock:
+            if not running:
+                self._limit_before = sys.getrecursionlimit()
+                self._hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
+            running.add(store)
+            limit = self._limit_before + frames
+            if limit > self.frames_to:
+                sys.setrecursionlimit(limit)
+                self.frames_to = limit
+        if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
+            epoch_clock.wake()
+
+    def leave(self, store: Store) -> None:
+        """End to run a store."""
+        running = epoch_clock.running
+        with self._lock:
+            running.discard(store)
+            if not running:
+                sys.setrecursionlimit(self._limit_before)
+                self.frames_to = 0
+                sys.unraisablehook = self._hook_before
+
+    def pass_on(self, unraisable: Any) -> None:
+        """Hand an exception of somebody else's to the hook that was there before."""
+        self._hook_before(unraisable)
+
+
+process = _Process()
+
+
+class _Bound(threading.local):
+    """The store whose wasm runs on this thread; there is at most one."""
+
+    store: Store | None = None
+
+
+_bound = _Bound()
+
+
+def running_store() -> Store | None:
+    """Return the store that is bound to this thread, or ``None``."""
+    return _bound.store
+
+
+def _keep_lost(unraisable: Any) -> None:
+    """Keep the exception that a callback of ours raised before its first line: Ctrl-C comes at any instant."""
+    store = _bound.store
+    if store is not None and "ctypes callback" in (unraisable.err_msg or ""):
+        store.lost = store.lost or unraisable.exc_value or RuntimeError("a callback failed")
+    else:
+        process.pass_on(unraisable)
 
 
 _TIME_IS_OVER = b"the time is over"
