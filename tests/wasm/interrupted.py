@@ -13,9 +13,8 @@ import signal
 import sys
 import threading
 import time
-from types import FrameType
 
-from storagemod import World
+from storagemod import Address, World
 
 TURNS = 40
 
@@ -42,16 +41,15 @@ class Interruption(Exception):
     """What the handler raises."""
 
 
-def interrupt(_signal: int, frame: FrameType | None) -> None:
-    """Raise, if a transaction runs by now: nothing can be promised for what Python itself does around it."""
-    while frame is not None:
-        if frame.f_code.co_name in {"_on_deep_thread", "_with_interrupts_postponed"}:
-            raise Interruption
-        frame = frame.f_back
+def interrupt(_signal: int, _frame: object) -> None:
+    """Raise where a transaction is waited for, or has just ended: Python itself cannot be interrupted anywhere."""
+    caller = sys._getframe(1)
+    if caller.f_code.co_name in {"_on_deep_thread", "_with_interrupts_postponed"}:
+        raise Interruption
 
 
-def number(world: World, address: object, region: str, offset: int = 0) -> int:
-    return int.from_bytes(bytes(world.storage(address)[region][offset : offset + 8]), "little")  # type: ignore[arg-type]
+def number(world: World, address: Address, region: str, offset: int = 0) -> int:
+    return int.from_bytes(bytes(world.storage(address)[region][offset : offset + 8]), "little")
 
 
 class Interrupter:
