@@ -80,7 +80,6 @@ class ScenarioFile(pytest.File):
     def collect(self) -> Iterator[ScenarioItem]:
         """One test for each transaction, under each of the run's options."""
         from storagemod.scenario import load_scenario  # noqa: PLC0415 - heavy, and now it is used
-        from storagemod.scenario.titles import unique_titles  # noqa: PLC0415 - as above
 
         settings = self.config.stash[SETTINGS_KEY]
         try:
@@ -92,7 +91,7 @@ class ScenarioFile(pytest.File):
         self._runs = [_Run(scenario, variant, settings.tracker) for variant in variants]
         for variant, run in zip(variants, self._runs, strict=True):
             suffix = f"[{variant.title}]" if len(variants) > 1 else ""
-            for number, title in enumerate(unique_titles(scenario)):
+            for number, title in enumerate(scenario.unique_titles()):
                 name = title.replace("::", ".") + suffix  # `::` separates the parts of a test's id
                 yield ScenarioItem.from_parent(self, name=name, run=run, scenario=scenario, number=number)
 

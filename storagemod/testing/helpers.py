@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storagemod.errors import StorageModError
 from storagemod.testing.recording import describe, expect
-from storagemod.watch import watching
+from storagemod.watch import listening
 
 if TYPE_CHECKING:
     from storagemod.trace import Hazard, HazardKind
@@ -83,7 +83,7 @@ def reverts(
         if receipt.error is not None:
             seen.errors.append(receipt.error)
 
-    with watching(watch):
+    with listening(watch):
         try:
             yield seen
         except StorageModError as error:
@@ -119,7 +119,7 @@ def no_hazards(*, allow: HazardKind | str | tuple[HazardKind | str, ...] = ()) -
     __tracebackhide__ = True
     allowed = {HazardKind(kind) for kind in ((allow,) if isinstance(allow, str) else allow)}
     receipts: list[Receipt] = []
-    with watching(receipts.append):
+    with listening(receipts.append):
         yield
     for number, receipt in enumerate(receipts, 1):
         if receipt.trace is None:

@@ -27,7 +27,7 @@ from storagemod.testing.options import SETTINGS_KEY, add_options, read_settings
 from storagemod.testing.recording import SECTION, Recorder, start, stop
 from storagemod.testing.undo import UNDO_KEY, Undo
 from storagemod.testing.variants import MARKER, parametrize
-from storagemod.watch import watching
+from storagemod.watch import listening
 
 __all__ = ["storage_project", "storage_seed", "storage_variant", "storage_world", "storage_worlds"]
 
@@ -45,13 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SETTINGS_KEY] = read_settings(config)
     config.stash[UNDO_KEY] = Undo()
     recorder = config.stash[_RECORDER_KEY] = Recorder()
-    listening = watching(recorder)
-    listening.__enter__()
+    listener = listening(recorder)
+    listener.__enter__()
     start(recorder)
 
     def end() -> None:
         stop(recorder)
-        listening.__exit__(None, None, None)
+        listener.__exit__(None, None, None)
 
     config.add_cleanup(end)
 

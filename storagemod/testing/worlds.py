@@ -11,8 +11,8 @@ from attrs import field, frozen
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.scenario import Scenario, deploy_scenario
+from storagemod.scenario.deploy import COMPILED_SUFFIXES, leaves_open
 from storagemod.scenario.fixtures import prelude, splice
-from storagemod.scenario.source import COMPILED_SUFFIXES, leaves_open
 from storagemod.scenario.structure import did_you_mean
 from storagemod.testing.variants import Variant
 from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
