@@ -1,4 +1,4 @@
-"""``storagemod snapshot``: what each transaction of scenarios comes to, in a text file made for review."""
+"""Command ``storagemod snapshot``: record the results of scenarios in a golden file, and check them."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def snapshot_command(
     if as_json:
         say_document(document("snapshot", _to_json(file, run, changes, wrote=not (check or diff))))
     else:
-        # Of a first snapshot, all is new, and stands in the file.
+        # In a first snapshot everything is new, and the file shows it.
         _print(file, run, changes, wrote=not (check or diff), shown=bool(old) or check or diff)
     return 1 if check and changes else 0
 
@@ -129,7 +129,7 @@ def _read(file: Path, *, needed: bool) -> tuple[Entry, ...]:
 
 
 def _scenarios(paths: tuple[Path, ...], file: Path) -> dict[str, Scenario]:
-    """The scenarios, by the names that entries have for them."""
+    """Load the scenarios, by the names that entries have for them."""
     found: dict[str, Scenario] = {}
     for path in paths:
         if path.is_dir():
@@ -150,7 +150,7 @@ def _name(path: Path, file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Put a text into a file, all of it or nothing."""
+    """Write a text file, all of it or nothing."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         partial.write_text(text, encoding="utf-8", newline="\n")
@@ -171,11 +171,12 @@ def _print(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: 
         elif entry is not None:
             say(f"{mark} {line_of(entry)}", style)
     counts = [sum(change.kind == kind for change in changes) for kind in _MARKS]
-    told = (
-        ", ".join(f"{count:,} {kind}" for count, kind in zip(counts, _MARKS, strict=True) if count) or "no difference"
-    )
+    found = ", ".join(f"{count:,} {kind}" for count, kind in zip(counts, _MARKS, strict=True) if count)
     entries = "1 entry" if len(run.entries) == 1 else f"{len(run.entries):,} entries"
-    say(f"{file}: {f'wrote {entries}' if wrote else entries}: {told}", "bold" if wrote or not changes else "bold red")
+    say(
+        f"{file}: {f'wrote {entries}' if wrote else entries}: {found or 'no difference'}",
+        "bold" if wrote or not changes else "bold red",
+    )
 
 
 def _to_json(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: bool) -> dict[str, Any]:

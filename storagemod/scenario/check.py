@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import NoReturn
 
 from attrs import define, frozen
 
@@ -139,11 +138,11 @@ class _Check:
         for position in range(max(len(wanted), len(found))):
             what, path = f"log {position}", ("logs", position)
             if position >= len(found):
-                self.compare(path, what, self.expected_log(wanted[position]), "nothing")
+                self.compare(path, what, self.log(wanted[position]), "nothing")
             elif position >= len(wanted):
                 self.compare(("logs",), what, "nothing", self.log(found[position]))
             elif not self.fits(wanted[position], found[position]):
-                self.compare(path, what, self.expected_log(wanted[position]), self.log(found[position]))
+                self.compare(path, what, self.log(wanted[position]), self.log(found[position]))
 
     def fits(self, wanted: ExpectedLog, found: Log) -> bool:
         """Check whether a log matches all that is expected of it."""
@@ -153,13 +152,11 @@ class _Check:
             and (wanted.data is None or wanted.data == found.data)
         )
 
-    def expected_log(self, log: ExpectedLog) -> str:
-        """Describe an expected log."""
-        return _log(log.contract or "any contract", log.topics, log.data)
-
-    def log(self, log: Log) -> str:
-        """Describe a log."""
-        return _log(self.world.label(log.address), log.topics, log.data)
+    def log(self, log: ExpectedLog | Log) -> str:
+        """Describe a log, or an expected one."""
+        name = self.world.label(log.address) if isinstance(log, Log) else log.contract or "any contract"
+        topics = ["any topics"] if log.topics is None else [f"topic 0x{topic.hex()}" for topic in log.topics]
+        return ", ".join([name, *topics, "any data" if log.data is None else f"data 0x{log.data.hex()}"])
 
     def storage(self, expected: ExpectedStorage, path: TomlPath) -> None:
         """Compare committed bytes of a region, its length, or both."""
@@ -170,7 +167,13 @@ class _Check:
             raise ScenarioError(error.message, path=self.scenario.path, line=line, cause=error) from error
         place = f"{expected.contract} {expected.region}"
         if expected.region not in regions:
-            self.no_region(expected, sorted(regions), path)
+            known = sorted(regions)
+            raise ScenarioError(
+                f'"{expected.contract}" has no region "{expected.region}"'
+                + (did_you_mean(expected.region, known) or f" (it has {', '.join(known) or 'none'})"),
+                path=self.scenario.path,
+                line=self.line((*path, "region")),
+            )
         view = regions[expected.region]
         if expected.pages is not None:
             self.compare((*path, "pages"), f"length of {place}", _pages(expected.pages), _pages(view.pages))
@@ -200,15 +203,6 @@ class _Check:
         if len(different) > _NUMBERS_SHOWN:
             more = f"{len(different) - _NUMBERS_SHOWN} more"
             self.compare((*path, kind), f"{place} as {kind}", "as above", f"{more} numbers that differ")
-
-    def no_region(self, expected: ExpectedStorage, known: Sequence[str], path: TomlPath) -> NoReturn:
-        """Reject an expectation of a region that does not exist."""
-        raise ScenarioError(
-            f'"{expected.contract}" has no region "{expected.region}"'
-            + (did_you_mean(expected.region, known) or f" (it has {', '.join(known) or 'none'})"),
-            path=self.scenario.path,
-            line=self.line((*path, "region")),
-        )
 
 
 def _pages(count: int) -> str:
@@ -242,10 +236,3 @@ def _bytes_apart(wanted: bytes, found: bytes) -> tuple[str, str]:
         dots = ("…" if first else "", "…" if len(data) > first + _BYTES_SHOWN else "")
         shown.append(f"0x{dots[0]}{data[first : first + _BYTES_SHOWN].hex()}{dots[1]} ({len(data)} bytes)")
     return shown[0], shown[1]
-
-
-def _log(contract: str, topics: tuple[bytes, ...] | None, data: bytes | None) -> str:
-    parts = [contract]
-    parts += ["any topics"] if topics is None else [f"topic 0x{topic.hex()}" for topic in topics]
-    parts.append("any data" if data is None else f"data 0x{data.hex()}")
-    return ", ".join(parts)
