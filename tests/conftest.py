@@ -24,7 +24,7 @@ def option(request: pytest.FixtureRequest) -> str:
 
 
 def works(option: str, tracker: str | None = None) -> bool:
-    """Whether a linking option works here: one does not everywhere, which tests/linking/test_aliased.py is about."""
+    """Whether a linking option works here: one does not everywhere, which tests/vm/test_aliased.py is about."""
     return option != "aliased" or why_not_shared(choose_backend(tracker)) is None
 
 

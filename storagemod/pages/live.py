@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
@@ -39,6 +40,9 @@ _QUIET_BOUNDARIES_MAX = 8
 
 _PRIVATE_PAGES_MAX = 2_048
 """Pages of a region that differ from its file, 8 MiB, beyond which it is mapped anew and they are given back."""
+
+_NO_VERSION = -1
+"""The version of no image."""
 
 PageChange = tuple[int, bytes, bytes]
 """A page that changed: its number, its bytes before, and after."""
@@ -123,6 +127,7 @@ class LiveRegion:
         "_backend",
         "_base",
         "_before",
+        "_differs",
         "_extents",
         "_fixed",
         "_known",
@@ -167,6 +172,8 @@ class LiveRegion:
         self._touched: set[int] = set()
         self._touched_runs: list[tuple[int, int]] = []
         self._quiet = self._private_pages = 0
+        self.version = _NO_VERSION
+        self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self.memory_pages = memory.pages
         self.wasm_pages = self.collected_pages = image.wasm_pages
@@ -210,17 +217,32 @@ class LiveRegion:
         return True
 
     def settle(self, image: Image) -> None:
-        """Take what the memory holds for committed, in this image: the transaction is over."""
+        """Take what the memory holds for committed, in this image: the transaction is over.
+
+        The one commit of the region's own diff moves the image's version by one. If anything else moved it, a store
+        that brought pages from one file into another perhaps, the image is mapped anew before it is used again.
+        """
+        known = image is self.image or self.image is NO_IMAGE
+        if known and self.version <= image.version <= self.version + self._differs:
+            self.image, self.version = image, image.version
+        else:
+            self.version = _NO_VERSION
+        self._differs = self.changed = False
         self._private_pages += len(self._before)
         self._before.clear()
         self._logged.clear()
-        self.changed = False
-        self.image = image
-        self.version = image.version
         self.reusable = image is not NO_IMAGE and self.plain and self._private_pages <= _PRIVATE_PAGES_MAX
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
             self.reusable = False
             self._private_pages = _PRIVATE_PAGES_MAX + 1
+
+    def release(self) -> None:
+        """Give the memory's pages and mappings back to the system: nobody uses the region any more."""
+        length = self.memory.pages * WASM_PAGE_BYTES
+        if length:
+            mapped = self._backend.maps or self._shared is not None
+            with suppress(OSError):  # it is given back with the memory then
+                (_libc.map_anonymous if mapped else _libc.drop)(self._base, length)
 
     def _show(self, image: Image) -> None:
         """Put an image's bytes into memory, in place of whatever is there."""
@@ -400,7 +422,9 @@ class LiveRegion:
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        return RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
+        diff = RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
+        self._differs = bool(diff)
+        return diff
 
     def first_touched(self) -> tuple[tuple[int, int], ...] | None:
         """Return the pages that were read or written for the first time since this was last asked, as runs.

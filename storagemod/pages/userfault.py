@@ -166,6 +166,11 @@ class _Kernel:
         """Protect registered memory against writes, pages that are not there yet as well."""
         fcntl.ioctl(self.fault_fd, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, length, _WRITEPROTECT_MODE_WP))
 
+    def unprotect(self, address: int, length: int) -> None:
+        """Take the protection off, for pages that are not there any more as well."""
+        if length:  # as above
+            fcntl.ioctl(self.fault_fd, _UFFDIO_WRITEPROTECT, struct.pack("QQQ", address, length, 0))
+
 
 @functools.lru_cache(maxsize=1)
 def _kernel_of(process: int) -> _Kernel:  # noqa: ARG001 - the descriptors speak of the process that made them
@@ -185,17 +190,21 @@ class UserfaultTracker:
     def __init__(self, base: int, bytes_max: int) -> None:
         self._base = base
         self._bytes_max = bytes_max
+        self._protects = False
         self._kernel = _kernel_of(os.getpid())
         self._map_fd = self._kernel.map_fd
         self._scan = _Scan(self._map_fd, _WRITTEN_PAGES, base)
         self._words = self._scan.words
         self._memory_pages = 0
 
-    def watch(self, memory_pages: int, *, mapped: bool) -> None:  # noqa: ARG002 - all that it may become is watched
-        """Have the kernel watch the memory."""
+    def watch(self, memory_pages: int, *, mapped: bool) -> None:
+        """Have the kernel watch all that the memory may become."""
         if mapped:
             without_huge_pages(self._base, self._bytes_max)
             self._kernel.register(self._base, self._bytes_max)
+        elif self._protects:  # of a dropped page the kernel keeps the protection, and calls it swapped out
+            self._kernel.unprotect(self._base, memory_pages * WASM_PAGE_BYTES)
+        self._protects = False
 
     def written(self, memory_pages: int) -> Sequence[int]:
         """Return the pages that were written since they are watched, in order."""
@@ -213,6 +222,7 @@ class UserfaultTracker:
 
     def watch_again(self, memory_pages: int) -> bool:
         """Protect the pages that were written."""
+        self._protects = True
         _Scan(self._map_fd, _WATCH_AGAIN, self._base, memory_pages * WASM_PAGE_BYTES).runs()
         return True
 

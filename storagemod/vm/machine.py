@@ -61,10 +61,9 @@ from storagemod.wasm import (
     WASM_MAGIC,
     InstancePool,
     Store,
-    can_run_here,
     check_headroom,
     frames_for,
-    run_on_deep_thread,
+    run_with_deep_stack,
 )
 
 _GAS_KEPT_DIVISOR = 64
@@ -72,7 +71,7 @@ _GAS_KEPT_DIVISOR = 64
 
 _INSTANCES_MAX = 10_000
 _MEMORIES_MAX = 2_000
-"""Instances and storage memories of a wasmtime store after which the next transaction gets a new one.
+"""Instances and linear memories of a wasmtime store after which the next transaction gets a new one.
 
 Nothing of a store is given back before it is closed, and a process has address space for about 32,000 memories."""
 
@@ -149,7 +148,6 @@ class Machine:
         self._frames_needed = frames_for(rules.limits.call_depth_max)
         self._transaction = 0
         self._calls = self._instances = self._memories = self._payload_bytes = 0
-        self._memories_kept = 0
         self._recording: Recording | None = None
         self._touches = False  # whether somebody wants to know the pages that are touched
         self._active: dict[Address, int] = {}
@@ -203,7 +201,7 @@ class Machine:
             StateError: Storage cannot be read or mapped; nothing is committed.
             BaseException: What an observer or ``commit`` raised, or the interruption of the waiting thread.
         """
-        if not self._clean or self.store.instances > _INSTANCES_MAX or self._memories_kept > _MEMORIES_MAX:
+        if not self._clean or self.store.instances > _INSTANCES_MAX or self.store.memories > _MEMORIES_MAX:
             self.restart()
         self._clean = False
         self._transaction += 1
@@ -219,10 +217,7 @@ class Machine:
         self.origin = frame.caller
         if recording is not None or self._observed:
             self._listen(recording)
-        if can_run_here():
-            changes = self._run_all(frame, values, commit)
-        else:
-            changes = run_on_deep_thread(partial(self._run_all, frame, values, commit), self.store.interrupt)
+        changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
         self._clean = True
         return changes
 
@@ -275,6 +270,7 @@ class Machine:
                 if commit is not None:
                     commit(changes)
                 else:
+                    self.logs = [*self.logs]  # undoing takes them off the other
                     log.undo(0)
             else:
                 log.undo(0)  # the nonce
@@ -315,7 +311,6 @@ class Machine:
         self._storages.clear()
         self._contracts.clear()
         self._log.restart()
-        self._memories_kept = 0
         self.frame_file.close()
         self.frame_file = self.backend.frame_file()
         old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
@@ -499,8 +494,10 @@ class Machine:
 
     def _give_back(self, frame: Frame) -> None:
         """Hand the instance of a call to the next one that needs it, unless pages of storage are mapped into it."""
-        if not isinstance(frame.mappings, AliasedMappings):
-            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        if isinstance(frame.mappings, AliasedMappings):
+            frame.pool.discard(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
+        else:
+            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # as above
         frame.instance = frame.pool = None
 
     # Running code
@@ -615,9 +612,7 @@ class Machine:
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
-        before = storage.memories
         added = storage.add(layout, anew=self._touches)
-        self._memories_kept += storage.memories - before
         if added:
             self._count_storage(frame, storage, added)
 
@@ -677,6 +672,7 @@ class Machine:
         """Close the storage of a contract whose creation was undone, so that all is new if it is created again."""
         storage = self._storages.pop(address, None)
         if storage is not None:
+            storage.release()
             self._used.pop(storage, None)
 
     def _create(self, frame: Frame) -> None:

@@ -49,7 +49,6 @@ class StorageInstance:
         regions: The same, live, in the order in which they came.
         own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
         names: The names of the regions that :meth:`reopen` adds.
-        memories: The number of linear memories that were instantiated for it.
     """
 
     __slots__ = (
@@ -62,7 +61,6 @@ class StorageInstance:
         "_pools",
         "_store",
         "layout",
-        "memories",
         "names",
         "own",
         "regions",
@@ -83,7 +81,6 @@ class StorageInstance:
         self.layout = _NO_LAYOUT
         self.regions: tuple[LiveRegion, ...] = ()
         self.own: tuple[Contract, InstancePool] | None = None
-        self.memories = 0
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
@@ -116,6 +113,11 @@ class StorageInstance:
         self.transaction = transaction
         self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)
         return True
+
+    def release(self) -> None:
+        """Give back what memory it has: nobody uses it any more. The instances stay in their store."""
+        for _, live, *_ in self._live.values():
+            live.release()
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
         """Add the regions of a layout that are not there, as long as their committed images; return their names.
@@ -155,23 +157,27 @@ class StorageInstance:
         """Make a storage module for regions, with their images in its memories."""
         prepared = Linker().prepare(storage_module(Layout(regions)))
         instance = self._store.instantiate(prepared.address)
-        self.memories += len(regions)
-        for region in regions:
-            memory = instance.memory(region.name)
-            image = self._image_of(region.name)
+        self._store.memories += len(regions)
+        memories = [instance.memory(region.name) for region in regions]
+        images = [self._image_of(region.name) for region in regions]
+        for region, memory, image in zip(regions, memories, images, strict=True):
             missing = image.wasm_pages - memory.pages
             if missing > 0 and not memory.grow(missing):
                 raise LimitError(
                     f'storage region "{region.name}" is {image.wasm_pages:,} Wasm pages long, '
                     f"and {region.type.pages_max:,} are allowed"
                 )
+        self._instances.append(instance)
+        self._pools.clear()  # what is linked may have the memories that these replace
+        self._kept = None
+        for region, memory, image in zip(regions, memories, images, strict=True):
+            replaced = self._live.pop(region.name, None)
+            if replaced is not None:
+                replaced[1].release()
             live = LiveRegion(
                 region.name, memory, image, self._backend, self._log, region.type.pages_max or memory.pages
             )
             self._live[region.name] = (region, live, memory, instance)
-        self._instances.append(instance)
-        self._pools.clear()  # what is linked may have the memories that these replace
-        self._kept = None
 
     def establish(self, layout: Layout) -> bool:
         """Make the regions of a layout at least as long as a contract of that layout has them from the start.

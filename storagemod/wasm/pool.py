@@ -23,6 +23,9 @@ _RESET_PAGES_MAX = 64
 _COPIED_BYTES_MAX = 1 << 18
 """Length of a memory up to which it is put back by copying where the system cannot show its first bytes again."""
 
+_INSTANTIATION_FUEL = 1 << 40
+"""More than any initial values take."""
+
 _KEPT_MAX = 64
 """Instances kept for calls of one code that are inside one another."""
 
@@ -40,7 +43,7 @@ class InstancePool:
         only: The instance that serves all calls, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_module", "_prepared", "_store", "memories", "only")
+    __slots__ = ("_free", "_fresh", "_module", "_prepared", "_start_fuel", "_store", "memories", "only")
 
     def __init__(self, store: Store, prepared: Prepared, module: Module) -> None:
         declarations = module.declarations
@@ -50,6 +53,7 @@ class InstancePool:
         self._prepared = prepared
         self._module = module
         self._free: list[_Resettable] = []
+        self._start_fuel = 0  # segments may be placed by instructions, which cost each call what they cost the first
         self.only: Instance | None = None
         self.memories = len(declarations.own_memories)
         writes_imports = not declarations.segment_memories <= own
@@ -70,20 +74,51 @@ class InstancePool:
         """
         if self.only is not None:
             return self.only
+        store = self._store
         if self._free:
-            return self._free.pop()
+            if not self._start_fuel:
+                return self._free.pop()
+            left = store.fuel
+            if left > self._start_fuel:
+                store.fuel = left - self._start_fuel
+                return self._free.pop()  # else a new one runs out of fuel, as it would at first
+        store.memories += self.memories
+        left = store.fuel
+        instance = store.instantiate(self._prepared.address)
         if self._fresh:
-            return self._store.instantiate(self._prepared.address)
-        instance = self._store.instantiate(self._prepared.address)
-        if not self._module.declarations.has_own_state:
+            return instance
+        self._start_fuel = left - store.fuel
+        if not self._start_fuel and not self._module.declarations.has_own_state:
             self.only = instance
             return instance
         return _Resettable(instance, self._module)
 
+    def _new(self) -> Instance:
+        """Make an instance without using up fuel.
+
+        wasmtime counts some initial values of globals and tables, and some offsets of segments. Gas would depend on
+        which instances are kept.
+        """
+        store = self._store
+        store.memories += self.memories
+        left, store.fuel = store.fuel, _INSTANTIATION_FUEL
+        try:
+            return store.instantiate(self._prepared.address)
+        finally:
+            store.fuel = left
+
     def give_back(self, instance: Instance) -> None:
-        """Take an instance back after its call, however that ended. One that cannot be put back is left alone."""
+        """Take an instance back after its call, however that ended. One that cannot be put back loses its memory."""
         if isinstance(instance, _Resettable) and len(self._free) < _KEPT_MAX and instance.reset():
             self._free.append(instance)
+        elif instance is not self.only:
+            self.discard(instance)
+
+    def discard(self, instance: Instance) -> None:
+        """Give the pages of an instance back to the system: no call uses it any more, and it stays in its store."""
+        for name in self._module.state.memories.values():
+            memory = instance.memory(name)
+            forget_written(memory.base, len(memory))
 
 
 class _Resettable(Instance):

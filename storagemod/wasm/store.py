@@ -37,6 +37,7 @@ class Store:
         lost: The exception that ctypes swallowed because a callback could not begin; wasm went on with a wrong result.
         host_calls: How many times contracts called the host since :meth:`start`.
         instances: How many instances it holds; they stay until it is closed.
+        memories: How many linear memories they have of their own, as whoever makes instances counts them.
     """
 
     def __init__(self, limits: Limits, *, metered: bool = True) -> None:
@@ -55,7 +56,7 @@ class Store:
         self.pending: BaseException | None = None
         self.lost: BaseException | None = None
         self.host_calls = 0
-        self.instances = 0
+        self.instances = self.memories = 0
         self._deadline = 0.0
         self._interrupted = False
         self._before: Store | None = None
@@ -112,7 +113,7 @@ class Store:
 
     def close(self) -> None:
         """Free all instances. Nothing of the store can be used any more."""
-        self.handle.close()
+        self.handle._delete(self.handle._consume())  # an interruption in `close` would have it freed twice
 
     def interrupt(self) -> None:
         """Make running wasm stop within an epoch, as at its deadline. Safe from another thread."""

@@ -108,12 +108,12 @@ def test_what_calls_hand_to_one_another_is_bounded_whichever_way_it_goes(
     method: str, args: tuple[int, ...], calls: int
 ) -> None:
     """Traces keep it, at 1 MiB and 700 gas a call: 8 GiB with the gas that a transaction has by default."""
-    world = World(limits=Limits(carried_bytes_max=1_000_000))
+    world = World(limits=Limits(payload_bytes_max=1_000_000))
     contract = world.deploy(CALLS_WITHOUT_END)
     receipt = world.transact(contract, method, *args).raise_for_error()
     assert receipt.value == calls
     assert receipt.trace is not None
-    assert any("carried_bytes_max" in str(call.ended.error) for call in receipt.trace.calls if call.ended)
+    assert any("payload_bytes_max" in str(call.ended.error) for call in receipt.trace.calls if call.ended)
 
 
 @pytest.mark.parametrize("ending", ["finish", "revert"])

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 from attrs import Factory, frozen
-from storagemod.pages.protection import NoProtection
 
 from storagemod import Limits, World
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
@@ -70,7 +69,7 @@ def kind(option: str, tracker: str, *, durable: bool = False) -> Kind:
         f"{tracker}, {option}{', durable' if durable else ''}",
         option,
         {"tracker": tracker, "trace": option == "single" or tracker == TRACKERS[0]},
-        protected=BACKENDS[tracker].protect is not NoProtection,
+        protected=BACKENDS[tracker].protects,
         durable=durable,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from storagemod.pages import BACKENDS, PageBackend, why_not_shared
+from storagemod.pages import BACKENDS, PageBackend, live, why_not_shared
 from tests.pages.memories import MEMORIES, MemoryMaker, memories_of
 
 
@@ -26,3 +26,11 @@ def new_memory(request: pytest.FixtureRequest) -> Iterator[MemoryMaker]:
     """Makes memories of each kind in turn: of so many Wasm pages, and at most so many."""
     with memories_of(MEMORIES[request.param]) as make:
         yield make
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has written pages watched again, and regions mapped anew, after next to nothing."""
+    monkeypatch.setattr(live, "COMPARED_PAGES_MAX", 2)
+    monkeypatch.setattr(live, "_QUIET_BOUNDARIES_MAX", 1)
+    monkeypatch.setattr(live, "_PRIVATE_PAGES_MAX", 3)

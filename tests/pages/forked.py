@@ -10,7 +10,7 @@ import os
 import sys
 
 from storagemod import StateError, World
-from storagemod.pages import BACKENDS, PAGE_BYTES, Journal, JournaledRegion, PageBackend, why_unavailable
+from storagemod.pages import BACKENDS, PAGE_BYTES, LiveRegion, PageBackend, UndoLog, why_unavailable
 from tests.pages.memories import ReservedMemory
 
 COUNTER = """
@@ -21,16 +21,16 @@ COUNTER = """
 """
 
 
-def opened(journal: Journal, backend: PageBackend) -> JournaledRegion:
+def opened(log: UndoLog, backend: PageBackend) -> LiveRegion:
     image = backend.image_maker()()
     image.replace(2, dict.fromkeys((1, 20), b"\x01" * PAGE_BYTES))
-    return journal.open(ReservedMemory(2), image, wasm_pages_max=2)
+    return LiveRegion("region", ReservedMemory(2), image, backend, log, 2)
 
 
-def pages_found(journal: Journal, region: JournaledRegion, *numbers: int) -> list[int]:
+def pages_found(region: LiveRegion, *numbers: int) -> list[int]:
     for number in numbers:
-        region.memory.write(number * PAGE_BYTES, os.urandom(8))
-    return list(journal.collect(region).pages)
+        region.memory.write(number * PAGE_BYTES, os.urandom(8))  # type: ignore[attr-defined] # ours can be
+    return [number for number, *_ in region.collect()]
 
 
 def in_a_fork(work: object) -> object:
@@ -49,23 +49,22 @@ def in_a_fork(work: object) -> object:
 
 
 def track(backend: PageBackend) -> dict[str, object]:
-    journal = Journal(backend)
-    region = opened(journal, backend)
-    found: dict[str, object] = {"before": pages_found(journal, region, 1, 5)}
+    region = opened(UndoLog(), backend)
+    found: dict[str, object] = {"before": pages_found(region, 1, 5)}
 
     def in_child() -> list[list[int]]:
-        own = Journal(backend)
+        own = UndoLog()
         fresh = opened(own, backend)
-        found = [pages_found(own, fresh, 2, 20), pages_found(own, fresh), pages_found(own, fresh, 3, 20)]
-        checkpoint = own.checkpoint()
-        found.append(pages_found(own, fresh, 1))
-        own.discard(checkpoint)
-        return [*found, pages_found(own, fresh), list(fresh.memory.read(PAGE_BYTES, 1))]
+        found = [pages_found(fresh, 2, 20), pages_found(fresh), pages_found(fresh, 3, 20)]
+        checkpoint = own.newest = len(own)
+        found.append(pages_found(fresh, 1))
+        own.undo(checkpoint)
+        return [*found, pages_found(fresh), list(fresh.memory.read(PAGE_BYTES, 1))]  # type: ignore[attr-defined]
 
-    region.memory.write(7 * PAGE_BYTES, b"written before the fork, asked for after it")
+    region.memory.write(7 * PAGE_BYTES, b"written before the fork, asked for after it")  # type: ignore[attr-defined]
     found["in a fork"] = in_a_fork(in_child)
     found["in a fork of a fork"] = in_a_fork(lambda: in_a_fork(in_child))
-    found["after"] = pages_found(journal, region, 6)
+    found["after"] = pages_found(region, 6)
     return found
 
 

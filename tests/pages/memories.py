@@ -1,4 +1,4 @@
-"""Live memories to try page backends on: one that grows in place, one that moves when it grows, and wasmtime's own."""
+"""Live memories to try page backends on: one of plain address space, and wasmtime's own."""
 
 from __future__ import annotations
 
@@ -59,29 +59,6 @@ class ReservedMemory:
             raise IndexError(f"[{offset}, {offset + length}) is outside {self.pages} Wasm pages")
 
 
-class MovingMemory(ReservedMemory):
-    """Moves at each growth, to a place where it never was. An access to the place that it left is a fault."""
-
-    def __init__(self, pages: int, pages_max: int = PAGES_MAX) -> None:
-        super().__init__(pages, pages_max)
-        self._left: list[mmap.mmap] = []
-
-    def grow(self, pages: int) -> None:
-        assert self.pages + pages <= self.pages_max
-        if pages:
-            data, old_base = self.read(0, self.pages * WASM_PAGE_BYTES), self.base
-            self.pages += pages
-            self._left.append(self._space)
-            self._space = self._reserve()
-            self.write(0, data)
-            _libc.protect(old_base, len(self._left[-1]), _libc.PROT_NONE)
-
-    def close(self) -> None:
-        super().close()
-        for space in self._left:
-            space.close()
-
-
 class WasmMemory:
     """A memory of a wasmtime store."""
 
@@ -102,21 +79,20 @@ class WasmMemory:
         assert self._memory.grow(pages)
 
     def close(self) -> None:
-        self._store.handle.close()
+        self._store.close()
 
 
 def wasm_memory(pages: int, pages_max: int = PAGES_MAX) -> WasmMemory:
     store = Store(Limits(storage_pages_max=max(pages_max, 1)))
     wasm = to_wasm(f'(module (memory (export "m") {pages} {pages_max}))', name="memory", limits=Limits())
-    memory = store.instantiate(Linker().prepare(compile_module(wasm, name="memory", limits=Limits()))).memory("m")
-    assert memory is not None
-    return WasmMemory(memory, store)
+    prepared = Linker().prepare(compile_module(wasm, Limits()))
+    return WasmMemory(store.instantiate(prepared.address).memory("m"), store)
 
 
 AnyMemory = ReservedMemory | WasmMemory
 MemoryMaker = Callable[..., AnyMemory]
 
-MEMORIES: dict[str, MemoryMaker] = {"reserved": ReservedMemory, "moving": MovingMemory, "wasm": wasm_memory}
+MEMORIES: dict[str, MemoryMaker] = {"reserved": ReservedMemory, "wasm": wasm_memory}
 
 
 @contextmanager

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from storagemod import Address, Limits, Receipt, World
+from storagemod.vm import machine
 
 FUZZ = os.environ.get("STORAGEMOD_FUZZ") == "1"
 
@@ -81,29 +82,120 @@ def used() -> tuple[int, int, int]:
     return descriptors, mappings, resident
 
 
+@pytest.fixture
+def short_lived_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a machine begin with a new wasmtime store every few transactions."""
+    monkeypatch.setattr(machine, "_INSTANCES_MAX", 60)
+    monkeypatch.setattr(machine, "_MEMORIES_MAX", 30)
+
+
+def most_used(work: Callable[[int], object], turns: int) -> tuple[int, int, int]:
+    """Do something again and again; return the most that was used in between."""
+    most = used()
+    for turn in range(turns):
+        work(turn)
+        if turn % 7 == 0:
+            most = tuple(map(max, most, used()))  # type: ignore[assignment] # three again
+    return most
+
+
+def check_flat(before: tuple[int, int, int], after: tuple[int, int, int]) -> None:
+    assert after[0] <= before[0]
+    assert after[1] <= before[1] + 16  # the C library's own allocations
+    assert after[2] <= before[2] + (4 << 20)
+
+
+@pytest.mark.usefixtures("short_lived_stores")
 def test_many_transactions_take_no_more_than_few(tracker: str) -> None:
     world, address = busy_world(tracker)
-    for turn in range(200):
+    stores = set[int]()
+
+    def work(turn: int) -> None:
         transact(world, address, turn)
+        stores.add(world._machine.store.context)
+
+    before = most_used(work, 150)
+    assert len(stores) > 1
+    check_flat(before, most_used(work, TRANSACTIONS))
+
+
+@pytest.mark.usefixtures("short_lived_stores")
+def test_many_contracts_take_no_more_than_few_transactions_of_each(tracker: str) -> None:
+    """What stays mapped of contracts that nobody calls any more ends with its store."""
+    world = World(tracker=tracker, trace=False)
+    addresses = [Address(0x100 + index) for index in range(20)]
+    contracts = [world.deploy(BUSY, address=each, links={"self": each}) for each in addresses]
+
+    def work(turn: int) -> None:
+        transact(world, contracts[turn * 7 % len(contracts)], turn)
+
+    before = most_used(work, 150)
+    check_flat(before, most_used(work, 300))
+
+
+GROWS_ITS_MEMORY = """(module (memory 1) (func (export "go")
+  (drop (memory.grow (i32.const 20))) (memory.fill (i32.const 0) (i32.const 1) (i32.const 1300000))))"""
+
+FRESH_EACH_TIME = """(module (memory 21) (data $d "x") (func (export "go")
+  (data.drop $d) (memory.fill (i32.const 0) (i32.const 1) (i32.const 1300000))))"""
+
+UNDONE_GROWTH = """(module (import "storage" "memory" (memory $s 1 64)) (func (export "go")
+  (drop (memory.grow $s (i32.const 20)))
+  (memory.fill $s (i32.const 0) (i32.const 1) (i32.const 1300000)) unreachable))"""
+
+
+@pytest.mark.parametrize("wat", [GROWS_ITS_MEMORY, FRESH_EACH_TIME, UNDONE_GROWTH], ids=["grows", "fresh", "undone"])
+def test_memory_that_serves_one_call_only_is_given_back_after_it(tracker: str, wat: str) -> None:
+    """The store keeps the addresses for long, and must not keep what was written there."""
+    world = World(tracker=tracker, trace=False)
+    address = world.deploy(wat)
+    for _ in range(10):
+        world.transact(address, "go")
     before = used()
-    for turn in range(TRANSACTIONS):
-        transact(world, address, turn)
+    for _ in range(40):
+        world.transact(address, "go")
     after = used()
-    assert after[0] == before[0]
-    assert after[1] <= before[1] + 8  # the C library's own allocations
-    assert after[2] <= before[2] + (4 << 20)
+    assert after[2] <= before[2] + (8 << 20)  # a sixth of what was written
+
+
+def test_mappings_of_a_region_that_is_replaced_are_given_back(tracker: str) -> None:
+    """A process may have some 65,000; an image in pieces has many, and a failed call that grew storage replaces it."""
+    world = World(tracker=tracker, trace=False)
+    address = world.deploy(UNDONE_GROWTH.replace("1 64", "20 64"))
+    for piece in range(16):
+        world.load_storage(address, "memory", b"\1", offset=piece * 18 * 4_096)
+    world.transact(address, "go")
+    before = used()
+    for _ in range(50):
+        world.transact(address, "go")
+    after = used()
+    assert after[1] <= before[1] + 50 * 5  # a reserved memory with its guards, in pieces
+
+
+@pytest.mark.usefixtures("short_lived_stores")
+def test_memories_of_contracts_count_for_the_life_of_a_store() -> None:
+    """The address space of a process ends at some 30,000 of them."""
+    world = World(trace=False)
+    memories = "(memory 1)" * 16
+    address = world.deploy(f'(module {memories} (func (export "go") (drop (memory.grow 3 (i32.const 1)))))')
+
+    def work(_turn: int) -> None:
+        assert world.transact(address, "go").ok
+        assert world._machine.store.memories <= 30 + 17
+
+    check_flat(most_used(work, 20), most_used(work, 60))
 
 
 @pytest.mark.usefixtures("without_collector")
 @pytest.mark.parametrize("way", WAYS)
 def test_a_transaction_is_gone_without_the_garbage_collector(tracker: str, way: str) -> None:
-    """A failed one above all: its journal may hold every page of its storage, and its receipt is kept."""
+    """A failed one above all: its undo log may hold every page of its storage, and its receipt is kept."""
     world, address = busy_world(tracker)
     kept = [transact(world, address, turn, way) for turn in range(5)]
     before = Counter(type(each).__name__ for each in gc.get_objects())
     kept += [transact(world, address, turn, way) for turn in range(5)]
     after = Counter(type(each).__name__ for each in gc.get_objects())
-    for name in ("Transaction", "Store", "Journal", "JournaledRegion", "Call", "frame", "traceback"):
+    for name in ("Machine", "Store", "UndoLog", "LiveRegion", "Frame", "frame", "traceback"):
         assert after[name] <= before[name], name
 
 

@@ -44,27 +44,18 @@ def test_no_caller_can_catch_the_deadline(any_option: str) -> None:
     assert integer_at(world, b, 0) == 0
 
 
-def test_an_interrupted_transaction_is_undone_and_the_world_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_transaction_is_undone_and_the_world_goes_on() -> None:
     world = World(limits=Limits(deadline_seconds=30))
     a = world.deploy(LOOP, name="loop")
     receipts = []
     thread = threading.Thread(target=lambda: receipts.append(world.transact(a, "spin", gas=2**62)))
-    stores = []
-    from storagemod.execution import transaction as module  # noqa: PLC0415 - only this test looks inside
-
-    original = module.Store
-
-    def remember(limits: Limits, *, metered: bool) -> object:
-        stores.append(original(limits, metered=metered))
-        return stores[-1]
-
-    monkeypatch.setattr(module, "Store", remember)
+    store = world._machine.store
     thread.start()
-    while thread.is_alive() and (not stores or stores[0].current is None):
+    while thread.is_alive() and store.current is None:
         time.sleep(0.01)
     with pytest.raises(StateError, match="a transaction is open on this world already"):
         world.transact(a, "ok")
-    stores[0].interrupt()
+    store.interrupt()
     thread.join(10)
     assert isinstance(receipts[0].error, DeadlineError)
     assert world.transact(a, "ok").value == 1

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from storagemod import GasSchedule, Limits, Receipt, StorageModError, ValidationError, ValidationMode, World
 from storagemod.types import FunctionType
 from storagemod.wasm import WASM_MAGIC
-from tests.execution.maker import MAKER, call, create, finish, init, store
-from tests.execution.test_create import GIVES_4_000_BYTES, SPAWNER, linear_init, wasm
+from tests.vm.maker import MAKER, call, create, finish, init, store
+from tests.vm.test_create import GIVES_4_000_BYTES, SPAWNER, linear_init, wasm
 
 MODULES = (
     MAKER,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given, settings
@@ -38,6 +40,8 @@ from .mapper import (
 
 A, B = Address(0xA), Address(0xB)
 
+HeldBack: TypeAlias = Callable[[list[tuple[int, bytes, bytes]]], None]
+
 every_policy = pytest.mark.parametrize("sync", SyncPolicy)
 stale_policies = pytest.mark.parametrize("sync", [SyncPolicy.END, SyncPolicy.NONE])
 
@@ -47,11 +51,13 @@ def world(tracker: str) -> World:
     return World(tracker=tracker)
 
 
-def copies(sync: SyncPolicy = SyncPolicy.CALL) -> tuple[CopiedMappings, Memory, Storage]:
+def copies(
+    sync: SyncPolicy = SyncPolicy.CALL, held_back: HeldBack | None = None
+) -> tuple[CopiedMappings, Memory, Storage]:
     """Mappings of a call, over storage that holds 0, 1, 2 and so on."""
     memory, storage = Memory(), Storage()
     storage.bytes[:] = range(256)
-    return CopiedMappings(memory, storage, sync), memory, storage
+    return CopiedMappings(memory, storage, sync, held_back), memory, storage
 
 
 # Over plain memories
@@ -171,6 +177,26 @@ def test_under_end_nothing_is_copied_at_calls() -> None:
     assert memory.bytes[:4] == bytes([100, ord("x"), 102, 103])
     mappings.end()
     assert storage.bytes[100:104] == b"lxft"
+
+
+@pytest.mark.parametrize("sync", SyncPolicy)
+def test_what_is_not_copied_back_before_a_call_is_told_with_what_was_copied_in(sync: SyncPolicy) -> None:
+    told: list[list[tuple[int, bytes, bytes]]] = []
+    mappings, memory, _ = copies(sync, told.append)
+    mappings.map(0, 100, 4)
+    mappings.map(32, 10, 2)
+    memory.write(1, b"x")
+    mappings.suspend()
+    mappings.resume()
+    memory.write(33, b"y")
+    mappings.suspend()
+    first, second = bytes([100, 101, 102, 103]), bytes([10, 11])
+    changed = bytes([100, ord("x"), 102, 103])
+    expected = [
+        [(100, first, changed), (10, second, second)],
+        [(100, first, changed), (10, second, bytes([10, ord("y")]))],
+    ]
+    assert told == ([] if sync is SyncPolicy.CALL else expected)
 
 
 def test_under_call_copies_and_storage_are_in_line_at_every_call() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from storagemod import GasSchedule, Outcome
 from storagemod.errors import OutOfGasError
-from tests.host.contracts import (
+from tests.vm.interface import METHODS, import_of
+from tests.vm.method_calls import (
     ADDRESS_AT,
     DATA_AT,
     NOBODY,
@@ -21,7 +22,6 @@ from tests.host.contracts import (
     run,
     run_ok,
 )
-from tests.host.interface import METHODS, import_of
 
 PRICES: dict[str, tuple[tuple[int, ...], int]] = {
     "getGasLeft": ((), 2),

@@ -9,7 +9,7 @@ import pytest
 from storagemod import Address, BalanceError, GasSchedule, Outcome, TrapError, World
 from storagemod.events import AccountDestroyed
 from storagemod.state import BALANCE_MAX, Account, SqlitePageStore, created_address, verify
-from tests.execution.maker import (
+from tests.vm.maker import (
     MAKER,
     call,
     call_code,
@@ -25,7 +25,7 @@ from tests.execution.maker import (
     static,
     store,
 )
-from tests.execution.test_create import FREE, GAS, answers, error_of, play
+from tests.vm.test_create import FREE, GAS, answers, error_of, play
 
 HEIR = Address(0x4E14)
 

@@ -6,7 +6,8 @@ import pytest
 
 from storagemod import Address, Outcome, World
 from storagemod.errors import OutOfGasError, TrapError
-from tests.host.contracts import (
+from tests.vm.interface import METHODS, import_of
+from tests.vm.method_calls import (
     ADDRESS_AT,
     CALLEE,
     DATA_AT,
@@ -21,7 +22,6 @@ from tests.host.contracts import (
     run,
     run_ok,
 )
-from tests.host.interface import METHODS, import_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from storagemod import Contract, World
 from storagemod.errors import LinkError, TrapError
 from storagemod.events import DebugPrinted, Event
 from storagemod.types import FunctionType
-from tests.host.interface import DEBUG_METHODS, METHODS, import_of
+from tests.vm.interface import DEBUG_METHODS, METHODS, import_of
 
 PAGE = 65_536
 

@@ -10,8 +10,8 @@ import pytest
 from storagemod.errors import OutOfGasError, RevertError, ValidationError
 from storagemod.types import Address
 from storagemod.vm import FUNCTIONS, Finished, GasSchedule
-from tests.host.fakes import CALLER, Destroyed, FakeContext, do
-from tests.host.interface import METHODS
+from tests.vm.fakes import CALLER, Destroyed, FakeContext, do
+from tests.vm.interface import METHODS
 
 NEW = Address("0x" + "ff" * 20)
 

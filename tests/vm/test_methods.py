@@ -10,8 +10,8 @@ from storagemod.block import Block
 from storagemod.errors import OutOfGasError, RevertError, TrapError
 from storagemod.types import Address, CallKind, Outcome
 from storagemod.vm import FUNCTIONS, Finished, GasSchedule
-from tests.host.fakes import PAGE, Destroyed, FakeContext, FakeMemory, do
-from tests.host.interface import METHODS
+from tests.vm.fakes import PAGE, Destroyed, FakeContext, FakeMemory, do
+from tests.vm.interface import METHODS
 
 OTHER = Address("0x" + "0a0b0c0d0e" * 4)
 SERVED = [name for name in METHODS if name in FUNCTIONS]

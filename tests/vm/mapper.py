@@ -214,7 +214,7 @@ class Memory:
 
 
 class Storage(Memory):
-    """Linear storage that is a bytearray, and notes what it is asked for."""
+    """Linear storage that is a bytearray, and notes what mappings ask of it, as `StorageAccess` is asked."""
 
     def __init__(self, length: int = 256) -> None:
         super().__init__(length)
@@ -225,10 +225,10 @@ class Storage(Memory):
     def bytes_max(self) -> int:
         return len(self.bytes)
 
-    def read(self, offset: int, length: int) -> bytes:
+    def read_mapped(self, offset: int, length: int) -> bytes:
         self.reads.append((offset, length))
-        return super().read(offset, length)
+        return self.read(offset, length)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write_mapped(self, offset: int, data: bytes) -> None:
         self.writes.append((offset, data))
-        super().write(offset, data)
+        self.write(offset, data)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from storagemod import Address, GasSchedule, Outcome, World
 from storagemod.state import NO_ACCOUNT, created_address
-from tests.execution import maker
+from tests.vm import maker
 
 A, B, C = (Address(each) for each in (0xA0, 0xB0, 0xC0))
 PAYEE = Address(0xE0)

@@ -26,7 +26,7 @@ from storagemod.events import AccountCreated
 from storagemod.state import NONCE_MAX, Account, created_address
 from storagemod.types import StorageMapping
 from storagemod.wasm import to_wasm
-from tests.execution.maker import (
+from tests.vm.maker import (
     MAKER,
     TRAP,
     call,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 
 from storagemod import Address, Block, GasSchedule, Receipt, World
-from tests.host.interface import ALIASES, METHODS, import_of
+from tests.vm.interface import ALIASES, METHODS, import_of
 
 A, CALLEE, NOBODY, SENDER = (Address(0xA0 + each) for each in range(4))
 
