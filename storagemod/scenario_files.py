@@ -1,6 +1,6 @@
-"""Telling scenario files from other TOML files, and finding them in folders.
+"""Find scenario files among other TOML files, and read text files.
 
-This loads nothing of the rest: pytest asks it of files that are mostly somebody else's.
+Imports of this module stay light: pytest calls it for every TOML file, and most of them are not scenarios.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ import re
 import tomllib
 from pathlib import Path
 
+from storagemod.errors import ValidationError
+
 FILE_BYTES_MAX = 8 << 20
+"""The maximum length of a scenario file."""
 
 _HEADER = re.compile(r"^\s*\[+\s*(?:contracts|transactions)\b", re.MULTILINE)
 
 
 def is_scenario(path: Path) -> bool:
-    """Whether a TOML file is meant to be a scenario: it has contracts or transactions.
+    """Check whether a TOML file is meant to be a scenario: it has contracts or transactions.
 
-    One that is not TOML counts by its looks, so that whoever reads it next can say what is wrong with it.
+    A file with errors counts if it has such a header, so that the errors are reported when it is loaded.
     """
     try:
         with path.open("rb") as file:
@@ -35,5 +38,28 @@ def is_scenario(path: Path) -> bool:
 
 
 def scenarios_in(folder: Path) -> list[Path]:
-    """The scenario files in a folder and those below it, in order."""
+    """Return the scenario files in a folder and its subfolders, in order."""
     return sorted(path for path in folder.rglob("*.toml") if path.is_file() and is_scenario(path))
+
+
+def read_text(path: Path, *, bytes_max: int) -> str:
+    """Read a text file in UTF-8.
+
+    Raises:
+        ValidationError: The file cannot be read, is not UTF-8, or is longer than ``bytes_max``.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(bytes_max + 1)
+    except IsADirectoryError as error:
+        raise ValidationError(f"{path} is a directory", cause=error, hint="name a file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ValidationError(f"{path} cannot be read: {reason}", cause=error) from error
+    if len(data) > bytes_max:
+        raise ValidationError(f"{path} is longer than {bytes_max:,} bytes")
+    try:
+        return data.decode("utf-8-sig")  # some editors write a byte order mark first
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ValidationError(f"{path}:{line}: not text in UTF-8", cause=error) from error

@@ -1,4 +1,4 @@
-"""Words of the field that every floor uses: addresses, value types, function and memory types, kinds of call."""
+"""Types that every package uses: addresses, value types, function and memory types, enums, storage mappings."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from attrs import field, frozen
 from storagemod.errors import ValidationError
 
 WASM_PAGE_BYTES = 65_536
-"""The unit of the length of a linear memory (WebAssembly core specification, 4.2.8)."""
+"""Unit of the length of a linear memory (WebAssembly core specification, 4.2.8)."""
 
 ADDRESS_BYTES = 20
 
-Word = TypeVar("Word", bound=enum.StrEnum)
+EnumT = TypeVar("EnumT", bound=enum.StrEnum)
 
 ValueType: TypeAlias = Literal["i32", "i64", "f32", "f64"]
-"""The value types that cross a contract's border; v128 and references do not."""
+"""Value types of entry points and imports of contracts. Types v128 and references are not allowed there."""
 
 Value: TypeAlias = int | float
-"""A WebAssembly number. Integers that come out of a contract are signed, as wasmtime gives them."""
+"""WebAssembly number. Integers from a contract are signed, as in wasmtime."""
 
 
 class Address(bytes):
-    """The 20-byte name of an account. Made from 20 bytes, an integer, or hexadecimal text with or without ``0x``.
+    """20-byte address of an account, made from 20 bytes, an integer, or hexadecimal text with or without ``0x``.
 
     Raises:
-        ValidationError: The value is none of these, or does not fit 20 bytes.
+        ValidationError: The value has another type, or does not fit 20 bytes.
     """
 
     __slots__ = ()
 
     def __new__(cls, value: bytes | int | str) -> Self:
-        """Make an address; short hexadecimal text and integers are filled up with zeros on the left."""
+        """Make an address; integers and short hexadecimal text are padded with zeros on the left."""
         if isinstance(value, Address):
             return super().__new__(cls, value)
         if isinstance(value, bool) or not isinstance(value, bytes | bytearray | int | str):
@@ -64,7 +64,7 @@ ZERO_ADDRESS = Address(0)
 
 @frozen
 class FunctionType:
-    """The parameters and results of a function, written as WAT writes them."""
+    """Parameters and results of a function. Its text is WAT."""
 
     params: tuple[ValueType, ...] = ()
     results: tuple[ValueType, ...] = ()
@@ -80,7 +80,7 @@ class FunctionType:
 
 @frozen
 class MemoryType:
-    """The limits of a linear memory, in Wasm pages of 64 KiB, and the width of its addresses."""
+    """Limits of a linear memory in Wasm pages of 64 KiB, and the width of its addresses."""
 
     pages_min: int
     pages_max: int | None = None
@@ -91,52 +91,52 @@ class MemoryType:
         return f"(memory {'i64 ' if self.is_64 else ''}{limits})"
 
 
-def word_of(words: type[Word], value: str, what: str) -> Word:
-    """The one of some words that a value is.
+def parse_enum(kind: type[EnumT], value: str, what: str) -> EnumT:
+    """Convert a value to an enum member.
 
     Args:
-        words: Those that there are.
-        value: One of them, or its text.
-        what: What they are, for whoever took another one.
+        kind: The enum.
+        value: A member, or its text.
+        what: The name of the enum in the error message.
 
     Raises:
-        ValidationError: It is none.
+        ValidationError: The value is not a member.
     """
     try:
-        return words(value)
+        return kind(value)
     except ValueError as error:
-        raise ValidationError(f"there is no {what} {value!r}", hint=f"there are: {', '.join(words)}") from error
+        raise ValidationError(f"there is no {what} {value!r}", hint=f"there are: {', '.join(kind)}") from error
 
 
 class CallKind(enum.StrEnum):
-    """How a call was made. The names are those of the Ethereum Environment Interface."""
+    """Kind of a call, named as in the Ethereum Environment Interface."""
 
     CALL = "call"
     STATIC = "callStatic"
     DELEGATE = "callDelegate"
-    """Foreign code on the caller's storage, with the caller's own caller and value."""
+    """Runs foreign code on the caller's storage, with the caller's own caller and value."""
     CODE = "callCode"
-    """Foreign code on the caller's storage, called by the caller, with a value that is not moved."""
+    """Runs foreign code on the caller's storage, called by the caller, with a value that is not transferred."""
     CREATE = "create"
-    """Init code on the storage of a new contract, whose code it gives."""
+    """Runs init code on the storage of a new contract, and returns the contract's code."""
 
     @property
     def borrows(self) -> bool:
-        """Whether foreign code runs on the caller's storage, so that nobody's contract is entered."""
+        """Whether foreign code runs on the caller's storage, so that no other contract is entered."""
         return self in {CallKind.DELEGATE, CallKind.CODE}
 
 
 class ValidationMode(enum.StrEnum):
-    """What a contract has to be."""
+    """Rules that a contract must satisfy."""
 
     RELAXED = "relaxed"
-    """Any module whose imports can be served."""
+    """Any module whose imports are offered."""
     EWASM = "ewasm"
-    """What the Ewasm Contract Interface says: exports ``main`` and ``memory`` only, imports from ``ethereum`` only."""
+    """The Ewasm Contract Interface: exports ``main`` and ``memory`` only, imports from ``ethereum`` only."""
 
 
 class ReentryPolicy(enum.StrEnum):
-    """Who may call a contract that is already active in the running transaction."""
+    """Callers that may call a contract that is already active in the running transaction."""
 
     ALLOW = "allow"
     """Anyone."""
@@ -149,7 +149,7 @@ class ReentryPolicy(enum.StrEnum):
 
 
 class Outcome(enum.IntEnum):
-    """How a call ended; the numbers are those that ``ethereum.call`` and ``method?`` imports give their caller."""
+    """How a call ended, with the numbers that ``ethereum.call`` and ``method?`` imports return."""
 
     OK = 0
     FAILED = 1
@@ -157,25 +157,25 @@ class Outcome(enum.IntEnum):
 
 
 class SyncPolicy(enum.StrEnum):
-    """When copies of storage are brought in line with it, under the linking option `copied`."""
+    """When copies and storage are synchronized under the linking option `copied`."""
 
     CALL = "call"
-    """At each call that the copying call makes, and when it ends: re-entrant calls see what was written."""
+    """At each call that the copying call makes, and at its end: re-entrant calls see what was written."""
     END = "end"
-    """When it ends: what changed is copied back. Re-entrant calls read stale bytes."""
+    """At the end of the call: changes are copied back. Re-entrant calls read stale bytes."""
     NONE = "none"
-    """When it ends, everything is copied back, changed or not."""
+    """At the end of the call: all bytes are copied back, changed or not."""
 
 
 MAP_OPTIONS = ("copied", "paged", "aliased")
-"""The linking options that carry out ``ethereum.storageMap``."""
+"""Linking options that implement ``ethereum.storageMap``."""
 
 _FRAME_BYTES_MAX = 65_536
 _MACHINE_PAGE_BYTES = 4_096
 
 
 def _sync_policy(value: SyncPolicy | str) -> SyncPolicy:
-    return word_of(SyncPolicy, value, "sync policy")
+    return parse_enum(SyncPolicy, value, "sync policy")
 
 
 def _is_frame_length(_instance: object, _attribute: object, value: object) -> None:
@@ -190,17 +190,17 @@ def _is_map_option(_instance: object, _attribute: object, value: object) -> None
 
 @frozen
 class StorageMapping:
-    """How ``ethereum.storageMap`` is carried out for a contract.
+    """Settings of ``ethereum.storageMap`` for a contract.
 
     Attributes:
         option: The linking option.
-        sync: Under ``copied``, when copies and storage are brought in line.
-        frame_bytes: Under ``paged`` and ``aliased``, the length of frames and pages: a power of two, 65,536 at most,
-            and under ``aliased``, where frames are pages of the machine, 4,096 at least.
-        exclusive: Under ``paged`` and ``aliased``, whether a second page for a frame is refused.
+        sync: When copies and storage are synchronized, for ``copied``.
+        frame_bytes: The length of frames and pages, for ``paged`` and ``aliased``: a power of two, 65,536 at most.
+            Frames of ``aliased`` are pages of the machine, so they have at least 4,096 bytes.
+        exclusive: Whether a second page for a frame is refused, for ``paged`` and ``aliased``.
 
     Raises:
-        ValidationError: A value is none of those that there are.
+        ValidationError: A value is not allowed.
     """
 
     option: str = field(default="copied", validator=_is_map_option)
@@ -209,7 +209,7 @@ class StorageMapping:
     exclusive: bool = field(default=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        """Frames that the machine maps are whole pages of it."""
+        """Check that frames of ``aliased`` are whole pages of the machine."""
         if self.option == "aliased" and self.frame_bytes < _MACHINE_PAGE_BYTES:
             raise ValidationError(
                 f"under aliased a frame is {_MACHINE_PAGE_BYTES:,} bytes at least, not {self.frame_bytes:,}: "

@@ -1,6 +1,6 @@
-"""Being told of transactions, whichever world they run on: for tests, which have worlds from many places.
+"""Listen to the transactions of all worlds of this process, for tests that get worlds from many places.
 
-This imports nothing, so that who watches need not have the virtual machine loaded before there is anything to see.
+This module imports nothing heavy, so a listener can start before the virtual machine is loaded.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
-Watcher: TypeAlias = Callable[[Any], None]
-"""Takes a :class:`storagemod.Receipt`."""
+Listener: TypeAlias = Callable[[Any], None]
+"""Called with a :class:`storagemod.Receipt`."""
 
 _Receipt = TypeVar("_Receipt")
 
-_watchers: list[Watcher] = []
+_listeners: list[Listener] = []
 
 
 @contextmanager
-def watching(watcher: Watcher) -> Iterator[None]:
-    """Tell someone of the receipt of every transaction and call of this process, for the length of a ``with`` block.
+def listening(listener: Listener) -> Iterator[None]:
+    """Call a listener with the receipt of every transaction and call of this process during a ``with`` block.
 
-    One that cannot start has no receipt. Watchers are told in the order in which they came, those of other threads too.
+    A transaction that cannot start has no receipt. Listeners are called in the order in which they were added, and
+    receive transactions of all threads.
     """
-    _watchers.append(watcher)
+    _listeners.append(listener)
     try:
         yield
     finally:
-        _watchers.remove(watcher)
+        _listeners.remove(listener)
 
 
-def tell(receipt: _Receipt) -> _Receipt:
-    """Tell those who watch, and give the receipt back."""
-    for watcher in tuple(_watchers):
-        watcher(receipt)
+def notify(receipt: _Receipt) -> _Receipt:
+    """Call every listener with a receipt, and return the receipt."""
+    for listener in tuple(_listeners):
+        listener(receipt)
     return receipt

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from storagemod.scenario import load
 from storagemod.scenario_files import FILE_BYTES_MAX, is_scenario, scenarios_in
 
 
@@ -35,7 +34,6 @@ def test_what_cannot_be_read_or_is_too_long_is_none(tmp_path: Path) -> None:
     assert not is_scenario(tmp_path)
     path.write_bytes(b"[contracts.a]\n" + b"\n" * FILE_BYTES_MAX)
     assert not is_scenario(path)
-    assert FILE_BYTES_MAX == load.FILE_BYTES_MAX
 
 
 def test_bytes_that_are_no_text_count_by_their_looks(tmp_path: Path) -> None:

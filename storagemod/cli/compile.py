@@ -18,7 +18,7 @@ from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
 from storagemod.scenario import DEFAULT_OPTION, load_contract
-from storagemod.scenario.source import COMPILED_SUFFIXES
+from storagemod.scenario.deploy import COMPILED_SUFFIXES
 from storagemod.vm import Contract
 from storagemod.wasm import read_source
 

@@ -14,8 +14,8 @@ from storagemod.errors import ValidationError
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
+from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import did_you_mean, fixture_names, fixture_path
-from storagemod.scenario.source import leaves_open
 from storagemod.types import MAP_OPTIONS
 from storagemod.vm import (
     DEFAULT_REGION,

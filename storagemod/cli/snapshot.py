@@ -1,4 +1,4 @@
-"""``storagemod snapshot``: what each transaction of scenarios comes to, in a text file made for review."""
+"""Command ``storagemod snapshot``: record the results of scenarios in a golden file, and check them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,16 @@ from typing import Any
 
 import click
 
+from storagemod.baseline import (
+    BaselineRun,
+    Change,
+    Entry,
+    changes_between,
+    line_of,
+    parse_snapshot,
+    render_snapshot,
+    take_snapshot,
+)
 from storagemod.cli.options import (
     NamedPath,
     is_missing,
@@ -23,18 +33,7 @@ from storagemod.errors import ScenarioError, StorageModError, ValidationError
 from storagemod.report import document
 from storagemod.scenario import Scenario
 from storagemod.scenario.compare import variants
-from storagemod.scenario.source import read_text
-from storagemod.scenario_files import scenarios_in
-from storagemod.snapshots import (
-    Change,
-    Entry,
-    Taken,
-    changes_between,
-    parse_snapshot,
-    render_snapshot,
-    take_snapshot,
-)
-from storagemod.snapshots.text import line_of
+from storagemod.scenario_files import read_text, scenarios_in
 from storagemod.types import SyncPolicy
 
 DEFAULT_FILE = "storagemod.snapshot"
@@ -99,21 +98,21 @@ def snapshot_command(
         raise click.UsageError("--tolerance goes with --check or --diff: what is written is what was found")
     wanted = variants(links, [SyncPolicy(sync) for sync in syncs])
     old = _read(file, needed=check or diff)
-    taken = take_snapshot(_scenarios(paths, file), wanted, tracker=tracker)
-    for name, reason in taken.unavailable.items():
+    run = take_snapshot(_scenarios(paths, file), wanted, tracker=tracker)
+    for name, reason in run.unavailable.items():
         note(f"note: {name} does not work here, and what the file says of it stays: {reason}")
-    if links and taken.refused:
-        raise ValidationError("; ".join(taken.refused.values()))
-    old_here = tuple(entry for entry in old if entry.variant not in taken.unavailable)
-    changes = changes_between(old_here, taken.entries, tolerance_percent=tolerance)
+    if links and run.refused:
+        raise ValidationError("; ".join(run.refused.values()))
+    old_here = tuple(entry for entry in old if entry.variant not in run.unavailable)
+    changes = changes_between(old_here, run.entries, tolerance_percent=tolerance)
     if not (check or diff):
-        elsewhere = [entry for entry in old if entry.variant in taken.unavailable]
-        _write(file, render_snapshot([*taken.entries, *elsewhere]))
+        elsewhere = [entry for entry in old if entry.variant in run.unavailable]
+        _write(file, render_snapshot([*run.entries, *elsewhere]))
     if as_json:
-        say_document(document("snapshot", _to_json(file, taken, changes, wrote=not (check or diff))))
+        say_document(document("snapshot", _to_json(file, run, changes, wrote=not (check or diff))))
     else:
-        # Of a first snapshot, all is new, and stands in the file.
-        _print(file, taken, changes, wrote=not (check or diff), shown=bool(old) or check or diff)
+        # In a first snapshot everything is new, and the file shows it.
+        _print(file, run, changes, wrote=not (check or diff), shown=bool(old) or check or diff)
     return 1 if check and changes else 0
 
 
@@ -130,7 +129,7 @@ def _read(file: Path, *, needed: bool) -> tuple[Entry, ...]:
 
 
 def _scenarios(paths: tuple[Path, ...], file: Path) -> dict[str, Scenario]:
-    """The scenarios, by the names that entries have for them."""
+    """Load the scenarios, by the names that entries have for them."""
     found: dict[str, Scenario] = {}
     for path in paths:
         if path.is_dir():
@@ -151,7 +150,7 @@ def _name(path: Path, file: Path) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    """Put a text into a file, all of it or nothing."""
+    """Write a text file, all of it or nothing."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         partial.write_text(text, encoding="utf-8", newline="\n")
@@ -161,7 +160,7 @@ def _write(file: Path, text: str) -> None:
         raise StorageModError(f"{file} cannot be written: {error.strerror or error}", cause=error) from error
 
 
-def _print(file: Path, taken: Taken, changes: tuple[Change, ...], *, wrote: bool, shown: bool) -> None:
+def _print(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: bool, shown: bool) -> None:
     for change in changes if shown else ():
         mark, style = _MARKS[change.kind], _STYLES[change.kind]
         entry = change.new or change.old
@@ -172,19 +171,20 @@ def _print(file: Path, taken: Taken, changes: tuple[Change, ...], *, wrote: bool
         elif entry is not None:
             say(f"{mark} {line_of(entry)}", style)
     counts = [sum(change.kind == kind for change in changes) for kind in _MARKS]
-    told = (
-        ", ".join(f"{count:,} {kind}" for count, kind in zip(counts, _MARKS, strict=True) if count) or "no difference"
+    found = ", ".join(f"{count:,} {kind}" for count, kind in zip(counts, _MARKS, strict=True) if count)
+    entries = "1 entry" if len(run.entries) == 1 else f"{len(run.entries):,} entries"
+    say(
+        f"{file}: {f'wrote {entries}' if wrote else entries}: {found or 'no difference'}",
+        "bold" if wrote or not changes else "bold red",
     )
-    entries = "1 entry" if len(taken.entries) == 1 else f"{len(taken.entries):,} entries"
-    say(f"{file}: {f'wrote {entries}' if wrote else entries}: {told}", "bold" if wrote or not changes else "bold red")
 
 
-def _to_json(file: Path, taken: Taken, changes: tuple[Change, ...], *, wrote: bool) -> dict[str, Any]:
+def _to_json(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: bool) -> dict[str, Any]:
     return {
         "ok": not changes,
         "file": str(file),
         "wrote": wrote,
-        "entries": [_entry_to_json(entry) for entry in sorted(taken.entries, key=lambda entry: entry.key)],
+        "entries": [_entry_to_json(entry) for entry in sorted(run.entries, key=lambda entry: entry.key)],
         "changes": [
             {
                 "kind": change.kind,
@@ -194,8 +194,8 @@ def _to_json(file: Path, taken: Taken, changes: tuple[Change, ...], *, wrote: bo
             }
             for change in changes
         ],
-        "refused": [{"path": path, "link": link, "reason": reason} for (path, link), reason in taken.refused.items()],
-        "unavailable": [{"link": link, "reason": reason} for link, reason in taken.unavailable.items()],
+        "refused": [{"path": path, "link": link, "reason": reason} for (path, link), reason in run.refused.items()],
+        "unavailable": [{"link": link, "reason": reason} for link, reason in run.unavailable.items()],
     }
 
 

@@ -28,7 +28,7 @@ from storagemod.explore.search import Budget, Found, Progress, Violation, search
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
-from storagemod.types import Address, ReentryPolicy, SyncPolicy, word_of
+from storagemod.types import Address, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
 from storagemod.world import World
 
@@ -174,8 +174,8 @@ def explore(
         scenario = load_scenario(scenario)
     settings = Settings(
         link=link,
-        sync=None if sync is None else word_of(SyncPolicy, sync, "sync policy"),
-        policy=word_of(ReentryPolicy, policy, "re-entry policy"),
+        sync=None if sync is None else parse_enum(SyncPolicy, sync, "sync policy"),
+        policy=parse_enum(ReentryPolicy, policy, "re-entry policy"),
         calls=calls,
         depth=depth,
         tries=tries,

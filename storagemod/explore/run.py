@@ -13,7 +13,7 @@ from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.follow import Follower, Made, Site
 from storagemod.explore.plan import GAS, Plan, Rule
 from storagemod.explore.script import Call, Path, Script
-from storagemod.scenario.boundaries import Broken, broken_at_boundaries
+from storagemod.scenario.invariants import Violation, violations_at_boundaries
 from storagemod.types import Address
 from storagemod.world import Receipt, Snapshot, World
 
@@ -223,7 +223,7 @@ class Arena:
         trace = self._send(call, commit=False).trace
         assert trace is not None  # noqa: S101 - the world keeps traces
         asked, befores = [rule for rule, _ in watched], [before for _, before in watched]
-        return [_breach(each, number) for each in broken_at_boundaries(asked, befores, trace, self.world)]
+        return [_breach(each, number) for each in violations_at_boundaries(asked, befores, trace, self.world)]
 
     def _ends(self, number: int, rules: Sequence[tuple[Rule, tuple[Any, ...]]]) -> list[Breach]:
         verdicts = [(rule, rule.check(self.world, before)) for rule, before in rules]
@@ -262,7 +262,7 @@ class Arena:
         return digest.digest()
 
 
-def _breach(broken: Broken, number: int) -> Breach:
-    boundary = broken.boundary
+def _breach(violation: Violation, number: int) -> Breach:
+    boundary = violation.boundary
     place = None if boundary is None else (boundary.moment, boundary.call_id)
-    return Breach(broken.invariant, broken.why, number, place)
+    return Breach(violation.invariant, violation.why, number, place)

@@ -1,19 +1,16 @@
-"""Invariants in the middle of a transaction: the state as it was at each call boundary, put together from the trace.
+"""Reconstruct the state at each call boundary of a transaction from its trace.
 
-At a boundary one call has stopped running and another runs on, so storage is what a third contract would see that were
-called there. A view that is asked then and gives what is not so is what read-only re-entry lives on.
+At a boundary control passes from one call to another, so storage is what a contract that is called there would see.
+Read-only re-entry exploits views that give wrong answers at these moments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
 
 from attrs import define, field, frozen
 
-from storagemod.errors import StateError
 from storagemod.events import AccountDestroyed, StorageGrown, StorageWritten
-from storagemod.scenario.invariants import Verdict
 from storagemod.trace import CallRecord, Trace
 from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome
 from storagemod.world import World
@@ -21,15 +18,15 @@ from storagemod.world import World
 
 @frozen
 class Boundary:
-    """A moment when control goes from one call to another, and the state then, as what differs from before.
+    """Moment when control passes from one call to another, and how the state then differs from the start.
 
     Attributes:
-        call_id: The call that begins or ended.
+        call_id: The call that starts or ended.
         moment: ``start`` or ``end``.
         active: The contracts that were running.
-        bytes: Bytes by address, region and offset.
-        pages: Lengths of regions that grew.
-        balances: Of accounts whose balance changed.
+        bytes: Written bytes by address, region and offset.
+        pages: Lengths of regions that grew, in Wasm pages.
+        balances: New balances of accounts whose balance changed.
     """
 
     call_id: int
@@ -41,11 +38,15 @@ class Boundary:
 
     @property
     def state(self) -> tuple[object, ...]:
-        """What tells boundaries apart whose states differ."""
+        """Hashable state: equal for boundaries with equal states."""
         return (*(frozenset(part.items()) for part in (self.bytes, self.pages, self.balances)), self.active)
 
     def apply(self, world: World) -> None:
-        """Bring a world to this state; do it within a snapshot."""
+        """Apply this state to a world, within a snapshot.
+
+        Raises:
+            StateError: The state includes a contract that the world does not have.
+        """
         for address, balance in self.balances.items():
             world.fund(address, balance)
         for (address, region), pages in self.pages.items():
@@ -57,72 +58,17 @@ class Boundary:
 
 
 def boundaries(trace: Trace, world: World) -> Iterator[Boundary]:
-    """The boundaries of a transaction, in order, each state once. The start and the end of it are not among them.
+    """Yield the boundaries inside a transaction in order, each state once.
 
     Args:
-        trace: A transaction that ran on the world as it is now, and was not committed.
-        world: Where to look up balances.
+        trace: The trace of a transaction that ran on the world as it is now, and was not committed.
+        world: The world, for balances.
     """
     seen: set[tuple[object, ...]] = set()
     for boundary in _Walk(world).of(trace.root):
         if boundary.state not in seen:
             seen.add(boundary.state)
             yield boundary
-
-
-class Asked(Protocol):
-    """What is asked at boundaries: an invariant, of whichever kind."""
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-
-    def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
-        """Whether it holds."""
-
-    def refused(self, world: World, active: Collection[Address]) -> bool:
-        """Whether it cannot be asked while these contracts are active."""
-
-
-@frozen
-class Broken:
-    """An invariant that does not hold.
-
-    Attributes:
-        invariant: Its name.
-        why: What its parts are.
-        boundary: Where, if not at the end of the transaction.
-    """
-
-    invariant: str
-    why: tuple[str, ...]
-    boundary: Boundary | None = None
-
-
-def broken_at_boundaries(
-    invariants: Sequence[Asked], befores: Sequence[Sequence[object]], trace: Trace, world: World
-) -> list[Broken]:
-    """Check invariants at each boundary of a transaction that was not committed; each is told of once.
-
-    A call in an invariant that fails at a boundary is no lie: whoever asked was told nothing. So is one of a contract
-    whose re-entry policy keeps it closed while it is active.
-    """
-    found: dict[str, Broken] = {}
-    for boundary in boundaries(trace, world):
-        left = [each for each in zip(invariants, befores, strict=True) if each[0].name not in found]
-        if not left:
-            break
-        with world.snapshot():
-            try:
-                boundary.apply(world)
-            except StateError:  # what a contract has that was created within the transaction
-                continue
-            for invariant, before in left:
-                if not invariant.refused(world, boundary.active):
-                    verdict = invariant.check(world, before)
-                    if not verdict.holds and not verdict.unanswered:
-                        found[invariant.name] = Broken(invariant.name, verdict.why, boundary)
-    return list(found.values())
 
 
 @define
@@ -134,7 +80,7 @@ class _Walk:
     active: list[Address] = field(factory=list)
 
     def of(self, root: CallRecord) -> Iterator[Boundary]:
-        """Walk through the calls; not recursive, for calls may lie 1,024 deep."""
+        """Walk through the calls, without recursion: calls may be 1,024 deep."""
         self.begin(root)
         stack = [(root, iter(root.steps), self.saved())]
         while stack:
@@ -171,8 +117,8 @@ class _Walk:
     def take(self, step: object) -> None:
         if isinstance(step, StorageWritten):
             for change in step.changes:
-                for at, new in enumerate(change.new, change.offset):
-                    self.bytes[step.address, change.region, at] = new
+                for offset, new in enumerate(change.new, change.offset):
+                    self.bytes[step.address, change.region, offset] = new
         elif isinstance(step, StorageGrown):
             self.pages[step.address, step.region] = step.pages_new
         elif isinstance(step, AccountDestroyed):
@@ -184,15 +130,15 @@ class _Walk:
 
 
 def _runs(cells: Mapping[tuple[Address, str, int], int]) -> Iterator[tuple[Address, str, int, bytes]]:
-    """Single bytes as runs, in order."""
+    """Join single bytes to runs, in order."""
     run: list[int] = []
     place: tuple[Address, str, int] | None = None
-    for (address, region, at), value in sorted(cells.items()):
-        if place is not None and place == (address, region, at - len(run)):
+    for (address, region, offset), value in sorted(cells.items()):
+        if place is not None and place == (address, region, offset - len(run)):
             run.append(value)
             continue
         if place is not None:
             yield (*place, bytes(run))
-        place, run = (address, region, at), [value]
+        place, run = (address, region, offset), [value]
     if place is not None:
         yield (*place, bytes(run))

@@ -1,11 +1,10 @@
-"""Comparing what a transaction did with what its scenario expects."""
+"""Compare the result of a transaction with the expectation in its scenario."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
-from typing import NoReturn
 
 from attrs import define, frozen
 
@@ -26,7 +25,7 @@ _BITS = {"i32": 32, "i64": 64}
 
 @frozen
 class Difference:
-    """One thing that is not as expected; ``line`` is where the expectation stands."""
+    """One value that is not as expected; ``line`` is the line of the expectation."""
 
     what: str
     wanted: str
@@ -37,17 +36,17 @@ class Difference:
 def check_transaction(
     world: World, scenario: Scenario, number: int, receipt: Receipt | None, refused: StorageModError | None
 ) -> tuple[Difference, ...]:
-    """Find what is not as expected. Where the outcome differs, nothing else is looked at: it would follow from that.
+    """Compare a transaction with its expectation. If the outcome differs, nothing else is compared.
 
     Args:
         world: The world after the transaction.
-        scenario: Where the expectation stands.
-        number: Which transaction it was, from 0.
-        receipt: How it ended; ``None`` where it could not start.
+        scenario: The scenario, which has the expectation.
+        number: The index of the transaction.
+        receipt: The receipt; ``None`` if it could not start.
         refused: Why it could not start.
 
     Raises:
-        ScenarioError: The expectation is about a contract or a region that does not exist.
+        ScenarioError: The expectation names a contract or a region that does not exist.
     """
     check = _Check(world, scenario, number, [])
     expect = scenario.transactions[number].expect
@@ -69,16 +68,16 @@ class _Check:
     differences: list[Difference]
 
     def compare(self, path: TomlPath, what: str, wanted: str, found: str) -> None:
-        """Note a difference, where two texts are not the same."""
+        """Add a difference if two texts are not equal."""
         if wanted != found:
             self.differences.append(Difference(what, wanted, found, self.line(path)))
 
     def line(self, path: TomlPath) -> int | None:
-        """Where a part of the expectation stands in the file."""
+        """Return the line of a part of the expectation."""
         return self.scenario.lines.line(("transactions", self.number, "expect", *path))
 
     def outcome(self, expect: Expectation, receipt: Receipt | None, refused: StorageModError | None) -> bool:
-        """Compare how it ended; whether that is as expected."""
+        """Compare the outcome; return whether it is as expected."""
         outcome = Outcome.FAILED if receipt is None else receipt.outcome
         if expect.may_fail:
             return True
@@ -118,7 +117,7 @@ class _Check:
             self.logs(expect.logs, receipt.logs)
 
     def signed(self, wanted: Numbers) -> Numbers:
-        """Numbers as a method gives them: an integer may be written unsigned, as it may in arguments."""
+        """Convert integers to signed, as methods return them; a file may write them unsigned, as in arguments."""
         transaction = self.scenario.transactions[self.number]
         if transaction.method is None:
             return wanted
@@ -135,31 +134,29 @@ class _Check:
         )
 
     def logs(self, wanted: Sequence[ExpectedLog], found: Sequence[Log]) -> None:
-        """Compare logs, one by one and in order."""
+        """Compare logs one by one, in order."""
         for position in range(max(len(wanted), len(found))):
             what, path = f"log {position}", ("logs", position)
             if position >= len(found):
-                self.compare(path, what, self.expected_log(wanted[position]), "nothing")
+                self.compare(path, what, self.log(wanted[position]), "nothing")
             elif position >= len(wanted):
                 self.compare(("logs",), what, "nothing", self.log(found[position]))
             elif not self.fits(wanted[position], found[position]):
-                self.compare(path, what, self.expected_log(wanted[position]), self.log(found[position]))
+                self.compare(path, what, self.log(wanted[position]), self.log(found[position]))
 
     def fits(self, wanted: ExpectedLog, found: Log) -> bool:
-        """Whether a log has all that is expected of it."""
+        """Check whether a log matches all that is expected of it."""
         return (
             (wanted.contract is None or self.scenario.address(wanted.contract) == found.address)
             and (wanted.topics is None or wanted.topics == found.topics)
             and (wanted.data is None or wanted.data == found.data)
         )
 
-    def expected_log(self, log: ExpectedLog) -> str:
-        """An expected log in words."""
-        return _log(log.contract or "any contract", log.topics, log.data)
-
-    def log(self, log: Log) -> str:
-        """A log in words."""
-        return _log(self.world.label(log.address), log.topics, log.data)
+    def log(self, log: ExpectedLog | Log) -> str:
+        """Describe a log, or an expected one."""
+        name = self.world.label(log.address) if isinstance(log, Log) else log.contract or "any contract"
+        topics = ["any topics"] if log.topics is None else [f"topic 0x{topic.hex()}" for topic in log.topics]
+        return ", ".join([name, *topics, "any data" if log.data is None else f"data 0x{log.data.hex()}"])
 
     def storage(self, expected: ExpectedStorage, path: TomlPath) -> None:
         """Compare committed bytes of a region, its length, or both."""
@@ -170,7 +167,13 @@ class _Check:
             raise ScenarioError(error.message, path=self.scenario.path, line=line, cause=error) from error
         place = f"{expected.contract} {expected.region}"
         if expected.region not in regions:
-            self.no_region(expected, sorted(regions), path)
+            known = sorted(regions)
+            raise ScenarioError(
+                f'"{expected.contract}" has no region "{expected.region}"'
+                + (did_you_mean(expected.region, known) or f" (it has {', '.join(known) or 'none'})"),
+                path=self.scenario.path,
+                line=self.line((*path, "region")),
+            )
         view = regions[expected.region]
         if expected.pages is not None:
             self.compare((*path, "pages"), f"length of {place}", _pages(expected.pages), _pages(view.pages))
@@ -186,29 +189,20 @@ class _Check:
         if found == wanted:
             return
         if kind == "hex":
-            first = next(at for at in range(len(wanted)) if wanted[at] != found[at]) // 16 * 16
+            first = next(index for index in range(len(wanted)) if wanted[index] != found[index]) // 16 * 16
             window = slice(first, first + _BYTES_SHOWN)
             what = f"{place}[{start + first:#x}..{min(start + first + _BYTES_SHOWN, stop):#x}]"
             self.compare((*path, kind), what, "0x" + wanted[window].hex(), "0x" + found[window].hex())
             return
         pairs = list(zip(expected.decode(wanted), expected.decode(found), strict=True))
         size = len(wanted) // len(pairs)
-        different = [at for at, (want, got) in enumerate(pairs) if not _same((want,), (got,))]
-        for at in different[:_NUMBERS_SHOWN]:
-            want, got = pairs[at]
-            self.compare((*path, kind), f"{place}[{start + at * size:#x}] as {kind}", str(want), str(got))
+        different = [index for index, (want, got) in enumerate(pairs) if not _same((want,), (got,))]
+        for index in different[:_NUMBERS_SHOWN]:
+            want, got = pairs[index]
+            self.compare((*path, kind), f"{place}[{start + index * size:#x}] as {kind}", str(want), str(got))
         if len(different) > _NUMBERS_SHOWN:
             more = f"{len(different) - _NUMBERS_SHOWN} more"
             self.compare((*path, kind), f"{place} as {kind}", "as above", f"{more} numbers that differ")
-
-    def no_region(self, expected: ExpectedStorage, known: Sequence[str], path: TomlPath) -> NoReturn:
-        """Refuse an expectation that can never hold."""
-        raise ScenarioError(
-            f'"{expected.contract}" has no region "{expected.region}"'
-            + (did_you_mean(expected.region, known) or f" (it has {', '.join(known) or 'none'})"),
-            path=self.scenario.path,
-            line=self.line((*path, "region")),
-        )
 
 
 def _pages(count: int) -> str:
@@ -216,14 +210,14 @@ def _pages(count: int) -> str:
 
 
 def _values(receipt: Receipt) -> tuple[Value, ...]:
-    """What the method gave, as a tuple whatever there is of it."""
+    """Return the results of the method as a tuple."""
     if receipt.value is None:
         return ()
     return receipt.value if isinstance(receipt.value, tuple) else (receipt.value,)
 
 
 def _same(wanted: Sequence[Value], found: Sequence[Value]) -> bool:
-    """Whether numbers are the same; here a NaN is the same as a NaN."""
+    """Check whether numbers are equal; NaN equals NaN here."""
     return len(wanted) == len(found) and all(
         want == got or (math.isnan(want) and math.isnan(got)) for want, got in zip(wanted, found, strict=True)
     )
@@ -234,18 +228,11 @@ def _numbers(values: Sequence[Value]) -> str:
 
 
 def _bytes_apart(wanted: bytes, found: bytes) -> tuple[str, str]:
-    """Two runs of bytes that differ, from shortly before the first difference, as far as a person wants to read."""
+    """Format two byte strings that differ, from shortly before the first difference."""
     shared = min(len(wanted), len(found))
-    first = next((at for at in range(shared) if wanted[at] != found[at]), shared) // 16 * 16
+    first = next((index for index in range(shared) if wanted[index] != found[index]), shared) // 16 * 16
     shown = []
     for data in (wanted, found):
         dots = ("…" if first else "", "…" if len(data) > first + _BYTES_SHOWN else "")
         shown.append(f"0x{dots[0]}{data[first : first + _BYTES_SHOWN].hex()}{dots[1]} ({len(data)} bytes)")
     return shown[0], shown[1]
-
-
-def _log(contract: str, topics: tuple[bytes, ...] | None, data: bytes | None) -> str:
-    parts = [contract]
-    parts += ["any topics"] if topics is None else [f"topic 0x{topic.hex()}" for topic in topics]
-    parts.append("any data" if data is None else f"data 0x{data.hex()}")
-    return ", ".join(parts)

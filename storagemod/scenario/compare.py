@@ -1,4 +1,4 @@
-"""One scenario under every linking option and sync policy, side by side."""
+"""Run one scenario under every linking option and sync policy, and compare the results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROUNDS = 3
 
 @frozen
 class Variant:
-    """A linking option and, where copies of storage are made, when they are brought in line with it."""
+    """Linking option, with the sync policy of `copied`."""
 
     link: str
     sync: SyncPolicy | None = None
@@ -33,16 +33,16 @@ class Variant:
 
 @frozen
 class Compared:
-    """What came of a scenario under one variant.
+    """Result of a scenario under one variant.
 
     Attributes:
-        variant: Which.
-        result: How it ended.
-        costs: What all of its transactions made the host do.
-        pages_touched: Pages of 4 KiB that were read or written, or ``None`` where the write tracker cannot know.
-        hazards: How many of each kind were found, those of undone calls too: they may be why these failed.
-        seconds: How long its transactions took, the median of some rounds.
-        differences: What is other than under the first variant, in words; nothing for the first itself.
+        variant: The variant.
+        result: The result of one run.
+        costs: The sum of the costs of all transactions.
+        pages_touched: Pages of 4 KiB that were read or written, or ``None`` if the write tracker cannot know.
+        hazards: The number of hazards of each kind. Those of undone calls count: they may be why these failed.
+        seconds: The time of all transactions, as the median of several rounds.
+        differences: Differences from the first variant, in words.
     """
 
     variant: Variant
@@ -55,16 +55,16 @@ class Compared:
 
     @property
     def gas(self) -> int:
-        """Gas of all transactions."""
+        """Gas that all transactions used."""
         return sum(each.receipt.gas_used for each in self.result.transactions if each.receipt is not None)
 
 
 @frozen
 class Comparison:
-    """A scenario under several variants; the first is what the others are compared with.
+    """Results of a scenario under several variants, each compared with the first.
 
     Attributes:
-        scenario: What was run.
+        scenario: The scenario.
         compared: The variants under which it can run.
         refused: Why it cannot run under the others.
     """
@@ -75,7 +75,7 @@ class Comparison:
 
 
 def variants(links: Sequence[str] = (), syncs: Sequence[SyncPolicy] = ()) -> list[Variant]:
-    """The variants of these options and policies; of all there are, where none are named."""
+    """Return the variants of some options and policies; by default of all."""
     found = []
     for link in links or option_names():
         found += [Variant(link, sync) for sync in syncs or SyncPolicy] if link == "copied" else [Variant(link)]
@@ -83,10 +83,10 @@ def variants(links: Sequence[str] = (), syncs: Sequence[SyncPolicy] = ()) -> lis
 
 
 def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: str | None = None) -> Comparison:
-    """Run a scenario under each variant, several times in turns, and say what differs.
+    """Run a scenario under each variant, several times in turns, and compare the results.
 
     Raises:
-        ScenarioError: It can run under none of them.
+        ScenarioError: It can run under none of the variants.
     """
     refused: dict[Variant, str] = {}
     runs: dict[Variant, list[tuple[ScenarioResult, World]]] = {}
@@ -98,7 +98,7 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
             try:
                 result = run_scenario(scenario, link=variant.link, sync=variant.sync, world=world)
             except ScenarioError as error:
-                if not isinstance(error.cause, ValidationError):  # not a matter of the variant
+                if not isinstance(error.cause, ValidationError):  # the variant is not the cause
                     raise
                 refused[variant] = str(error)
                 continue
@@ -141,7 +141,7 @@ def _compared(
 def _differences(
     scenario: Scenario, ours: tuple[ScenarioResult, World], first: tuple[ScenarioResult, World]
 ) -> Iterator[str]:
-    """What is other than under the first variant, in words."""
+    """Describe the differences from the first variant."""
     (result, world), (first_result, first_world) = ours, first
     for here, there in zip(result.transactions, first_result.transactions, strict=True):
         if _ending(here) != _ending(there):
@@ -155,10 +155,12 @@ def _differences(
         length = max(region.pages for region in regions) * WASM_PAGE_BYTES
         found, wanted = (region[0:length].ljust(length, b"\0") for region in regions)
         if found != wanted:
-            at = next(at for at in range(0, length, 8) if found[at : at + 8] != wanted[at : at + 8])
-            numbers = [int.from_bytes(data[at : at + 8], "little", signed=True) for data in (found, wanted)]
+            offset = next(
+                start for start in range(0, length, 8) if found[start : start + 8] != wanted[start : start + 8]
+            )
+            numbers = [int.from_bytes(data[offset : offset + 8], "little", signed=True) for data in (found, wanted)]
             yield (
-                f"{name} {DEFAULT_REGION}[{at:#x}] is {numbers[0]} at the end; "
+                f"{name} {DEFAULT_REGION}[{offset:#x}] is {numbers[0]} at the end; "
                 f"under {first_result.link} it is {numbers[1]}"
             )
         if world.account(address).balance != first_world.account(address).balance:
@@ -167,7 +169,7 @@ def _differences(
 
 
 def _ending(transaction: TransactionResult) -> str:
-    """How a transaction ended, in words that do not depend on gas or on the linking option."""
+    """Describe how a transaction ended, independent of gas and of the linking option."""
     receipt = transaction.receipt
     if receipt is None:
         return "was refused"

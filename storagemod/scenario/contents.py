@@ -1,7 +1,7 @@
-"""The storage of contracts as scenarios name it: by region, whatever the linking option.
+"""Read and preset the storage of contracts by region, under any linking option.
 
-The storage prelude of the option `keyed` lays linear storage of 64 KiB over 32-byte slots: byte n is byte n % 32 of the
-value whose key is the number n / 32. So what a scenario says of the region `memory` can be said of keyed storage too.
+The storage prelude of the option `keyed` maps linear storage of 64 KiB to 32-byte slots: byte n is byte n % 32 of the
+value with the key n // 32. Scenarios can therefore name the region `memory` of keyed storage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KEY_BYTES = _SLOT_BYTES = 32
 
 
 class Bytes(Protocol):
-    """Committed bytes of a region."""
+    """Committed bytes of a region: a view of linear storage, or of slots as linear storage."""
 
     @property
     def pages(self) -> int:
@@ -40,21 +40,21 @@ class _SlotsAsMemory:
         return data[start - first * _SLOT_BYTES : stop - first * _SLOT_BYTES]
 
     def write(self, offset: int, data: bytes) -> None:
-        """Set bytes."""
+        """Write bytes."""
         first, end = offset // _SLOT_BYTES, -(-(offset + len(data)) // _SLOT_BYTES)
         old = self[first * _SLOT_BYTES : end * _SLOT_BYTES]
         inside = offset - first * _SLOT_BYTES
         new = old[:inside] + data + old[inside + len(data) :]
         for slot in range(first, end):
-            at = (slot - first) * _SLOT_BYTES
-            self._slots[_key(slot)] = new[at : at + _SLOT_BYTES]
+            start = (slot - first) * _SLOT_BYTES
+            self._slots[_key(slot)] = new[start : start + _SLOT_BYTES]
 
 
 def contents(world: World, address: Address) -> Mapping[str, Bytes]:
-    """The storage of a contract by region, for keyed storage also as the region `memory`.
+    """Return the storage of a contract by region. Keyed storage is the region `memory` as well.
 
     Raises:
-        StateError: There is no contract.
+        StateError: The address has no contract.
     """
     regions: dict[str, Bytes] = dict(world.storage(address))
     if _is_laid_over_slots(world, address):
@@ -63,7 +63,7 @@ def contents(world: World, address: Address) -> Mapping[str, Bytes]:
 
 
 def preset(world: World, address: Address, region: str, data: bytes, *, offset: int) -> None:
-    """Set bytes of a region.
+    """Write bytes of a region, outside of any transaction.
 
     Raises:
         StorageModError: There is no such region, or the bytes do not fit it.
@@ -75,13 +75,13 @@ def preset(world: World, address: Address, region: str, data: bytes, *, offset: 
 
 
 def _is_laid_over_slots(world: World, address: Address) -> bool:
-    """Whether the region `memory` is what the prelude makes of slots, and not one that the contract has besides."""
+    """Check whether the region `memory` is the prelude's view of slots, and not a region of the contract."""
     regions = world.storage(address)
     if SLOTS_REGION not in regions or DEFAULT_REGION in regions:
         return False
     try:
         world.slots(address)
-    except StateError:  # a memory that a contract called so itself
+    except StateError:  # the contract has a memory of that name
         return False
     return True
 

@@ -1,110 +1,208 @@
-"""Putting the contracts of a scenario into a world, each as the file says and under the option that is asked for."""
+"""Compile the contracts of a scenario under a linking option, and deploy its accounts and contracts into a world."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import define
-
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
+from storagemod.limits import Limits
+from storagemod.scenario.contents import preset
+from storagemod.scenario.fixtures import needs_prelude, prelude, splice
 from storagemod.scenario.locate import TomlPath
-from storagemod.scenario.mapping import check_link, given_keys, storage_mapping, takes_sync
 from storagemod.scenario.schema import ContractSpec, Scenario
-from storagemod.scenario.source import DEFAULT_OPTION, check_option, leaves_open, load_contract
 from storagemod.scenario.structure import did_you_mean
+from storagemod.state import NO_ACCOUNT, Account
 from storagemod.types import MAP_OPTIONS, ReentryPolicy, StorageMapping, SyncPolicy
 from storagemod.vm import PREFIX, Contract
+from storagemod.wasm import read_source
 from storagemod.world import World
 
+DEFAULT_OPTION = "single"
+"""The linking option of a contract that leaves its storage open, if none is named."""
 
-@define
-class Deployment:
-    """A contract of the file, on its way into the world."""
+COMPILED_SUFFIXES = (".c", ".zig")
+"""Suffixes of source files that `storagemod compile` compiles to contracts."""
 
-    world: World
-    scenario: Scenario
-    name: str
-    link: str | None
-    sync: SyncPolicy | None
-    policy: ReentryPolicy = ReentryPolicy.ALLOW
-    takes_sync: bool = False
-    """Whether the policy for the whole run is for it."""
 
-    def deploy(self) -> bool:
-        """Deploy it, unless it stands already; an error stands at the line of the key that it comes from."""
-        spec, address = self.scenario.contracts[self.name], self.scenario.address(self.name)
-        key = "mapping"
+def load_contract(
+    source: Path | str, *, label: str, option: str = DEFAULT_OPTION, limits: Limits | None = None
+) -> Contract:
+    """Compile and validate a contract. If it leaves its linking option open, link it under the option given here.
+
+    Args:
+        source: The path of a file of WAT or Wasm, or WAT text. Text with a line ``;; @storage`` leaves the option open.
+        label: The name of the contract in messages: its path, if it has one.
+        option: The linking option of a contract that leaves it open; others are loaded unchanged.
+        limits: The limits to validate it with.
+
+    Raises:
+        ValidationError: The source cannot be read, or is not a contract.
+        LinkError: It imports something that is not offered.
+    """
+    limits = limits or Limits()
+    code = read_source(source, limits) if isinstance(source, Path) else source.encode()
+    if isinstance(source, Path) and source.suffix in COMPILED_SUFFIXES:
+        raise ValidationError(
+            f"{label} is neither WAT nor Wasm", hint=f"compile it first: storagemod compile {source.name} -o FILE.wasm"
+        )
+    text = _decode(code)
+    if text is not None and needs_prelude(text):
         try:
-            check_link(spec, None if spec.own_link else self.link)
-            key = "wat" if spec.code is None else "code"
-            contract = self._load(spec)
-            keys = given_keys(spec)
-            if keys and not contract.maps_storage and not leaves_open(self._source(spec), self.world.limits):
-                key = keys[0]
-                raise ValidationError(f"`{key}` is given, but the contract does not import ethereum.storageMap")
-            mapping = self._mapping(spec, contract)
-            if self._stands(contract, mapping, said=bool(keys)):
-                return False
+            code = splice(text, prelude(option)).encode()
+        except ValidationError as error:
+            error.at(label)
+            raise
+    return Contract.load(code, name=label, limits=limits)
+
+
+def leaves_open(source: Path | str, limits: Limits | None = None) -> bool:
+    """Check whether a contract leaves its linking option open: it is text with a line ``;; @storage``.
+
+    Raises:
+        ValidationError: The source cannot be read.
+    """
+    code = read_source(source, limits or Limits()) if isinstance(source, Path) else source.encode()
+    text = _decode(code)
+    return text is not None and needs_prelude(text)
+
+
+def _decode(code: bytes) -> str | None:
+    """Decode code that is text; ``None`` for other code, which :meth:`Contract.load` checks."""
+    if code.startswith(b"\0"):
+        return None
+    try:
+        return code.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+
+
+def check_option(contract: Contract, option: str) -> None:
+    """Check that a contract uses a linking option, or has no storage to link.
+
+    Raises:
+        ValidationError: It uses other options.
+    """
+    if contract.options and option not in contract.options:
+        raise ValidationError(
+            f"the linking option {option!r} is asked for, but the contract imports its storage in its own way: "
+            f"{', '.join(sorted(contract.options))}",
+            contract=contract.name,
+            hint="to leave the option open, its source has a line `;; @storage`",
+        )
+
+
+def deploy_scenario(
+    scenario: Scenario,
+    world: World,
+    *,
+    link: str | None = None,
+    sync: SyncPolicy | None = None,
+    policy: ReentryPolicy = ReentryPolicy.ALLOW,
+) -> SyncPolicy | None:
+    """Deploy the accounts and contracts of a scenario into a world, without running its transactions.
+
+    Args:
+        scenario: The scenario.
+        world: The world. Contracts and accounts that it already has are left unchanged.
+        link: As for :func:`run_scenario`.
+        sync: As for :func:`run_scenario`.
+        policy: The re-entry policy of contracts for which the file has none.
+
+    Returns:
+        ``sync``, if it applies to a contract.
+
+    Raises:
+        ScenarioError: A contract cannot be deployed.
+    """
+    for name, account in scenario.accounts.items():
+        if world.account(scenario.address(name)) == NO_ACCOUNT:
+            world.fund(scenario.address(name), account.balance, name=name)
+    sync_applies = False
+    deployed = []
+    for name, spec in scenario.contracts.items():
+        contract, is_new = _deploy(scenario, world, name, link, sync, policy)
+        if contract.maps_storage and spec.takes_sync(link):
+            sync_applies = True
+        if is_new:
+            deployed.append(name)
+    for name in deployed:
+        for number, content in enumerate(scenario.contracts[name].storage):
+            try:
+                preset(world, scenario.address(name), content.region, content.data, offset=content.offset_bytes)
+            except StorageModError as error:
+                raise contract_error(scenario, name, ("storage", number), error) from error
+    return sync if sync_applies else None
+
+
+def _deploy(
+    scenario: Scenario, world: World, name: str, link: str | None, sync: SyncPolicy | None, policy: ReentryPolicy
+) -> tuple[Contract, bool]:
+    """Deploy one contract unless the world has it already; return it, and whether it is new.
+
+    Errors have the line of the key that causes them.
+    """
+    spec, address = scenario.contracts[name], scenario.address(name)
+    key = "mapping"
+    try:
+        own_link = None if spec.own_link else link
+        if own_link is not None and spec.mapping not in {None, own_link}:
+            raise ValidationError(
+                f"the linking option {own_link!r} is asked for, but `mapping` says {spec.mapping!r}",
+                hint="to leave the option open, leave out `mapping`",
+            )
+        key = "wat" if spec.code is None else "code"
+        source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
+        label = name if isinstance(source, str) else str(source)
+        option = spec.mapping or own_link or DEFAULT_OPTION
+        contract = load_contract(source, label=label, option=option, limits=world.limits)
+        if own_link is not None:
+            check_option(contract, own_link)
+        keys = spec.mapping_keys
+        if keys and not contract.maps_storage and not leaves_open(source, world.limits):
+            key = keys[0]
+            raise ValidationError(f"`{key}` is given, but the contract does not import ethereum.storageMap")
+        mapping = spec.storage_mapping(link, sync) if contract.maps_storage else None
+        if world.account(address).code:
+            sync_is_asked = sync is not None and contract.maps_storage and spec.takes_sync(link)
+            mapping_is_asked = bool(keys) or link in MAP_OPTIONS or sync_is_asked
+            _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
+            return contract, False
+        key = "links"
+        _check_links(contract, spec)
+        key = "init"
+        world.deploy(
+            contract.code,
+            address=address,
+            balance=spec.balance,
+            links={imported: scenario.address(target) for imported, target in spec.links.items()},
+            policy=spec.policy or policy,
+            name=name,
+            mapping=mapping,
+            init=spec.init,
+            args=spec.args,
+        )
+    except StorageModError as error:
+        if isinstance(error, LinkError) and key == "init":  # contracts that are linked to each other do not fit
             key = "links"
-            _check_links(contract, spec)
-            key = "init"
-            self.world.deploy(
-                contract.code,
-                address=address,
-                balance=spec.balance,
-                links={link: self.scenario.address(target) for link, target in spec.links.items()},
-                policy=spec.policy or self.policy,
-                name=self.name,
-                mapping=mapping,
-                init=spec.init,
-                args=spec.args,
-            )
-        except StorageModError as error:
-            if isinstance(error, LinkError) and key == "init":  # what is linked to one another does not fit
-                key = "links"
-            raise contract_error(self.scenario, self.name, (key,), error) from error
-        return True
+        raise contract_error(scenario, name, (key,), error) from error
+    return contract, True
 
-    def _source(self, spec: ContractSpec) -> Path | str:
-        return (spec.wat or "") if spec.code is None else self.scenario.folder / spec.code
 
-    def _load(self, spec: ContractSpec) -> Contract:
-        source = self._source(spec)
-        label = self.name if isinstance(source, str) else str(source)
-        option = spec.mapping or (None if spec.own_link else self.link) or DEFAULT_OPTION
-        contract = load_contract(source, label=label, option=option, limits=self.world.limits)
-        if self.link is not None and not spec.own_link:
-            check_option(contract, self.link)
-        return contract
-
-    def _mapping(self, spec: ContractSpec, contract: Contract) -> StorageMapping | None:
-        if not contract.maps_storage:
-            return None
-        mapping = storage_mapping(spec, None if spec.own_link else self.link, self.sync)
-        self.takes_sync = takes_sync(spec, mapping.option)
-        return mapping
-
-    def _stands(self, contract: Contract, mapping: StorageMapping | None, *, said: bool) -> bool:
-        """Whether the contract stands in the world already, as it is to be.
-
-        ``said`` is whether the file says how its storage is mapped. Where nobody does, it stays as it is.
-        """
-        standing = self.world.account(self.scenario.address(self.name))
-        if not standing.code:
-            return False
-        if standing.code != contract.code:
-            raise StateError("the world has other code at its address", hint="use another world")
-        asked = said or self.link in MAP_OPTIONS or (self.takes_sync and self.sync is not None)
-        if asked and standing.mapping != mapping:
-            raise StateError(
-                f"in the world its storage is mapped otherwise: {standing.mapping}, and {mapping} is asked for",
-                hint="use another world",
-            )
-        return True
+def _check_deployed(
+    account: Account, contract: Contract, mapping: StorageMapping | None, *, mapping_is_asked: bool
+) -> None:
+    """Check that the contract in the world has the code, and the mapping if one is asked for."""
+    if account.code != contract.code:
+        raise StateError("the world has other code at its address", hint="use another world")
+    if mapping_is_asked and account.mapping != mapping:
+        raise StateError(
+            f"in the world its storage is mapped otherwise: {account.mapping}, and {mapping} is asked for",
+            hint="use another world",
+        )
 
 
 def _check_links(contract: Contract, spec: ContractSpec) -> None:
-    """Check, in the words of a scenario, that what is imported is linked, and nothing else."""
+    """Check that every contract import is linked, and nothing else, with messages in terms of a scenario."""
     wanted = list(dict.fromkeys(each.link for each in contract.contract_imports))
     for link in wanted:
         if link not in spec.links:
@@ -117,7 +215,7 @@ def _check_links(contract: Contract, spec: ContractSpec) -> None:
 
 
 def contract_error(scenario: Scenario, name: str, where: TomlPath, error: StorageModError) -> ScenarioError:
-    """An error of a contract, named once, at the line of the key that it comes from."""
+    """Make the error of a contract: it has the contract's name once, and the line of the key that causes it."""
     line = scenario.lines.line(("contracts", name, *where))
     return ScenarioError(
         f'contract "{name}": {str(error).removeprefix(f"{name}: ")}', path=scenario.path, line=line, cause=error

@@ -1,14 +1,14 @@
-"""The language of invariants: a part of Python's expressions, read with Python's parser and evaluated here.
+"""Language of invariants: a subset of Python's expressions, parsed by Python's parser and evaluated here.
 
-Nothing else of Python is in reach. Numbers are integers without bounds. In it, where ``bank`` is a contract or an
-account of the scenario::
+No other part of Python is reachable. Numbers are integers without bounds. With ``bank``, a contract or an account of
+the scenario::
 
     bank.memory[0x40]                an i64 of region `memory`, little-endian; memory.i32[8], u32, u64, u8 likewise
-    bank.memory[0x40:0x80]           all of them in these bytes, next to one another; for sum, min and max
-    balance(bank)                    what the account has
-    call(bank, "total", 7)           what a method gives; the call is never committed
-    before(balance(bank))            the same as it was before the transaction
-    account("my-bank").memory[0]     for names that Python does not read as one word
+    bank.memory[0x40:0x80]           all integers in these bytes, without gaps; for sum, min and max
+    balance(bank)                    the balance of the account
+    call(bank, "total", 7)           the result of a method; the call is never committed
+    before(balance(bank))            its value before the transaction
+    account("my-bank").memory[0]     for names that are not Python identifiers
     + - * // %  == != < <= > >=  and or not  sum min max abs
 """
 
@@ -33,7 +33,7 @@ TEXT_LENGTH_MAX = 10_000
 _GAS = 10_000_000
 _INTEGERS = {"u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4), "i64": ("q", 8), "u64": ("Q", 8)}
 DIGITS_MAX = 1_000
-"""Numbers beyond are somebody's mistake, and take ever longer to work with."""
+"""Longer numbers are a mistake, and slow."""
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -60,7 +60,7 @@ class UnansweredError(StorageModError):
 
 @define
 class Reading:
-    """One evaluation: of which world, and what was read on the way."""
+    """One evaluation in a world, with the values that were read on the way."""
 
     world: World
     before: Sequence[Any]
@@ -75,11 +75,11 @@ _KINDS = {"number": "a number", "truth": "something true or false", "numbers": "
 
 @frozen(eq=False)
 class Expression:
-    """An expression that was understood.
+    """Parsed expression.
 
     Attributes:
-        test: Tells whether it holds; raises what :class:`UnansweredError` is for.
-        before: Its parts in ``before(...)``, to be evaluated before the transaction.
+        test: Evaluates the expression; raises :class:`UnansweredError` if a part has no value.
+        before: Its parts in ``before(...)``, which are evaluated before the transaction.
         callees: The accounts whose methods it calls.
     """
 
@@ -89,14 +89,14 @@ class Expression:
 
 
 def read_expression(text: str, addresses: dict[str, Address]) -> Expression:
-    """Understand an expression that is true or false.
+    """Parse an expression that is true or false.
 
     Args:
         text: The expression.
         addresses: The accounts that it may name.
 
     Raises:
-        ValidationError: It is none of this language.
+        ValidationError: The expression is not in the language.
     """
     reader = _Reader(addresses)
     test = reader.read(text)
@@ -105,7 +105,7 @@ def read_expression(text: str, addresses: dict[str, Address]) -> Expression:
 
 @define
 class _Reader:
-    """Turns an expression into functions. Each is of a kind: a number, true or false, or a range of numbers."""
+    """Compiles an expression to functions. Each has a kind: a number, a truth value, or a range of numbers."""
 
     addresses: dict[str, Address]
     before: list[Node] = field(factory=list)
@@ -222,7 +222,7 @@ class _Reader:
         return evaluate, "number"
 
     def range(self, tree: ast.Subscript, address: Address, region: str, code: str, width: int) -> Node:
-        assert isinstance(tree.slice, ast.Slice)  # noqa: S101 - storage() looked
+        assert isinstance(tree.slice, ast.Slice)  # noqa: S101 - storage() checked it
         if tree.slice.step is not None:
             raise ValidationError(f"`{_short(tree)}`: a range has no step: its integers are next to one another")
         low = None if tree.slice.lower is None else self.wanted(tree.slice.lower, "number")

@@ -1,10 +1,9 @@
-"""The contracts that come with the package, written once for several linking options.
+"""Fixtures: contracts that ship with the package, written once for several linking options.
 
-A fixture whose source has a line ``;; @storage`` leaves open how it reaches its storage. For each linking option there
-is a *prelude* (``wat/storage/<option>.wat``): imports and functions that offer the same interface over that option.
-Those that map storage have one in common, since a contract cannot tell them apart by what it imports.
-Splicing puts a prelude in the place of the line, as one line, so that the line numbers of the fixture stay what they
-are in its file.
+A fixture with a line ``;; @storage`` leaves its linking option open. Each linking option has a *prelude*
+(``wat/storage/<option>.wat``): imports and functions with the same interface to storage.
+Options that map storage share one prelude, since a contract imports the same functions under all of them.
+Splicing replaces the line with a prelude on one line, so that all line numbers of the fixture stay the same.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ _BLOCK_EDGE = re.compile(r"\(;|;\)")
 
 
 def fixture_names() -> tuple[str, ...]:
-    """The fixtures there are, such as ``bank/bank_fixed``, in alphabetical order."""
+    """Return the names of all fixtures, such as ``bank/bank_fixed``, in alphabetical order."""
     root = _wat_folder()
     names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.wat"))
     return tuple(sorted(name for name in names if not name.startswith(f"{_PRELUDE_FOLDER}/")))
 
 
 def scenario_names() -> tuple[str, ...]:
-    """The scenarios that come with the fixtures, such as ``bank/robbed``, in alphabetical order."""
+    """Return the names of all scenarios that ship with the fixtures, such as ``bank/robbed``, in alphabetical order."""
     root = _wat_folder()
     return tuple(sorted(path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.toml")))
 
 
 def scenario_path(name: str) -> Path:
-    """The file of a scenario that comes with the fixtures.
+    """Return the file of a scenario that ships with the fixtures.
 
     Raises:
         ValidationError: There is no such scenario.
@@ -56,7 +55,7 @@ def scenario_path(name: str) -> Path:
 
 
 def option_names() -> tuple[str, ...]:
-    """The linking options that have a prelude, in alphabetical order."""
+    """Return the linking options that have a prelude, in alphabetical order."""
     found = {path.stem for path in (_wat_folder() / _PRELUDE_FOLDER).glob("*.wat")}
     if _MAPPED in found:
         found = found - {_MAPPED} | {*MAP_OPTIONS}
@@ -64,7 +63,7 @@ def option_names() -> tuple[str, ...]:
 
 
 def fixture_path(name: str) -> Path:
-    """The file of a fixture; a fixture that leaves its storage open is not spliced there.
+    """Return the file of a fixture, as written: without a prelude.
 
     Raises:
         ValidationError: There is no such fixture.
@@ -75,9 +74,9 @@ def fixture_path(name: str) -> Path:
 
 
 def fixture(name: str, option: str = "single") -> str:
-    """The source text of a fixture, ready to be deployed under a linking option.
+    """Return the source text of a fixture, ready to deploy under a linking option.
 
-    A fixture that does not leave its storage open, such as ``token/token_regions``, is the same under every option.
+    A fixture with a fixed option, such as ``token/token_regions``, is the same under every option.
 
     Args:
         name: Folder and file of the fixture in ``wat/``, without its suffix: ``bank/bank``.
@@ -93,7 +92,7 @@ def fixture(name: str, option: str = "single") -> str:
 
 
 def prelude(option: str) -> str:
-    """The source text of the prelude of a linking option: a commented list of module fields.
+    """Return the source text of the prelude of a linking option: module fields with comments.
 
     Raises:
         ValidationError: There is no prelude for that option.
@@ -105,18 +104,18 @@ def prelude(option: str) -> str:
 
 
 def needs_prelude(source: str) -> bool:
-    """Whether a source text has a line ``;; @storage``, where a prelude is to stand."""
+    """Check whether a source text has a line ``;; @storage`` for a prelude."""
     return _MARKER.search(source) is not None
 
 
 def splice(source: str, prelude: str) -> str:
-    """Put a prelude, without its comments and joined to one line, in the place of the line ``;; @storage``.
+    """Replace the line ``;; @storage`` with a prelude, without its comments and joined to one line.
 
     Every other line of the source keeps its number.
 
     Raises:
-        ValidationError: The source does not have exactly one such line, or the prelude is cut off within a string
-            or a comment.
+        ValidationError: The source does not have exactly one such line, or a string or comment of the prelude is not
+            closed.
     """
     line = _one_line(prelude)
     spliced, count = _MARKER.subn(lambda _: line, source)
@@ -129,24 +128,24 @@ def splice(source: str, prelude: str) -> str:
 
 
 def _one_line(source: str) -> str:
-    """Strip comments from WAT and join its lines; what stands in string literals stays."""
+    """Strip comments from WAT and join its lines, leaving string literals unchanged."""
     words: list[str] = [""]
-    at = 0
-    while at < len(source):
-        token = _TOKEN.match(source, at)
+    offset = 0
+    while offset < len(source):
+        token = _TOKEN.match(source, offset)
         if token is None:
-            raise ValidationError(f"a string is not closed: {source[at : at + 40]!r}")
+            raise ValidationError(f"a string is not closed: {source[offset : offset + 40]!r}")
         if token.lastgroup == "text":
             words[-1] += token[0]
-            at = token.end()
-        else:  # a comment separates words as white space does
+            offset = token.end()
+        else:  # a comment separates words, as white space does
             words.append("")
-            at = token.end() if token.lastgroup == "space" else _end_of_block_comment(source, at)
+            offset = token.end() if token.lastgroup == "space" else _end_of_block_comment(source, offset)
     return " ".join(filter(None, words))
 
 
 def _end_of_block_comment(source: str, start: int) -> int:
-    """The index behind the block comment that starts here; block comments nest."""
+    """Return the end of the block comment that starts here; block comments nest."""
     depth = 0
     for edge in _BLOCK_EDGE.finditer(source, start):
         depth += 1 if edge[0] == "(;" else -1
@@ -156,22 +155,22 @@ def _end_of_block_comment(source: str, start: int) -> int:
 
 
 def did_you_mean(name: str, known: tuple[str, ...]) -> str | None:
-    """A hint at the nearest names there are, or ``None`` where none is near."""
+    """Return a hint with the nearest known names, or ``None`` if none is near."""
     near = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {' or '.join(near)}?" if near else None
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> ValidationError:
-    """The error for a name that nothing has, with the nearest names there are."""
+    """Make the error for an unknown name, with the nearest known names."""
     hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
     return ValidationError(f"there is no {what} {name!r}", hint=hint)
 
 
 @cache
 def _wat_folder() -> Path:
-    """Where the fixtures are: inside the installed package, or beside it in a checkout."""
+    """Find the folder of the fixtures: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
-    # In this order: beside an installed package, ``wat`` would be the folder of a stranger.
+    # In this order: a folder ``wat`` beside an installed package belongs to something else.
     for folder in (package / "_wat", package.parent / "wat"):
         if (folder / _PRELUDE_FOLDER).is_dir():
             return folder

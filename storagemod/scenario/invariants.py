@@ -1,18 +1,21 @@
-"""What has to hold whenever a transaction is over: expressions over storage integers, balances and results of calls.
+"""Invariants: expressions over storage, balances and calls that must hold after transactions or at call boundaries.
 
-Their language is that of :mod:`storagemod.scenario.expressions`.
+Their language is documented in :mod:`storagemod.scenario.expressions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from storagemod.errors import ScenarioError, StateError, ValidationError
+from storagemod.scenario.boundaries import Boundary, boundaries
+from storagemod.scenario.check import Difference
 from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
 from storagemod.scenario.schema import InvariantSpec, Scenario
+from storagemod.trace import Trace
 from storagemod.types import Address, ReentryPolicy
 from storagemod.world import World
 
@@ -21,7 +24,10 @@ _LEAVES_SHOWN = 12
 
 @frozen
 class Verdict:
-    """Whether an invariant holds, and in words what it is made of where it does not."""
+    """Whether an invariant holds, and if not, the values of its parts.
+
+    ``unanswered``: a part has no value, for example because a call in it failed.
+    """
 
     holds: bool
     why: tuple[str, ...] = ()
@@ -30,13 +36,13 @@ class Verdict:
 
 @frozen(eq=False)
 class Invariant:
-    """An expression that was understood.
+    """Invariant of a scenario, parsed.
 
     Attributes:
-        name: What to call it.
+        name: Name in messages.
         text: The expression.
-        at: ``end``: it holds after each transaction; ``boundaries``: at the start and the end of each call, too.
-        line: Where it stands in its file.
+        at: ``end``: it must hold after each transaction; ``boundaries``: at the start and end of each call, too.
+        line: Its line in the file.
         callees: The accounts whose methods it calls.
     """
 
@@ -50,18 +56,18 @@ class Invariant:
     _before: tuple[Node, ...] = field(repr=False)
 
     def capture(self, world: World) -> tuple[Any, ...]:
-        """What the parts in ``before(...)`` are now; hand it to :meth:`check` after the transaction.
+        """Evaluate the parts in ``before(...)``; pass the values to :meth:`check` after the transaction.
 
         Raises:
-            ScenarioError: It speaks of what does not exist.
+            ScenarioError: The expression names something that does not exist.
         """
         return tuple(self._value(node, Reading(world, ())) for node in self._before)
 
     def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
-        """See whether it holds in a world.
+        """Check whether it holds in a world.
 
         Raises:
-            ScenarioError: It speaks of what does not exist: a region, a method.
+            ScenarioError: The expression names a region or a method that does not exist.
         """
         reading = Reading(world, before)
         value = self._value(self._test, reading)
@@ -75,7 +81,7 @@ class Invariant:
         return Verdict(False, tuple(leaves))
 
     def refused(self, world: World, active: Collection[Address]) -> bool:
-        """Whether one of its calls would be refused while these contracts are active."""
+        """Check whether re-entry policies would refuse one of its calls while these contracts are active."""
         closed = {ReentryPolicy.DENY, ReentryPolicy.SELF_ONLY}
         return any(world.account(address).policy in closed for address in self.callees & set(active))
 
@@ -97,10 +103,10 @@ class Invariant:
 
 
 def invariants_of(scenario: Scenario) -> tuple[Invariant, ...]:
-    """The invariants of a scenario, understood.
+    """Parse the invariants of a scenario.
 
     Raises:
-        ScenarioError: One is no expression of this language, or speaks of accounts that there are not.
+        ScenarioError: An expression is not in the language, or names an unknown account.
     """
     return tuple(
         parse_invariant(spec, scenario, line=scenario.lines.line(("invariants", number, "expr")))
@@ -109,12 +115,12 @@ def invariants_of(scenario: Scenario) -> tuple[Invariant, ...]:
 
 
 def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int | None = None) -> Invariant:
-    """Understand one expression.
+    """Parse one invariant.
 
     Args:
-        spec: The invariant as a file has it, or the expression alone.
-        scenario: Whose accounts and contracts it may name.
-        line: Where it stands.
+        spec: The invariant of a file, or the expression alone.
+        scenario: The scenario, whose accounts and contracts the expression may name.
+        line: Its line in the file.
 
     Raises:
         ScenarioError: As :func:`invariants_of`.
@@ -137,6 +143,113 @@ def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int 
         test=expression.test,
         before=expression.before,
     )
+
+
+@frozen
+class Violation:
+    """An invariant that does not hold.
+
+    Attributes:
+        invariant: Its name.
+        why: The values of its parts.
+        boundary: The call boundary; ``None`` for the end of the transaction.
+    """
+
+    invariant: str
+    why: tuple[str, ...]
+    boundary: Boundary | None = None
+
+
+class BoundaryInvariant(Protocol):
+    """Invariant that can be checked at call boundaries: an expression here, or a Python function in `explore`."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+
+    def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
+        """Check whether it holds."""
+
+    def refused(self, world: World, active: Collection[Address]) -> bool:
+        """Check whether one of its calls would be refused while these contracts are active."""
+
+
+def violations_at_boundaries(
+    invariants: Sequence[BoundaryInvariant], befores: Sequence[Sequence[object]], trace: Trace, world: World
+) -> list[Violation]:
+    """Check invariants at each boundary of a transaction that was not committed; report each of them once.
+
+    An invariant is not violated if a call in it fails at a boundary: a contract that calls there gets no wrong answer.
+    It is not checked where re-entry policies refuse its calls.
+    """
+    found: dict[str, Violation] = {}
+    for boundary in boundaries(trace, world):
+        left = [each for each in zip(invariants, befores, strict=True) if each[0].name not in found]
+        if not left:
+            break
+        with world.snapshot():
+            try:
+                boundary.apply(world)
+            except StateError:  # the state includes a contract that was created within the transaction
+                continue
+            for invariant, before in left:
+                if not invariant.refused(world, boundary.active):
+                    verdict = invariant.check(world, before)
+                    if not verdict.holds and not verdict.unanswered:
+                        found[invariant.name] = Violation(invariant.name, verdict.why, boundary)
+    return list(found.values())
+
+
+class InvariantCheck:
+    """Checks a scenario's invariants around one transaction: :meth:`begin` before, :meth:`differences` after it."""
+
+    def __init__(self, world: World, scenario: Scenario) -> None:
+        self._world = world
+        self._scenario = scenario
+        self._invariants = invariants_of(scenario)
+        self._befores: list[tuple[Any, ...]] = []
+        self._at_boundaries: dict[str, Violation] = {}
+
+    def begin(self, rehearse: Callable[[], Trace | None]) -> None:
+        """Evaluate the parts in ``before(...)``, and check call boundaries in a rehearsal of the transaction.
+
+        Args:
+            rehearse: Runs the transaction without committing it; called only if an invariant is about boundaries.
+
+        Raises:
+            ScenarioError: An invariant names something that does not exist.
+            StorageModError: The transaction cannot start.
+        """
+        self._befores = [invariant.capture(self._world) for invariant in self._invariants]
+        wanted = [pair for pair in zip(self._invariants, self._befores, strict=True) if pair[0].at == "boundaries"]
+        if not wanted:
+            return
+        trace = rehearse()
+        if trace is None:
+            raise ScenarioError(
+                "an invariant is about call boundaries, and the world keeps no traces",
+                path=self._scenario.path,
+                line=wanted[0][0].line,
+                hint="run it in a World(trace=True)",
+            )
+        invariants, befores = [each for each, _ in wanted], [before for _, before in wanted]
+        found = violations_at_boundaries(invariants, befores, trace, self._world)
+        self._at_boundaries = {violation.invariant: violation for violation in found}
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield the invariants that do not hold, in the order of the file."""
+        for invariant, before in zip(self._invariants, self._befores, strict=True):
+            violation = self._at_boundaries.get(invariant.name)
+            where = ""
+            if violation is None:
+                verdict = invariant.check(self._world, before)
+                if verdict.holds:
+                    continue
+                violation = Violation(invariant.name, verdict.why)
+            elif violation.boundary is not None:
+                where = f" at the {violation.boundary.moment} of call {violation.boundary.call_id}"
+            found = "; ".join(violation.why) or "it does not hold"
+            yield Difference(f'invariant "{invariant.name}"{where}', invariant.text, found, invariant.line)
 
 
 def _number(value: Any) -> str:

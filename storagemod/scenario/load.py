@@ -1,4 +1,4 @@
-"""Reading a scenario file. Everything wrong with it is told at once, each problem with its line."""
+"""Load a scenario file. All of its problems are reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from attrs import define, field
 from storagemod.errors import ScenarioError, ValidationError
 from storagemod.scenario import schema
 from storagemod.scenario.locate import Lines, TomlPath
-from storagemod.scenario.mapping import contradictions
 from storagemod.scenario.schema import (
+    MAPPING_KEYS,
     AccountSpec,
     ContractSpec,
     Expectation,
@@ -24,11 +24,9 @@ from storagemod.scenario.schema import (
     ScenarioSpec,
     TransactionSpec,
 )
-from storagemod.scenario.source import read_text
 from storagemod.scenario.structure import describe, did_you_mean, structure, unknown_key
+from storagemod.scenario_files import FILE_BYTES_MAX, read_text
 from storagemod.types import Address
-
-FILE_BYTES_MAX = 8 << 20
 
 T = TypeVar("T")
 
@@ -39,10 +37,10 @@ _PROBLEMS_SHOWN = 20
 
 
 class ScenarioFileError(ScenarioError):
-    """All that is wrong with one scenario file.
+    """Error of a scenario file with several problems.
 
     Attributes:
-        problems: Each problem by itself, in the order of the file.
+        problems: One error for each problem, in the order of the file.
     """
 
     def __init__(self, path: str, problems: tuple[ScenarioError, ...]) -> None:
@@ -61,11 +59,11 @@ def load_scenario(path: str | Path, *, label: str | None = None) -> Scenario:
 
     Args:
         path: A TOML file. Paths in it are relative to its folder.
-        label: What to call it in messages and reports; by default its path.
+        label: The name of the file in messages and reports; by default its path.
 
     Raises:
-        ScenarioError: It cannot be read, is not TOML, or does not say what a scenario says; where there are several
-            problems, a :class:`ScenarioFileError`.
+        ScenarioError: The file cannot be read, is not TOML, or is not a valid scenario. Several problems are one
+            :class:`ScenarioFileError`.
     """
     try:
         text = read_text(Path(path), bytes_max=FILE_BYTES_MAX)
@@ -75,12 +73,12 @@ def load_scenario(path: str | Path, *, label: str | None = None) -> Scenario:
 
 
 def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
-    """Understand and check the text of a scenario.
+    """Parse and check the text of a scenario.
 
     Args:
         text: TOML.
         path: The name of the file, for messages.
-        folder: What paths in the text are relative to.
+        folder: The folder that paths in the text are relative to.
 
     Raises:
         ScenarioError: As :func:`load_scenario`.
@@ -92,28 +90,26 @@ def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
         raise ScenarioError("arrays or tables are nested too deep", path=path, cause=error) from error
     except ValueError as error:
         raise ScenarioError(f"not TOML: {error}", path=path, line=_line_of(error, text), cause=error) from error
-    return _understand(_Loader(raw), path, folder, lines)
+    return _load(_Loader(raw), path, folder, lines)
 
 
 def parse_contracts(table: Mapping[str, Any], *, path: str, folder: Path, text: str, prefix: TomlPath) -> Scenario:
-    """Understand and check accounts and contracts that stand in a table of another file; nothing is transacted.
+    """Parse and check the accounts and contracts in a table of another TOML file.
 
     Args:
-        table: ``accounts`` and ``contracts``, as in a scenario.
+        table: A table with ``accounts`` and ``contracts``, as in a scenario.
         path: The name of the file, for messages.
-        folder: What paths in the table are relative to.
-        text: All of the file, which is TOML.
+        folder: The folder that paths in the table are relative to.
+        text: The text of the whole file.
         prefix: The keys that lead to the table.
 
     Raises:
         ScenarioError: As :func:`load_scenario`.
     """
-    return _understand(_Loader(table, has_transactions=False), path, folder, Lines(text), prefix)
+    return _load(_Loader(table, has_transactions=False), path, folder, Lines(text).below(prefix))
 
 
-def _understand(loader: _Loader, path: str, folder: Path, lines: Lines, prefix: TomlPath = ()) -> Scenario:
-    if prefix:
-        lines = lines.below(prefix)
+def _load(loader: _Loader, path: str, folder: Path, lines: Lines) -> Scenario:
     scenario = loader.scenario(path, folder, lines)
     if not loader.problems:
         return scenario
@@ -123,7 +119,7 @@ def _understand(loader: _Loader, path: str, folder: Path, lines: Lines, prefix: 
 
 
 def _line_of(error: ValueError, text: str) -> int | None:
-    """The line in a message of ``tomllib``, which has it as a number only from Python 3.14 on."""
+    """Find the line in a message of ``tomllib``, whose errors have a line number only from Python 3.14 on."""
     found = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", str(error))
     if found is None:
         return None
@@ -132,14 +128,14 @@ def _line_of(error: ValueError, text: str) -> int | None:
 
 @define
 class _Loader:
-    """Makes a scenario out of what the file has, and notes the problems on the way."""
+    """Builds a scenario from parsed TOML, and collects the problems."""
 
     raw: Mapping[str, Any]
     has_transactions: bool = True
     problems: list[tuple[TomlPath, str]] = field(factory=list)
 
     def scenario(self, path: str, folder: Path, lines: Lines) -> Scenario:
-        """The scenario; worth something only where no problem was noted."""
+        """Build the scenario, which is valid only if no problem was found."""
         for key in self.raw:
             if key not in _TABLES:
                 self.report((key,), unknown_key(key, _TABLES))
@@ -173,16 +169,16 @@ class _Loader:
         )
 
     def report(self, where: TomlPath, message: str) -> None:
-        """Note a problem by itself."""
+        """Add a problem."""
         self.problems.append((where, message))
 
     def check(self, condition: bool, where: TomlPath, message: str) -> None:
-        """Note a problem of keys together, unless it may only follow from a problem within them."""
+        """Add a problem unless a condition holds. Skip it if a problem below ``where`` may be its cause."""
         if not condition and not any(known[: len(where)] == where for known, _ in self.problems):
             self.report(where, message)
 
     def named(self, key: str, table: type[T]) -> dict[str, T | None]:
-        """The tables of a table of tables; ``None`` for each that cannot be made."""
+        """Build the tables of a table of tables; ``None`` for each that is invalid."""
         raw = self.raw.get(key, {})
         if not isinstance(raw, dict):
             self.report((key,), f"wanted a table of tables, [{key}.NAME], found {describe(raw)}")
@@ -190,15 +186,15 @@ class _Loader:
         return {name: structure(value, table, (key, name), self.report) for name, value in raw.items()}
 
     def transactions(self) -> list[TransactionSpec | None]:
-        """The transactions; ``None`` for each that cannot be made."""
-        misspelt = any(key not in _TABLES for key in self.raw)  # told already, and it may be [[transaction]]
-        is_explored = not self.raw.keys().isdisjoint({"invariants", "explore"})  # and that may begin with nothing
+        """Build the transactions; ``None`` for each that is invalid."""
+        misspelt = any(key not in _TABLES for key in self.raw)  # already reported, and it may be [[transaction]]
+        is_explored = not self.raw.keys().isdisjoint({"invariants", "explore"})  # an exploration needs no transactions
         if self.raw.get("transactions", []) == [] and not misspelt and self.has_transactions and not is_explored:
             self.report(("transactions",), "there is no transaction: add a table [[transactions]]")
         return self.array("transactions", TransactionSpec)
 
     def array(self, key: str, table: type[T]) -> list[T | None]:
-        """The tables of an array of tables; ``None`` for each that cannot be made."""
+        """Build the tables of an array of tables; ``None`` for each that is invalid."""
         raw = self.raw.get(key, [])
         if not isinstance(raw, list):
             self.report((key,), f"wanted tables [[{key}]], found {describe(raw)}")
@@ -206,7 +202,7 @@ class _Loader:
         return [structure(value, table, (key, number), self.report) for number, value in enumerate(raw)]
 
     def check_explore(self, explore: ExploreSpec, where: TomlPath) -> None:
-        """Check the names in what the explorer is told."""
+        """Check the names in the table ``explore``."""
         for key in ("trusted", "untrusted", "senders"):
             what = "contract" if key == "trusted" else "account or contract"
             for number, name in enumerate(getattr(explore, key) or ()):
@@ -218,22 +214,25 @@ class _Loader:
             self.check(not both, (*where, "untrusted", number), f'"{name}" is trusted and untrusted')
 
     def check_contract(self, contract: ContractSpec, where: TomlPath) -> None:
-        """Check what a contract's keys say together, and its names."""
+        """Check a contract's names, and keys that depend on each other."""
         one_source = (contract.code is None) != (contract.wat is None)
         self.check(one_source, where, "a contract has either `code`, a path, or `wat`, text")
         is_empty = contract.code == "" and contract.wat is None
         self.check(not is_empty, (*where, "code"), "`code` is the path of a contract, and it is empty")
         has_use = not contract.args or contract.init is not None
         self.check(has_use, (*where, "args"), "`args` are for `init`, a method to run at deployment, which is missing")
-        for key, message in contradictions(contract):
-            self.report((*where, key), message)
+        for key in contract.mapping_keys:
+            options = [option for option, keys in MAPPING_KEYS.items() if key in keys]
+            if options and contract.mapping not in {None, *options}:
+                made_for = f"`{key}` is for contracts that are {' or '.join(options)}"
+                self.report((*where, key), f"{made_for}, and `mapping` says {contract.mapping}")
         for name, target in contract.links.items():
             self.check_name(target, (*where, "links", name), "account or contract")
         for number, preset in enumerate(contract.storage):
             self.check_content(preset, (*where, "storage", number))
 
     def check_transaction(self, transaction: TransactionSpec, where: TomlPath) -> None:
-        """Check what a transaction's keys say together, and its names."""
+        """Check a transaction's names, and keys that depend on each other."""
         self.check_name(transaction.to, (*where, "to"), "account or contract")
         if transaction.sender is not None:
             self.check_name(transaction.sender, (*where, "sender"), "account or contract")
@@ -247,7 +246,7 @@ class _Loader:
         self.check_expectation(transaction.expect, (*where, "expect"))
 
     def check_expectation(self, expect: Expectation, where: TomlPath) -> None:
-        """Check what an expectation's keys say together, and its names."""
+        """Check an expectation's names, and keys that depend on each other."""
         contradicts = bool(expect.ok) and expect.says_failure
         self.check(not contradicts, (*where, "ok"), "`ok = true` goes with none of `reverts`, `error` and `error_kind`")
         has_value = expect.value is None or expect.success
@@ -265,13 +264,13 @@ class _Loader:
             self.check_name(name, (*where, "balance", name), "account or contract")
 
     def check_content(self, content: schema.Content, where: TomlPath) -> None:
-        """Check that exactly one key says what the bytes are."""
+        """Check that exactly one key has the content."""
         found = " and ".join(content.kinds) or "none"
         wanted = ", ".join(schema.CONTENT_KINDS)
         self.check(len(content.kinds) == 1, where, f"exactly one of {wanted} is wanted, found {found}")
 
     def check_name(self, name: str, where: TomlPath, what: str) -> None:
-        """Check that a name is one of this file, or an address."""
+        """Check that a name is defined in this file, or is an address."""
         known = list(self.names(what))
         if name in known:
             return
@@ -286,7 +285,7 @@ class _Loader:
         self.report(where, f'no {what} is named "{name}"{hint}')
 
     def names(self, what: str) -> Iterator[str]:
-        """The names of the file, also of tables that have problems of their own."""
+        """Yield the names that the file defines, including those of invalid tables."""
         for key in ("contracts",) if what == "contract" else ("accounts", "contracts"):
             raw = self.raw.get(key)
             yield from raw if isinstance(raw, dict) else ()
@@ -294,9 +293,9 @@ class _Loader:
     def addresses(
         self, accounts: Mapping[str, AccountSpec | None], contracts: Mapping[str, ContractSpec | None]
     ) -> dict[str, Address]:
-        """The address of everything that has a name: the stated one, or one made from its place in the file.
+        """Return the address of each account and contract: the one in the file, or one made from its position.
 
-        All are known before anything is deployed, so that contracts can be linked to one another in a cycle.
+        All addresses are known before the first deployment, so contracts can be linked in a cycle.
         """
         addresses: dict[str, Address] = {}
         taken: dict[Address, str] = {}

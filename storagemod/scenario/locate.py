@@ -1,7 +1,6 @@
-"""Finding the line of a key in a TOML file: ``tomllib`` gives values and forgets where they stood.
+"""Find the line of each key, table and array element of a TOML file, which ``tomllib`` does not report.
 
-A text that ``tomllib`` has accepted is scanned once, without judging it again, and each key, table and array element
-is written down with its line.
+The scanner expects text that ``tomllib`` has accepted, and does not validate it again.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^,\]}#\n]*")
-_STRING = re.compile(  # long forms first; up to two quotes before the closing three belong to the text
+_STRING = re.compile(  # long forms first; up to two quotes before the closing three are part of the text
     r'"""(?:[^\\]|\\.)*?"""(?:"{0,2})'
     r"|'''.*?'''(?:'{0,2})"
     r'|"(?:[^"\\\n]|\\.)*"'
@@ -28,23 +27,23 @@ _STRING = re.compile(  # long forms first; up to two quotes before the closing t
 
 
 class Lines:
-    """The line of everything in one TOML text.
+    """Lines of all paths in one TOML text.
 
     Args:
-        text: A text that ``tomllib`` accepts; of another, nothing useful is said.
+        text: A text that ``tomllib`` accepts; for other texts, lines are meaningless.
     """
 
     def __init__(self, text: str) -> None:
         self._lines = _Scanner(text).lines
 
     def below(self, prefix: TomlPath) -> Lines:
-        """The lines of one table, as if it were a text by itself."""
+        """Return the lines of one table, by paths within the table."""
         part = Lines("")
         part._lines = {path[len(prefix) :]: line for path, line in self._lines.items() if path[: len(prefix)] == prefix}
         return part
 
     def line(self, path: TomlPath) -> int | None:
-        """The line, counted from 1, of a path, or of its nearest ancestor that the text states; ``None`` for none."""
+        """Return the line, from 1, of a path or of its nearest ancestor in the text; ``None`` if there is none."""
         for length in range(len(path), 0, -1):
             line = self._lines.get(path[:length])
             if line is not None:
@@ -53,66 +52,66 @@ class Lines:
 
 
 class _Scanner:
-    """One walk through a text, from its start to its end."""
+    """Scans a text once, from start to end."""
 
     def __init__(self, text: str) -> None:
         self.lines: dict[TomlPath, int] = {}
         self._text = text
-        self._at = 0
+        self._offset = 0
         self._newlines = [match.start() for match in re.finditer("\n", text)]
         self._lengths: dict[TomlPath, int] = {}  # of arrays of tables
         table: TomlPath = ()
         self._skip(_BLANK)
-        while self._at < len(text):
-            if text[self._at] == "[":
+        while self._offset < len(text):
+            if text[self._offset] == "[":
                 table = self._header()
             else:
                 self._pair(table)
             self._skip(_BLANK)
 
     def _skip(self, pattern: re.Pattern[str]) -> str:
-        match = pattern.match(self._text, self._at)
+        match = pattern.match(self._text, self._offset)
         if match is None:
-            raise ValueError(f"not the TOML that was expected at offset {self._at}")
-        self._at = match.end()
+            raise ValueError(f"not the TOML that was expected at offset {self._offset}")
+        self._offset = match.end()
         return match.group()
 
     def _next_is(self, character: str) -> bool:
-        return self._text.startswith(character, self._at)
+        return self._text.startswith(character, self._offset)
 
-    def _note(self, path: TomlPath, at: int) -> None:
-        line = bisect_right(self._newlines, at) + 1
-        for length in range(1, len(path) + 1):  # a dotted key or header may be the first word of its ancestors too
+    def _note(self, path: TomlPath, offset: int) -> None:
+        line = bisect_right(self._newlines, offset) + 1
+        for length in range(1, len(path) + 1):  # a dotted key or header may define its ancestors
             self.lines.setdefault(path[:length], line)
 
     def _header(self) -> TomlPath:
-        start = self._at
+        start = self._offset
         is_element = self._next_is("[[")
-        self._at += 2 if is_element else 1
+        self._offset += 2 if is_element else 1
         keys = self._dotted_key()
-        self._at += 2 if is_element else 1
+        self._offset += 2 if is_element else 1
         path: TomlPath = ()
         for position, key in enumerate(keys, 1):
             path += (key,)
             if is_element and position == len(keys):
                 self._lengths[path] = self._lengths.get(path, 0) + 1
-            if path in self._lengths:  # what follows belongs to the last element so far
+            if path in self._lengths:  # the keys that follow belong to the last element
                 path += (self._lengths[path] - 1,)
         self._note(path, start)
         return path
 
     def _pair(self, table: TomlPath) -> None:
-        start = self._at
+        start = self._offset
         path = (*table, *self._dotted_key())
         self._note(path, start)
-        self._at += 1  # the equals sign
+        self._offset += 1  # the equals sign
         self._skip(_SPACE)
         self._value(path)
 
     def _dotted_key(self) -> list[str]:
         keys: list[str] = []
         while not keys or self._next_is("."):
-            self._at += 1 if keys else 0
+            self._offset += 1 if keys else 0
             self._skip(_SPACE)
             if self._next_is('"') or self._next_is("'"):
                 keys.append(tomllib.loads(f"key = {self._skip(_STRING)}")["key"])
@@ -122,7 +121,7 @@ class _Scanner:
         return keys
 
     def _value(self, path: TomlPath) -> None:
-        self._note(path, self._at)
+        self._note(path, self._offset)
         if self._next_is("["):
             self._array(path)
         elif self._next_is("{"):
@@ -134,24 +133,24 @@ class _Scanner:
 
     def _array(self, path: TomlPath) -> None:
         index = 0
-        self._at += 1
+        self._offset += 1
         self._skip(_BLANK)
         while not self._next_is("]"):
             self._value((*path, index))
             index += 1
             self._skip(_BLANK)
             if self._next_is(","):
-                self._at += 1
+                self._offset += 1
                 self._skip(_BLANK)
-        self._at += 1
+        self._offset += 1
 
     def _inline_table(self, path: TomlPath) -> None:
-        self._at += 1
+        self._offset += 1
         self._skip(_BLANK)
         while not self._next_is("}"):
             self._pair(path)
             self._skip(_BLANK)
             if self._next_is(","):
-                self._at += 1
+                self._offset += 1
                 self._skip(_BLANK)
-        self._at += 1
+        self._offset += 1

@@ -1,24 +1,25 @@
-"""What a scenario file says, as classes. The names of the fields are the keys of the file.
+"""Tables of a scenario file as classes, whose fields are the keys of the file.
 
-Every class here is a table of the file; :mod:`storagemod.scenario.load` makes them and has checked what they say.
-Integers carry their unit in the key: ``offset_bytes``, ``pages`` (Wasm pages of 64 KiB), ``gas``.
+:mod:`storagemod.scenario.load` makes and checks them. Integers carry their unit in the key: ``offset_bytes``,
+``pages`` (Wasm pages of 64 KiB), ``gas``.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from pathlib import Path
-from typing import NewType, TypeAlias
+from typing import Any, NewType, TypeAlias
 
 from attrs import field, fields, frozen
 
 from storagemod.scenario.locate import Lines
-from storagemod.types import Address, ReentryPolicy, SyncPolicy, Value
+from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
 
 Gas = NewType("Gas", int)
 """0 to 2**63 - 1."""
 Amount = NewType("Amount", int)
-"""What an account has or a call carries: an unsigned number of 128 bits."""
+"""A balance, or the value of a call: an unsigned integer of 128 bits."""
 Count = NewType("Count", int)
 """A number of bytes or pages: 0 to 2**63 - 1."""
 Pattern = NewType("Pattern", str)
@@ -26,9 +27,9 @@ Pattern = NewType("Pattern", str)
 ErrorKind = NewType("ErrorKind", str)
 """The name of a class in :mod:`storagemod.errors`."""
 Moment = NewType("Moment", str)
-"""When an invariant has to hold."""
+"""When an invariant must hold: ``end`` or ``boundaries``."""
 MapOption = NewType("MapOption", str)
-"""A linking option that carries out ``ethereum.storageMap``."""
+"""A linking option that implements ``ethereum.storageMap``."""
 FrameBytes = NewType("FrameBytes", int)
 """The length of a frame: a power of two of bytes."""
 I32 = NewType("I32", int)
@@ -41,14 +42,17 @@ F32_MAX = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
 """The largest finite f32."""
 
 Numbers: TypeAlias = tuple[Value, ...]
-"""In the file a number, or an array of numbers."""
+"""A number, or an array of numbers, in the file."""
+
+MAPPING_KEYS = {"copied": ("sync",), "paged": ("frame_bytes", "exclusive"), "aliased": ("frame_bytes", "exclusive")}
+"""The keys of a contract that apply to each option for ``ethereum.storageMap``."""
 
 _FORMATS = {"i32": "i", "i64": "q", "u32": "I", "u64": "Q", "f32": "f", "f64": "d"}
 
 
 @frozen(kw_only=True)
 class Content:
-    """Bytes of storage: exactly one of the keys, numbers being little-endian and next to one another."""
+    """Bytes of storage under exactly one of the keys. Numbers are little-endian, without gaps."""
 
     region: str = "memory"
     offset_bytes: Count = Count(0)
@@ -62,12 +66,12 @@ class Content:
 
     @property
     def kinds(self) -> list[str]:
-        """The keys for content that the file has here."""
+        """Keys for content that the file has here."""
         return [name for name in CONTENT_KINDS if getattr(self, name) is not None]
 
     @property
     def data(self) -> bytes:
-        """The bytes that the content stands for."""
+        """The content as bytes."""
         kind = self.kinds[0]
         if kind == "hex":
             return self.hex or b""
@@ -75,7 +79,7 @@ class Content:
         return struct.pack(f"<{len(numbers)}{_FORMATS[kind]}", *numbers)
 
     def decode(self, data: bytes) -> Numbers | bytes:
-        """Read other bytes the way this content is written."""
+        """Decode other bytes in the format of this content."""
         kind = self.kinds[0]
         if kind == "hex":
             return data
@@ -87,7 +91,7 @@ CONTENT_KINDS = ("hex", *_FORMATS)
 
 @frozen(kw_only=True)
 class AccountSpec:
-    """``[accounts] NAME = {...}``, or the balance alone: an account without code."""
+    """Account without code: ``[accounts] NAME = {...}``, or the balance alone."""
 
     address: Address | None = None
     balance: Amount = Amount(0)
@@ -95,12 +99,12 @@ class AccountSpec:
 
 @frozen(kw_only=True)
 class ContractSpec:
-    """``[contracts.NAME]``: a contract that is deployed before the first transaction.
+    """Contract that is deployed before the first transaction: ``[contracts.NAME]``.
 
-    ``code`` is a path relative to the file and ``wat`` is text; exactly one of them is given. ``links`` maps the
-    names of typed imports to contracts or accounts, by name or by address. ``mapping``, and what goes with it, is for
-    contracts that call ``ethereum.storageMap``; with ``mapping`` a contract does not leave its linking option open.
-    With ``own_link`` it is linked as its code says, whatever option the run is asked for.
+    Exactly one of ``code``, a path relative to the file, and ``wat``, text, is given. ``links`` maps the names of
+    typed imports to contracts or accounts, by name or by address. ``mapping``, ``sync``, ``frame_bytes`` and
+    ``exclusive`` are for contracts that call ``ethereum.storageMap``; ``mapping`` fixes the linking option.
+    A contract with ``own_link`` ignores the linking option of the run.
     """
 
     code: str | None = None
@@ -118,10 +122,31 @@ class ContractSpec:
     storage: tuple[Content, ...] = ()
     own_link: bool = False
 
+    @property
+    def mapping_keys(self) -> list[str]:
+        """Keys about mapping that the file has for this contract."""
+        keys = dict.fromkeys(("mapping", *(key for option in MAP_OPTIONS for key in MAPPING_KEYS[option])))
+        return [key for key in keys if getattr(self, key) is not None]
+
+    def storage_mapping(self, link: str | None, sync: SyncPolicy | None) -> StorageMapping:
+        """Choose how storage is mapped: as the file says, else as the run asks, else by default."""
+        option = self._map_option(link)
+        settings: dict[str, Any] = {key: getattr(self, key) for key in MAPPING_KEYS[option]}
+        if self.takes_sync(link):
+            settings["sync"] = sync
+        return StorageMapping(option, **{key: value for key, value in settings.items() if value is not None})
+
+    def takes_sync(self, link: str | None) -> bool:
+        """Whether the sync policy of a run under a linking option applies to this contract, if it maps storage."""
+        return self._map_option(link) == "copied" and self.sync is None
+
+    def _map_option(self, link: str | None) -> str:
+        return self.mapping or (link if link in MAP_OPTIONS and not self.own_link else MAP_OPTIONS[0])
+
 
 @frozen(kw_only=True)
 class ExpectedStorage(Content):
-    """What a region holds, how long it is, or both, after the transaction."""
+    """Expected content of a region, its length, or both, after the transaction."""
 
     contract: str
     pages: Count | None = None
@@ -129,7 +154,7 @@ class ExpectedStorage(Content):
 
 @frozen(kw_only=True)
 class ExpectedLog:
-    """One log; what is left out may be anything."""
+    """One expected log. Missing keys match anything."""
 
     contract: str | None = None
     topics: tuple[bytes, ...] | None = None
@@ -138,10 +163,10 @@ class ExpectedLog:
 
 @frozen(kw_only=True)
 class Expectation:
-    """``[transactions.expect]``: what must be so after the transaction; what is left out may be anything.
+    """Expected result of a transaction: ``[transactions.expect]``. Missing keys match anything.
 
-    With ``may_fail`` it is all the same how it ends. Without ``ok`` the transaction must succeed, unless ``reverts``,
-    ``error`` or ``error_kind`` says that it fails.
+    With ``may_fail`` the transaction may succeed or fail. Without ``ok`` it must succeed, unless ``reverts``, ``error``
+    or ``error_kind`` is given.
     ``logs`` are all logs of the transaction, in order. ``storage`` and ``balance`` are the committed state.
     """
 
@@ -160,12 +185,12 @@ class Expectation:
 
     @property
     def says_failure(self) -> bool:
-        """Whether a key other than ``ok`` says that the transaction fails."""
+        """Whether a key other than ``ok`` expects a failure."""
         return self.reverts or self.error is not None or self.error_kind is not None
 
     @property
     def success(self) -> bool:
-        """Whether the transaction has to succeed."""
+        """Whether the transaction must succeed."""
         if self.may_fail:
             return False
         return not self.says_failure if self.ok is None else self.ok
@@ -173,7 +198,7 @@ class Expectation:
 
 @frozen(kw_only=True)
 class TransactionSpec:
-    """``[[transactions]]``: one transaction, or with ``call`` one call that is never committed."""
+    """Transaction, or with ``call`` a call that is never committed: ``[[transactions]]``."""
 
     to: str
     name: str | None = None
@@ -188,7 +213,7 @@ class TransactionSpec:
 
     @property
     def title(self) -> str:
-        """Its name, or what it calls."""
+        """Name of the transaction, or the call that it makes."""
         if self.name is not None:
             return self.name
         if self.method is not None:
@@ -200,7 +225,7 @@ class TransactionSpec:
 
 @frozen(kw_only=True)
 class InvariantSpec:
-    """``[[invariants]]``: what has to hold after each transaction, or at each call boundary too.
+    """Condition that must hold after each transaction, or at each call boundary too: ``[[invariants]]``.
 
     ``expr`` is in the language of :mod:`storagemod.scenario.expressions`.
     """
@@ -212,11 +237,11 @@ class InvariantSpec:
 
 @frozen(kw_only=True)
 class ExploreSpec:
-    """``[explore]``: what `storagemod explore` may do.
+    """Bounds of `storagemod explore`: ``[explore]``.
 
-    Contracts are ``trusted``, all of them where nothing is said, unless they are named in ``untrusted``; the code of
-    others is replaced by an attacker. ``senders`` may send transactions besides attackers. ``entry_points`` are the
-    methods that may be called, by contract; all where nothing is said.
+    An attacker replaces the code of contracts that are not ``trusted``. By default all contracts are trusted that are
+    not ``untrusted``. ``senders`` may send transactions besides attackers. ``entry_points`` are the methods that may
+    be called, by contract; by default all.
     """
 
     trusted: tuple[str, ...] | None = None
@@ -227,7 +252,7 @@ class ExploreSpec:
 
 @frozen(kw_only=True)
 class ScenarioSpec:
-    """``[scenario]``: what the file is about."""
+    """Name and description of the file: ``[scenario]``."""
 
     name: str | None = None
     description: str = ""
@@ -235,12 +260,12 @@ class ScenarioSpec:
 
 @frozen(kw_only=True)
 class Scenario:
-    """A whole file, understood and checked.
+    """Whole scenario file, checked.
 
     Attributes:
-        path: The file, as it was named.
-        folder: What paths in the file are relative to.
-        lines: Where everything stands in the file.
+        path: The name of the file in messages.
+        folder: The folder that paths in the file are relative to.
+        lines: The line of each key in the file.
         addresses: The address of every account and contract, by name.
     """
 
@@ -257,10 +282,24 @@ class Scenario:
     explore: ExploreSpec = ExploreSpec()
 
     def address(self, name: str) -> Address:
-        """The address of an account or contract, or of hexadecimal text."""
+        """Return the address of an account or contract, or of hexadecimal text."""
         return self.addresses[name] if name in self.addresses else Address(name)
+
+    def unique_titles(self) -> list[str]:
+        """Return a title for each transaction, printable and on one line. A repeated title ends in ``#2`` and so on.
+
+        Titles have no index, so that a new transaction does not change the titles of others.
+        """
+        seen: Counter[str] = Counter()
+        titles = []
+        for spec in self.transactions:
+            title = " ".join(spec.title.split())
+            title = title if title.isprintable() else title.encode("unicode_escape").decode()
+            seen[title] += 1
+            titles.append(title if seen[title] == 1 else f"{title} #{seen[title]}")
+        return titles
 
 
 def keys_of(table: type) -> list[str]:
-    """The keys that a table may have."""
+    """Return the keys that a table may have."""
     return [attribute.name for attribute in fields(table)]

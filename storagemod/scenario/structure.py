@@ -1,7 +1,7 @@
-"""From what ``tomllib`` gives to the classes of a scenario, with every problem told and each at its place.
+"""Build the classes of a scenario from the output of ``tomllib``, and report every problem with its place.
 
-cattrs walks the classes and collects what goes wrong; nothing is converted on the way: a text is not a number here,
-and a number is not a text.
+cattrs walks the classes and collects the problems. Types must match exactly: text is never converted to a number, nor
+a number to text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping
 T = TypeVar("T")
 
 Report = Callable[[TomlPath, str], None]
-"""Takes a problem: where it is, and what it is in one sentence."""
+"""Receives a problem: its place, and one sentence that describes it."""
 
 _DIGITS_SHOWN = 40
 
@@ -40,32 +40,31 @@ ERROR_KINDS = sorted(
 
 
 def structure(raw: object, table: type[T], path: TomlPath, report: Report) -> T | None:
-    """Make one table of a scenario.
+    """Build one table of a scenario.
 
     Args:
-        raw: What the file has there.
+        raw: The value in the file.
         table: A class of :mod:`storagemod.scenario.schema`.
-        path: Where it stands.
-        report: Told of every problem in it.
+        path: The place of the value.
+        report: Called with every problem in it.
 
     Returns:
-        The table; where there were problems, what is left of it without the keys that have them, so that the rest can
-        be checked, or ``None`` if it cannot be without them.
+        The table. Keys with problems are left out, so that the rest can be checked; ``None`` if they are required.
     """
     try:
         return _CONVERTER.structure(raw, table)
-    except Exception as error:  # noqa: BLE001 - what cattrs raises has no common base; all of it is about the file
+    except Exception as error:  # noqa: BLE001 - errors of cattrs have no common base class, and all are about the file
         found = list(_problems(error, path))
     for where, message in found:
         report(where, message)
     try:
         return _CONVERTER.structure(_without(raw, [where[len(path) :] for where, _ in found]), table)
-    except Exception:  # noqa: BLE001 - as above, and told already
+    except Exception:  # noqa: BLE001 - as above, and already reported
         return None
 
 
 def _without(raw: object, paths: Iterable[TomlPath]) -> object:
-    """A copy of a table without some keys; where an element of an array is meant, without the whole array."""
+    """Copy a table without some keys; a path into an array removes the whole array."""
     raw = copy.deepcopy(raw)
     for path in paths:
         keys = list(itertools.takewhile(lambda step: isinstance(step, str), path))
@@ -78,21 +77,21 @@ def _without(raw: object, paths: Iterable[TomlPath]) -> object:
 
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean "..."?)``, or nothing where no word is near; names that differ in case only are near."""
+    """Return `` (did you mean "..."?)`` with the nearest word, ignoring case, or an empty text if none is near."""
     by_lower = {known.lower(): known for known in words}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
 
 
 def unknown_key(key: str, keys: Iterable[str]) -> str:
-    """What to say of a key that means nothing where it stands."""
+    """Describe the problem of an unknown key."""
     known = list(keys)
     hint = did_you_mean(key, known)
     return f'unknown key "{key}"' + (hint or f" (known here: {', '.join(known)})")
 
 
 def describe(raw: object) -> str:
-    """What kind of TOML value something is, in words."""
+    """Name the TOML type of a value."""
     kinds = {bool: "a boolean", int: "an integer", float: "a float", str: "a string", list: "an array", dict: "a table"}
     return kinds.get(type(raw), "a date or time")
 
@@ -140,7 +139,7 @@ def _out_of_range(number: int, wanted: str) -> ValueError:
 
 
 def _power(number: int) -> str:
-    """A bound as people write it."""
+    """Format a bound: large powers of two as powers."""
     for shown, bits in ((number, ""), (-number, "-"), (number + 1, "")):
         if shown >= 2**31 and shown.bit_count() == 1:
             return f"{bits}2**{shown.bit_length() - 1}" + (" - 1" if shown == number + 1 else "")
@@ -191,7 +190,7 @@ def _address(raw: object, _: object) -> Address:
 
 
 def _one_of(what: str, wanted: str, known: Sequence[str], make: Callable[[str], T]) -> Callable[[object, object], T]:
-    """One of a few words. ``what`` it is in a sentence that denies it, and what is ``wanted``."""
+    """Make a hook for a few words. ``what`` and ``wanted`` name their kind in error messages."""
 
     def hook(raw: object, _: object) -> T:
         if not isinstance(raw, str):
@@ -239,7 +238,7 @@ def _array(kind: Any) -> Callable[[Any, Any], Any]:
 
     def hook(raw: Any, _: Any) -> Any:
         if isinstance(raw, int | float) and not isinstance(raw, bool) and element in _NUMBERS:
-            raw = [raw]  # one number is as good as an array of one
+            raw = [raw]  # one number stands for an array of one
         if not isinstance(raw, list):
             raise _wanted("an array", raw)
         return tuple(inner(raw, as_list))

@@ -1,9 +1,7 @@
-"""State tests: vectors that say which accounts there are, one transaction, and which accounts there should be then."""
+"""State tests: vectors that list accounts, one transaction, and the accounts expected after it."""
 
-from storagemod.statetest.compare import Difference
-from storagemod.statetest.read import VectorError, find_vectors, parse_vector, read_vector
-from storagemod.statetest.run import LINK_OPTIONS, Status, VectorResult, run_vector
-from storagemod.statetest.vector import Vector
+from storagemod.statetest.run import LINK_OPTIONS, Difference, Status, VectorResult, run_vector
+from storagemod.statetest.vector import Vector, VectorError, find_vectors, parse_vector, read_vector
 
 __all__ = [
     "LINK_OPTIONS",

@@ -1,6 +1,6 @@
-"""Scenario files as tests: one for each transaction, under each option.
+"""Collect scenario files as tests: one for each transaction, under each option.
 
-They are collected whenever pytest passes by, so what is heavy is loaded when the first file is read.
+Heavy modules are imported when the first file is read, since pytest imports this one in every project.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class NotAsExpectedError(AssertionError):
-    """A transaction did something else than the scenario expects."""
+    """A transaction differs from the expectation of its scenario."""
 
     def __init__(self, result: TransactionResult, path: str) -> None:
         lines = [f"{result.title}: not as {path} expects"]
@@ -35,7 +35,7 @@ class NotAsExpectedError(AssertionError):
 
 
 class _Run:
-    """A scenario on its way under one variant. Transactions follow from those before them, so these run first."""
+    """Run of a scenario under one variant. Transactions build on earlier ones, so these run first."""
 
     def __init__(self, scenario: Scenario, variant: Variant, tracker: str | None) -> None:
         self._scenario = scenario
@@ -46,12 +46,12 @@ class _Run:
         self._error: ScenarioError | None = None
 
     def result(self, number: int) -> TransactionResult:
-        """What came of a transaction; it runs once, whoever asks.
+        """Return the result of a transaction, which runs at most once.
 
         Raises:
-            ScenarioError: A contract cannot be deployed, or it or one before it cannot start.
+            ScenarioError: A contract cannot be deployed, or the transaction or an earlier one cannot start.
         """
-        from storagemod.scenario import run_transaction  # noqa: PLC0415 - heavy, and now it is used
+        from storagemod.scenario import run_transaction  # noqa: PLC0415 - heavy
         from storagemod.testing.worlds import VariantWorld, deploy_project  # noqa: PLC0415 - as above
 
         if self._error is not None:
@@ -68,19 +68,18 @@ class _Run:
         return self._results[number]
 
     def close(self) -> None:
-        """Forget everything; asked again, it runs again."""
+        """Close the world and drop the results; the next :meth:`result` starts again."""
         if self._world is not None:
             self._world.close()
         self._world, self._results, self._error = None, [], None
 
 
 class ScenarioFile(pytest.File):
-    """A scenario file."""
+    """Collector of a scenario file."""
 
     def collect(self) -> Iterator[ScenarioItem]:
-        """One test for each transaction, under each of the run's options."""
-        from storagemod.scenario import load_scenario  # noqa: PLC0415 - heavy, and now it is used
-        from storagemod.scenario.titles import unique_titles  # noqa: PLC0415 - as above
+        """Yield a test for each transaction, under each of the run's options."""
+        from storagemod.scenario import load_scenario  # noqa: PLC0415 - heavy
 
         settings = self.config.stash[SETTINGS_KEY]
         try:
@@ -88,22 +87,22 @@ class ScenarioFile(pytest.File):
         except ScenarioError as error:
             raise self.CollectError(str(error)) from None
         variants = variants_of({}, settings)
-        assert isinstance(variants, list)  # noqa: S101 - nothing is excluded where no marker says anything
+        assert isinstance(variants, list)  # noqa: S101 - nothing is excluded without a marker
         self._runs = [_Run(scenario, variant, settings.tracker) for variant in variants]
         for variant, run in zip(variants, self._runs, strict=True):
             suffix = f"[{variant.title}]" if len(variants) > 1 else ""
-            for number, title in enumerate(unique_titles(scenario)):
+            for number, title in enumerate(scenario.unique_titles()):
                 name = title.replace("::", ".") + suffix  # `::` separates the parts of a test's id
                 yield ScenarioItem.from_parent(self, name=name, run=run, scenario=scenario, number=number)
 
     def teardown(self) -> None:
-        """Let go of the worlds."""
+        """Close the worlds."""
         for run in self._runs:
             run.close()
 
 
 class ScenarioItem(pytest.Item):
-    """One transaction."""
+    """Test of one transaction."""
 
     def __init__(self, *, run: _Run, scenario: Scenario, number: int, **keywords: Any) -> None:
         super().__init__(**keywords)
@@ -113,27 +112,27 @@ class ScenarioItem(pytest.Item):
         self._result: TransactionResult | None = None
 
     def runtest(self) -> None:
-        """Run it, after those before it, and compare it with what is expected."""
+        """Run the transaction after the earlier ones, and check it."""
         self._result = None
         self._result = self._run.result(self._number)
         if not self._result.ok:
             raise NotAsExpectedError(self._result, self._scenario.path)
 
     def storagemod_section(self) -> str:
-        """What stands in the report of a failure."""
+        """Return the section for the report of a failure."""
         receipt = None if self._result is None else self._result.receipt
         if receipt is None:
             return ""
         return f"transaction {self._number + 1} of {len(self._scenario.transactions)}{describe(receipt)}"
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """What is wrong with the transaction or the file; for anything else, as ever."""
+        """Show differences and errors of the file without a traceback."""
         if isinstance(excinfo.value, NotAsExpectedError | ScenarioError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Where it stands."""
+        """Return the file, the line and the name."""
         line = self._scenario.lines.line(("transactions", self._number)) or 1
-        # The file is part of it, or pytest would show the dots of names as the colons of a test in a class.
+        # With the file in the name, pytest does not show the dots of names as the colons of a test in a class.
         return self.path, line - 1, f"{self.path.name}: {self.name}"

@@ -1,4 +1,4 @@
-"""Context managers for tests, with and without the plugin: what has to fail, what must not happen, what is undone."""
+"""Context managers for tests: expect failures, check for hazards, roll back changes. They work without the plugin."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storagemod.errors import StorageModError
 from storagemod.testing.recording import describe, expect
-from storagemod.watch import watching
+from storagemod.watch import listening
 
 if TYPE_CHECKING:
     from storagemod.trace import Hazard, HazardKind
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Failure:
-    """What :func:`reverts` saw; worth something when its block is over.
+    """Failures that :func:`reverts` recorded, complete after its block.
 
     Attributes:
         receipts: Every transaction and call of the block, in order.
-        errors: The errors of those that failed, and of one that could not start.
+        errors: The errors of failed transactions, and of a transaction that could not start.
     """
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class Failure:
 
     @property
     def receipt(self) -> Receipt:
-        """The last transaction that failed.
+        """Receipt of the last failed transaction.
 
         Raises:
-            LookupError: None did; one that cannot start has no receipt.
+            LookupError: No transaction failed. A transaction that cannot start has no receipt.
         """
         for receipt in reversed(self.receipts):
             if not receipt.ok:
@@ -42,10 +42,10 @@ class Failure:
 
     @property
     def error(self) -> StorageModError:
-        """Why the last one failed.
+        """Error of the last failed transaction.
 
         Raises:
-            LookupError: None did.
+            LookupError: No transaction failed.
         """
         if not self.errors:
             raise LookupError("no transaction of this block failed")
@@ -60,30 +60,29 @@ def reverts(
     depth: int | None = None,
     kind: type[StorageModError] = StorageModError,
 ) -> Iterator[Failure]:
-    """Check that what a ``with`` block transacts fails, and so is undone: by a revert, a trap, for want of gas, ....
+    """Check that transactions in a ``with`` block fail and so are undone, whether by a revert, a trap or lack of gas.
 
-    One transaction at least has to fail, and each that does has to fail as it is said: its error, or one of those that
-    lay behind it, has all that is asked for. Errors that are raised, as by ``receipt.raise_for_error()`` or by a
-    transaction that cannot start, end the block and count too.
+    At least one transaction must fail. The error of each failed transaction, or one of its causes, must match all
+    arguments. Errors raised in the block, such as by ``receipt.raise_for_error()``, end it and count as well.
 
     Args:
-        match: A regular expression that is found in the message, as ``re.search`` finds it.
+        match: A regular expression to find in the message with ``re.search``.
         contract: The name of the contract that failed.
         depth: The depth of the call that failed; 1 is the top-level call.
-        kind: The class of the error: ``RevertError`` for those only that a contract gave up by itself.
+        kind: The class of the error, such as ``RevertError`` for reverts by a contract.
 
     Raises:
-        AssertionError: Nothing failed, or not as it is said.
+        AssertionError: No transaction failed, or one failed differently.
     """
     __tracebackhide__ = True
     seen = Failure()
 
-    def watch(receipt: Receipt) -> None:
+    def record(receipt: Receipt) -> None:
         seen.receipts.append(receipt)
         if receipt.error is not None:
             seen.errors.append(receipt.error)
 
-    with watching(watch):
+    with listening(record):
         try:
             yield seen
         except StorageModError as error:
@@ -95,31 +94,31 @@ def reverts(
         raise AssertionError(f"no transaction failed ({ran}); wanted: {wanted}")
     for found in seen.errors:
         if not any(_fits(each, match, contract, depth, kind) for each in _chain(found)):
-            told = "\n  because of ".join(_told(each) for each in _chain(found))
-            raise AssertionError(f"a transaction failed otherwise\nwanted: {wanted}\nfound: {told}")
+            errors = "\n  because of ".join(f"{type(each).__name__}: {each}" for each in _chain(found))
+            raise AssertionError(f"a transaction failed otherwise\nwanted: {wanted}\nfound: {errors}")
     for receipt in seen.receipts:
         expect(receipt)
 
 
 @contextmanager
 def no_hazards(*, allow: HazardKind | str | tuple[HazardKind | str, ...] = ()) -> Iterator[None]:
-    """Check that re-entry did nothing to copies of storage, and nothing was written after a call that came back.
+    """Check that transactions in a ``with`` block have no re-entry hazards.
 
-    Hazards of undone calls count: they may be why these were undone.
+    Hazards of undone calls count, since they may be why the calls failed.
 
     Args:
-        allow: Kinds that do not count: ``stale read``, ``lost update``, ``torn mapping``, ``write after call``.
+        allow: Kinds that are allowed: ``stale read``, ``lost update``, ``torn mapping``, ``write after call``.
 
     Raises:
-        AssertionError: There are hazards, or a world keeps no traces, in which they would be.
-        ValueError: There is no such kind.
+        AssertionError: There are hazards, or a world keeps no traces to find them in.
+        ValueError: A kind of ``allow`` is unknown.
     """
     from storagemod.trace import HazardKind  # noqa: PLC0415 - heavy, and now it is used
 
     __tracebackhide__ = True
     allowed = {HazardKind(kind) for kind in ((allow,) if isinstance(allow, str) else allow)}
     receipts: list[Receipt] = []
-    with watching(receipts.append):
+    with listening(receipts.append):
         yield
     for number, receipt in enumerate(receipts, 1):
         if receipt.trace is None:
@@ -132,7 +131,7 @@ def no_hazards(*, allow: HazardKind | str | tuple[HazardKind | str, ...] = ()) -
 
 @contextmanager
 def undone(*worlds: World) -> Iterator[None]:
-    """Undo at the end of a ``with`` block what happened to worlds in it: for each example of Hypothesis, say."""
+    """Roll back worlds at the end of a ``with`` block, for example after each example of Hypothesis."""
     with ExitStack() as stack:
         for world in worlds:
             stack.enter_context(world.snapshot())
@@ -140,7 +139,7 @@ def undone(*worlds: World) -> Iterator[None]:
 
 
 def _chain(error: StorageModError) -> Iterator[StorageModError]:
-    """An error and those that lay behind it."""
+    """Yield an error and its causes."""
     each: BaseException | None = error
     while isinstance(each, StorageModError):
         yield each
@@ -166,10 +165,6 @@ def _wanted(match: str | None, contract: str | None, depth: int | None, kind: ty
         None if match is None else f"whose message matches {match!r}",
     ]
     return " ".join(part for part in parts if part is not None)
-
-
-def _told(error: StorageModError) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _count(hazards: list[Hazard]) -> str:

@@ -1,12 +1,13 @@
-"""The pytest plugin ``storagemod``: fixtures, one marker, options, what reports say, scenario files as tests.
+"""Pytest plugin ``storagemod``: fixtures, a marker, options, reports, and scenario files as tests.
 
-pytest imports this at every start, also where nobody tests contracts: it loads nothing that is not needed for that.
+pytest imports it at every start, even in projects without contracts, so its imports stay light.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from storagemod.testing.options import SETTINGS_KEY, add_options, read_settings
 from storagemod.testing.recording import SECTION, Recorder, start, stop
 from storagemod.testing.undo import UNDO_KEY, Undo
 from storagemod.testing.variants import MARKER, parametrize
-from storagemod.watch import watching
+from storagemod.watch import listening
 
 __all__ = ["storage_project", "storage_seed", "storage_variant", "storage_world", "storage_worlds"]
 
@@ -40,35 +41,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the settings, register the marker, and begin to listen."""
+    """Read the settings, register the marker, and start to record transactions."""
     config.addinivalue_line("markers", MARKER)
     config.stash[SETTINGS_KEY] = read_settings(config)
     config.stash[UNDO_KEY] = Undo()
     recorder = config.stash[_RECORDER_KEY] = Recorder()
-    listening = watching(recorder)
-    listening.__enter__()
+    stack = ExitStack()
+    stack.enter_context(listening(recorder))
     start(recorder)
-
-    def end() -> None:
-        stop(recorder)
-        listening.__exit__(None, None, None)
-
-    config.add_cleanup(end)
+    stack.callback(stop, recorder)
+    config.add_cleanup(stack.close)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Say what is set."""
+    """Show the version and the settings."""
     return f"storagemod: {storagemod.__version__}; {config.stash[SETTINGS_KEY].header}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Have tests run once under each of their options."""
+    """Parametrize tests to run once under each of their options."""
     parametrize(metafunc, metafunc.config.stash[SETTINGS_KEY])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_fixture_setup(request: Any) -> Generator[None, object, object]:
-    """Undo what tests and fixtures do to worlds that outlive them."""
+    """Roll back changes of tests and fixtures to worlds that outlive them."""
     undo = request.config.stash[UNDO_KEY]
     undo.begin(request.node)
     undo.begin_fixture()
@@ -82,13 +79,13 @@ def pytest_fixture_setup(request: Any) -> Generator[None, object, object]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """The same for a test that uses fixtures of wider scopes only."""
+    """Start the rollback of a test that uses fixtures of wider scopes only."""
     item.config.stash[UNDO_KEY].begin(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Keep the transactions of each test apart."""
+    """Record the transactions of each test separately."""
     recorder = item.config.stash[_RECORDER_KEY]
     recorder.clear()
     try:
@@ -99,7 +96,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the call tree of the transaction that failed to the report of a test that did."""
+    """Add the call tree of the failed transaction to the report of a failed test."""
     report = yield
     if report.failed:
         section = getattr(item, "storagemod_section", item.config.stash[_RECORDER_KEY].section)()
@@ -109,7 +106,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Explain by range how receipts and storage differ."""
+    """Explain differences of receipts and storage, by range."""
     if op != "==" or "storagemod.world" not in sys.modules:
         return None
     from storagemod.testing.explain import explain  # noqa: PLC0415 - heavy, but loaded
@@ -118,7 +115,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Take scenario files for tests."""
+    """Collect scenario files as tests."""
     if file_path.suffix != ".toml":
         return None
     is_named = parent.session.isinitpath(file_path)

@@ -1,4 +1,4 @@
-"""Worlds for tests: contracts that leave something open are deployed as the test's variant says."""
+"""Worlds for tests: the test's variant completes what a deployment leaves open."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from attrs import field, frozen
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.scenario import Scenario, deploy_scenario
+from storagemod.scenario.deploy import COMPILED_SUFFIXES, leaves_open
 from storagemod.scenario.fixtures import prelude, splice
-from storagemod.scenario.source import COMPILED_SUFFIXES, leaves_open
 from storagemod.scenario.structure import did_you_mean
 from storagemod.testing.variants import Variant
 from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
@@ -21,13 +21,12 @@ from storagemod.world import World
 
 
 class VariantWorld(World):
-    """A world in which contracts are deployed as a variant says, where nobody says otherwise.
+    """World that deploys contracts under a variant, unless the deployment overrides it.
 
-    Source with a line ``;; @storage`` is linked under the variant's option. A contract that does not leave it open is
-    deployed as it is.
+    Source with a line ``;; @storage`` is linked under the variant's option. Other contracts keep their own option.
 
     Args:
-        variant: What holds.
+        variant: The variant.
         settings: As for :class:`storagemod.World`.
     """
 
@@ -50,9 +49,9 @@ class VariantWorld(World):
         init: str | None = None,
         args: Sequence[Value] = (),
     ) -> Address:
-        """Deploy a contract and give its address, as :meth:`storagemod.World.deploy` does.
+        """Deploy a contract and return its address, like :meth:`storagemod.World.deploy`.
 
-        ``policy`` and ``mapping`` are by default those of the variant.
+        The variant has the defaults of ``policy`` and ``mapping``.
         """
         if isinstance(code, str) and "(" not in code:
             code = Path(code)
@@ -90,21 +89,21 @@ class VariantWorld(World):
 
 @frozen
 class Project:
-    """The contracts of a scenario, deployed in a world and linked to one another.
+    """Contracts of a scenario, deployed in a world and linked to each other.
 
     Attributes:
-        world: Where they stand.
-        scenario: What it says of them.
+        world: The world.
+        scenario: The scenario.
     """
 
     world: World
     scenario: Scenario = field(repr=lambda scenario: scenario.path)
 
     def __getitem__(self, name: str) -> Address:
-        """The address of a contract or account.
+        """Return the address of a contract or account.
 
         Raises:
-            ValidationError: Nothing has that name.
+            ValidationError: The name is unknown.
         """
         known = self.scenario.addresses
         if name not in known:
@@ -113,15 +112,15 @@ class Project:
         return known[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names of its accounts and contracts."""
+        """Iterate over the names of accounts and contracts."""
         return iter(self.scenario.addresses)
 
 
 def deploy_project(world: World, scenario: Scenario, variant: Variant) -> Project:
-    """Put the contracts of a scenario into a world, as a variant says.
+    """Deploy the contracts of a scenario into a world, under a variant.
 
     Raises:
-        ScenarioError: One cannot be deployed.
+        ScenarioError: A contract cannot be deployed.
     """
     deploy_scenario(
         scenario,

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from storagemod.errors import LinkError, StorageModError, ValidationError
 from storagemod.limits import Limits
-from storagemod.types import MAP_OPTIONS, Address, FunctionType, MemoryType, ValidationMode, Value, word_of
+from storagemod.types import MAP_OPTIONS, Address, FunctionType, MemoryType, ValidationMode, Value, parse_enum
 from storagemod.vm import ethereum
 from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
@@ -205,7 +205,7 @@ class Contract:
             ValidationError: It is no module, or breaks a rule for contracts.
             LinkError: It imports something that is not offered, or not as it wants it.
         """
-        rules = CodeRules(limits or Limits(), word_of(ValidationMode, mode, "validation mode"), debug)
+        rules = CodeRules(limits or Limits(), parse_enum(ValidationMode, mode, "validation mode"), debug)
         wasm, name, label = read_binary(source, name, rules.limits)
         return load_binary(wasm, rules, name, label)
 

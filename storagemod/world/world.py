@@ -39,7 +39,7 @@ from storagemod.types import (
     StorageMapping,
     ValidationMode,
     Value,
-    word_of,
+    parse_enum,
 )
 from storagemod.vm import (
     MAIN,
@@ -55,7 +55,7 @@ from storagemod.vm import (
     read_binary,
 )
 from storagemod.vm.contract import EntryPoint
-from storagemod.watch import tell
+from storagemod.watch import notify
 from storagemod.world.arguments import check_amount, to_values
 from storagemod.world.deployment import Deployment, contract_of
 from storagemod.world.receipt import Receipt
@@ -126,7 +126,7 @@ class World:
         self._limits = limits or Limits()
         self._trace = trace
         self._wants = _WANTS.get(trace, HAZARD_EVENTS)
-        validation = word_of(ValidationMode, validation, "validation mode")
+        validation = parse_enum(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
         store: PageStore
         if path is not None:
@@ -417,7 +417,7 @@ class World:
             savepoint = self._state.savepoint()
             try:
                 self._state.commit(
-                    deployment.changes(DEFAULT_SENDER, policy=word_of(ReentryPolicy, policy, "re-entry policy"))
+                    deployment.changes(DEFAULT_SENDER, policy=parse_enum(ReentryPolicy, policy, "re-entry policy"))
                 )
                 if init is not None:
                     self._run(target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True).raise_for_error()
@@ -591,7 +591,7 @@ class World:
             machine.counts(changes),
             frame.address if ok and frame.kind is _CREATE else None,
         )
-        return tell(receipt)
+        return notify(receipt)
 
     def _check_sender(
         self,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from storagemod.limits import Limits
 from storagemod.state import BALANCE_MAX
 from storagemod.statetest import Vector, VectorError, find_vectors, parse_vector, read_vector
-from storagemod.statetest.hashes import hash_of_block
+from storagemod.statetest.vector import hash_of_block
 from storagemod.types import Address
 
 from .examples import BASE, CONTRACT, FAILING, PASSING, SENDER, SHARED, vector

@@ -21,7 +21,7 @@ from storagemod.statetest import (
     read_vector,
     run_vector,
 )
-from storagemod.statetest.client import intrinsic_gas
+from storagemod.statetest.run import intrinsic_gas
 from storagemod.statetest.vector import Code, ExpectedAccount
 from storagemod.types import MAP_OPTIONS, Address
 

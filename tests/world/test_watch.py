@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 
 from storagemod import Receipt, World
-from storagemod.watch import watching
+from storagemod.watch import listening
 
 CODE = '(module (func (export "f")) (func (export "trap") unreachable))'
 
 
 def test_every_transaction_and_call_of_every_world_is_told_in_order() -> None:
     seen: list[Receipt] = []
-    with watching(seen.append):
+    with listening(seen.append):
         ran = []
         for world in (World(), World(trace=False)):
             contract = world.deploy(CODE)
@@ -26,7 +26,7 @@ def test_nothing_is_told_before_and_after_whatever_ends_the_block() -> None:
     contract = world.deploy(CODE)
 
     def fail() -> None:
-        with watching(seen.append):
+        with listening(seen.append):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -41,8 +41,8 @@ def test_watchers_nest() -> None:
     inner: list[Receipt] = []
     world = World()
     contract = world.deploy(CODE)
-    with watching(outer.append):
-        with watching(inner.append):
+    with listening(outer.append):
+        with listening(inner.append):
             world.transact(contract, "f")
         world.transact(contract, "f")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from storagemod.snapshots import Entry, changes_between
+from storagemod.baseline import Entry, changes_between
 
 ENTRY = Entry("bank.toml", "pay", "single", "ok", 1_000, 4, 2, 10, bytes(32))
 OTHER = attrs.evolve(ENTRY, title="later")

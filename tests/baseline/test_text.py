@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storagemod import ValidationError
-from storagemod.snapshots import Entry, parse_snapshot, render_snapshot
+from storagemod.baseline import Entry, parse_snapshot, render_snapshot
 
 ENTRY = Entry("bank.toml", "pay", "copied, end", "ok", 12_345, 3, 2, 1_000, bytes(range(32)))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from storagemod import ScenarioError, World
+from storagemod.baseline import render_snapshot, take_snapshot
 from storagemod.pages import choose_backend
 from storagemod.scenario import Scenario, load_scenario, parse_scenario, run_scenario
 from storagemod.scenario.compare import Variant, variants
 from storagemod.scenario.fixtures import scenario_path
-from storagemod.snapshots import render_snapshot, take_snapshot
 from storagemod.types import SyncPolicy
 
 FIXED = """
