@@ -295,7 +295,7 @@ class LiveRegion:
         known = self._known.get(number)
         return self.image.page(number) if known is None else known
 
-    def collect(self, *, may_grow: bool = True) -> Sequence[PageChange]:
+    def collect(self, *, may_grow: bool = True) -> list[PageChange]:
         """Take in what was written since the last boundary; it belongs to the newest checkpoint.
 
         Args:
@@ -316,7 +316,7 @@ class LiveRegion:
                 numbers = self._with_noted(numbers)
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
-        changed = self._compare(numbers) if numbers else ()
+        changed = self._compare(numbers) if numbers else []
         if changed and self.wasm_pages != memory_pages:
             self._check_outside(changed, memory_pages)
         if self.memory_pages != memory_pages:
@@ -326,7 +326,7 @@ class LiveRegion:
             self.plain = False  # what is allowed was settled for another length
         return changed
 
-    def _compare(self, numbers: Sequence[int]) -> Sequence[PageChange]:
+    def _compare(self, numbers: Sequence[int]) -> list[PageChange]:
         """Return those of some pages that differ from what they held at the last boundary, and log what they held."""
         known, before, logged, log = self._known, self._before, self._logged, self._log
         base, newest, changed_before = self._base, log.newest, len(before)

@@ -61,7 +61,7 @@ def undone_under_rights(region: LiveRegion, log: UndoLog, memory: AnyMemory) -> 
 
 def refreshed(region: LiveRegion, _log: UndoLog, memory: AnyMemory) -> None:
     region.allow(writing=False)
-    image = region._image
+    image = region.image
     memory.grow(image.wasm_pages - memory.pages)
     assert region.refresh(image) == (memory.pages == image.wasm_pages)
 

@@ -9,10 +9,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from storagemod.pages.mapping import PrivateMapping
 
 from storagemod.errors import StateError
-from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, FileImage, PageFile, _libc, file_image
+from storagemod.pages import (
+    PAGE_BYTES,
+    PAGES_PER_WASM_PAGE,
+    FileImage,
+    LiveRegion,
+    PageFile,
+    UndoLog,
+    _libc,
+    file_image,
+)
+from storagemod.pages.backend import PAGEMAP
 from storagemod.pages.file_image import MemoryFile
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import HEADER_BYTES, disk_file, page
@@ -42,7 +51,7 @@ def filled(*numbers: int) -> dict[int, bytes]:
 @contextmanager
 def mapped(image: FileImage) -> Iterator[ReservedMemory]:
     memory = ReservedMemory(image.wasm_pages, image.wasm_pages)
-    PrivateMapping(memory, image)
+    LiveRegion("memory", memory, image, PAGEMAP, UndoLog(), memory.pages)
     try:
         yield memory
     finally:

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from storagemod.pages.mapping import PrivateMapping
 
 from storagemod.pages import (
     NO_IMAGE,
@@ -19,12 +18,15 @@ from storagemod.pages import (
     PAGES_PER_WASM_PAGE,
     ZERO_PAGE,
     FileImage,
+    LiveRegion,
     MemoryImage,
     OverlayImage,
+    UndoLog,
     WritableImage,
     file_image,
     read_image,
 )
+from storagemod.pages.backend import PAGEMAP
 from storagemod.pages.file_image import MemoryFile
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import ENDLESS, FULL, HEADER_BYTES, SUBJECTS, Subject, page, replaced, subject
@@ -83,7 +85,7 @@ def check_mapping(under_test: Subject) -> None:
         assert os.fstat(extent.fd).st_size >= extent.offset + extent.page_count * PAGE_BYTES
     memory = ReservedMemory(image.wasm_pages)
     try:
-        PrivateMapping(memory, image)
+        LiveRegion("memory", memory, image, PAGEMAP, UndoLog(), memory.pages)
         assert memory.read(0, len(under_test.data)) == under_test.data
     finally:
         memory.close()
