@@ -205,8 +205,10 @@ class LiveRegion:
         Raises:
             StateError: The system refuses.
         """
-        if self._shared is not None or self.memory_pages != image.wasm_pages:
+        if self.memory_pages != image.wasm_pages:
             return False
+        if self._shared is not None:
+            self._unshare()
         if not self.plain:
             self.allow_all()
         if (
@@ -234,10 +236,21 @@ class LiveRegion:
         self._private_pages += len(self._before)
         self._before.clear()
         self._logged.clear()
-        self.reusable = image is not NO_IMAGE and self.plain and self._private_pages <= _PRIVATE_PAGES_MAX
+        few_are_private = self._private_pages <= _PRIVATE_PAGES_MAX
+        self.reusable = image is not NO_IMAGE and self.plain and few_are_private and self._shared is None
         if len(self._known) > COMPARED_PAGES_MAX and not self._watch_again():
             self.reusable = False
             self._private_pages = _PRIVATE_PAGES_MAX + 1
+
+    def _unshare(self) -> None:
+        """Take shared pages out of the memory: those that showed them belong to a transaction that is over."""
+        try:
+            _libc.map_anonymous(self._base, self.memory_pages * WASM_PAGE_BYTES)
+        except OSError as error:
+            raise _cannot_map(error) from error
+        self._shared = self._extents = None
+        self._allowed = (True, self.memory_pages, self.memory_pages)
+        self.version = _NO_VERSION
 
     def release(self) -> None:
         """Give the memory's pages and mappings back to the system: nobody uses the region any more."""

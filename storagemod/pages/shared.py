@@ -47,6 +47,7 @@ class SharedView:
     first: int
     count: int
     _watch: Watch | None = field(repr=False)
+    _address: int = field(repr=False)
 
     def written(self) -> list[int]:
         """The pages that may have been written through it since the last time; all of them where no one can tell."""
@@ -56,6 +57,15 @@ class SharedView:
     def touched(self) -> list[int]:
         """The pages that were read or written through it; none where no one can tell."""
         return self._numbers(() if self._watch is None else self._watch.touched())
+
+    def hide(self) -> None:
+        """Put zeros of its own into the memory, in place of the shared pages.
+
+        Raises:
+            OSError: The system has no more mappings.
+        """
+        _libc.map_anonymous(self._address, self.count * PAGE_BYTES)
+        self.count = 0
 
     def _numbers(self, runs: Sequence[tuple[int, int]]) -> list[int]:
         return [self.first + at for first, count in runs for at in range(first, first + count)]
@@ -111,7 +121,7 @@ class SharedPages:
         self._file.reserve(offset + count * PAGE_BYTES)  # what is mapped beyond a file's end kills who touches it
         _libc.map_shared(address, count * PAGE_BYTES, self._file.fd, offset, writing=writing)
         watch = None if self._new_watch is None else self._new_watch(address, count)
-        view = SharedView(first, count, watch)
+        view = SharedView(first, count, watch, address)
         self._views.append(view)
         return view
 
@@ -136,7 +146,7 @@ class SharedPages:
 
 
 class FrameFile:
-    """The memory file of one transaction, made when the first page is shared.
+    """The memory file of a transaction, made when its first page is shared.
 
     Args:
         new_watch: How writes to shared pages are noted, or ``None`` where each of them has to be looked at.
@@ -157,6 +167,7 @@ class FrameFile:
         return SharedPages(memory, self._file, self._file.new_slot(), self._new_watch)
 
     def close(self) -> None:
-        """Close the file; what is mapped stays."""
+        """Close the file; what is mapped stays mapped. The next page that is shared gets a new one."""
         if self._file is not None:
-            self._file.close()
+            file, self._file = self._file, None
+            file.close()

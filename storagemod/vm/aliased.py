@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from storagemod.errors import LinkError, TrapError
+from storagemod.errors import LinkError, StateError, TrapError
 from storagemod.pages import PAGE_BYTES, FrameFile, PageBackend, SharedView, why_not_shared
 from storagemod.vm.layout import static_write
 from storagemod.vm.paged import FrameKey, PageTable, page_runs
@@ -102,6 +102,18 @@ class AliasedMappings(Mappings):
         owner, size = self.table.owner, self.table.frame_bytes
         for number in self._storage.take_shared(self._written()):
             self.table.written(FrameKey(*owner, number * PAGE_BYTES // size, size))
+
+    def hide(self) -> None:
+        """Take the pages out of the call's memory: the call is over.
+
+        Raises:
+            StateError: The system refuses; the transaction is over.
+        """
+        try:
+            for shown in self._shown:
+                shown.view.hide()
+        except OSError as error:
+            raise StateError(f"shared storage cannot be taken out of memory: {error}", cause=error) from error
 
     def _written(self) -> Iterator[tuple[int, bytes]]:
         """Number and bytes of the pages that may have been written, read where the contract has them."""

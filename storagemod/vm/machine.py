@@ -213,6 +213,7 @@ class Machine:
             self.logs = []
         if self.frame_table.frames:
             self.frame_table = FrameTable()
+            self.frame_file.close()
         self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
         self.origin = frame.caller
         if recording is not None or self._observed:
@@ -313,7 +314,6 @@ class Machine:
         self._contracts.clear()
         self._log.restart()
         self.frame_file.close()
-        self.frame_file = self.backend.frame_file()
         old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
         old.close()
         self._clean = True
@@ -496,6 +496,7 @@ class Machine:
     def _give_back(self, frame: Frame) -> None:
         """Hand the instance of a call to the next one that needs it, unless pages of storage are mapped into it."""
         if isinstance(frame.mappings, AliasedMappings):
+            frame.mappings.hide()
             frame.pool.discard(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
         else:
             frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # as above

@@ -154,7 +154,7 @@ def opened(live: Store, at: ValueType, backend: PageBackend, length: int) -> tup
 
 def trials(at: ValueType, backend: PageBackend) -> Iterator[list[object]]:
     live = Store(Limits())
-    live.start(60)
+    live.start(60, 1_000)
     live.fuel = 10**9
     layout = raw_values((at,))
     values = ctypes.create_string_buffer(layout.size)
