@@ -8,17 +8,18 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import Protocol
 
 from attrs import define, field
 
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.explore.plan import Packed, Plan
-from storagemod.explore.run import Arena, Result
 from storagemod.explore.script import Script
+from storagemod.explore.trial import TrialResult, TrialRunner
 
 CHUNK = 32
 """How many tries a worker is given at a time."""
@@ -32,10 +33,10 @@ class LostWorkersError(StorageModError, RuntimeError):
     """The workers of a search ended again and again before they gave their results."""
 
 
-class Tries(Protocol):
-    """Runs tries."""
+class Trials(Protocol):
+    """Runs trials."""
 
-    def results(self, scripts: Sequence[Script], ignored: frozenset[str]) -> Iterator[Result]:
+    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
         """What came of each, in order."""
 
 
@@ -43,23 +44,23 @@ class Tries(Protocol):
 class Here:
     """Runs tries one after the other, in this process."""
 
-    arena: Arena
+    runner: TrialRunner
 
-    def results(self, scripts: Sequence[Script], ignored: frozenset[str]) -> Iterator[Result]:
+    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
         """What came of each, in order."""
         for script in scripts:
-            yield self.arena.run(script, ignored=ignored)
+            yield self.runner.run(script, ignored=ignored)
 
 
 _known = threading.local()
 
 
-def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]) -> list[Result]:
+def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]) -> list[TrialResult]:
     """Run tries in a worker, which builds the world once and keeps it for the chunks that follow."""
     if getattr(_known, "digest", None) != packed.digest:
-        _known.arena = Arena(packed.unpack())
+        _known.runner = TrialRunner(packed.unpack())
         _known.digest = packed.digest
-    return [_known.arena.run(script, ignored=ignored) for script in scripts]
+    return [_known.runner.run(script, ignored=ignored) for script in scripts]
 
 
 @define(eq=False)
@@ -77,14 +78,15 @@ class Elsewhere:
     renew: Callable[[], Executor] | None = None
     _losses: int = field(default=0, init=False)
 
-    def results(self, scripts: Sequence[Script], ignored: frozenset[str]) -> Iterator[Result]:
+    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
         """What came of each, in order.
 
         Raises:
             LostWorkersError: Workers were lost too often.
         """
-        chunks = deque(scripts[at : at + CHUNK] for at in range(0, len(scripts), CHUNK))
-        waiting: deque[tuple[Sequence[Script], Future[list[Result]]]] = deque()
+        rest = iter(scripts)
+        chunks: deque[Sequence[Script]] = deque(iter(lambda: list(islice(rest, CHUNK)), []))
+        waiting: deque[tuple[Sequence[Script], Future[list[TrialResult]]]] = deque()
         ahead = _AHEAD * (getattr(self.executor, "_max_workers", None) or 4)
         try:
             while chunks or waiting:
@@ -117,7 +119,7 @@ class Elsewhere:
 
 
 @contextmanager
-def tries_on(plan: Plan, arena: Arena, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Tries]:
+def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Trials]:
     """Where a search runs its tries: on an executor if one is given, in as many processes as there are jobs, or here.
 
     Raises:
@@ -128,7 +130,7 @@ def tries_on(plan: Plan, arena: Arena, *, jobs: int = 1, executor: Executor | No
     if executor is not None:
         yield Elsewhere(Packed.of(plan), executor)
     elif jobs == 1:
-        yield Here(arena)
+        yield Here(runner)
     else:
 
         def start() -> ProcessPoolExecutor:

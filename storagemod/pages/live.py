@@ -172,6 +172,7 @@ class LiveRegion:
         self._touched: set[int] = set()
         self._touched_runs: list[tuple[int, int]] = []
         self._quiet = self._private_pages = 0
+        self.version = image.version
         self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self.memory_pages = memory.pages

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from storagemod.explore import Call, Exploration, Reaction, Violation
-from storagemod.explore.coverage import Coverage
 from storagemod.explore.script import MAIN, calls_in, describe
+from storagemod.explore.search import Coverage
 from storagemod.report.json import receipt_to_json
 from storagemod.report.table import render_table
 from storagemod.types import Address, Value
@@ -101,8 +101,8 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
             "arguments": settings.arguments,
             "boundaries": settings.everywhere,
         },
-        "trusted": list(exploration.parties.trusted),
-        "untrusted": list(exploration.parties.untrusted),
+        "trusted": list(exploration.trust_model.trusted),
+        "untrusted": list(exploration.trust_model.untrusted),
         "transactions_before": exploration.setup,
         "invariants": list(exploration.invariants),
         "violations": [_violation(exploration, each) for each in exploration.violations],

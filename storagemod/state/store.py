@@ -393,7 +393,11 @@ class WorldState:
 
     def changes_since(self, savepoint: Savepoint) -> ChangeSet:
         """Return what was committed since a savepoint, inner ones included, as one change."""
-        commits = [changes for level in self._savepoints[savepoint - 1 :] for changes in level]
+        levels = self._savepoints[savepoint - 1 :]
+        for level in levels:
+            if len(level) > 1:
+                level[:] = [_joined(level)]  # kept, as a rollback needs it too
+        commits = [changes for level in levels for changes in level]
         return _joined(commits) if commits else ChangeSet()
 
     def release(self, savepoint: Savepoint) -> None:
