@@ -67,11 +67,13 @@ class UndoLog(list[tuple[Any, ...]]):
         newest: The length of the log when the newest open checkpoint was set. A page is logged once since then.
         changed_pages: Pages that changed since the transaction began, undone ones counted.
         changed_pages_max: How many may.
+        wrote: Whether anything was written to storage since then, be it undone.
     """
 
     def __init__(self, changed_pages_max: int = 1 << 20) -> None:
         super().__init__()
         self.newest = 0
+        self.wrote = False
         self.changed_pages = 0
         self.changed_pages_max = changed_pages_max
 
@@ -85,6 +87,7 @@ class UndoLog(list[tuple[Any, ...]]):
         """Forget everything, for the next transaction."""
         self.clear()
         self.newest = self.changed_pages = 0
+        self.wrote = False
 
     def too_many_pages(self) -> LimitError:
         """Return the error of a transaction that changes more pages than it may; it is over."""
@@ -172,7 +175,7 @@ class LiveRegion:
         self._touched: set[int] = set()
         self._touched_runs: list[tuple[int, int]] = []
         self._quiet = self._private_pages = 0
-        self.version = image.version
+        self.version = _NO_VERSION
         self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self.memory_pages = memory.pages
@@ -221,7 +224,7 @@ class LiveRegion:
         image = self.image
         if self.version == image.version:
             return True
-        if not self.memory_pages == self.wasm_pages == image.wasm_pages:
+        if self.version == _NO_VERSION or not self.memory_pages == self.wasm_pages == image.wasm_pages:
             return False
         numbers = image.replaced_since(self.version)
         if numbers is None:
@@ -340,7 +343,7 @@ class LiveRegion:
         if self.memory_pages != memory_pages:
             self._log.append((self._set_length, self.wasm_pages))
             self.wasm_pages = self.memory_pages
-            self.changed = True
+            self.changed = self._log.wrote = True
             self.plain = False  # what is allowed was settled for another length
         return changed
 
@@ -368,7 +371,7 @@ class LiveRegion:
                 known[number] = new
                 changed.append((number, old, new))
         if changed:
-            self.changed = True
+            self.changed = log.wrote = True
             self._quiet = 0
             log.changed_pages += len(before) - changed_before
         else:
@@ -432,7 +435,7 @@ class LiveRegion:
         self._log.append((self._set_length, self.wasm_pages))
         self.memory_pages = self.memory.pages
         self.wasm_pages = wasm_pages
-        self.changed = True
+        self.changed = self._log.wrote = True
         self.allow_all()
         self.plain = wasm_pages == self.memory_pages
 
@@ -518,7 +521,7 @@ class LiveRegion:
         """
         self.memory_pages = self.memory.pages
         self.plain = False
-        self.changed = True
+        self.changed = self._log.wrote = True
         if self._shared is None:
             self._shared = frames.share(self.memory)
         try:

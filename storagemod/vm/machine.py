@@ -61,10 +61,9 @@ from storagemod.wasm import (
     WASM_MAGIC,
     InstancePool,
     Store,
-    can_run_here,
     check_headroom,
     frames_for,
-    run_on_deep_thread,
+    run_with_deep_stack,
 )
 
 _GAS_KEPT_DIVISOR = 64
@@ -218,10 +217,7 @@ class Machine:
         self.origin = frame.caller
         if recording is not None or self._observed:
             self._listen(recording)
-        if can_run_here():
-            changes = self._run_all(frame, values, commit)
-        else:
-            changes = run_on_deep_thread(partial(self._run_all, frame, values, commit), self.store.interrupt)
+        changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
         self._clean = True
         return changes
 
@@ -270,14 +266,16 @@ class Machine:
             store.check_lost()
             changes = _NOTHING
             if frame.outcome is _OK:
-                changes = self.accounts.changes(self._diffs())
+                changes = self.accounts.changes(self._diffs() if log.wrote else {})
                 if commit is not None:
                     commit(changes)
                 else:
+                    self.logs = [*self.logs]  # undoing takes them off the other
                     log.undo(0)
             else:
                 log.undo(0)  # the nonce
-            self._settle()
+            if log.wrote:
+                self._settle()
             return changes
         finally:
             store.stop()

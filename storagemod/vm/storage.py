@@ -158,24 +158,26 @@ class StorageInstance:
         prepared = Linker().prepare(storage_module(Layout(regions)))
         instance = self._store.instantiate(prepared.address)
         self._store.memories += len(regions)
-        for region in regions:
-            if region.name in self._live:
-                self._live[region.name][1].release()
-            memory = instance.memory(region.name)
-            image = self._image_of(region.name)
+        memories = [instance.memory(region.name) for region in regions]
+        images = [self._image_of(region.name) for region in regions]
+        for region, memory, image in zip(regions, memories, images, strict=True):
             missing = image.wasm_pages - memory.pages
             if missing > 0 and not memory.grow(missing):
                 raise LimitError(
                     f'storage region "{region.name}" is {image.wasm_pages:,} Wasm pages long, '
                     f"and {region.type.pages_max:,} are allowed"
                 )
+        self._instances.append(instance)
+        self._pools.clear()  # what is linked may have the memories that these replace
+        self._kept = None
+        for region, memory, image in zip(regions, memories, images, strict=True):
+            replaced = self._live.pop(region.name, None)
+            if replaced is not None:
+                replaced[1].release()
             live = LiveRegion(
                 region.name, memory, image, self._backend, self._log, region.type.pages_max or memory.pages
             )
             self._live[region.name] = (region, live, memory, instance)
-        self._instances.append(instance)
-        self._pools.clear()  # what is linked may have the memories that these replace
-        self._kept = None
 
     def establish(self, layout: Layout) -> bool:
         """Make the regions of a layout at least as long as a contract of that layout has them from the start.

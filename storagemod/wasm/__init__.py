@@ -6,7 +6,7 @@ from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
 from storagemod.wasm.memory import LinearMemory
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
-from storagemod.wasm.stack import can_run_here, check_headroom, frames_for, run_on_deep_thread
+from storagemod.wasm.stack import check_headroom, frames_for, run_with_deep_stack
 from storagemod.wasm.store import Instance, Store
 from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
 
@@ -25,13 +25,12 @@ __all__ = [
     "OtherType",
     "Prepared",
     "Store",
-    "can_run_here",
     "check_headroom",
     "compile_module",
     "frames_for",
     "raw_values",
     "read_source",
-    "run_on_deep_thread",
+    "run_with_deep_stack",
     "to_wasm",
     "without_names",
 ]

@@ -23,6 +23,9 @@ _RESET_PAGES_MAX = 64
 _COPIED_BYTES_MAX = 1 << 18
 """Length of a memory up to which it is put back by copying where the system cannot show its first bytes again."""
 
+_INSTANTIATION_FUEL = 1 << 40
+"""More than any initial values take."""
+
 _KEPT_MAX = 64
 """Instances kept for calls of one code that are inside one another."""
 
@@ -73,10 +76,11 @@ class InstancePool:
             return self.only
         store = self._store
         if self._free:
+            if not self._start_fuel:
+                return self._free.pop()
             left = store.fuel
-            if left >= self._start_fuel:
-                if self._start_fuel:
-                    store.fuel = left - self._start_fuel
+            if left > self._start_fuel:
+                store.fuel = left - self._start_fuel
                 return self._free.pop()  # else a new one runs out of fuel, as it would at first
         store.memories += self.memories
         left = store.fuel
@@ -88,6 +92,20 @@ class InstancePool:
             self.only = instance
             return instance
         return _Resettable(instance, self._module)
+
+    def _new(self) -> Instance:
+        """Make an instance without using up fuel.
+
+        wasmtime counts some initial values of globals and tables, and some offsets of segments. Gas would depend on
+        which instances are kept.
+        """
+        store = self._store
+        store.memories += self.memories
+        left, store.fuel = store.fuel, _INSTANTIATION_FUEL
+        try:
+            return store.instantiate(self._prepared.address)
+        finally:
+            store.fuel = left
 
     def give_back(self, instance: Instance) -> None:
         """Take an instance back after its call, however that ended. One that cannot be put back loses its memory."""

@@ -9,10 +9,14 @@ before a call, that the calls to come will fit.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found] # what signal.getsignal wraps: it takes a twentieth of the time
 import ctypes
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 try:
@@ -22,7 +26,7 @@ except ImportError:  # Windows: transactions run on threads of ours
 
 from storagemod.errors import StackError
 from storagemod.wasm.engine import WASM_STACK_BYTES
-from storagemod.wasm.store import recursion_limit, running_store
+from storagemod.wasm.store import process, running_store
 
 T = TypeVar("T")
 
@@ -49,6 +53,8 @@ FRAMES_PER_ENTRY = FRAMES_PER_CALL // ENTRIES_PER_CALL
 CALLS_PER_CHECK = 8
 """Headroom is proven for this many calls at a time."""
 
+_SIGINT = int(signal.SIGINT)
+
 _PROBED = 0x5AFE
 
 _FRAMES_ARE_ALL = sys.version_info < (3, 12)
@@ -59,10 +65,14 @@ _KNOWS_ITS_STACK = sys.version_info >= (3, 14)
 
 
 class _CallersStack(threading.local):
-    """Whether the stack of the calling thread is long enough. Asked of the system once a thread."""
+    """Whether the stack of the calling thread is long enough, and whether Python handles signals there.
+
+    Asked of the system once a thread.
+    """
 
     def __init__(self) -> None:
         self.suffices = _stack_suffices()
+        self.handles_signals = threading.current_thread() is threading.main_thread()
 
 
 def _stack_suffices() -> bool:
@@ -114,15 +124,26 @@ def _room_of_first_thread(end: int) -> int | None:
 _callers_stack = _CallersStack()
 
 
+def _forget_callers_stack() -> None:
+    """Ask anew in a forked child, where the thread that forked is the main one."""
+    global _callers_stack  # noqa: PLW0603 - as threads know it
+    _callers_stack = _CallersStack()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_callers_stack)
+
+
 class _Job:
     """One function to run and what became of it."""
 
-    __slots__ = ("done", "error", "function", "result")
+    __slots__ = ("done", "ended", "error", "function", "handed", "result")
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
         self.done = threading.Lock()  # held until the job is done: cheaper to wait for than an event
         self.done.acquire()
+        self.handed = self.ended = False
         self.result: Any = None
         self.error: BaseException | None = None
 
@@ -132,7 +153,8 @@ class _DeepThread:
 
     def __init__(self) -> None:
         self._job: _Job | None = None
-        self._wake = threading.Semaphore(0)
+        self._wake = threading.Lock()  # held until there is a job; no signal can come between its parts
+        self._wake.acquire()
         self._thread = threading.Thread(target=self._work, name="storagemod-stack", daemon=True)
         with _stack_size_lock:
             size = threading.stack_size(STACK_BYTES)
@@ -142,8 +164,13 @@ class _DeepThread:
                 threading.stack_size(size)
 
     def start(self, job: _Job) -> None:
-        self._job = job
+        job.handed, self._job = True, job
         self._wake.release()
+
+    def withdraw(self, job: _Job) -> bool:
+        """Take back a job that was not begun; return whether it was not."""
+        waiting, self._job = self._job, None
+        return waiting is job or not job.handed
 
     def is_alive(self) -> bool:
         return self._thread.is_alive()
@@ -157,6 +184,7 @@ class _DeepThread:
                     job.result = job.function()
                 except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
                     job.error = error
+                job.ended = True
                 job.done.release()
                 del job
 
@@ -165,17 +193,71 @@ _stack_size_lock = threading.Lock()
 _idle: list[_DeepThread] = []
 
 
-def can_run_here() -> bool:
-    """Return whether a transaction can run on the calling thread: its stack suffices, and none runs there yet."""
-    return _callers_stack.suffices and running_store() is None
+_OTHER_SIGNALS = tuple(int(each) for each in signal.Signals if each is not signal.SIGINT)
+"""All signals but that of Ctrl-C."""
 
 
-def run_on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
-    """Run a function on a thread with a stack of ``STACK_BYTES``, and return its result or raise its error.
+class _Handlers:
+    """Whether a signal other than Ctrl-C is handled in Python.
 
-    If the waiting thread is interrupted (Ctrl-C), ``interrupt`` is called so that the function ends soon, its end is
-    awaited, and the interruption goes on.
+    Handlers run on the first thread, before the next line of Python there: while wasm runs, before the first one of a
+    callback. What they raise there is swallowed by ctypes, which then returns whatever its memory holds, and wasmtime
+    takes that for a trap and frees it.
     """
+
+    def __init__(self) -> None:
+        self._harmless: tuple[object, ...] = ()
+
+    def may_raise(self) -> bool:
+        """Look at the handlers; where they are those that were harmless before, that takes two microseconds."""
+        handlers = tuple(map(_signal.getsignal, _OTHER_SIGNALS))
+        if handlers != self._harmless:
+            if any(handler is not None and handler.__class__ is not int for handler in handlers):
+                return True
+            self._harmless = handlers
+        return False
+
+
+_handlers = _Handlers()
+
+
+def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    """Run a function with a stack of some 64 MiB and more, and return its result or raise its error.
+
+    It runs on the calling thread if the stack there suffices, nothing of ours runs there yet, and no signal handler can
+    raise there. Otherwise another thread runs it; if the waiting thread is interrupted (Ctrl-C), ``interrupt`` is
+    called so that the function ends soon, its end is awaited, and the interruption goes on.
+    """
+    own = _callers_stack
+    if own.suffices and running_store() is None:
+        if not own.handles_signals:
+            return function()
+        if not _handlers.may_raise():
+            return _with_interrupts_postponed(function, interrupt)
+    return _on_deep_thread(function, interrupt)
+
+
+def _with_interrupts_postponed(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
+    """Run a function; Ctrl-C has it end soon, and is handled when it has ended."""
+    handler = _signal.getsignal(_SIGINT)
+    if not callable(handler):
+        return function()
+    came: list[tuple[int, FrameType | None]] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append((number, frame))
+        interrupt()
+
+    _signal.signal(_SIGINT, note)
+    try:
+        return function()
+    finally:
+        _signal.signal(_SIGINT, handler)
+        if came:
+            handler(*came.pop())
+
+
+def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
     try:
         thread = _idle.pop()
     except IndexError:
@@ -183,13 +265,15 @@ def run_on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None])
     if not thread.is_alive():  # after a fork
         thread = _DeepThread()
     job = _Job(function)
-    thread.start(job)
     try:
+        thread.start(job)
         job.done.acquire()
     except BaseException:
         interrupt()
-        job.done.acquire()
-        _idle.append(thread)
+        if not thread.withdraw(job) and not job.ended:  # if it has, the interruption may have come after the waiting
+            job.done.acquire()
+        if job.ended:  # else it may have been woken for nothing
+            _idle.append(thread)
         raise
     _idle.append(thread)
     if job.error is not None:
@@ -235,7 +319,7 @@ def check_headroom(depth: int) -> None:
     Raises:
         StackError: Python's recursion limit is too near.
     """
-    if sys.getrecursionlimit() >= recursion_limit.raised_to and (
+    if sys.getrecursionlimit() >= process.frames_to and (
         _FRAMES_ARE_ALL or depth % CALLS_PER_CHECK or _probe(ENTRIES_PER_CALL * CALLS_PER_CHECK) == _PROBED
     ):
         return

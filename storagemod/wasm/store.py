@@ -94,26 +94,17 @@ class Store:
         self.lost = None
         self.host_calls = 0
         self._deadline = time.monotonic() + deadline_seconds
-        if sys.unraisablehook is not _keep_lost:
-            _catch_lost()
-        recursion_limit.raise_by(frames)
-        epoch_clock.running.add(self)
-        if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
-            epoch_clock.wake()
+        process.enter(self, frames)
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
-        running = epoch_clock.running
-        running.discard(self)
-        recursion_limit.lower()
-        if not running and sys.unraisablehook is _keep_lost:
-            sys.unraisablehook = _hook_before
+        process.leave(self)
         _bound.store, self._before = self._before, None
         self.current = None
 
     def close(self) -> None:
         """Free all instances. Nothing of the store can be used any more."""
-        self.handle.close()
+        self.handle._delete(self.handle._consume())  # an interruption in `close` would have it freed twice
 
     def interrupt(self) -> None:
         """Make running wasm stop within an epoch, as at its deadline. Safe from another thread."""
@@ -189,40 +180,50 @@ class Store:
         raise LimitError(f"wasmtime cannot go on: {str(ended_by).strip()}", cause=ended_by)
 
 
-class _RecursionLimit:
-    """Raises Python's recursion limit, which all threads share, while anything needs it raised.
+class _Process:
+    """What all stores that run in this process need together: epochs that advance, room for frames, lost exceptions.
 
     Attributes:
-        raised_to: What it was raised to; 0 where nothing needs it.
+        frames_to: What Python's recursion limit, which all threads share, was raised to; 0 where nothing runs.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0
-        self.raised_to = 0
+        self._limit_before = 0
+        self._hook_before = sys.unraisablehook
+        self.frames_to = 0
 
-    def raise_by(self, frames: int) -> None:
-        """Raise the limit by so many frames over what it is when nothing runs; :meth:`lower` takes it back."""
+    def enter(self, store: Store, frames: int) -> None:
+        """Begin to run a store that needs so many Python frames."""
+        running = epoch_clock.running
         with self._lock:
-            if not self._users:
-                self._before = sys.getrecursionlimit()
-            self._users += 1
-            limit = self._before + frames
-            if limit > self.raised_to:
+            if not running:
+                self._limit_before = sys.getrecursionlimit()
+                self._hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
+            running.add(store)
+            limit = self._limit_before + frames
+            if limit > self.frames_to:
                 sys.setrecursionlimit(limit)
-                self.raised_to = limit
+                self.frames_to = limit
+        if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
+            epoch_clock.wake()
 
-    def lower(self) -> None:
-        """Take back what :meth:`raise_by` did, when nobody else needs it."""
+    def leave(self, store: Store) -> None:
+        """End to run a store."""
+        running = epoch_clock.running
         with self._lock:
-            self._users -= 1
-            if not self._users:
-                sys.setrecursionlimit(self._before)
-                self.raised_to = 0
+            running.discard(store)
+            if not running:
+                sys.setrecursionlimit(self._limit_before)
+                self.frames_to = 0
+                sys.unraisablehook = self._hook_before
+
+    def pass_on(self, unraisable: Any) -> None:
+        """Hand an exception of somebody else's to the hook that was there before."""
+        self._hook_before(unraisable)
 
 
-recursion_limit = _RecursionLimit()
+process = _Process()
 
 
 class _Bound(threading.local):
@@ -245,16 +246,7 @@ def _keep_lost(unraisable: Any) -> None:
     if store is not None and "ctypes callback" in (unraisable.err_msg or ""):
         store.lost = store.lost or unraisable.exc_value or RuntimeError("a callback failed")
     else:
-        _hook_before(unraisable)
-
-
-_hook_before = sys.unraisablehook
-
-
-def _catch_lost() -> None:
-    """Have exceptions that ctypes cannot pass on handed to :func:`_keep_lost`."""
-    global _hook_before
-    _hook_before, sys.unraisablehook = sys.unraisablehook, _keep_lost
+        process.pass_on(unraisable)
 
 
 _TIME_IS_OVER = b"the time is over"

@@ -515,7 +515,7 @@ class World:
             StateError: Another transaction is open on this world.
         """
         with self._lock.held(writing=True):
-            source = self._check_sender(sender, value, gas, gas_price)
+            source = self._check_sender(self._state.store.accounts, sender, value, gas, gas_price)
             init_code = code if isinstance(code, bytes) else read_binary(code, None, self._limits)[0]
             address = created_address(source, self.account(source).nonce)
             frame = Frame(
@@ -547,14 +547,15 @@ class World:
         """Check a transaction, run it, and commit it if it is to be and ends well."""
         machine = self._machine
         address = to if type(to) is Address else Address(to)
-        source = self._check_sender(sender, value, gas, gas_price)
+        accounts = self._state.store.accounts
+        source = self._check_sender(accounts, sender, value, gas, gas_price)
         if type(data) is not bytes:
             data = _to_bytes(data)
         raw, shown, entry = b"", cast("tuple[Any, ...]", ()), None
         if method is not None:
             if data:
                 raise ValidationError("a transaction has a method or call data, not both")
-            entry = self._entry_point(address, method)
+            entry = self._entry_point(accounts, address, method)
             if args or entry.type.params:
                 try:
                     raw = entry.pack(to_values(method, entry.type, args))
@@ -565,7 +566,7 @@ class World:
         elif args:
             raise ValidationError("arguments are given, but no method to call with them")
         else:
-            self._check_main(address)
+            self._check_main(accounts, address)
         frame = Frame(machine, None, _CALL, address, address, source, value, gas, False, method, shown, data)
         return self._transact(frame, raw, entry, gas_price, commit=commit)
 
@@ -592,7 +593,14 @@ class World:
         )
         return tell(receipt)
 
-    def _check_sender(self, sender: Address | str | int | None, value: int, gas: int, gas_price: int) -> Address:
+    def _check_sender(
+        self,
+        accounts: Mapping[Address, Account],
+        sender: Address | str | int | None,
+        value: int,
+        gas: int,
+        gas_price: int,
+    ) -> Address:
         """Check that amounts are in range, and that the sender can send; return it.
 
         Raises:
@@ -605,7 +613,7 @@ class World:
         if type(gas_price) is not int or gas_price:
             check_amount("gas_price", gas_price, BALANCE_MAX)
         source = DEFAULT_SENDER if sender is None else Address(sender)
-        account = self._state.store.accounts.get(source, NO_ACCOUNT)
+        account = accounts.get(source, NO_ACCOUNT)
         if value > account.balance:
             raise ValidationError(
                 f"{account.name or source} has a balance of {account.balance:,} and cannot pay {value:,}"
@@ -614,14 +622,14 @@ class World:
             raise ValidationError(f"the nonce of {account.name or source} is as high as it can be, {NONCE_MAX:,}")
         return source
 
-    def _entry_point(self, address: Address, method: str) -> EntryPoint:
+    def _entry_point(self, accounts: Mapping[Address, Account], address: Address, method: str) -> EntryPoint:
         """Return the method of a contract that a transaction calls.
 
         Raises:
             ValidationError: There is none.
             LinkError: What is there is no contract of this world.
         """
-        account = self._state.store.accounts.get(address, NO_ACCOUNT)
+        account = accounts.get(address, NO_ACCOUNT)
         if not account.code:
             raise ValidationError(f"there is no contract at {account.name or address} to call {method!r} of")
         try:
@@ -636,13 +644,13 @@ class World:
             raise
         return entry
 
-    def _check_main(self, address: Address) -> None:
+    def _check_main(self, accounts: Mapping[Address, Account], address: Address) -> None:
         """Check that a contract which is called with call data has a ``main``.
 
         Raises:
             ValidationError: It has none.
         """
-        account = self._state.store.accounts.get(address, NO_ACCOUNT)
+        account = accounts.get(address, NO_ACCOUNT)
         if not account.code:
             return
         try:

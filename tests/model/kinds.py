@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 from attrs import Factory, frozen
-from storagemod.pages.protection import NoProtection
 
 from storagemod import Limits, World
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable

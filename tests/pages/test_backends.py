@@ -37,7 +37,7 @@ from tests.pages.memories import PAGES_MAX, AnyMemory, MemoryMaker, ReservedMemo
 WRONG_RESULT = "a trial gave a wrong result"
 
 EXACT = {"userfaultfd", "compare", "portable"}
-"""Those whose trackers return pages that were written, and no others. To the page map, zeros that were read look alike."""
+"""Those whose trackers return written pages and no others. To the page map, zeros that were read look alike."""
 
 
 def image_of(backend: PageBackend, wasm_pages: int, *numbers: int) -> WritableImage:

@@ -140,7 +140,8 @@ FRESH_EACH_TIME = """(module (memory 21) (data $d "x") (func (export "go")
   (data.drop $d) (memory.fill (i32.const 0) (i32.const 1) (i32.const 1300000))))"""
 
 UNDONE_GROWTH = """(module (import "storage" "memory" (memory $s 1 64)) (func (export "go")
-  (drop (memory.grow $s (i32.const 20))) (memory.fill $s (i32.const 0) (i32.const 1) (i32.const 1300000)) unreachable))"""
+  (drop (memory.grow $s (i32.const 20)))
+  (memory.fill $s (i32.const 0) (i32.const 1) (i32.const 1300000)) unreachable))"""
 
 
 @pytest.mark.parametrize("wat", [GROWS_ITS_MEMORY, FRESH_EACH_TIME, UNDONE_GROWTH], ids=["grows", "fresh", "undone"])

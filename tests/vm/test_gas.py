@@ -8,6 +8,7 @@ import pytest
 
 from storagemod import GasSchedule, Outcome
 from storagemod.errors import OutOfGasError
+from tests.vm.interface import METHODS, import_of
 from tests.vm.method_calls import (
     ADDRESS_AT,
     DATA_AT,
@@ -21,7 +22,6 @@ from tests.vm.method_calls import (
     run,
     run_ok,
 )
-from tests.vm.interface import METHODS, import_of
 
 PRICES: dict[str, tuple[tuple[int, ...], int]] = {
     "getGasLeft": ((), 2),

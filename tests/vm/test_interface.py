@@ -6,9 +6,9 @@ import pytest
 
 from storagemod import Contract
 from storagemod.errors import LinkError, ValidationError
+from storagemod.types import FunctionType
 from storagemod.vm import DEBUG_FUNCTIONS, FUNCTIONS
 from storagemod.vm.options import served_names
-from storagemod.types import FunctionType
 from tests.vm.interface import ALIASES, DEBUG_METHODS, METHODS, Method, import_of
 
 EVERY = {**METHODS, **{alias: METHODS[name] for alias, name in ALIASES.items()}}

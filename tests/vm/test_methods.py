@@ -8,8 +8,8 @@ import pytest
 
 from storagemod.block import Block
 from storagemod.errors import OutOfGasError, RevertError, TrapError
-from storagemod.vm import FUNCTIONS, Finished, GasSchedule
 from storagemod.types import Address, CallKind, Outcome
+from storagemod.vm import FUNCTIONS, Finished, GasSchedule
 from tests.vm.fakes import PAGE, Destroyed, FakeContext, FakeMemory, do
 from tests.vm.interface import METHODS
 

@@ -6,6 +6,7 @@ import pytest
 
 from storagemod import Address, Outcome, World
 from storagemod.errors import OutOfGasError, TrapError
+from tests.vm.interface import METHODS, import_of
 from tests.vm.method_calls import (
     ADDRESS_AT,
     CALLEE,
@@ -21,7 +22,6 @@ from tests.vm.method_calls import (
     run,
     run_ok,
 )
-from tests.vm.interface import METHODS, import_of
 
 
 @pytest.fixture

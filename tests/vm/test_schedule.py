@@ -8,8 +8,8 @@ import attrs
 import pytest
 
 from storagemod.errors import OutOfGasError, RevertError, ValidationError
-from storagemod.vm import FUNCTIONS, Finished, GasSchedule
 from storagemod.types import Address
+from storagemod.vm import FUNCTIONS, Finished, GasSchedule
 from tests.vm.fakes import CALLER, Destroyed, FakeContext, do
 from tests.vm.interface import METHODS
 

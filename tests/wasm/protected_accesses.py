@@ -6,6 +6,7 @@ It prints a JSON document: each access, what held it back, and what came of it.
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Iterator
 
@@ -13,10 +14,10 @@ from attrs import frozen
 
 from storagemod.errors import TrapError
 from storagemod.limits import Limits
-from storagemod.pages import PAGE_BYTES, Journal, JournaledRegion, PageBackend, choose_backend
+from storagemod.pages import PAGE_BYTES, LiveRegion, PageBackend, UndoLog, choose_backend
 from storagemod.pages.backend import COMPARE
-from storagemod.types import WASM_PAGE_BYTES, FunctionType, ValueType
-from storagemod.wasm import Instance, Linker, Store, compile_module, to_wasm
+from storagemod.types import WASM_PAGE_BYTES, ValueType
+from storagemod.wasm import Instance, Linker, Store, compile_module, raw_values, to_wasm
 
 BORDER = WASM_PAGE_BYTES
 INSIDE, BEYOND = 8, BORDER + 8
@@ -134,48 +135,53 @@ def place_of(access: Access, place: str) -> int:
     return {"inside": INSIDE, "beyond": BEYOND, "straddling": BORDER - access.width + 1}[place]
 
 
-def opened(live: Store, at: ValueType, backend: PageBackend) -> tuple[JournaledRegion, Instance]:
-    """Two Wasm pages of storage, in parts of an image, and an instance that imports them."""
+def opened(live: Store, at: ValueType, backend: PageBackend, length: int) -> tuple[LiveRegion, Instance]:
+    """Two Wasm pages of memory, some of them the region's and from an image, and an instance that imports them."""
     width = "i64" if at == "i64" else ""
     storage = to_wasm(f'(module (memory (export "m") {width} 2 4))', name="storage", limits=Limits())
-    module = live.instantiate(Linker().prepare(compile_module(storage, name="storage", limits=Limits())))
-    memory = module.memory("m")
-    assert memory is not None
+    offers = Linker().prepare(compile_module(storage, Limits()))
+    module = live.instantiate(offers.address)
     image = backend.image_maker()()
-    image.replace(2, dict.fromkeys((0, 3, 16), b"\x01" * PAGE_BYTES))
-    region = Journal(backend).open(memory, image, wasm_pages_max=4)
-    linker = Linker()
-    linker.define(live, "storage", "memory", module.export("m"))
-    code = compile_module(to_wasm(contract_wat(at), name="contract", limits=Limits()), name="contract", limits=Limits())
-    return region, live.instantiate(linker.prepare(code))
+    image.replace(length, dict.fromkeys((0, 3, 16)[: length + 1], b"\x01" * PAGE_BYTES))
+    region = LiveRegion("memory", module.memory("m"), image, backend, UndoLog(), 4)
+    linker, export = Linker(), module.export("m")
+    assert export is not None
+    linker.define(live, "storage", "memory", export)
+    code = compile_module(to_wasm(contract_wat(at), name="contract", limits=Limits()), Limits())
+    prepared = linker.prepare(code)
+    return region, live.instantiate(prepared.address)
 
 
 def trials(at: ValueType, backend: PageBackend) -> Iterator[list[object]]:
     live = Store(Limits())
-    with live.running(60):
-        live.fuel = 10**9
-        region, instance = opened(live, at, backend)
+    live.start(60)
+    live.fuel = 10**9
+    layout = raw_values((at,))
+    values = ctypes.create_string_buffer(layout.size)
 
-        def outcome(function: str, address: int) -> object:
-            try:
-                instance.invoke(function, FunctionType((at,)), (address,))
-            except TrapError as error:
-                return [error.code, error.fault]
-            return "ok"
+    def outcome(instance: Instance, function: str, address: int) -> object:
+        layout.pack_into(values, 0, address)
+        try:
+            live.invoke(instance.function(function), ctypes.addressof(values), 1)
+        except TrapError as error:
+            return [error.code, error.fault]
+        return "ok"
 
-        for rights, writing, wasm_pages in (("all", True, 2), ("reading", False, 2), ("a length", True, 1)):
-            for index, access in enumerate(ACCESSES):
-                for place in ("inside", "beyond", "straddling"):
-                    if place == "straddling" and access.width == 1:
-                        continue
-                    address = place_of(access, place)
-                    region.protection.allow(writing=writing, wasm_pages=wasm_pages)
-                    found = {
-                        "variable": outcome(f"{index} variable", address),
-                        "constant": outcome(f"{index} {place}", 0),
-                        "offset": outcome(f"{index} offset {place}", 0),
-                    }
-                    yield [at, backend.name, rights, access.name, access.stores, address, access.width, found]
+    for rights, writing, wasm_pages in (("all", True, 2), ("reading", False, 2), ("a length", True, 1)):
+        region, instance = opened(live, at, backend, wasm_pages)
+        for index, access in enumerate(ACCESSES):
+            for place in ("inside", "beyond", "straddling"):
+                if place == "straddling" and access.width == 1:
+                    continue
+                address = place_of(access, place)
+                region.allow(writing=writing)
+                found = {
+                    "variable": outcome(instance, f"{index} variable", address),
+                    "constant": outcome(instance, f"{index} {place}", 0),
+                    "offset": outcome(instance, f"{index} offset {place}", 0),
+                }
+                yield [at, backend.name, rights, access.name, access.stores, address, access.width, found]
+    live.stop()
 
 
 def main() -> None:

@@ -76,15 +76,15 @@ def test_a_function_that_would_take_too_long_to_compile_is_refused_before_that()
     with pytest.raises(
         ValidationError, match=r"a function of 66,002 bytes, and 65,536 are allowed \(function_bytes_max"
     ):
-        compile_module(nested(depth), name="nested", limits=Limits())
-    assert compile_module(nested(1_000), name="nested", limits=Limits()).declarations.function_bytes_max == 5_002
+        compile_module(nested(depth), Limits())
+    assert compile_module(nested(1_000), Limits()).declarations.function_bytes_max == 5_002
 
 
 def test_a_module_that_was_compiled_under_wider_limits_is_refused_under_narrower_ones() -> None:
     wasm = nested(2_000)
-    compile_module(wasm, name="nested", limits=Limits())
+    compile_module(wasm, Limits())
     with pytest.raises(ValidationError, match="a function of 10,002 bytes, and 10,000 are allowed"):
-        compile_module(wasm, name="nested", limits=Limits(function_bytes_max=10_000))
+        compile_module(wasm, limits=Limits(function_bytes_max=10_000))
 
 
 # State of a module's own

@@ -158,3 +158,17 @@ def test_receipt_is_shown_in_short() -> None:
     assert repr(receipt(output=b"\1\2")) == (
         "Receipt(outcome=<Outcome.OK: 0>, value=7, output=0102, error=None, gas_used=21, logs=<0 logs>, created=None)"
     )
+
+
+LOGGER = """(module
+  (import "ethereum" "log" (func $log (param i32 i32 i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1) (data (i32.const 0) "told")
+  (func (export "tell")
+    (call $log (i32.const 0) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))))"""
+
+
+def test_what_a_call_that_is_not_committed_logged_is_in_its_receipt() -> None:
+    world = World()
+    world.deploy(LOGGER, address=A)
+    assert [log.data for log in world.call(A, "tell").logs] == [b"told"]
+    assert [log.data for log in world.transact(A, "tell").logs] == [b"told"]

@@ -89,7 +89,8 @@ def _agrees_with_wasmtime(contract: Contract) -> None:
         (item.module, item.name, _described(item.type)) for item in module.imports
     ]
     exports = {item.name: _described(item.type) for item in module.exports}
-    added = {*contract.module.state.globals.values(), *contract.module.state.memories.values()} - declared.exports.keys()
+    state = contract.module.state
+    added = {*state.globals.values(), *state.memories.values()} - declared.exports.keys()
     assert declared.exports == {name: exported for name, exported in exports.items() if name not in added}
 
 

@@ -1,0 +1,124 @@
+"""What a transaction and a nested call may cost the host: function calls and objects, which no machine changes.
+
+The bounds are a tenth or so above what was measured. Who makes something cheaper lowers them.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+import pytest
+
+from storagemod import Address, World
+from storagemod.bench.contracts import PING_PONG, WORDS
+from storagemod.types import MAP_OPTIONS
+from storagemod.wasm import run_on_deep_thread
+
+PING, PONG = Address(0xA1), Address(0xB2)
+NULL = Address(0xC3)
+
+_WARM = 5
+"""Transactions before anything is counted: by then all is instantiated and cached."""
+
+
+def open_world(*, trace: bool, option: str = "single") -> World:
+    world = World(trace=trace, tracker=None)
+    world.deploy(WORDS.format(pages=1), address=NULL)
+    mapping = option if option in MAP_OPTIONS else None
+    for address, peer in ((PING, PONG), (PONG, PING)):
+        world.deploy(PING_PONG[option], address=address, links={"peer": peer}, mapping=mapping)
+    return world
+
+
+def calls_of(action: Callable[[], object]) -> int:
+    """Count calls of functions, in Python and in C, that an action makes on its thread once it is warm."""
+    counts = dict.fromkeys(("call", "c_call"), 0)
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        if event in counts:
+            counts[event] += 1
+
+    def counted() -> None:
+        for _ in range(_WARM):
+            action()
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            action()
+        finally:
+            sys.setprofile(before)
+
+    run_on_deep_thread(counted, lambda: None)  # where the stack of this thread is long enough, no other thread is used
+    return counts["call"] + counts["c_call"] - 1  # that of `setprofile` is ours
+
+
+def blocks_of(action: Callable[[], object]) -> float:
+    """Count blocks of memory that what an action returns takes, on average."""
+    for _ in range(_WARM):
+        action()
+    kept: list[object] = [None] * 40
+    gc.collect()
+    gc.disable()
+    try:
+        before = sys.getallocatedblocks()
+        for index in range(len(kept)):
+            kept[index] = action()
+        return (sys.getallocatedblocks() - before) / len(kept)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(("trace", "calls", "blocks"), [(False, 115, 6), (True, 140, 14)])
+def test_a_null_transaction(trace: bool, calls: int, blocks: float) -> None:
+    world = open_world(trace=trace)
+
+    def run() -> object:
+        return world.transact(NULL, "null").raise_for_error()
+
+    assert calls_of(run) <= calls
+    assert blocks_of(run) <= blocks
+
+
+_NESTED = {
+    "single": (62, 74, 0, 11),
+    "regions": (62, 74, 0, 11),
+    "methods": (62, 74, 0, 11),
+    "keyed": (187, 200, 3, 15),
+    "copied": (196, 212, 19, 32),
+    "paged": (202, 218, 26, 39),
+}
+"""Calls and blocks for each nested call, without and with a trace."""
+
+
+@pytest.mark.parametrize("option", _NESTED)
+def test_a_nested_typed_call(option: str) -> None:
+    """It writes a word, and catches. What is counted is half the difference between 64 and 32 of them."""
+    calls, calls_traced, blocks, blocks_traced = _NESTED[option]
+    for trace, calls_max, blocks_max in ((False, calls, blocks), (True, calls_traced, blocks_traced)):
+        world = open_world(trace=trace, option=option)
+        deep, shallow = (nested(world, depth) for depth in (64, 32))
+        assert (calls_of(deep) - calls_of(shallow)) / 32 <= calls_max
+        assert (blocks_of(deep) - blocks_of(shallow)) / 32 <= blocks_max + 0.5
+
+
+def nested(world: World, depth: int) -> Callable[[], object]:
+    return lambda: world.transact(PING, "hit", depth - 1, 0).raise_for_error()
+
+
+@pytest.mark.parametrize("trace", [False, True])
+def test_transactions_leave_nothing_behind_in_memory(trace: bool) -> None:
+    world = open_world(trace=trace)
+
+    def after_some() -> int:
+        for _ in range(100):
+            world.transact(NULL, "null")
+            world.transact(PING, "hit", 4, 1)
+        gc.collect()
+        return sys.getallocatedblocks()
+
+    after_some()
+    before = after_some()
+    assert after_some() - before <= 50
