@@ -1,6 +1,6 @@
-"""Where tries are run: in this process, in others, or on any executor of ``concurrent.futures``, Dask's among them.
+"""Running trials in this process, in others, or on any executor of ``concurrent.futures``, Dask's among them.
 
-Wherever they are run, results come back in the order of the tries, so that a search goes the same way.
+Wherever they run, results come back in the order of the scripts, so that a search goes the same way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from storagemod.explore.script import Script
 from storagemod.explore.trial import TrialResult, TrialRunner
 
 CHUNK = 32
-"""How many tries a worker is given at a time."""
+"""How many scripts a worker is given at a time."""
 
 JOBS_MAX = 256
 _AHEAD = 3
@@ -37,17 +37,17 @@ class Trials(Protocol):
     """Runs trials."""
 
     def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
-        """What came of each, in order."""
+        """Yield the result of each, in order."""
 
 
 @define(eq=False)
 class Here:
-    """Runs tries one after the other, in this process."""
+    """Runs trials one after the other, in this process."""
 
     runner: TrialRunner
 
     def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
-        """What came of each, in order."""
+        """Yield the result of each, in order."""
         for script in scripts:
             yield self.runner.run(script, ignored=ignored)
 
@@ -56,7 +56,7 @@ _known = threading.local()
 
 
 def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]) -> list[TrialResult]:
-    """Run tries in a worker, which builds the world once and keeps it for the chunks that follow."""
+    """Run trials in a worker, which builds the world once and keeps it for the chunks that follow."""
     if getattr(_known, "digest", None) != packed.digest:
         _known.runner = TrialRunner(packed.unpack())
         _known.digest = packed.digest
@@ -65,7 +65,7 @@ def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]
 
 @define(eq=False)
 class Elsewhere:
-    """Runs tries on an executor. Chunks whose worker was lost are given to another one.
+    """Runs trials on an executor. Chunks whose worker was lost are given to another one.
 
     Args:
         packed: What workers need.
@@ -79,7 +79,7 @@ class Elsewhere:
     _losses: int = field(default=0, init=False)
 
     def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
-        """What came of each, in order.
+        """Yield the result of each, in order.
 
         Raises:
             LostWorkersError: Workers were lost too often.
@@ -120,7 +120,7 @@ class Elsewhere:
 
 @contextmanager
 def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Trials]:
-    """Where a search runs its tries: on an executor if one is given, in as many processes as there are jobs, or here.
+    """Choose where trials run: on an executor if one is given, in as many processes as there are jobs, or here.
 
     Raises:
         ValidationError: The number of jobs is none, or the plan cannot be sent to other processes.
@@ -146,7 +146,7 @@ def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Execu
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """An executor on a Dask cluster.
+    """Connect to an executor on a Dask cluster.
 
     Args:
         address: Of its scheduler, such as ``tcp://127.0.0.1:8786``.

@@ -38,7 +38,7 @@ TRIES_MAX = 10_000_000
 
 @frozen
 class Settings:
-    """How a scenario is explored.
+    """Settings of an exploration.
 
     Attributes:
         link: The linking option of contracts that leave it open.
@@ -65,7 +65,7 @@ class Settings:
     everywhere: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """See that numbers are what they have to be."""
+        """Check that numbers are in range."""
         for name, low, high in (
             ("calls", 1, CALLS_MAX),
             ("depth", 0, DEPTH_MAX),
@@ -82,7 +82,7 @@ class Settings:
 
 @frozen
 class Exploration:
-    """What came of exploring a scenario.
+    """Result of exploring a scenario.
 
     Attributes:
         scenario: What was explored.
@@ -279,7 +279,7 @@ def _deploy_attackers(world: World, scenario: Scenario, trust_model: TrustModel,
 
 
 def _without_untrusted(scenario: Scenario, trust_model: TrustModel) -> Scenario:
-    """The scenario without the contracts and accounts that attackers stand in for, which keep their addresses."""
+    """Return the scenario without the contracts and accounts that attackers replace; their addresses stay."""
     return attrs.evolve(
         scenario,
         contracts={name: scenario.contracts[name] for name in scenario.contracts if name in trust_model.trusted},
@@ -309,7 +309,7 @@ def _with_invariants(
 
 
 def _named_apart(specs: Sequence[InvariantSpec]) -> list[InvariantSpec]:
-    """Invariants with names that are all different."""
+    """Give invariants names that are all different."""
     named: dict[str, InvariantSpec] = {}
     for spec in specs:
         plain = spec.name if spec.name is not None else " ".join(spec.expr.split())

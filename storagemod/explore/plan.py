@@ -44,11 +44,11 @@ class Blueprint:
 
     @classmethod
     def of(cls, world: World) -> Blueprint:
-        """Take down what a world is now."""
+        """Return the blueprint of a world as it is now."""
         return cls(tuple(_plan(world, address, account) for address, account in world.accounts().items()))
 
     def build(self, *, tracker: str | None = None) -> World:
-        """Make a world like that.
+        """Build a world from it.
 
         Raises:
             StorageModError: A contract does not fit here: its linking option does not work on this machine.
@@ -90,28 +90,28 @@ def _plan(world: World, address: Address, account: Account) -> AccountPlan:
 
 
 class Invariant(Protocol):
-    """What is to hold: an expression of the scenario, or a Python function."""
+    """Invariant: an expression of the scenario, or a Python function."""
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Its name."""
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """Its text."""
 
     @property
     def at(self) -> str:
         """When it has to hold: ``end`` or ``boundaries``."""
 
     def capture(self, world: World) -> tuple[Any, ...]:
-        """What it needs to know from before a transaction."""
+        """Return the values that it needs from before a transaction."""
 
     def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
-        """Whether it holds."""
+        """Check it."""
 
     def refused(self, world: World, active: Any) -> bool:
-        """Whether it cannot be asked while these contracts are active."""
+        """Return whether it cannot be checked while these contracts are active."""
 
 
 @frozen
@@ -128,11 +128,11 @@ class PythonInvariant:
         return f"{getattr(self.function, '__name__', 'a function')}(world)"
 
     def capture(self, world: World) -> tuple[Any, ...]:  # noqa: ARG002 - a rule of expressions needs it
-        """Nothing is needed from before."""
+        """Return nothing: a function sees one state."""
         return ()
 
     def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:  # noqa: ARG002
-        """Ask the function."""
+        """Call the function."""
         try:
             answer = self.function(world)
         except AssertionError as error:
@@ -142,13 +142,13 @@ class PythonInvariant:
         return Verdict(answer is not False)
 
     def refused(self, world: World, active: Any) -> bool:  # noqa: ARG002
-        """It is asked anyway."""
+        """Return ``False``: a function is always called."""
         return False
 
 
 @frozen(eq=False)
 class Plan:
-    """What tries start from, and what is to hold.
+    """World that trials start from, and the invariants.
 
     Attributes:
         scenario: The file, for its names and invariants.
@@ -167,7 +167,7 @@ class Plan:
     tracker: str | None = None
 
     def invariants(self) -> tuple[Invariant, ...]:
-        """All invariants, those of the file first.
+        """Return all invariants, those of the file first.
 
         Raises:
             ScenarioError: One cannot be understood.
@@ -199,6 +199,6 @@ class Packed:
         return cls(data, hashlib.sha256(data).hexdigest())
 
     def unpack(self) -> Plan:
-        """The plan again."""
+        """Return the plan."""
         plan: Plan = pickle.loads(self.data)  # noqa: S301 - our own, handed on by the executor that runs us
         return plan

@@ -1,4 +1,4 @@
-"""What a search may do: who is untrusted, what may be called, and with which arguments.
+"""The scope of a search: who is untrusted, what may be called, and with which arguments.
 
 Arguments come, in this order, from calls seen (the transactions of the scenario, and what contracts called one another
 with while they ran), from numbers that stand in storage, from numbers that belong to the caller (its balance, its
@@ -35,7 +35,7 @@ STRANGER = "attacker"
 
 @frozen
 class TrustModel:
-    """Who is who in a scenario.
+    """The trusted contracts and the untrusted accounts of a scenario.
 
     Attributes:
         trusted: The contracts in scope, by name.
@@ -49,7 +49,7 @@ class TrustModel:
 
 
 def trust_model_of(scenario: Scenario) -> TrustModel:
-    """Who is trusted: as the file says, else all contracts; link targets without a contract never are.
+    """Return who is trusted: as the file says, else all contracts; link targets without a contract never are.
 
     Raises:
         ScenarioError: No contract is left to be explored.
@@ -85,7 +85,7 @@ def _free_address(taken: Iterable[Address]) -> Address:
 
 
 def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
-    """A contract of a scenario, compiled; for what it imports and exports.
+    """Compile a contract of a scenario, for its imports and exports.
 
     Raises:
         StorageModError: It is none.
@@ -99,7 +99,7 @@ def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
 def attackers_of(
     scenario: Scenario, trust_model: TrustModel, contracts: Mapping[str, Contract]
 ) -> tuple[Attacker, ...]:
-    """The attackers that a scenario needs: what each has to export, and what each may call.
+    """Return the attackers that a scenario needs, with what each exports and may call.
 
     Raises:
         ScenarioError: Contracts import a method of one untrusted account under several types, or a name of a method
@@ -153,7 +153,7 @@ def _hooks(
 
 @define
 class ObservedCalls:
-    """Numbers to call with: what was seen where."""
+    """Calls that were seen, and the numbers in them, for arguments."""
 
     calls: dict[tuple[Address, str | None], dict[tuple[tuple[Value, ...], bytes, int], None]] = field(factory=dict)
     numbers: dict[ValueType, dict[Value, None]] = field(factory=dict)
@@ -182,7 +182,7 @@ class ObservedCalls:
 
 @frozen
 class CandidateCalls:
-    """The calls that may be made, in the order in which they are tried.
+    """Calls that a script may make, in the order in which they are tried.
 
     Attributes:
         calls: All of them, without sender and reactions.
@@ -206,7 +206,7 @@ def candidate_calls_of(
     arguments_max: int = ARGUMENTS_MAX,
     seed: int = 0,
 ) -> CandidateCalls:
-    """What may be called, with which arguments.
+    """Return the calls that a script may make, each with its arguments.
 
     Args:
         world: Where tries start.
@@ -279,7 +279,7 @@ def _calls(
 def _column(
     kind: ValueType, here: list[Value], observed: ObservedCalls, stored: list[int], owned: list[int]
 ) -> list[Value]:
-    """The numbers for one parameter, those first that were seen in its place."""
+    """Return the numbers for one parameter, first those seen in its place."""
     if kind not in _INTEGER_BYTES:
         return list(dict.fromkeys([*here, *observed.numbers.get(kind, ()), *_FLOATS]))
     bits = 8 * _INTEGER_BYTES[kind]
@@ -297,7 +297,7 @@ def _signed(kind: ValueType, value: Value) -> Value:
 
 
 def _by_rank(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[Value, ...]]:
-    """Every combination, those first whose numbers come early in their columns."""
+    """Yield every combination, first those whose numbers come early in their columns."""
     ranks = [range(len(column)) for column in columns]
     for total in range(sum(len(column) - 1 for column in columns) + 1):
         for places in _places(ranks, total):
@@ -317,7 +317,7 @@ def _places(ranks: Sequence[range], total: int) -> Iterator[tuple[int, ...]]:
 
 
 def _stored(world: World, trusted: Sequence[Address]) -> Iterator[int]:
-    """Distinct words of storage that are not zero, in the order of addresses and offsets."""
+    """Yield distinct words of storage that are not zero, in the order of addresses and offsets."""
     seen = {0, 1}
     for address in trusted:
         for view in world.storage(address).values():
@@ -330,7 +330,7 @@ def _stored(world: World, trusted: Sequence[Address]) -> Iterator[int]:
 
 
 def _owned(world: World, attackers: Sequence[Attacker]) -> Iterator[int]:
-    """Numbers that belong to callers: what they have, and the ends of their addresses, as contracts may keep them."""
+    """Yield numbers that belong to callers: balances, and the ends of their addresses, as contracts may keep them."""
     for attacker in attackers:
         yield world.account(attacker.account).balance
         yield int.from_bytes(attacker.account[-4:], "big")

@@ -52,7 +52,7 @@ class Violation:
 
 @frozen
 class Budget:
-    """When a search is to end, if it has not come to an end.
+    """Limits of a search.
 
     Attributes:
         tries: How many tries are run at most.
@@ -65,7 +65,7 @@ class Budget:
 
 @frozen
 class Found:
-    """What came of a search.
+    """Result of a search.
 
     Attributes:
         violations: In the order of the invariants.
@@ -154,7 +154,7 @@ class Tally:
     alike: int = 0
 
     def count(self, each: Candidate, result: TrialResult, children: int) -> None:
-        """Count a try that was run, and how many longer ones come of it."""
+        """Count a trial, and how many longer candidates it led to."""
         script = each.script
         calls = calls_in(script)
         self.by_calls[calls] += 1
@@ -176,7 +176,7 @@ class Tally:
             self.idle += 1
 
     def coverage(self) -> Coverage:
-        """All that was counted."""
+        """Return all that was counted."""
         entries = list(dict.fromkeys(_keys(self.attackers)))
         arguments = {
             (contract, method or MAIN): (self.candidate_calls.taken[contract, method], count)
@@ -216,7 +216,7 @@ def search(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Found:
-    """Search for tries that break invariants.
+    """Search for scripts that break invariants.
 
     Args:
         plan: What to try on.
@@ -260,7 +260,7 @@ class _Search:
     """States that tries led to, each with the fewest calls."""
 
     def levels(self, trials: Trials, deadline: float | None) -> str:
-        """Run level after level; why it ended."""
+        """Run level after level; return why it ended."""
         level = self._sorted(self.grower.first(), 1)
         size = 1
         while level:
@@ -278,7 +278,7 @@ class _Search:
         return "every invariant broken" if self._all_broken() else "everything tried"
 
     def _known(self, script: Script, result: TrialResult) -> bool:
-        """Whether a try with no more calls has led to the same state; if not, this one is noted."""
+        """Return whether a script with no more calls led to the same state; note this one if not."""
         if result.state is None or result.breaches:
             return False
         calls = calls_in(script)
@@ -294,7 +294,7 @@ class _Search:
     def _level(
         self, level: Sequence[Candidate], trials: Trials, deadline: float | None, longer: _Buckets
     ) -> str | None:
-        """Run the tries of one size; why the search has to end, if it has to."""
+        """Run the candidates of one size; return why the search has to end, if it has to."""
         ignored = frozenset(self.broken)
         allowed = level[: max(0, self.budget.tries - self.tries)]
         results = trials.results((each.script for each in allowed), ignored)
@@ -319,7 +319,7 @@ class _Search:
         return None
 
     def _sorted(self, tries: Iterable[Candidate], size: int) -> list[Candidate]:
-        """Promising ones first; where a seed is given, those that are alike in another order."""
+        """Sort candidates, promising ones first; a seed changes the order of those that are alike."""
         found = list(tries)
         if self.seed:
             random.Random(f"{self.seed}:{size}").shuffle(found)  # noqa: S311 - an order, no secret
@@ -328,7 +328,7 @@ class _Search:
 
 @define
 class _Buckets:
-    """The tries of the next size. More of one score than will ever be run are counted and forgotten."""
+    """Candidates of the next size. More of one score than will ever be run are counted and forgotten."""
 
     room: int
     by_score: dict[int, list[Candidate]] = field(factory=dict)
@@ -350,7 +350,7 @@ class _Buckets:
 
 
 def _violation(run: _Search, name: str, text: str) -> Violation:
-    """Shrink what was found, and run it once more to show it."""
+    """Shrink a script that was found, and run it once more for its receipts."""
     breach, script = run.broken[name]
     if not script:
         return Violation(name, text, breach, (), (), ())

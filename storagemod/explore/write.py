@@ -158,7 +158,7 @@ def _transaction(spec: TransactionSpec) -> dict[str, Any]:
 
 
 def _try(exploration: Exploration, call: Call, number: int, cursors: Mapping[Address, list[int]]) -> Iterable[str]:
-    """The transactions that are one transaction of a try."""
+    """Yield the transactions that play one transaction of a script."""
     labels = exploration.labels
     for account, places in cursors.items():
         if places[number] or (number and places[number - 1]):
@@ -213,7 +213,7 @@ def _comment(*lines: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text for a comment: on one line, and without what a file may not have."""
+    """Return text for a comment: on one line, without characters that a file may not have."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -226,7 +226,7 @@ def _key(name: str) -> str:
 
 
 def _toml(value: Any) -> str:  # noqa: PLR0911 - one line a type
-    """A value as TOML."""
+    """Format a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
