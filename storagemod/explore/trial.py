@@ -186,7 +186,8 @@ class TrialRunner:
         return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants], None))
 
     def state(self) -> bytes:
-        """Return the digest of the state that trials start from."""
+        """Return the world to the state that trials start from, and return its digest."""
+        self._rewind(0)
         return self._digest(_NO_CHANGES)
 
     def run(

@@ -122,7 +122,7 @@ def test_sites_are_the_calls_out_that_nothing_was_done_at(stage: tuple[TrialRunn
     result = stage[0].run((call(stage, "twice", reactions=(react(stage, call(stage, "twice")),)),))
 
     assert [(site.path, len(site.skipped)) for site in result.sites] == [((0, 0, 0), 0), ((0, 0, 0), 1), ((0,), 0)]
-    assert [made.changed for made in result.made.values()] == [True, True]
+    assert [made.changed for made in result.outcomes.values()] == [True, True]
 
 
 def test_a_try_in_words(stage: tuple[TrialRunner, Scenario]) -> None:
