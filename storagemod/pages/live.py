@@ -216,7 +216,7 @@ class LiveRegion:
     def follow(self) -> bool:
         """Copy into memory what was replaced in the image since they were alike, if that is known and not much.
 
-        Only for memory that nobody wrote since. A rollback then costs no mapping, and no faults afterwards.
+        Only where every write since was settled. A rollback then costs no mapping, and no faults afterwards.
 
         Returns:
             Whether memory holds what the image does.
@@ -224,7 +224,9 @@ class LiveRegion:
         image = self.image
         if self.version == image.version:
             return True
-        if self.version == _NO_VERSION or not self.memory_pages == self.wasm_pages == image.wasm_pages:
+        if self.changed or self.version == _NO_VERSION:
+            return False
+        if not self.memory_pages == self.wasm_pages == image.wasm_pages:
             return False
         numbers = image.replaced_since(self.version)
         if numbers is None:
