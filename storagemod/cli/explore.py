@@ -193,9 +193,9 @@ def _progress() -> Iterator[Callable[[int, int, int], None] | None]:
 
 
 def _print(exploration: Exploration) -> None:
-    parties = exploration.parties
+    trust_model = exploration.trust_model
     say(f"{exploration.scenario.path}: {exploration.scenario.name}", "bold")
-    say(f"trusted: {', '.join(parties.trusted)}; untrusted: {', '.join(parties.untrusted)}")
+    say(f"trusted: {', '.join(trust_model.trusted)}; untrusted: {', '.join(trust_model.untrusted)}")
     say(f"transactions run first: {exploration.setup} of {len(exploration.scenario.transactions)}")
     broken = {violation.invariant: violation for violation in exploration.violations}
     for name in exploration.invariants:

@@ -83,7 +83,7 @@ class Attacker:
         return [each for each in self.entry_points if each.method is not None]
 
     def wat(self) -> str:
-        """The source text of the contract."""
+        """Return the source text of the contract."""
         imports, plays = [], []
         for number, entry in enumerate(self.typed):
             name = f'"contract:{_escaped(self.links[entry.contract])}" "{_escaped(entry.method or "")}?"'
@@ -128,7 +128,7 @@ class Attacker:
         )
 
     def encode(self, script: Script) -> tuple[bytes, list[int]]:
-        """The storage that plays this account's part of a try, from offset 0 on and with no cursor.
+        """Encode this account's part of a script as storage, from offset 0 on and with no cursor.
 
         Returns:
             The bytes, and the cursor for each transaction, 0 where the account has no part in it.
@@ -144,7 +144,7 @@ class Attacker:
 
 
 def _level(calls: Sequence[Call], account: Address) -> list[Reaction]:
-    """The reactions of one account during some calls, those within other reactions of its own left out."""
+    """Return the reactions of one account during some calls, without those within its own."""
     found = []
     for call in calls:
         for reaction in call.reactions:
@@ -158,7 +158,7 @@ class _Writer:
     data: bytearray = field(factory=lambda: bytearray(_START))
 
     def reactions(self, reactions: Sequence[Reaction]) -> int:
-        """Write a list of reactions; give where it begins."""
+        """Write a list of reactions; return where it begins."""
         following = 0
         for reaction in reversed(reactions):
             following = self.reaction(reaction, following)
@@ -193,7 +193,7 @@ class _Writer:
 
 
 def _values(types: Sequence[ValueType], values: Sequence[Value]) -> bytes:
-    """Numbers in 8 bytes each."""
+    """Encode numbers in 8 bytes each."""
     data = b""
     for kind, value in zip(types, values, strict=True):
         if kind in {"f32", "f64"}:
@@ -209,7 +209,7 @@ def _signature(word: str, types: Sequence[ValueType]) -> str:
 
 
 def _escaped(name: str) -> str:
-    """A name as it stands in a string of WAT."""
+    """Escape a name for a string of WAT."""
     return _UNPLAIN.sub(lambda found: "".join(f"\\{byte:02x}" for byte in found[0].encode()), name)
 
 

@@ -1,6 +1,6 @@
-"""Where tries are run: in this process, in others, or on any executor of ``concurrent.futures``, Dask's among them.
+"""Running trials in this process, in others, or on any executor of ``concurrent.futures``, Dask's among them.
 
-Wherever they are run, results come back in the order of the tries, so that a search goes the same way.
+Wherever they run, results come back in the order of the scripts, so that a search goes the same way.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import Protocol
 
 from attrs import define, field
 
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.explore.plan import Packed, Plan
-from storagemod.explore.run import Arena, Result
 from storagemod.explore.script import Script
+from storagemod.explore.trial import TrialResult, TrialRunner
 
 CHUNK = 32
-"""How many tries a worker is given at a time."""
+"""How many scripts a worker is given at a time."""
 
 JOBS_MAX = 256
 _AHEAD = 3
@@ -32,39 +33,39 @@ class LostWorkersError(StorageModError, RuntimeError):
     """The workers of a search ended again and again before they gave their results."""
 
 
-class Tries(Protocol):
-    """Runs tries."""
+class Trials(Protocol):
+    """Runs trials."""
 
-    def results(self, scripts: Sequence[Script], ignored: frozenset[str]) -> Iterator[Result]:
-        """What came of each, in order."""
+    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
+        """Yield the result of each, in order."""
 
 
 @define(eq=False)
 class Here:
-    """Runs tries one after the other, in this process."""
+    """Runs trials one after the other, in this process."""
 
-    arena: Arena
+    runner: TrialRunner
 
-    def results(self, scripts: Sequence[Script], ignored: frozenset[str]) -> Iterator[Result]:
-        """What came of each, in order."""
+    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
+        """Yield the result of each, in order."""
         for script in scripts:
-            yield self.arena.run(script, ignored=ignored)
+            yield self.runner.run(script, ignored=ignored)
 
 
 _known = threading.local()
 
 
-def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]) -> list[Result]:
-    """Run tries in a worker, which builds the world once and keeps it for the chunks that follow."""
+def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]) -> list[TrialResult]:
+    """Run trials in a worker, which builds the world once and keeps it for the chunks that follow."""
     if getattr(_known, "digest", None) != packed.digest:
-        _known.arena = Arena(packed.unpack())
+        _known.runner = TrialRunner(packed.unpack())
         _known.digest = packed.digest
-    return [_known.arena.run(script, ignored=ignored) for script in scripts]
+    return [_known.runner.run(script, ignored=ignored) for script in scripts]
 
 
 @define(eq=False)
 class Elsewhere:
-    """Runs tries on an executor. Chunks whose worker was lost are given to another one.
+    """Runs trials on an executor. Chunks whose worker was lost are given to another one.
 
     Args:
         packed: What workers need.
@@ -77,14 +78,15 @@ class Elsewhere:
     renew: Callable[[], Executor] | None = None
     _losses: int = field(default=0, init=False)
 
-    def results(self, scripts: Sequence[Script], ignored: frozenset[str]) -> Iterator[Result]:
-        """What came of each, in order.
+    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
+        """Yield the result of each, in order.
 
         Raises:
             LostWorkersError: Workers were lost too often.
         """
-        chunks = deque(scripts[at : at + CHUNK] for at in range(0, len(scripts), CHUNK))
-        waiting: deque[tuple[Sequence[Script], Future[list[Result]]]] = deque()
+        rest = iter(scripts)
+        chunks: deque[Sequence[Script]] = deque(iter(lambda: list(islice(rest, CHUNK)), []))
+        waiting: deque[tuple[Sequence[Script], Future[list[TrialResult]]]] = deque()
         ahead = _AHEAD * (getattr(self.executor, "_max_workers", None) or 4)
         try:
             while chunks or waiting:
@@ -117,8 +119,8 @@ class Elsewhere:
 
 
 @contextmanager
-def tries_on(plan: Plan, arena: Arena, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Tries]:
-    """Where a search runs its tries: on an executor if one is given, in as many processes as there are jobs, or here.
+def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Trials]:
+    """Choose where trials run: on an executor if one is given, in as many processes as there are jobs, or here.
 
     Raises:
         ValidationError: The number of jobs is none, or the plan cannot be sent to other processes.
@@ -128,7 +130,7 @@ def tries_on(plan: Plan, arena: Arena, *, jobs: int = 1, executor: Executor | No
     if executor is not None:
         yield Elsewhere(Packed.of(plan), executor)
     elif jobs == 1:
-        yield Here(arena)
+        yield Here(runner)
     else:
 
         def start() -> ProcessPoolExecutor:
@@ -144,7 +146,7 @@ def tries_on(plan: Plan, arena: Arena, *, jobs: int = 1, executor: Executor | No
 
 @contextmanager
 def dask_executor(address: str) -> Iterator[Executor]:
-    """An executor on a Dask cluster.
+    """Connect to an executor on a Dask cluster.
 
     Args:
         address: Of its scheduler, such as ``tcp://127.0.0.1:8786``.

@@ -11,18 +11,17 @@ from attrs import field, frozen
 
 from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError
 from storagemod.explore.attacker import Attacker
-from storagemod.explore.blueprint import Blueprint
-from storagemod.explore.grow import Bounds
-from storagemod.explore.plan import Plan, PythonRule
+from storagemod.explore.candidates import Bounds
+from storagemod.explore.plan import Blueprint, Plan, PythonInvariant
 from storagemod.explore.scope import (
     ARGUMENTS_MAX,
-    Menu,
-    Parties,
-    Sightings,
+    CandidateCalls,
+    ObservedCalls,
+    TrustModel,
     attackers_of,
+    candidate_calls_of,
     loaded,
-    menu_of,
-    parties_of,
+    trust_model_of,
 )
 from storagemod.explore.search import Budget, Found, Progress, Violation, search
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
@@ -39,7 +38,7 @@ TRIES_MAX = 10_000_000
 
 @frozen
 class Settings:
-    """How a scenario is explored.
+    """Settings of an exploration.
 
     Attributes:
         link: The linking option of contracts that leave it open.
@@ -66,7 +65,7 @@ class Settings:
     everywhere: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """See that numbers are what they have to be."""
+        """Check that numbers are in range."""
         for name, low, high in (
             ("calls", 1, CALLS_MAX),
             ("depth", 0, DEPTH_MAX),
@@ -83,12 +82,12 @@ class Settings:
 
 @frozen
 class Exploration:
-    """What came of exploring a scenario.
+    """Result of exploring a scenario.
 
     Attributes:
         scenario: What was explored.
         settings: How.
-        parties: Who is trusted, and who is not.
+        trust_model: Who is trusted, and who is not.
         attackers: The contracts that stood in for those who are not.
         setup: How many of the scenario's transactions were run first.
         found: What was found, tried and left.
@@ -97,7 +96,7 @@ class Exploration:
 
     scenario: Scenario
     settings: Settings
-    parties: Parties
+    trust_model: TrustModel
     attackers: tuple[Attacker, ...] = field(repr=False)
     setup: int
     found: Found
@@ -116,7 +115,7 @@ class Exploration:
     @property
     def labels(self) -> Mapping[Address, str]:
         """Names by address."""
-        return {address: name for name, address in self.parties.addresses.items()}
+        return {address: name for name, address in self.trust_model.addresses.items()}
 
 
 def explore(
@@ -189,7 +188,7 @@ def explore(
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, tracker)
     found = search(
         plan,
-        stage.menu,
+        stage.candidate_calls,
         stage.senders,
         bounds=Bounds(calls, depth),
         budget=Budget(tries, seconds),
@@ -198,8 +197,8 @@ def explore(
         executor=executor,
         progress=progress,
     )
-    names = tuple(rule.name for rule in plan.rules())
-    return Exploration(scenario, settings, stage.parties, stage.attackers, stage.setup, found, names)
+    names = tuple(rule.name for rule in plan.invariants())
+    return Exploration(scenario, settings, stage.trust_model, stage.attackers, stage.setup, found, names)
 
 
 @frozen
@@ -207,25 +206,25 @@ class _Stage:
     """A scenario made ready for tries; in ``scenario`` untrusted contracts are accounts."""
 
     scenario: Scenario
-    parties: Parties
+    trust_model: TrustModel
     attackers: tuple[Attacker, ...]
     blueprint: Blueprint
-    menu: Menu
+    candidate_calls: CandidateCalls
     senders: tuple[Address, ...]
     setup: int
 
 
 def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stage:
-    parties = parties_of(scenario)
-    contracts = {name: _loaded(scenario, name, settings.link) for name in parties.trusted}
-    attackers = attackers_of(scenario, parties, contracts)
-    reduced = _without_untrusted(scenario, parties)
+    trust_model = trust_model_of(scenario)
+    contracts = {name: _loaded(scenario, name, settings.link) for name in trust_model.trusted}
+    attackers = attackers_of(scenario, trust_model, contracts)
+    reduced = _without_untrusted(scenario, trust_model)
     world = World(tracker=tracker)
-    sightings = Sightings()
+    observed = ObservedCalls()
     for transaction in scenario.transactions:
         address = scenario.address(transaction.to)
-        sightings.call(address, transaction.method, transaction.args, transaction.data, transaction.value)
-    _deploy_attackers(world, scenario, parties, attackers)
+        observed.call(address, transaction.method, transaction.args, transaction.data, transaction.value)
+    _deploy_attackers(world, scenario, trust_model, attackers)
     deploy_scenario(reduced, world, link=settings.link, sync=settings.sync, policy=settings.policy)
     untrusted = {attacker.account for attacker in attackers}
     setup = 0
@@ -235,13 +234,17 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         if scenario.address(transaction.to) in untrusted or sender in untrusted:
             break
         result = run_transaction(world, quiet, setup)
-        sightings.trace(None if result.receipt is None else result.receipt.trace)
+        observed.trace(None if result.receipt is None else result.receipt.trace)
         setup += 1
-    trusted = [parties.addresses[name] for name in parties.trusted]
-    menu = menu_of(world, attackers, sightings, trusted=trusted, arguments_max=settings.arguments, seed=settings.seed)
+    trusted = [trust_model.addresses[name] for name in trust_model.trusted]
+    candidate_calls = candidate_calls_of(
+        world, attackers, observed, trusted=trusted, arguments_max=settings.arguments, seed=settings.seed
+    )
     senders = [attacker.account for attacker in attackers]
     senders += [scenario.address(name) for name in scenario.explore.senders]
-    return _Stage(reduced, parties, attackers, Blueprint.of(world), menu, tuple(dict.fromkeys(senders)), setup)
+    return _Stage(
+        reduced, trust_model, attackers, Blueprint.of(world), candidate_calls, tuple(dict.fromkeys(senders)), setup
+    )
 
 
 def _loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
@@ -252,9 +255,9 @@ def _loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
         raise contract_error(scenario, name, (key,), error) from error
 
 
-def _deploy_attackers(world: World, scenario: Scenario, parties: Parties, attackers: Sequence[Attacker]) -> None:
+def _deploy_attackers(world: World, scenario: Scenario, trust_model: TrustModel, attackers: Sequence[Attacker]) -> None:
     """Deploy them first: contracts that are linked to them are checked against them then."""
-    for name, attacker in zip(parties.untrusted, attackers, strict=True):
+    for name, attacker in zip(trust_model.untrusted, attackers, strict=True):
         known = scenario.accounts.get(name) or scenario.contracts.get(name)
         links = {link: address for address, link in attacker.links.items()}
         used = {attacker.links[entry.contract] for entry in attacker.typed}
@@ -275,23 +278,23 @@ def _deploy_attackers(world: World, scenario: Scenario, parties: Parties, attack
             ) from error
 
 
-def _without_untrusted(scenario: Scenario, parties: Parties) -> Scenario:
-    """The scenario without the contracts and accounts that attackers stand in for, which keep their addresses."""
+def _without_untrusted(scenario: Scenario, trust_model: TrustModel) -> Scenario:
+    """Return the scenario without the contracts and accounts that attackers replace; their addresses stay."""
     return attrs.evolve(
         scenario,
-        contracts={name: scenario.contracts[name] for name in scenario.contracts if name in parties.trusted},
-        accounts={name: spec for name, spec in scenario.accounts.items() if name not in parties.untrusted},
-        addresses=dict(parties.addresses),
+        contracts={name: scenario.contracts[name] for name in scenario.contracts if name in trust_model.trusted},
+        accounts={name: spec for name, spec in scenario.accounts.items() if name not in trust_model.untrusted},
+        addresses=dict(trust_model.addresses),
     )
 
 
 def _with_invariants(
     scenario: Scenario, added: Mapping[str, str | Callable[[World], object]]
-) -> tuple[Scenario, tuple[PythonRule, ...]]:
+) -> tuple[Scenario, tuple[PythonInvariant, ...]]:
     expressions, functions = list(scenario.invariants), []
     for name, invariant in added.items():
         if callable(invariant):
-            functions.append(PythonRule(name, invariant))
+            functions.append(PythonInvariant(name, invariant))
         elif isinstance(invariant, str):
             expressions.append(InvariantSpec(name=name, expr=invariant))
         else:
@@ -306,7 +309,7 @@ def _with_invariants(
 
 
 def _named_apart(specs: Sequence[InvariantSpec]) -> list[InvariantSpec]:
-    """Invariants with names that are all different."""
+    """Give invariants names that are all different."""
     named: dict[str, InvariantSpec] = {}
     for spec in specs:
         plain = spec.name if spec.name is not None else " ".join(spec.expr.split())

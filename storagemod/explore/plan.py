@@ -1,4 +1,4 @@
-"""Everything that one try needs, as data that other processes can be given."""
+"""The plan of a search: the world that trials start from, and the invariants, as data for other processes."""
 
 from __future__ import annotations
 
@@ -11,42 +11,111 @@ from attrs import define, field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.explore.attacker import Attacker
-from storagemod.explore.blueprint import Blueprint
 from storagemod.scenario import Scenario, invariants_of
 from storagemod.scenario.invariants import Verdict
+from storagemod.state import Account
+from storagemod.types import WASM_PAGE_BYTES, Address, ReentryPolicy, StorageMapping
 from storagemod.world import World
 
 GAS = 10_000_000
 """The gas of one transaction of a try: a tenth of a second of wasm at most."""
 
 
-class Rule(Protocol):
-    """What is to hold: an expression of the scenario, or a Python function."""
+@frozen
+class AccountPlan:
+    """One account, and its storage as offsets and bytes by region, each with its length in Wasm pages."""
+
+    address: Address
+    name: str | None
+    balance: int
+    nonce: int
+    code: bytes
+    links: tuple[tuple[str, Address], ...]
+    policy: ReentryPolicy
+    mapping: StorageMapping | None
+    regions: tuple[tuple[str, int, tuple[tuple[int, bytes], ...]], ...]
+
+
+@frozen
+class Blueprint:
+    """All accounts of a world between transactions."""
+
+    accounts: tuple[AccountPlan, ...]
+
+    @classmethod
+    def of(cls, world: World) -> Blueprint:
+        """Return the blueprint of a world as it is now."""
+        return cls(tuple(_plan(world, address, account) for address, account in world.accounts().items()))
+
+    def build(self, *, tracker: str | None = None) -> World:
+        """Build a world from it.
+
+        Raises:
+            StorageModError: A contract does not fit here: its linking option does not work on this machine.
+        """
+        world = World(tracker=tracker)
+        for plan in self.accounts:
+            if plan.code:
+                world.deploy(
+                    plan.code,
+                    address=plan.address,
+                    links=dict(plan.links),
+                    policy=plan.policy,
+                    mapping=plan.mapping,
+                    name=plan.name,
+                )
+        for plan in self.accounts:  # now the deployer's nonce, too, is what it is to be
+            world.set_account(plan.address, nonce=plan.nonce, balance=plan.balance, name=plan.name)
+            for region, pages, runs in plan.regions:
+                if pages > world.storage(plan.address)[region].pages:
+                    world.load_storage(plan.address, region, b"\0", offset=pages * WASM_PAGE_BYTES - 1)
+                for offset, data in runs:
+                    world.load_storage(plan.address, region, data, offset=offset)
+        return world
+
+
+def _plan(world: World, address: Address, account: Account) -> AccountPlan:
+    regions = world.storage(address).items() if account.code else ()
+    return AccountPlan(
+        address=address,
+        name=account.name,
+        balance=account.balance,
+        nonce=account.nonce,
+        code=account.code,
+        links=tuple(sorted(account.links.items())),
+        policy=account.policy,
+        mapping=account.mapping,
+        regions=tuple((name, view.pages, tuple(view.data())) for name, view in regions if view.pages),
+    )
+
+
+class Invariant(Protocol):
+    """Invariant: an expression of the scenario, or a Python function."""
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """Its name."""
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """Its text."""
 
     @property
     def at(self) -> str:
         """When it has to hold: ``end`` or ``boundaries``."""
 
     def capture(self, world: World) -> tuple[Any, ...]:
-        """What it needs to know from before a transaction."""
+        """Return the values that it needs from before a transaction."""
 
     def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
-        """Whether it holds."""
+        """Check it."""
 
     def refused(self, world: World, active: Any) -> bool:
-        """Whether it cannot be asked while these contracts are active."""
+        """Return whether it cannot be checked while these contracts are active."""
 
 
 @frozen
-class PythonRule:
+class PythonInvariant:
     """A Python function of a world that gives whether all is well, or raises an ``AssertionError`` where it is not."""
 
     name: str
@@ -59,11 +128,11 @@ class PythonRule:
         return f"{getattr(self.function, '__name__', 'a function')}(world)"
 
     def capture(self, world: World) -> tuple[Any, ...]:  # noqa: ARG002 - a rule of expressions needs it
-        """Nothing is needed from before."""
+        """Return nothing: a function sees one state."""
         return ()
 
     def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:  # noqa: ARG002
-        """Ask the function."""
+        """Call the function."""
         try:
             answer = self.function(world)
         except AssertionError as error:
@@ -73,13 +142,13 @@ class PythonRule:
         return Verdict(answer is not False)
 
     def refused(self, world: World, active: Any) -> bool:  # noqa: ARG002
-        """It is asked anyway."""
+        """Return ``False``: a function is always called."""
         return False
 
 
 @frozen(eq=False)
 class Plan:
-    """What tries start from, and what is to hold.
+    """World that trials start from, and the invariants.
 
     Attributes:
         scenario: The file, for its names and invariants.
@@ -93,12 +162,12 @@ class Plan:
     scenario: Scenario
     blueprint: Blueprint
     attackers: tuple[Attacker, ...]
-    functions: tuple[PythonRule, ...] = ()
+    functions: tuple[PythonInvariant, ...] = ()
     everywhere: bool = False
     tracker: str | None = None
 
-    def rules(self) -> tuple[Rule, ...]:
-        """All invariants, those of the file first.
+    def invariants(self) -> tuple[Invariant, ...]:
+        """Return all invariants, those of the file first.
 
         Raises:
             ScenarioError: One cannot be understood.
@@ -130,6 +199,6 @@ class Packed:
         return cls(data, hashlib.sha256(data).hexdigest())
 
     def unpack(self) -> Plan:
-        """The plan again."""
+        """Return the plan."""
         plan: Plan = pickle.loads(self.data)  # noqa: S301 - our own, handed on by the executor that runs us
         return plan

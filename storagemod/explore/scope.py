@@ -1,4 +1,4 @@
-"""What a search may do: who is untrusted, what may be called, and with which arguments.
+"""The scope of a search: who is untrusted, what may be called, and with which arguments.
 
 Arguments come, in this order, from calls seen (the transactions of the scenario, and what contracts called one another
 with while they ran), from numbers that stand in storage, from numbers that belong to the caller (its balance, its
@@ -34,8 +34,8 @@ STRANGER = "attacker"
 
 
 @frozen
-class Parties:
-    """Who is who in a scenario.
+class TrustModel:
+    """The trusted contracts and the untrusted accounts of a scenario.
 
     Attributes:
         trusted: The contracts in scope, by name.
@@ -48,8 +48,8 @@ class Parties:
     addresses: Mapping[str, Address]
 
 
-def parties_of(scenario: Scenario) -> Parties:
-    """Who is trusted: as the file says, else all contracts; link targets without a contract never are.
+def trust_model_of(scenario: Scenario) -> TrustModel:
+    """Return who is trusted: as the file says, else all contracts; link targets without a contract never are.
 
     Raises:
         ScenarioError: No contract is left to be explored.
@@ -72,7 +72,7 @@ def parties_of(scenario: Scenario) -> Parties:
         stranger = next(name for name in itertools.chain([STRANGER], _numbered(STRANGER)) if name not in addresses)
         addresses[stranger] = _free_address(addresses.values())
         untrusted = [stranger]
-    return Parties(tuple(trusted), tuple(untrusted), addresses)
+    return TrustModel(tuple(trusted), tuple(untrusted), addresses)
 
 
 def _numbered(name: str) -> Iterator[str]:
@@ -85,7 +85,7 @@ def _free_address(taken: Iterable[Address]) -> Address:
 
 
 def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
-    """A contract of a scenario, compiled; for what it imports and exports.
+    """Compile a contract of a scenario, for its imports and exports.
 
     Raises:
         StorageModError: It is none.
@@ -96,22 +96,26 @@ def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
     return load_contract(source, label=name, option=option)
 
 
-def attackers_of(scenario: Scenario, parties: Parties, contracts: Mapping[str, Contract]) -> tuple[Attacker, ...]:
-    """The attackers that a scenario needs: what each has to export, and what each may call.
+def attackers_of(
+    scenario: Scenario, trust_model: TrustModel, contracts: Mapping[str, Contract]
+) -> tuple[Attacker, ...]:
+    """Return the attackers that a scenario needs, with what each exports and may call.
 
     Raises:
         ScenarioError: Contracts import a method of one untrusted account under several types, or a name of a method
             that may be called is none.
     """
-    entry_points = tuple(_entry_points(scenario, parties, contracts))
-    links = {parties.addresses[name]: name for name in parties.trusted}
+    entry_points = tuple(_entry_points(scenario, trust_model, contracts))
+    links = {trust_model.addresses[name]: name for name in trust_model.trusted}
     return tuple(
-        Attacker(address, _hooks(scenario, parties, contracts, address), entry_points, links)
-        for address in (parties.addresses[name] for name in parties.untrusted)
+        Attacker(address, _hooks(scenario, trust_model, contracts, address), entry_points, links)
+        for address in (trust_model.addresses[name] for name in trust_model.untrusted)
     )
 
 
-def _entry_points(scenario: Scenario, parties: Parties, contracts: Mapping[str, Contract]) -> Iterator[EntryPoint]:
+def _entry_points(
+    scenario: Scenario, trust_model: TrustModel, contracts: Mapping[str, Contract]
+) -> Iterator[EntryPoint]:
     for name, methods in scenario.explore.entry_points.items():
         known = contracts[name].entry_points if name in contracts else {}
         for method in methods:
@@ -121,18 +125,18 @@ def _entry_points(scenario: Scenario, parties: Parties, contracts: Mapping[str, 
                     did_you_mean(method, known) or f" (it has: {', '.join(sorted(known)) or 'none that may be called'})"
                 )
                 raise ScenarioError(f'"{name}" has no method "{method}"{hint}', path=scenario.path, line=line)
-    for name in parties.trusted:
+    for name in trust_model.trusted:
         offered = contracts[name].entry_points
         for method in scenario.explore.entry_points.get(name, sorted(offered)):
             is_main = method == MAIN and offered[method] == FunctionType()
-            yield EntryPoint(parties.addresses[name], None if is_main else method, offered[method])
+            yield EntryPoint(trust_model.addresses[name], None if is_main else method, offered[method])
 
 
 def _hooks(
-    scenario: Scenario, parties: Parties, contracts: Mapping[str, Contract], account: Address
+    scenario: Scenario, trust_model: TrustModel, contracts: Mapping[str, Contract], account: Address
 ) -> dict[str, FunctionType]:
     hooks: dict[str, FunctionType] = {}
-    for name in parties.trusted:
+    for name in trust_model.trusted:
         for each in contracts[name].contract_imports:
             target = scenario.contracts[name].links.get(each.link)
             if target is None or scenario.address(target) != account:
@@ -148,8 +152,8 @@ def _hooks(
 
 
 @define
-class Sightings:
-    """Numbers to call with: what was seen where."""
+class ObservedCalls:
+    """Calls that were seen, and the numbers in them, for arguments."""
 
     calls: dict[tuple[Address, str | None], dict[tuple[tuple[Value, ...], bytes, int], None]] = field(factory=dict)
     numbers: dict[ValueType, dict[Value, None]] = field(factory=dict)
@@ -177,8 +181,8 @@ class Sightings:
 
 
 @frozen
-class Menu:
-    """The calls that may be made, in the order in which they are tried.
+class CandidateCalls:
+    """Calls that a script may make, in the order in which they are tried.
 
     Attributes:
         calls: All of them, without sender and reactions.
@@ -193,21 +197,21 @@ class Menu:
     taken: Mapping[tuple[Address, str | None], int]
 
 
-def menu_of(
+def candidate_calls_of(
     world: World,
     attackers: Sequence[Attacker],
-    sightings: Sightings,
+    observed: ObservedCalls,
     *,
     trusted: Sequence[Address],
     arguments_max: int = ARGUMENTS_MAX,
     seed: int = 0,
-) -> Menu:
-    """What may be called, with which arguments.
+) -> CandidateCalls:
+    """Return the calls that a script may make, each with its arguments.
 
     Args:
         world: Where tries start.
         attackers: Who calls; all may call the same.
-        sightings: Calls that were seen.
+        observed: Calls that were seen.
         trusted: The contracts whose storage is looked through.
         arguments_max: How many combinations of arguments a method is called with at most.
         seed: With another seed than 0, a third of the combinations are others.
@@ -216,39 +220,39 @@ def menu_of(
     stored = list(itertools.islice(_stored(world, trusted), _STORED_MAX))
     owned = list(_owned(world, attackers))
     for entry in entry_points:
-        for args, _, _ in sightings.calls.get((entry.contract, entry.method), ()):
+        for args, _, _ in observed.calls.get((entry.contract, entry.method), ()):
             for kind, value in zip(entry.type.params, args, strict=False):
-                sightings.number(kind, value)
+                observed.number(kind, value)
     calls: list[Call] = []
     candidates: dict[tuple[Address, str | None], int] = {}
     taken: dict[tuple[Address, str | None], int] = {}
     for entry in entry_points:
         key = entry.contract, entry.method
-        found, count = _calls(entry, sightings, stored, owned, arguments_max, seed)
+        found, count = _calls(entry, observed, stored, owned, arguments_max, seed)
         candidates[key], taken[key] = count, len(found)
         calls += found
-    return Menu(tuple(calls), tuple(_paid(entry_points, sightings)), candidates, taken)
+    return CandidateCalls(tuple(calls), tuple(_paid(entry_points, observed)), candidates, taken)
 
 
-def _paid(entry_points: Sequence[EntryPoint], sightings: Sightings) -> Iterator[Call]:
+def _paid(entry_points: Sequence[EntryPoint], observed: ObservedCalls) -> Iterator[Call]:
     for entry in entry_points:
-        for args, _, value in sightings.calls.get((entry.contract, entry.method), ()):
+        for args, _, value in observed.calls.get((entry.contract, entry.method), ()):
             if value and entry.method is not None and len(args) == len(entry.type.params):
                 signed = tuple(_signed(kind, arg) for kind, arg in zip(entry.type.params, args, strict=True))
                 yield Call(entry.contract, entry.method, signed, value=value)
 
 
 def _calls(
-    entry: EntryPoint, sightings: Sightings, stored: list[int], owned: list[int], arguments_max: int, seed: int
+    entry: EntryPoint, observed: ObservedCalls, stored: list[int], owned: list[int], arguments_max: int, seed: int
 ) -> tuple[list[Call], int]:
-    seen = sightings.calls.get((entry.contract, entry.method), {})
+    seen = observed.calls.get((entry.contract, entry.method), {})
     if entry.method is None:
         inputs = dict.fromkeys([(data, value) for _, data, value in seen if len(data) <= DATA_BYTES_MAX] + [(b"", 0)])
         found = [Call(entry.contract, None, data=data, value=value) for data, value in inputs]
         return found[:arguments_max], len(found)
     params = entry.type.params
     columns = [
-        _column(kind, [args[at] for args, _, _ in seen if len(args) == len(params)], sightings, stored, owned)
+        _column(kind, [args[at] for args, _, _ in seen if len(args) == len(params)], observed, stored, owned)
         for at, kind in enumerate(params)
     ]
     count = 1
@@ -273,14 +277,14 @@ def _calls(
 
 
 def _column(
-    kind: ValueType, here: list[Value], sightings: Sightings, stored: list[int], owned: list[int]
+    kind: ValueType, here: list[Value], observed: ObservedCalls, stored: list[int], owned: list[int]
 ) -> list[Value]:
-    """The numbers for one parameter, those first that were seen in its place."""
+    """Return the numbers for one parameter, first those seen in its place."""
     if kind not in _INTEGER_BYTES:
-        return list(dict.fromkeys([*here, *sightings.numbers.get(kind, ()), *_FLOATS]))
+        return list(dict.fromkeys([*here, *observed.numbers.get(kind, ()), *_FLOATS]))
     bits = 8 * _INTEGER_BYTES[kind]
     bounds = [0, 1, -1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1))]
-    numbers = [*here, *sightings.numbers.get(kind, ()), *bounds[:2], *stored, *owned, *bounds[2:]]
+    numbers = [*here, *observed.numbers.get(kind, ()), *bounds[:2], *stored, *owned, *bounds[2:]]
     fitting = [number for number in numbers if isinstance(number, int) and -(2 ** (bits - 1)) <= number < 2**bits]
     return list(dict.fromkeys(_signed(kind, number) for number in fitting))
 
@@ -293,7 +297,7 @@ def _signed(kind: ValueType, value: Value) -> Value:
 
 
 def _by_rank(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[Value, ...]]:
-    """Every combination, those first whose numbers come early in their columns."""
+    """Yield every combination, first those whose numbers come early in their columns."""
     ranks = [range(len(column)) for column in columns]
     for total in range(sum(len(column) - 1 for column in columns) + 1):
         for places in _places(ranks, total):
@@ -313,7 +317,7 @@ def _places(ranks: Sequence[range], total: int) -> Iterator[tuple[int, ...]]:
 
 
 def _stored(world: World, trusted: Sequence[Address]) -> Iterator[int]:
-    """Distinct words of storage that are not zero, in the order of addresses and offsets."""
+    """Yield distinct words of storage that are not zero, in the order of addresses and offsets."""
     seen = {0, 1}
     for address in trusted:
         for view in world.storage(address).values():
@@ -326,7 +330,7 @@ def _stored(world: World, trusted: Sequence[Address]) -> Iterator[int]:
 
 
 def _owned(world: World, attackers: Sequence[Attacker]) -> Iterator[int]:
-    """Numbers that belong to callers: what they have, and the ends of their addresses, as contracts may keep them."""
+    """Yield numbers that belong to callers: balances, and the ends of their addresses, as contracts may keep them."""
     for attacker in attackers:
         yield world.account(attacker.account).balance
         yield int.from_bytes(attacker.account[-4:], "big")

@@ -82,13 +82,13 @@ def _scenario(exploration: Exploration, violation: Violation, folder: Path) -> s
         _table("scenario", {"name": f"{scenario.name}: {violation.invariant}"}),
         _accounts(exploration),
     ]
-    for name in exploration.parties.trusted:
+    for name in exploration.trust_model.trusted:
         contract = scenario.contracts[name]
         policy = contract.policy or settings.policy
-        address = exploration.parties.addresses[name]
+        address = exploration.trust_model.addresses[name]
         parts.append(_table(f"contracts.{_key(name)}", _contract(contract, scenario, folder, address, policy.value)))
     cursors: dict[Address, list[int]] = {}
-    for name, attacker in zip(exploration.parties.untrusted, exploration.attackers, strict=True):
+    for name, attacker in zip(exploration.trust_model.untrusted, exploration.attackers, strict=True):
         data, cursors[attacker.account] = attacker.encode(violation.script)
         parts.append(_table(f"contracts.{_key(name)}", _attacker(exploration, name, attacker, data)))
     setup = scenario.transactions[: exploration.setup]
@@ -96,7 +96,7 @@ def _scenario(exploration: Exploration, violation: Violation, folder: Path) -> s
     for number, call in enumerate(violation.script):
         parts += _try(exploration, call, number, cursors)
     if not violation.script and not exploration.setup:
-        name = exploration.parties.untrusted[0]
+        name = exploration.trust_model.untrusted[0]
         parts.append(_table("[transactions]", {"name": "nothing happens", "to": name, "method": BEGIN, "args": [0]}))
     at = "boundaries" if settings.everywhere else spec.at
     parts.append(_table("[invariants]", {"name": spec.name, "expr": spec.expr, "at": at}))
@@ -108,7 +108,7 @@ def _accounts(exploration: Exploration) -> str:
     accounts = {
         name: {"address": str(scenario.address(name)), "balance": spec.balance}
         for name, spec in scenario.accounts.items()
-        if name not in exploration.parties.untrusted
+        if name not in exploration.trust_model.untrusted
     }
     return _table("accounts", accounts) if accounts else ""
 
@@ -158,7 +158,7 @@ def _transaction(spec: TransactionSpec) -> dict[str, Any]:
 
 
 def _try(exploration: Exploration, call: Call, number: int, cursors: Mapping[Address, list[int]]) -> Iterable[str]:
-    """The transactions that are one transaction of a try."""
+    """Yield the transactions that play one transaction of a script."""
     labels = exploration.labels
     for account, places in cursors.items():
         if places[number] or (number and places[number - 1]):
@@ -213,7 +213,7 @@ def _comment(*lines: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Text for a comment: on one line, and without what a file may not have."""
+    """Return text for a comment: on one line, without characters that a file may not have."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -226,7 +226,7 @@ def _key(name: str) -> str:
 
 
 def _toml(value: Any) -> str:  # noqa: PLR0911 - one line a type
-    """A value as TOML."""
+    """Format a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import groupby
 from typing import Protocol
@@ -14,7 +14,7 @@ import attrs
 
 from storagemod.errors import StateError
 from storagemod.pages._libc import punch_hole
-from storagemod.pages.image import Extent, WritableImage
+from storagemod.pages.image import Extent, Replacements, WritableImage
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, intern_zero, runs_of
 
 _GAP_PAGES = 16
@@ -56,7 +56,16 @@ class FileImage:
         pending_pages_max: How many pages may be pending. With 0, each replacement is written at once.
     """
 
-    __slots__ = ("_file", "_islands", "_pending", "_pending_pages_max", "_start", "version", "wasm_pages")
+    __slots__ = (
+        "_file",
+        "_islands",
+        "_pending",
+        "_pending_pages_max",
+        "_replacements",
+        "_start",
+        "version",
+        "wasm_pages",
+    )
 
     def __init__(
         self,
@@ -73,6 +82,7 @@ class FileImage:
         self._start = start
         self._pending: dict[int, bytes] = {}
         self._pending_pages_max = pending_pages_max
+        self._replacements = Replacements()
         self._islands = _Islands()  # they reach beyond the length where a replacement failed, or the file is longer
         if pages_in_file:
             self._islands.add(0, pages_in_file)
@@ -106,6 +116,10 @@ class FileImage:
             data = self.page(number)
             if data is not ZERO_PAGE and data != ZERO_PAGE:
                 yield number, data
+
+    def replaced_since(self, version: int) -> Collection[int] | None:
+        """Return the pages replaced since a version; ``None`` if that is not known any more."""
+        return self._replacements.since(version, self.version)
 
     def extents(self) -> Sequence[Extent]:
         """Write the pending pages, and return where all pages are.
@@ -146,7 +160,9 @@ class FileImage:
         if in_file > end or in_file > self.wasm_pages * PAGES_PER_WASM_PAGE:
             self._drop_from(min(end, self._end))
         pending = self._pending
-        if wasm_pages < self.wasm_pages:
+        numbers = pages.keys()
+        shorter = wasm_pages < self.wasm_pages  # drops pages that are not named
+        if shorter:
             pending = {number: data for number, data in pending.items() if number < end}
         if len(pending) + len(pages) > self._pending_pages_max:
             self._write_pages({**pending, **pages}, end)  # until this is done, what is pending hides what it writes
@@ -154,6 +170,8 @@ class FileImage:
         self.wasm_pages = wasm_pages
         self._pending = pending
         pending.update(pages)
+        if not shorter:
+            self._replacements.note(self.version, numbers)
 
     def _drop_from(self, end: int) -> None:
         """Make all pages of the file from one on zeros."""
@@ -215,7 +233,16 @@ class OverlayImage:
         upper: An empty image that takes the newer pages. The overlay can be mapped if this one is in a file.
     """
 
-    __slots__ = ("_base", "_base_end", "_newer", "_upper", "_upper_is_mapped", "version", "wasm_pages")
+    __slots__ = (
+        "_base",
+        "_base_end",
+        "_newer",
+        "_replacements",
+        "_upper",
+        "_upper_is_mapped",
+        "version",
+        "wasm_pages",
+    )
 
     def __init__(self, base: FileImage, upper: WritableImage) -> None:
         self.wasm_pages = base.wasm_pages
@@ -225,6 +252,7 @@ class OverlayImage:
         self._upper = upper
         self._upper_is_mapped = False
         self._newer: set[int] = set()
+        self._replacements = Replacements()
 
     @property
     def newer_pages(self) -> int:
@@ -253,6 +281,10 @@ class OverlayImage:
             data = self.page(number)
             if data is not ZERO_PAGE and data != ZERO_PAGE:
                 yield number, data
+
+    def replaced_since(self, version: int) -> Collection[int] | None:
+        """Return the pages replaced since a version; ``None`` if that is not known any more."""
+        return self._replacements.since(version, self.version)
 
     def extents(self) -> Sequence[Extent]:
         """Return where its pages are: first those of the base, then the newer ones over them.
@@ -287,6 +319,8 @@ class OverlayImage:
         if wasm_pages < self.wasm_pages:
             self._base_end = min(self._base_end, end)
             self._newer = {number for number in self._newer if number < end}
+        else:
+            self._replacements.note(self.version, pages.keys())
         self.wasm_pages = wasm_pages
 
     def settle(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from attrs import frozen
@@ -27,6 +29,9 @@ class Image(Protocol):
 
     def pages(self) -> Iterator[tuple[int, bytes]]:
         """Yield the number and the bytes of every page that is not all zeros, in order."""
+
+    def replaced_since(self, version: int) -> Collection[int] | None:
+        """Return the pages replaced since a version: all else is as it was then. ``None`` if that is not known."""
 
 
 class WritableImage(Image, Protocol):
@@ -54,6 +59,41 @@ class MappableImage(Image, Protocol):
         """Return where its pages are. Pages of no extent are zeros; those of several are in the last one."""
 
 
+_REPLACEMENTS_KEPT = 8
+_REPLACED_PAGES_KEPT = 16
+
+
+class Replacements:
+    """The last replacements of an image, as page numbers: memory that shows an older version can follow them.
+
+    A version that is not noted makes everything before it unknown. Memory: at most 8 times 16 numbers.
+    """
+
+    __slots__ = ("_newest", "_pages")
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._pages: deque[Collection[int]] = deque(maxlen=_REPLACEMENTS_KEPT)
+
+    def note(self, version: int, pages: Collection[int]) -> None:
+        """Take in that these pages were replaced, which made this version of the one before."""
+        if len(pages) > _REPLACED_PAGES_KEPT or version != self._newest + 1:
+            self._pages.clear()
+        if len(pages) <= _REPLACED_PAGES_KEPT:
+            self._pages.append(tuple(pages))
+        self._newest = version
+
+    def since(self, version: int, newest: int) -> Collection[int] | None:
+        """Return the pages replaced since a version; ``None`` if that is not known up to the newest one."""
+        missing = newest - version
+        kept = len(self._pages)
+        if newest != self._newest or not 0 <= missing <= kept:
+            return None
+        if missing == 1:
+            return self._pages[-1]
+        return {number for pages in islice(self._pages, kept - missing, None) for number in pages}
+
+
 class NoImage:
     """The image where nothing was ever committed: of length 0, and all zeros."""
 
@@ -68,6 +108,10 @@ class NoImage:
         """Yield nothing."""
         return iter(())
 
+    def replaced_since(self, version: int) -> Collection[int]:  # noqa: ARG002 - nothing ever is
+        """Return nothing."""
+        return ()
+
     def extents(self) -> Sequence[Extent]:
         """Return nothing."""
         return ()
@@ -79,12 +123,13 @@ NO_IMAGE = NoImage()
 class MemoryImage:
     """An image in a dictionary of pages. Memory: the pages that are not zero."""
 
-    __slots__ = ("_pages", "version", "wasm_pages")
+    __slots__ = ("_pages", "_replacements", "version", "wasm_pages")
 
     def __init__(self, wasm_pages: int = 0) -> None:
         self.wasm_pages = wasm_pages
         self.version = 0
         self._pages: dict[int, bytes] = {}
+        self._replacements = Replacements()
 
     def page(self, number: int) -> bytes:
         """Return one page of 4 KiB; zeros beyond the length."""
@@ -94,11 +139,16 @@ class MemoryImage:
         """Yield the number and the bytes of every page that is not all zeros, in order."""
         return iter(sorted(self._pages.items()))
 
+    def replaced_since(self, version: int) -> Collection[int] | None:
+        """Return the pages replaced since a version; ``None`` if that is not known any more."""
+        return self._replacements.since(version, self.version)
+
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
         """Set the length, and the bytes of some pages; pages beyond the length are dropped."""
         end = wasm_pages * PAGES_PER_WASM_PAGE
         self.version += 1  # first: an interruption must not leave new bytes under an old version
-        if wasm_pages < self.wasm_pages:
+        shorter = wasm_pages < self.wasm_pages  # drops pages that are not named
+        if shorter:
             self._pages = {number: data for number, data in self._pages.items() if number < end}
         self.wasm_pages = wasm_pages
         for number, data in pages.items():
@@ -106,6 +156,8 @@ class MemoryImage:
                 self._pages.pop(number, None)
             else:
                 self._pages[number] = data
+        if not shorter:
+            self._replacements.note(self.version, pages.keys())
 
 
 def read_image(image: Image, start: int, stop: int) -> bytes:

@@ -211,14 +211,37 @@ class LiveRegion:
             self._unshare()
         if not self.plain:
             self.allow_all()
-        if (
-            not anew
-            and self.image is image
-            and self.version == image.version
-            and self._private_pages <= _PRIVATE_PAGES_MAX
-        ):
+        if anew or self.image is not image or self._private_pages > _PRIVATE_PAGES_MAX or not self.follow():
+            self._show(image)
+        return True
+
+    def follow(self) -> bool:
+        """Copy into memory what was replaced in the image since they were alike, if that is known and not much.
+
+        Only where every write since was settled. A rollback then costs no mapping, and no faults afterwards.
+
+        Returns:
+            Whether memory holds what the image does.
+        """
+        image = self.image
+        if self.version == image.version:
             return True
-        self._show(image)
+        if self.changed or self.version == _NO_VERSION:
+            return False
+        if not self.memory_pages == self.wasm_pages == image.wasm_pages:
+            return False
+        numbers = image.replaced_since(self.version)
+        if numbers is None:
+            return False
+        if not self.plain:  # the last call of it was static, perhaps
+            self.allow_all()
+        known, base = self._known, self._base
+        for number in numbers:
+            data = known[number] = image.page(number)
+            _copy(base + number * PAGE_BYTES, data, PAGE_BYTES)
+        self._noted.update(numbers)  # a tracker that compares has not seen them copied
+        self._private_pages += len(numbers)
+        self.version = image.version
         return True
 
     def settle(self, image: Image) -> None:

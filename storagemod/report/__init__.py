@@ -2,8 +2,7 @@
 
 from storagemod.report.json import document, error_to_json, receipt_to_json, scenario_to_json, trace_to_json
 from storagemod.report.table import render_table
-from storagemod.report.tree import render_tree, render_tree_rich
-from storagemod.report.words import WordNames
+from storagemod.report.tree import WordNames, render_tree, render_tree_rich
 
 __all__ = [
     "WordNames",

@@ -1,4 +1,4 @@
-"""What an exploration found, as text and as JSON."""
+"""Explorations as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from storagemod.explore import Call, Exploration, Reaction, Violation
-from storagemod.explore.coverage import Coverage
 from storagemod.explore.script import MAIN, calls_in, describe
+from storagemod.explore.search import Coverage
 from storagemod.report.json import receipt_to_json
 from storagemod.report.table import render_table
 from storagemod.types import Address, Value
 
 
 def place_of(violation: Violation) -> str:
-    """Where an invariant was found broken, in words."""
+    """Describe where an invariant was broken."""
     breach = violation.breach
     if breach.transaction < 0:
         return "before anything was tried"
@@ -27,12 +27,12 @@ def place_of(violation: Violation) -> str:
 
 
 def script_lines(exploration: Exploration, violation: Violation) -> list[str]:
-    """The try that breaks an invariant, in words."""
+    """Describe the script that breaks an invariant, a line for each call and reaction."""
     return describe(violation.script, exploration.labels)
 
 
 def coverage_tables(exploration: Exploration) -> Iterator[tuple[str, str]]:
-    """What was tried and what was not, as tables with their titles."""
+    """Yield what was tried and what was not, as tables with their titles."""
     coverage, label = exploration.found.coverage, exploration.labels
     entries = len(coverage.entry_points)
     sites = [
@@ -53,7 +53,7 @@ def coverage_tables(exploration: Exploration) -> Iterator[tuple[str, str]]:
 
 
 def coverage_lines(exploration: Exploration) -> Iterator[str]:
-    """What was tried and what was not, in sentences."""
+    """Yield what was tried and what was not, in sentences."""
     coverage, settings, found = exploration.found.coverage, exploration.settings, exploration.found
     lengths = ", ".join(f"{count:,} of {_calls(calls)}" for calls, count in coverage.by_calls.items())
     depths = ", ".join(f"{count:,} at depth {depth}" for depth, count in coverage.by_depth.items())
@@ -83,7 +83,7 @@ def _calls(count: int) -> str:
 
 
 def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, Any]:
-    """An exploration as a document."""
+    """Return an exploration as a JSON document."""
     found, settings = exploration.found, exploration.settings
     body: dict[str, Any] = {
         "path": exploration.scenario.path,
@@ -101,8 +101,8 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
             "arguments": settings.arguments,
             "boundaries": settings.everywhere,
         },
-        "trusted": list(exploration.parties.trusted),
-        "untrusted": list(exploration.parties.untrusted),
+        "trusted": list(exploration.trust_model.trusted),
+        "untrusted": list(exploration.trust_model.untrusted),
         "transactions_before": exploration.setup,
         "invariants": list(exploration.invariants),
         "violations": [_violation(exploration, each) for each in exploration.violations],
@@ -156,7 +156,7 @@ def _reaction(reaction: Reaction) -> dict[str, Any]:
 
 
 def _numbers(values: Sequence[Value]) -> list[Value | str]:
-    """Numbers as JSON has them, those that it has no word for as text."""
+    """Return numbers for JSON: as text those that it cannot express."""
     return [value if math.isfinite(value) else repr(value) for value in values]
 
 

@@ -1,8 +1,7 @@
 """A transaction's calls as a tree of text, in the manner of Foundry's traces.
 
-Every step stands where it happened: calls, storage changes, growth and logs keep their true order; only that what a
-call wrote is told together, where it calls the next one or ends, and so behind the logs it emitted meanwhile. The
-format::
+Calls, storage changes, growth and logs keep their true order. What a call wrote is shown together, where it calls the
+next one or ends, and so behind the logs that it emitted meanwhile. The format::
 
     [5120] attacker::attack(100)
       ├─ [4300] bank::withdraw(100)
@@ -17,7 +16,8 @@ The number in brackets is the gas that the call and its callees used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from rich.text import Text
 
@@ -33,10 +33,36 @@ from storagemod.errors import (
     TrapError,
     ValidationError,
 )
-from storagemod.report.steps import LASTING, step_lines
-from storagemod.report.words import Segment, WordNames, hex_text, label, number_or_hex, printable, values_text
-from storagemod.trace import CallRecord, Hazard, HazardKind, Trace
-from storagemod.types import CallKind, Outcome
+from storagemod.events import (
+    AccountCreated,
+    AccountDestroyed,
+    DebugPrinted,
+    LogEmitted,
+    PagesTouched,
+    StorageChange,
+    StorageGrown,
+    StorageMapped,
+    StorageModuleInstantiated,
+    StorageWritten,
+    TablesShown,
+)
+from storagemod.trace import CallRecord, Hazard, HazardKind, Step, Trace
+from storagemod.types import Address, CallKind, Outcome, Value
+
+Segment: TypeAlias = tuple[str, str]
+"""Some text and its rich style; the style never carries meaning of its own."""
+
+WordNames: TypeAlias = Mapping[tuple[Address, str, int], str]
+"""What words of storage are called, by contract, region and offset in bytes."""
+
+_WORD_BYTES = 8
+_HEX_BYTES_MAX = 32
+"""Bytes that are shown whole in hexadecimal."""
+
+_NUMBER_MAX = 2**53  # a word beyond it is more likely to be text or packed fields than a number
+
+_LASTING = (StorageModuleInstantiated, PagesTouched, StorageMapped, TablesShown, DebugPrinted)
+"""Steps that an undone call leaves behind: instances stay for later calls, and what was read was read."""
 
 _NO_NAMES: WordNames = {}
 
@@ -106,8 +132,8 @@ def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames)
             open_calls.append((step, iter(step.steps), undone or _ended_badly(step)))
         elif details:
             # An instance stays for later calls, what was read was read, and what was printed was printed.
-            can_be_undone = not isinstance(step, LASTING)
-            for segments in step_lines(trace, step, names):
+            can_be_undone = not isinstance(step, _LASTING)
+            for segments in _step_lines(trace, step, names):
                 mark: list[Segment] = [(" (undone)", "red")] if undone and can_be_undone else []
                 yield [*_indent(level), ("├─ ", "dim"), *segments, *mark]
     for hazard in trace.hazards:
@@ -133,21 +159,21 @@ def _call(trace: Trace, record: CallRecord) -> list[Segment]:
     gas = "?" if record.ended is None else str(record.ended.gas_used)
     given = f"{{value: {started.value}}}" if started.value else ""
     if started.kind is CallKind.CREATE:
-        what = f"init code{given}({hex_text(started.data) if started.data else ''})"
+        what = f"init code{given}({_hex_text(started.data) if started.data else ''})"
     elif started.method is None:
-        what = f"main{given}({hex_text(started.data) if started.data else ''})"
+        what = f"main{given}({_hex_text(started.data) if started.data else ''})"
     else:
-        what = f"{printable(started.method)}{given}({values_text(started.args)})"
+        what = f"{_printable(started.method)}{given}({_values_text(started.args)})"
     line: list[Segment] = [
         (f"[{gas}] ", "dim"),
         ("new " if started.kind is CallKind.CREATE else "", "magenta"),
-        (label(trace, started.code_address), "cyan"),
+        (_label(trace, started.code_address), "cyan"),
         ("::", ""),
         (what, "bold"),
     ]
     if started.kind.borrows:
         word = "delegate" if started.kind is CallKind.DELEGATE else "code"
-        line.append((f" [{word}] on storage of {label(trace, started.address)}", "magenta"))
+        line.append((f" [{word}] on storage of {_label(trace, started.address)}", "magenta"))
     if started.static:
         line.append((" [static]", "magenta"))
     if started.reentry:
@@ -164,29 +190,29 @@ _HAZARDS = {
 
 
 def _hazard(trace: Trace, hazard: Hazard, names: WordNames) -> Iterator[list[Segment]]:
-    """Two lines on a hazard, below the tree: what and where, and between which two calls."""
-    place = f"{label(trace, hazard.address)} {printable(hazard.region)}[{hazard.offset:#x}]"
+    """Yield two lines on a hazard, below the tree: what and where, and between which two calls."""
+    place = f"{_label(trace, hazard.address)} {_printable(hazard.region)}[{hazard.offset:#x}]"
     name = names.get((hazard.address, hazard.region, hazard.offset))
-    told = _HAZARDS[hazard.kind].format(
+    description = _HAZARDS[hazard.kind].format(
         call=_named(trace, hazard.call_id),
         other=_named(trace, hazard.other_call_id),
-        old=number_or_hex(hazard.old),
-        new=number_or_hex(hazard.new),
+        old=_number_or_hex(hazard.old),
+        new=_number_or_hex(hazard.new),
     )
     undone = " (undone)" if hazard.undone else ""
-    called = "" if name is None else f" ({printable(name)})"
+    called = "" if name is None else f" ({_printable(name)})"
     yield [(f"! {hazard.kind.value} ", "bold yellow"), (f"of {place}{called}{undone}", "yellow")]
-    yield [(f"    {told}", "yellow")]
+    yield [(f"    {description}", "yellow")]
 
 
 def _named(trace: Trace, call_id: int) -> str:
-    """A call in a few words."""
+    """Describe a call in a few words."""
     record = trace.find_call(call_id)
     if record is None:
         return f"call {call_id}"
     started = record.started
     depth = f" at depth {started.depth}"
-    return f"{label(trace, started.code_address)}::{printable(started.method or 'main')}{depth}"
+    return f"{_label(trace, started.code_address)}::{_printable(started.method or 'main')}{depth}"
 
 
 def _return(record: CallRecord) -> list[Segment]:
@@ -194,11 +220,11 @@ def _return(record: CallRecord) -> list[Segment]:
     if ended is None:
         return [("← [Aborted] the transaction ended before this call did", "red")]
     if ended.outcome is Outcome.OK:
-        shown = [values_text(ended.values)] if ended.values else []
-        shown += [hex_text(ended.output)] if ended.output else []
+        shown = [_values_text(ended.values)] if ended.values else []
+        shown += [_hex_text(ended.output)] if ended.output else []
         return [(" ".join(["← [Return]", *shown]), "green")]
     if ended.outcome is Outcome.REVERTED:
-        return [(f"← [Revert] {hex_text(ended.output)}" if ended.output else "← [Revert]", "red")]
+        return [(f"← [Revert] {_hex_text(ended.output)}" if ended.output else "← [Revert]", "red")]
     return [(f"← {_failure(ended.error)}", "red")]
 
 
@@ -208,7 +234,129 @@ def _failure(error: StorageModError | None) -> str:
     word = next((word for kind, word in _WORDS if isinstance(error, kind)), "Failed")
     if isinstance(error, TrapError) and error.code == "callee_failed":  # why, stands at the end of that call
         return f"[{word}] a call that it made failed"
-    message = printable(" ".join(error.message.split()))
+    message = _printable(" ".join(error.message.split()))
     if len(message) > _MESSAGE_LENGTH_MAX:
         message = message[:_MESSAGE_LENGTH_MAX] + "…"
     return f"[{word}] {message}"
+
+
+def _step_lines(trace: Trace, step: Step, names: WordNames) -> Iterator[list[Segment]]:
+    """Yield the lines of a step that is not a call."""
+    if isinstance(step, StorageWritten):
+        for change in step.changes:
+            for part in _readable(change):
+                yield _change(part, names.get((step.address, part.region, part.offset)))
+    elif isinstance(step, TablesShown):
+        yield from _tables(trace, step)
+    elif isinstance(step, LogEmitted):
+        topics = "".join(f" topic {_hex_text(topic)}" for topic in step.log.topics)
+        data = f" data {_hex_text(step.log.data)}" if step.log.data else ""
+        yield [(f"log{topics}{data}", "blue")]
+    elif isinstance(step, AccountCreated | AccountDestroyed | DebugPrinted):
+        yield _account_step(trace, step)
+    elif not isinstance(step, CallRecord):
+        yield _storage_step(trace, step)
+
+
+def _storage_step(
+    trace: Trace, step: StorageGrown | PagesTouched | StorageMapped | StorageModuleInstantiated
+) -> list[Segment]:
+    if isinstance(step, StorageGrown):
+        return [(f"{_printable(step.region)} grew {step.pages_old} -> {step.pages_new} pages", "yellow")]
+    if isinstance(step, PagesTouched):
+        pages = ", ".join(_span(first, count) for first, count in step.runs)
+        return [(f"{_printable(step.region)} touched first: pages {pages}", "dim")]
+    if isinstance(step, StorageMapped):
+        storage = f"[{step.storage_offset:#x}..{step.storage_offset + step.length:#x}]"
+        return [(f"storage{storage} mapped at {step.memory_offset:#x} of its memory, {step.option}", "dim")]
+    regions = ", ".join(map(_printable, step.regions))
+    return [(f"storage module of {_label(trace, step.address)} instantiated: {regions}", "dim")]
+
+
+def _account_step(trace: Trace, step: AccountCreated | AccountDestroyed | DebugPrinted) -> list[Segment]:
+    if isinstance(step, DebugPrinted):
+        return [(f"debug: {_printable(step.text)}", "magenta")]
+    who = _label(trace, step.address)
+    if isinstance(step, AccountDestroyed):
+        return [(f"{who} destroyed: {step.value} to {_label(trace, step.beneficiary)}", "red")]
+    return [(f"{who} created: {f'code {_hex_text(step.code)}' if step.code else 'no code'}", "green")]
+
+
+def _tables(trace: Trace, step: TablesShown) -> Iterator[list[Segment]]:
+    """Yield a line for each run of the page table and of the frame table."""
+    for page in step.pages:
+        pages, frames = _span(page.page, page.count), _span(page.frame, page.count)
+        yield [(f"page table: pages {pages} of {step.frame_bytes:,} bytes stand for frames {frames}", "cyan")]
+    for frame in step.frames:
+        owner = f"{_label(trace, frame.address)} {_printable(frame.region)}"
+        start = frame.first * frame.frame_bytes
+        place = f"[{start:#x}..{start + frame.count * frame.frame_bytes:#x}]"
+        dirty = "written" if frame.dirty else "not written"
+        yield [(f"frame table: frames {_span(frame.first, frame.count)} of {owner}{place}, {dirty}", "cyan")]
+
+
+def _readable(change: StorageChange) -> list[StorageChange]:
+    """Split a short run into a change for each word, where each looks like a number."""
+    if len(change.old) > _HEX_BYTES_MAX:
+        return [change]
+    starts = range(0, len(change.old), _WORD_BYTES)
+    words = [change.old[at : at + _WORD_BYTES] for at in starts] + [change.new[at : at + _WORD_BYTES] for at in starts]
+    if any(_word_number(word) is None for word in words):
+        return [change]
+    return [
+        StorageChange(
+            change.region, change.offset + at, change.old[at : at + _WORD_BYTES], change.new[at : at + _WORD_BYTES]
+        )
+        for at in starts
+    ]
+
+
+def _change(change: StorageChange, name: str | None) -> list[Segment]:
+    old, new = _word_number(change.old), _word_number(change.new)
+    if old is None or new is None:
+        place = f"{change.offset:#x}..{change.offset + len(change.old):#x}"
+        shown = f"{_hex_text(change.old)} -> {_hex_text(change.new)}"
+    else:
+        place, shown = f"{change.offset:#x}", f"{old} -> {new}"
+    called = "" if name is None else f"({_printable(name)}) "
+    return [(f"{_printable(change.region)}[{place}] ", "yellow"), (called, ""), (shown, "yellow")]
+
+
+def _label(trace: Trace, address: Address) -> str:
+    """Return the name of an account, fit to print."""
+    return _printable(trace.label(address))
+
+
+def _printable(name: str) -> str:
+    """Return a name that a contract or a file chose, escaped where a terminal would act on it."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode()
+
+
+def _values_text(values: tuple[Value, ...]) -> str:
+    """Format numbers as a list."""
+    return ", ".join(repr(value) for value in values)
+
+
+def _hex_text(data: bytes) -> str:
+    """Format bytes in hexadecimal; long ones lose their middle and show their length."""
+    if len(data) <= _HEX_BYTES_MAX:
+        return "0x" + data.hex()
+    half = _HEX_BYTES_MAX // 4
+    return f"0x{data[:half].hex()}…{data[-half:].hex()} ({len(data):,} bytes)"
+
+
+def _word_number(word: bytes) -> int | None:
+    """Return a word as a signed little-endian number; ``None`` where it does not look like one."""
+    number = int.from_bytes(word, "little", signed=True)
+    return number if len(word) == _WORD_BYTES and abs(number) <= _NUMBER_MAX else None
+
+
+def _number_or_hex(data: bytes) -> str:
+    """Format bytes as the number that they look like, or in hexadecimal."""
+    number = _word_number(data.ljust(_WORD_BYTES, b"\0")) if len(data) <= _WORD_BYTES else None
+    return _hex_text(data) if number is None else str(number)
+
+
+def _span(first: int, count: int) -> str:
+    """Format a run of numbers: the first, or the first and the last."""
+    return str(first) if count == 1 else f"{first}-{first + count - 1}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NewType
 
@@ -334,6 +334,10 @@ def _no_room(error: OSError) -> StateError:
     return StateError(f"there is no room for the change: {error}", cause=error)
 
 
+def _joined(commits: Sequence[ChangeSet]) -> ChangeSet:
+    return commits[0].merged(*commits[1:]) if len(commits) > 1 else commits[0]
+
+
 Savepoint = NewType("Savepoint", int)
 
 
@@ -387,6 +391,15 @@ class WorldState:
         self._settled = True
         return Savepoint(len(self._savepoints))
 
+    def changes_since(self, savepoint: Savepoint) -> ChangeSet:
+        """Return what was committed since a savepoint, inner ones included, as one change."""
+        levels = self._savepoints[savepoint - 1 :]
+        for level in levels:
+            if len(level) > 1:
+                level[:] = [_joined(level)]  # kept, as a rollback needs it too
+        commits = [changes for level in levels for changes in level]
+        return _joined(commits) if commits else ChangeSet()
+
     def release(self, savepoint: Savepoint) -> None:
         """End a savepoint, and keep what was committed since.
 
@@ -408,8 +421,7 @@ class WorldState:
         """End a savepoint, and bring the state back to it."""
         newest = self._end(savepoint)
         if newest:
-            first, *others = newest
-            self.store.commit(first.merged(*others).inverted())
+            self.store.commit(_joined(newest).inverted())
         if not self._savepoints:
             self.store.commit_group()
         self._settled = True

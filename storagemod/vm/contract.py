@@ -271,10 +271,15 @@ def load_binary(wasm: bytes, rules: CodeRules, name: str = "contract", label: st
         LinkError: It imports something that is not offered, or not as it wants it.
     """
     try:
-        contract = _load(wasm, rules)
+        return _load_named(wasm, rules, name)
     except StorageModError as error:
         error.at(label or name)
         raise
+
+
+@functools.lru_cache(maxsize=_CONTRACTS_KEPT)
+def _load_named(wasm: bytes, rules: CodeRules, name: str) -> Contract:
+    contract = _load(wasm, rules)
     return contract if contract.name == name else attrs.evolve(contract, name=name)
 
 

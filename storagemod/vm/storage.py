@@ -108,7 +108,7 @@ class StorageInstance:
         if kept is not contract:
             return False
         for region in regions:
-            if not region.reusable or region.version != region.image.version:
+            if not region.reusable or not (region.version == region.image.version or region.follow()):
                 return False
         self.transaction = transaction
         self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)

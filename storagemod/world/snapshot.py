@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from storagemod.errors import StateError
-from storagemod.state import Savepoint, WorldState
+from storagemod.state import ChangeSet, Savepoint, WorldState
 
 
 class Snapshot:
@@ -32,6 +32,11 @@ class Snapshot:
         self._savepoint = self._state.savepoint()
         self._set_back = self._surroundings()
         return self
+
+    def changes(self) -> ChangeSet:
+        """Return what was committed since the block began, as one change: what ends as it began is left out."""
+        assert self._savepoint is not None  # noqa: S101 - __enter__ set it
+        return self._state.changes_since(self._savepoint)
 
     def keep(self) -> None:
         """Let what happened stay when the block ends."""

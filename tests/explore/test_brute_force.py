@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from storagemod.explore.exploration import Settings, _stage
 from storagemod.explore.plan import Plan
-from storagemod.explore.run import Arena
 from storagemod.explore.script import Call, Ending, Reaction, Script, decisions_in
+from storagemod.explore.trial import TrialRunner
 from storagemod.scenario import Scenario
 from storagemod.types import Address
 
@@ -66,10 +66,10 @@ def reactions_of(menu: list[Call], attacker: Address, decisions: int) -> Iterato
 def fewest_decisions(of: Scenario, most: int) -> int | None:
     """How many decisions it takes to break an invariant, found by trying everything."""
     stage = _stage(of, Settings(), None)
-    arena = Arena(Plan(stage.scenario, stage.blueprint, stage.attackers))
+    runner = TrialRunner(Plan(stage.scenario, stage.blueprint, stage.attackers))
     for decisions in range(1, most + 1):
-        for script in sequences(list(stage.menu.calls), stage.senders[0], decisions):
-            if arena.run(script).breaches:
+        for script in sequences(list(stage.candidate_calls.calls), stage.senders[0], decisions):
+            if runner.run(script).breaches:
                 return decisions
     return None
 

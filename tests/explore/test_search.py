@@ -241,5 +241,5 @@ def test_a_scenario_that_names_nobody_untrusted_gets_a_stranger() -> None:
 
     exploration = explore(counter, invariants={"small": "counter.memory[0] < 100"}, calls=2)
 
-    assert exploration.parties.untrusted == ("attacker",)
-    assert [each.script[0].sender for each in exploration.violations] == [exploration.parties.addresses["attacker"]]
+    assert exploration.trust_model.untrusted == ("attacker",)
+    assert [each.script[0].sender for each in exploration.violations] == [exploration.trust_model.addresses["attacker"]]

@@ -52,6 +52,23 @@ def test_savepoints_nest(state: WorldState) -> None:
     assert content(state.store) == ({}, {})
 
 
+def test_changes_since_a_savepoint_are_one_change(state: WorldState) -> None:
+    state.commit(write(state.store, A, {0: 1}))
+    outer = state.savepoint()
+    assert not state.changes_since(outer)
+    for fill in (2, 3, 1):
+        state.commit(write(state.store, A, {0: fill, 5: fill}))
+    inner = state.savepoint()
+    state.commit(account(state.store, B, Account(balance=7)))
+    since = state.changes_since(outer)
+    assert since.regions[A, "memory"].pages == {5: (page(0), page(1))}
+    assert since.accounts == {B: (Account(), Account(balance=7))}
+    assert not state.changes_since(inner).regions
+    state.rollback(inner)
+    state.rollback(outer)
+    assert dict(state.store.image(A, "memory").pages()) == {0: page(1)}
+
+
 def test_a_savepoint_that_nothing_happened_since_can_be_ended_either_way(state: WorldState) -> None:
     state.rollback(state.savepoint())
     state.release(state.savepoint())

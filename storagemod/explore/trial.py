@@ -1,0 +1,541 @@
+"""Trials: running a script on a world that is rolled back afterwards, and reading from the trace what happened.
+
+Attackers are followed call by call, cursor and all, as :mod:`storagemod.explore.attacker` describes them. A *site* is a
+call out to an attacker that it had no reaction for, and so an opportunity for one.
+
+A search runs thousands of trials a second, so traces are read as raw events, and what a trial leaves unchanged is not
+looked at: the state is hashed as a difference from the start, and expressions over a known state are not evaluated
+again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from attrs import define, field, frozen
+
+from storagemod.errors import StorageModError
+from storagemod.events import (
+    AccountCreated,
+    AccountDestroyed,
+    CallEnded,
+    CallStarted,
+    RawEvent,
+    StorageGrown,
+    StorageWritten,
+)
+from storagemod.explore.attacker import CURSOR_BYTES, REGION
+from storagemod.explore.plan import GAS, Invariant, Plan
+from storagemod.explore.script import MAIN, Call, Path, Reaction, Script
+from storagemod.scenario.invariants import Invariant as Expression
+from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
+from storagemod.state import NO_ACCOUNT, Account, ChangeSet
+from storagemod.trace import HAZARD_EVENTS, Trace
+from storagemod.types import Address, CallKind, Outcome
+from storagemod.world import Receipt, Snapshot, World
+
+CallSite: TypeAlias = tuple[Address, Address, str, bool]
+"""Caller, untrusted account, method, whether static."""
+
+_Watched: TypeAlias = tuple[Invariant, tuple[Any, ...]]
+"""An invariant, and the values of its ``before(...)`` parts."""
+
+_VERDICTS_MAX = 100_000
+_NO_CHANGES = ChangeSet()
+
+
+@frozen
+class Breach:
+    """Invariant that a trial broke, where, and why.
+
+    Attributes:
+        invariant: Its name.
+        why: The values of its parts.
+        transaction: The number of the transaction of the script; -1 where it did not hold before any.
+        boundary: The call boundary within it: ``start`` or ``end``, and the number of the call; ``None`` at its end.
+    """
+
+    invariant: str
+    why: tuple[str, ...]
+    transaction: int
+    boundary: tuple[str, int] | None = None
+
+
+@frozen
+class Site:
+    """Call out to an attacker that did nothing.
+
+    Attributes:
+        path: The call of the script during which it happened.
+        skipped: The reactions, of those that do nothing, that have to stand before one for this site.
+        reaction: What happened there: nothing.
+        caller: The contract that called.
+        active: The contracts that were running.
+        order: The number of the call in its transaction.
+    """
+
+    path: Path
+    skipped: tuple[Reaction, ...]
+    reaction: Reaction
+    caller: Address
+    active: frozenset[Address]
+    order: int
+
+
+@frozen
+class CallOutcome:
+    """Outcome of a call of the script.
+
+    Attributes:
+        path: Its place in the script.
+        ok: Whether it succeeded.
+        changed: Whether it, or a call within it, changed anything that lasts as long as it does.
+        order: The number of the call in its transaction.
+        active: The contracts that were running when it was made.
+    """
+
+    path: Path
+    ok: bool
+    changed: bool
+    order: int
+    active: frozenset[Address] = frozenset()
+
+
+@frozen
+class TrialResult:
+    """Result of a trial.
+
+    Attributes:
+        breaches: The invariants that it broke.
+        sites: Where attackers were called and did nothing, by the order of the calls, in its last transaction.
+        outcomes: The outcomes of its calls, by path.
+        reached: Call sites: caller, untrusted account, method, whether static.
+        played: Reactions by their place: the number of the call that they answer, and who made it.
+        hazardous: Whether it met a hazard that was not undone.
+        state: Digest of the state that it led to; ``None`` where the last transaction changed nothing.
+        refused: Why it could not be run to its end, if so.
+    """
+
+    breaches: tuple[Breach, ...]
+    sites: tuple[Site, ...] = ()
+    outcomes: dict[Path, CallOutcome] = field(factory=dict)
+    reached: frozenset[CallSite] = frozenset()
+    played: dict[Path, tuple[int, Address]] = field(factory=dict)
+    hazardous: bool = False
+    state: bytes | None = None
+    refused: str | None = None
+
+
+@define(eq=False)
+class _Step:
+    """Transaction of a trial that was run, and is not rolled back yet."""
+
+    call: Call
+    snapshot: Snapshot
+    programmed: frozenset[Address] = frozenset()
+    """The attackers whose cursor may not be 0."""
+    breaches: list[Breach] = field(factory=list)
+    receipt: Receipt | None = None
+    follower: Follower | None = None
+    state: bytes | None = None
+    refused: str | None = None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the trial ends here, whatever follows."""
+        return bool(self.breaches) or self.refused is not None
+
+
+@define(eq=False)
+class TrialRunner:
+    """Runs trials on a world of its own.
+
+    Transactions are rolled back only as far as the next trial does not begin with the same ones.
+
+    Args:
+        plan: The world and the invariants.
+    """
+
+    plan: Plan
+    world: World = field(init=False)
+    invariants: tuple[Invariant, ...] = field(init=False)
+    _accounts: frozenset[Address] = field(init=False)
+    _remembered: frozenset[Expression] = field(init=False)
+    """The invariants whose verdict the digest of the state settles."""
+    _verdicts: dict[tuple[Expression, bytes], Verdict] = field(factory=dict, init=False)
+    _steps: list[_Step] = field(factory=list, init=False)
+    _ignored: frozenset[str] = field(default=frozenset(), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Build the world."""
+        self.world = self.plan.blueprint.build(tracker=self.plan.tracker)
+        self.invariants = self.plan.invariants()
+        self._accounts = frozenset(attacker.account for attacker in self.plan.attackers)
+        addresses = self.plan.scenario.addresses
+        untrusted = [name for name, address in addresses.items() if address in self._accounts]
+        self._remembered = frozenset(
+            each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, untrusted)
+        )
+
+    def start(self) -> tuple[Breach, ...]:
+        """Return the invariants that do not hold before any trial."""
+        self._rewind(0)
+        return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants], None))
+
+    def state(self) -> bytes:
+        """Return the world to the state that trials start from, and return its digest."""
+        self._rewind(0)
+        return self._digest(_NO_CHANGES)
+
+    def run(
+        self, script: Script, *, ignored: frozenset[str] = frozenset(), receipts: list[Receipt] | None = None
+    ) -> TrialResult:
+        """Run a script; it ends with the first transaction that breaks an invariant.
+
+        Args:
+            script: The transactions.
+            ignored: Invariants that need not hold.
+            receipts: If given, the receipt of each transaction is appended.
+
+        Raises:
+            ScenarioError: An invariant names something that does not exist.
+            ValidationError: The script calls something that does not exist.
+        """
+        shared = 0
+        if ignored == self._ignored:
+            while shared < min(len(self._steps), len(script) - 1) and self._steps[shared].call == script[shared]:
+                shared += 1
+        self._ignored = ignored
+        try:
+            self._rewind(shared)
+            while len(self._steps) < len(script) and not (self._steps and self._steps[-1].is_last):
+                self._step(script[len(self._steps)])
+        except BaseException:
+            self._rewind(0)
+            raise
+        if receipts is not None:
+            receipts += [step.receipt for step in self._steps if step.receipt is not None]
+        return self._result()
+
+    def _result(self) -> TrialResult:
+        last = self._steps[-1]
+        outcomes: dict[Path, CallOutcome] = {}
+        played: dict[Path, tuple[int, Address]] = {}
+        reached: set[CallSite] = set()
+        for step in self._steps:
+            if step.follower is not None:
+                outcomes |= step.follower.outcomes
+                played |= step.follower.played
+                reached |= step.follower.reached
+        sites = () if last.follower is None else tuple(last.follower.sites)
+        hazardous = any(step.follower.hazardous for step in self._steps if step.follower is not None)
+        breaches = tuple(last.breaches)
+        return TrialResult(breaches, sites, outcomes, frozenset(reached), played, hazardous, last.state, last.refused)
+
+    def _rewind(self, length: int) -> None:
+        """Roll back all transactions but the first few."""
+        while len(self._steps) > length:
+            self._steps.pop().snapshot.__exit__(None, None, None)
+
+    def _step(self, call: Call) -> None:
+        """Run the next transaction."""
+        programmed: frozenset[Address] = self._steps[-1].programmed if self._steps else frozenset()
+        snapshot = self.world.snapshot()
+        snapshot.__enter__()
+        step, number = _Step(call, snapshot), len(self._steps)
+        self._steps.append(step)
+        step.programmed = self._program(call, programmed)
+        watched = [(each, each.capture(self.world)) for each in self.invariants if each.name not in self._ignored]
+        if call.sender is not None and call.value > self.world.account(call.sender).balance:
+            return  # it would be refused, and changes nothing
+        try:
+            step.breaches = self._check_boundaries(call, number, watched)
+            step.receipt = self._send(call)
+        except StorageModError as error:
+            if not error.aborts:
+                raise
+            step.refused = str(error)
+            return
+        trace = step.receipt.trace
+        assert trace is not None  # noqa: S101 - the world keeps traces
+        step.follower = Follower(self._accounts, number)
+        step.follower.follow(trace, call)
+        if step.follower.outcomes[(number,)].changed:
+            step.state = self._digest(self._steps[0].snapshot.changes())
+        else:  # then only comparisons with the state before can have another result
+            watched = [each for each in watched if each[1]]
+        known = {breach.invariant for breach in step.breaches}
+        if watched:
+            found = self._check(number, watched, step.state)
+            step.breaches += [each for each in found if each.invariant not in known]
+
+    def _program(self, call: Call, programmed: frozenset[Address]) -> frozenset[Address]:
+        """Write into the attackers' storage what they are to do; return those whose cursor is not 0 then."""
+        if not call.reactions and not programmed:
+            return programmed
+        now = set()
+        for attacker in self.plan.attackers:
+            data, (cursor,) = attacker.encode((call,))
+            if cursor:
+                data = cursor.to_bytes(CURSOR_BYTES, "little") + data[CURSOR_BYTES:]
+                self.world.load_storage(attacker.account, REGION, data)
+                now.add(attacker.account)
+            elif attacker.account in programmed:
+                self.world.load_storage(attacker.account, REGION, bytes(CURSOR_BYTES))
+        return frozenset(now)
+
+    def _send(self, call: Call, *, commit: bool = True) -> Receipt:
+        run = self.world.transact if commit else self.world.call
+        return run(
+            call.contract, call.method, *call.args, data=call.data, sender=call.sender, value=call.value, gas=GAS
+        )
+
+    def _check_boundaries(self, call: Call, number: int, watched: Sequence[_Watched]) -> list[Breach]:
+        """Check invariants at each call boundary of a transaction, without committing it."""
+        watched = [each for each in watched if self.plan.everywhere or each[0].at == "boundaries"]
+        if not watched:
+            return []
+        trace = self._send(call, commit=False).trace
+        assert trace is not None  # noqa: S101 - the world keeps traces
+        invariants, befores = [each for each, _ in watched], [before for _, before in watched]
+        return [_breach(each, number) for each in violations_at_boundaries(invariants, befores, trace, self.world)]
+
+    def _check(self, number: int, watched: Sequence[_Watched], state: bytes | None) -> list[Breach]:
+        """Check invariants at the end of a transaction that led to a state."""
+        breaches = []
+        for invariant, before in watched:
+            verdict = self._verdict(invariant, before, state)
+            if not verdict.holds:
+                breaches.append(Breach(invariant.name, verdict.why, number))
+        return breaches
+
+    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], state: bytes | None) -> Verdict:
+        if state is None or before or not isinstance(invariant, Expression) or invariant not in self._remembered:
+            return invariant.check(self.world, before)
+        key = (invariant, state)
+        verdict = self._verdicts.get(key)
+        if verdict is None:
+            verdict = invariant.check(self.world)
+            if len(self._verdicts) >= _VERDICTS_MAX:
+                self._verdicts.clear()
+            self._verdicts[key] = verdict
+        return verdict
+
+    def _digest(self, changes: ChangeSet) -> bytes:
+        """Return a digest that tells states apart; nonces of senders, which contracts cannot see, are left out.
+
+        Args:
+            changes: The difference from the state that trials start from.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for (address, region), diff in sorted(changes.regions.items()):
+            if address not in self._accounts:
+                name = region.encode()
+                digest.update(b"%b%d:%b:%d:%d:" % (address, len(name), name, diff.pages_new, len(diff.pages)))
+                for number, (_, new) in sorted(diff.pages.items()):
+                    digest.update(b"%d:" % number + new)
+        for address, (before, after) in sorted(changes.accounts.items()):
+            seen = self._visible(address, after)
+            if seen != self._visible(address, before):
+                digest.update(b"|%b%d:%d:%d:%d;" % (address, *seen))
+        return digest.digest()
+
+    def _visible(self, address: Address, account: Account) -> tuple[bool, int, int, int]:
+        """Return what contracts can see of an account, and whether it exists."""
+        nonce = account.nonce if account.code and address not in self._accounts else 0
+        return account != NO_ACCOUNT, account.balance, nonce, len(account.code)
+
+
+def _is_of_state(invariant: Expression, untrusted: Collection[str]) -> bool:
+    """Return whether an expression is one over balances and the storage of trusted contracts.
+
+    Calls are not: they can run attackers, whose storage is not in the digest of a state.
+    """
+    return not invariant.callees and not any(name in invariant.text for name in untrusted)
+
+
+def _breach(broken: Violation, number: int) -> Breach:
+    boundary = broken.boundary
+    place = None if boundary is None else (boundary.moment, boundary.call_id)
+    return Breach(broken.invariant, broken.why, number, place)
+
+
+class _Record:
+    """Call as it is read from raw events, with the calls that it made.
+
+    Attributes:
+        started: The raw event of its start.
+        calls: The calls that it made.
+        changed: Whether it changed anything itself, if it succeeded: a transfer of value, storage, accounts.
+        reentered: Whether its contract was called again while it waited, and that call succeeded.
+        hazardous: Whether it, or a successful call within it, wrote storage after it was re-entered.
+        ok: Whether it succeeded.
+    """
+
+    __slots__ = ("calls", "changed", "hazardous", "ok", "reentered", "started")
+
+    def __init__(self, started: RawEvent) -> None:
+        self.started = started
+        self.calls: list[_Record] = []
+        self.changed = bool(started[11]) and started[4] is CallKind.CALL
+        self.reentered = self.hazardous = self.ok = False
+
+
+def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool]:
+    """Return the top-level call, with all calls in it, and whether calls held copies of storage.
+
+    Storage of attackers does not count as changed.
+    """
+    root: _Record | None = None
+    copies = False
+    stack: list[_Record] = []
+    for raw in raw_events:
+        kind = raw[0]
+        if kind is CallStarted:
+            record = _Record(raw)
+            if root is None:
+                root = record
+            else:
+                stack[-1].calls.append(record)
+            stack.append(record)
+        elif kind is CallEnded:
+            record = stack.pop()
+            if raw[2] is Outcome.OK:
+                record.ok = True
+                address = record.started[5]
+                for above in stack:
+                    if above.started[5] == address:
+                        above.reentered = True
+                if record.hazardous and stack:
+                    stack[-1].hazardous = True
+        elif kind is StorageWritten:
+            record = stack[-1]
+            record.hazardous |= record.reentered
+            record.changed |= raw[2] not in attackers
+        elif kind is StorageGrown:
+            stack[-1].changed |= raw[2] not in attackers
+        elif kind is AccountCreated or kind is AccountDestroyed:
+            stack[-1].changed = True
+        elif kind in HAZARD_EVENTS:
+            copies = True
+    assert root is not None  # noqa: S101 - the start of the top-level call is always recorded
+    return root, copies
+
+
+@define
+class Follower:
+    """Follows the script through one transaction of a trial.
+
+    Args:
+        accounts: The attackers.
+        number: The number of the transaction in the script.
+    """
+
+    accounts: frozenset[Address]
+    number: int
+    hazardous: bool = False
+    """Whether the transaction met a hazard that was not undone."""
+    sites: list[Site] = field(factory=list)
+    outcomes: dict[Path, CallOutcome] = field(factory=dict)
+    reached: set[CallSite] = field(factory=set)
+    played: dict[Path, tuple[int, Address]] = field(factory=dict)
+    """Reactions by their place: the number of the call that they answer, and who made it."""
+    _free: dict[Path, tuple[Reaction, ...]] = field(factory=dict)
+    """By call of the script: the reactions behind the last one in it that were not undone, all of which did nothing."""
+    _lists: dict[Address, tuple[tuple[Path, Reaction], ...]] = field(factory=dict)
+    """By attacker: the list that its cursor is at, each reaction with its place in the script."""
+
+    def follow(self, trace: Trace, call: Call) -> None:
+        """Go through the trace of the transaction that a call of the script is."""
+        path = (self.number,)
+        root, copies = _records(trace.raw_events, self.accounts)
+        # Without copies of storage the one hazard is a write after a call, which needs no events to be decoded.
+        self.hazardous = any(not hazard.undone for hazard in trace.hazards) if copies else root.ok and root.hazardous
+        self._lists = {account: tuple(_level(call, path, account)) for account in self.accounts}
+        self._call(root, path, ())
+
+    def _call(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
+        """Follow a call of the script; return whether it changed anything."""
+        changed = self._run(record, path, active) and record.ok
+        self.outcomes[path] = CallOutcome(path, record.ok, changed, record.started[1], frozenset(active))
+        return changed
+
+    def _run(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
+        """Follow a call, of an attacker or not, and all calls within it."""
+        address, kind = record.started[5], record.started[4]
+        lists, free = self._lists, self._free
+        if not record.ok:  # what is taken from the lists is put back
+            self._lists, self._free = lists.copy(), free.copy()
+        if address in self.accounts and not kind.borrows:
+            changed = self._attacker(record, path, active)
+        else:
+            changed = record.changed
+            for inner in record.calls:
+                changed |= self._run(inner, path, (*active, address))
+        if not record.ok:
+            self._lists, self._free = lists, free
+            return False
+        return changed
+
+    def _attacker(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
+        """Follow a call of an attacker."""
+        _, call_id, _, _, _, account, _, caller, method, _, _, value, _, static, _ = record.started
+        site = method or MAIN
+        self.reached.add((caller, account, site, static))
+        place, reaction = self._take(account, site)
+        if reaction is None:
+            done = Reaction(account, site, static)
+            free = self._free.get(path, ())
+            self.sites.append(Site(path, free, done, caller, frozenset(active), call_id))
+            self._free[path] = (*free, done)
+            return bool(value)
+        self.played[place] = call_id, caller
+        after = self._lists[account]
+        changed = bool(value)
+        for number, (inner, made) in enumerate(zip(reaction.calls, record.calls, strict=False)):
+            inner_path = (*place, number)
+            self._lists[account] = tuple(_level(inner, inner_path, account))
+            changed |= self._call(made, inner_path, (*active, account))
+            self._lists[account] = after
+        return changed
+
+    def _take(self, account: Address, site: str) -> tuple[Path, Reaction | None]:
+        """Take the next reaction off an attacker's list, as its contract does."""
+        entries = self._lists[account]
+        while entries and entries[0][1].static:
+            if entries[0][1].site == site:
+                return entries[0]
+            entries = entries[1:]
+        if not entries:
+            return (), None
+        self._lists[account] = entries[1:]
+        return entries[0]
+
+
+def _level(call: Call, path: Path, account: Address) -> list[tuple[Path, Reaction]]:
+    """Return the reactions of one account during a call, with their places, without those within its own."""
+    found: list[tuple[Path, Reaction]] = []
+    for position, reaction in enumerate(call.reactions):
+        place = (*path, position)
+        if reaction.account == account:
+            found.append((place, reaction))
+        else:
+            for number, inner in enumerate(reaction.calls):
+                found += _level(inner, (*place, number), account)
+    return found
+
+
+def outermost_idle(outcomes: Mapping[Path, CallOutcome], path: Path) -> Path | None:
+    """Return the outermost call on the way to one, itself included, that changed nothing; ``None`` if all did."""
+    for length in range(1, len(path) + 1, 2):
+        each = outcomes.get(path[:length])
+        if each is None or not each.changed:
+            return path[:length]
+    return None
+
+
+def sites_within(sites: Sequence[Site], path: Path) -> list[Site]:
+    """Return the sites that happened within a call of the script."""
+    return [site for site in sites if site.path[: len(path)] == path]
