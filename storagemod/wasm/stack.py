@@ -67,10 +67,14 @@ _KNOWS_ITS_STACK = sys.version_info >= (3, 14)
 class _CallersStack(threading.local):
     """Whether the stack of the calling thread is long enough, and whether Python handles signals there.
 
-    Asked of the system once a thread.
+    Asked of the system once a thread, when it first runs a transaction.
     """
 
-    def __init__(self) -> None:
+    suffices: bool | None = None
+    handles_signals = True
+
+    def examine(self) -> None:
+        """Ask the system."""
         self.suffices = _stack_suffices()
         self.handles_signals = threading.current_thread() is threading.main_thread()
 
@@ -229,6 +233,8 @@ def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]
     called so that the function ends soon, its end is awaited, and the interruption goes on.
     """
     own = _callers_stack
+    if own.suffices is None:
+        own.examine()
     if own.suffices and running_store() is None:
         if not own.handles_signals:
             return function()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storagemod import Contract, StorageMapping, World, host
+from storagemod import Contract, StorageMapping, World, vm
 from storagemod.cli.build import HEADER
 from storagemod.errors import ValidationError
 from storagemod.types import MAP_OPTIONS
@@ -41,7 +41,7 @@ def importer(namespace: str, names: Iterable[str]) -> str:
 
 
 def test_every_function_of_the_interface_is_declared_with_the_type_that_is_offered(tmp_path: Path) -> None:
-    names = (set(host.FUNCTIONS) - set(host.ALIASES)) | MAPPED_OR_KEYED  # aliases are older names, for older contracts
+    names = (set(vm.FUNCTIONS) - set(vm.ALIASES)) | MAPPED_OR_KEYED  # aliases are older names, for older contracts
 
     contract = Contract.load(c(importer("ethereum", names), tmp_path))  # which refuses another type
 
@@ -50,7 +50,7 @@ def test_every_function_of_the_interface_is_declared_with_the_type_that_is_offer
 
 
 def test_every_function_for_debugging_is_declared_with_the_type_that_is_offered(tmp_path: Path) -> None:
-    names = set(host.DEBUG_FUNCTIONS) | KEYED_PRINTING
+    names = set(vm.DEBUG_FUNCTIONS) | KEYED_PRINTING
 
     contract = Contract.load(c(importer("debug", names), tmp_path), debug=True)
 

@@ -15,7 +15,7 @@ from storagemod.vm import machine
 
 FUZZ = os.environ.get("STORAGEMOD_FUZZ") == "1"
 
-TRANSACTIONS = 10_000 if FUZZ else 500
+TRANSACTIONS = 10_000 if FUZZ else 200
 """On each backend."""
 
 BUSY = """

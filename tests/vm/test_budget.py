@@ -15,7 +15,7 @@ import pytest
 from storagemod import Address, World
 from storagemod.bench.contracts import PING_PONG, WORDS
 from storagemod.types import MAP_OPTIONS
-from storagemod.wasm import run_on_deep_thread
+from storagemod.wasm.stack import _on_deep_thread
 
 PING, PONG = Address(0xA1), Address(0xB2)
 NULL = Address(0xC3)
@@ -51,7 +51,7 @@ def calls_of(action: Callable[[], object]) -> int:
         finally:
             sys.setprofile(before)
 
-    run_on_deep_thread(counted, lambda: None)  # where the stack of this thread is long enough, no other thread is used
+    _on_deep_thread(counted, lambda: None)  # where the stack of this thread is long enough, no other thread is used
     return counts["call"] + counts["c_call"] - 1  # that of `setprofile` is ours
 
 

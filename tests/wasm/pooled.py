@@ -217,7 +217,7 @@ class World:
 def fresh(shape: Shape) -> list[object]:
     """What a call sees of an instance that nobody used."""
     world = World(shape, ())
-    world.store.start(60)
+    world.store.start(60, 1_000)
     world.store.fuel = 10**9
     try:
         return world.look(world.pool.take())
@@ -243,7 +243,7 @@ def fresh_each_time(shape: Shape, calls: Sequence[Sequence[tuple[int, int, int]]
 
 def run_calls(world: World, calls: Sequence[Sequence[tuple[int, int, int]]]) -> bytes:
     """Run calls; return what storage holds then."""
-    world.store.start(60)
+    world.store.start(60, 1_000)
     world.store.fuel = 10**9
     try:
         for steps in calls:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
+from storagemod.errors import OutOfGasError
 from storagemod.limits import Limits
 from storagemod.wasm import Instance, InstancePool, Linker, Store, compile_module, pool, to_wasm
 from tests.wasm.pooled import Shape, World, fresh, fresh_each_time, programs, run_calls, shapes
@@ -63,7 +64,8 @@ def pool_of() -> Iterator[PoolMaker]:
         module = compile_module(to_wasm(wat, name="pooled", limits=Limits()), Limits())
         module.first_bytes.clear()
         store = Store(Limits())
-        store.start(60)
+        store.start(60, 1_000)
+        store.fuel = 1_000
         stores.append(store)
         return store, InstancePool(store, Linker().prepare(module), module)
 
@@ -109,14 +111,25 @@ def test_instances_are_used_again_where_they_can_be_put_back(pool_of: PoolMaker,
         '(global (mut funcref) (ref.func $f)) (data $d "x") (func (data.drop $d))',
     ],
 )
-@pytest.mark.parametrize("gas", [0, 1_000])
-def test_instances_cost_no_gas_be_they_new_or_kept(pool_of: PoolMaker, body: str, gas: int) -> None:
+def test_kept_instances_cost_what_new_ones_do(pool_of: PoolMaker, body: str) -> None:
     """Else gas would depend on which transactions were run before."""
     store, instances = pool_of(f"(module (memory 1) (func $f) {body})")
+    left = []
     for _ in range(3):
-        store.fuel = gas
+        store.fuel = 1_000
         instances.give_back(instances.take())
-        assert store.fuel == gas
+        left.append(store.fuel)
+    assert left == left[:1] * 3
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_instance_that_cannot_be_paid_for_is_out_of_gas(pool_of: PoolMaker, *, kept: bool) -> None:
+    store, instances = pool_of("(module (memory 1) (global i32 (i32.add (i32.const 1) (i32.const 2))))")
+    if kept:
+        instances.give_back(instances.take())
+    store.fuel = 0
+    with pytest.raises(OutOfGasError):
+        instances.take()
 
 
 def test_large_memories_are_not_copied_at_each_call(pool_of: PoolMaker, monkeypatch: pytest.MonkeyPatch) -> None:
