@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
-from storagemod.events import StorageHeldBack, StorageMapped
+from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped
 from storagemod.pages import LiveRegion
 from storagemod.state import created_address
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
@@ -178,6 +178,26 @@ class Frame:
     def pages_enforced(self) -> bool:
         """Whether the system stops it where it may not write pages of storage in its own memory."""
         return self.machine.backend.protects and self.contract is not None and not self.contract.bulk_memory
+
+    def started(self, reentry: int) -> RawEvent:
+        """Return the raw event of its start, when so many calls of its address are active."""
+        return (
+            CallStarted,
+            self.call_id,
+            None if self.parent is None else self.parent.call_id,
+            self.depth,
+            self.kind,
+            self.address,
+            self.code_address,
+            self.caller,
+            self.method,
+            self.args,
+            self.code if self.kind is _CREATE else self.data,
+            self.value,
+            self.gas,
+            self.static,
+            reentry,
+        )
 
     # What host functions ask
 

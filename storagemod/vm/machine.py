@@ -28,7 +28,6 @@ from storagemod.events import (
     AccountCreated,
     AccountDestroyed,
     CallEnded,
-    CallStarted,
     DebugPrinted,
     Log,
     LogEmitted,
@@ -36,24 +35,24 @@ from storagemod.events import (
     Observer,
     PagesTouched,
     RawEvent,
-    StorageGrown,
     StorageHeldBack,
     StorageLoaded,
     StorageModuleInstantiated,
-    StorageWritten,
     TablesShown,
 )
-from storagemod.pages import PAGE_BYTES, FrameFile, LiveRegion, PageBackend, PageChange, RegionDiff, UndoLog
+from storagemod.pages import FrameFile, PageBackend, RegionDiff, UndoLog
 from storagemod.state import ChangeSet, PageStore
-from storagemod.trace import LIGHT_BYTES, Recording
+from storagemod.trace import Recording
 from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
 from storagemod.vm.accounts import Accounts
 from storagemod.vm.aliased import AliasedMappings
+from storagemod.vm.boundary import collect
+from storagemod.vm.budget import Budget
 from storagemod.vm.contract import MAIN, CodeRules, Contract, EntryPoint, check_unlinked, load_binary
 from storagemod.vm.ethereum import Finished
 from storagemod.vm.frame import Frame
-from storagemod.vm.layout import Layout, outside_region, static_growth, static_write
-from storagemod.vm.paged import FrameTable, PagedMappings
+from storagemod.vm.layout import Layout
+from storagemod.vm.paged import FrameTable
 from storagemod.vm.schedule import GasSchedule
 from storagemod.vm.storage import StorageInstance, broken_rule
 from storagemod.wasm import (
@@ -74,9 +73,6 @@ _MEMORIES_MAX = 2_000
 """Instances and linear memories of a wasmtime store after which the next transaction gets a new one.
 
 Nothing of a store is given back before it is closed, and a process has address space for about 32,000 memories."""
-
-_LIGHT_PAGES = LIGHT_BYTES // (2 * PAGE_BYTES)
-"""Pages that a raw event can have without the recording being checked right after it."""
 
 _VALUES_MAX = 1_024
 """More parameters or results than a function can have."""
@@ -124,7 +120,9 @@ class Machine:
         wants: The events that cost something to find out and that somebody wants.
         frame_table: The frames that calls under the linking options with frames have used.
         frame_file: Where pages are kept that several memories show.
-        bytes_copied: Bytes that the host copied out of and into storage for contracts.
+        budget: What the transaction has used, and may use.
+        recording: Where events are recorded, if anywhere.
+        touches: Whether somebody wants to know the pages that are touched.
     """
 
     def __init__(
@@ -147,9 +145,8 @@ class Machine:
         self._values_address = ctypes.addressof(self._values)
         self._frames_needed = frames_for(rules.limits.call_depth_max)
         self._transaction = 0
-        self._calls = self._instances = self._memories = self._payload_bytes = 0
-        self._recording: Recording | None = None
-        self._touches = False  # whether somebody wants to know the pages that are touched
+        self.recording: Recording | None = None
+        self.touches = False
         self._active: dict[Address, int] = {}
         self._clean = True
         self.backend = backend
@@ -164,7 +161,7 @@ class Machine:
         self.wants: frozenset[type] = frozenset()
         self.frame_table = FrameTable()
         self.frame_file: FrameFile = backend.frame_file()
-        self.bytes_copied = 0
+        self.budget = Budget(rules.limits)
         self._contracts: dict[bytes, Contract] = {}
         self._storages: dict[Address, StorageInstance] = {}
         self._used: dict[StorageInstance, Address] = {}
@@ -214,7 +211,7 @@ class Machine:
         if self.frame_table.frames:
             self.frame_table = FrameTable()
             self.frame_file.close()
-        self._calls = self._instances = self._memories = self._payload_bytes = self.bytes_copied = 0
+        self.budget.restart()
         self.origin = frame.caller
         if recording is not None or self._observed:
             self._listen(recording)
@@ -225,13 +222,14 @@ class Machine:
     def counts(self, changes: ChangeSet) -> tuple[int, int, int, int]:
         """Return the fields of :class:`Costs` for the last transaction, given what it changed."""
         pages = sum(len(written.pages) for written in changes.regions.values()) if changes.regions else 0
-        return self._instances, self.store.host_calls, self.bytes_copied, pages
+        budget = self.budget
+        return budget.instances, self.store.host_calls, budget.bytes_copied, pages
 
     def _listen(self, recording: Recording | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
-        self._recording = recording
-        self._touches = (recording is not None and PagesTouched in recording.wants) or notifier.wants(PagesTouched)
+        self.recording = recording
+        self.touches = (recording is not None and PagesTouched in recording.wants) or notifier.wants(PagesTouched)
         self.wants = _NO_EVENTS if recording is None else recording.wants
         if not self._observed:
             self.notify = None if recording is None else recording.events.append
@@ -348,15 +346,16 @@ class Machine:
             left = parent.settle_gas()
             if parent.mappings is not None:
                 parent.mappings.suspend()
-            self._collect(parent)
+            collect(self, parent)
             given = left - left // _GAS_KEPT_DIVISOR
             if not 0 <= frame.gas < given:
                 frame.gas = given
-        frame.call_id = self._calls
-        self._calls += 1
-        rejection = self._reject(frame) if frame.data or frame.code else None
+        budget = self.budget
+        frame.call_id = budget.calls
+        budget.calls += 1
+        rejection = budget.reject_data(frame) if frame.data or frame.code else None
         if notify is not None:
-            self._notify_started(frame)
+            notify(frame.started(self._active.get(frame.address, 0)))
         checkpoint, newest = len(log), log.newest
         log.newest = checkpoint
         store.fuel = frame.gas
@@ -379,7 +378,7 @@ class Machine:
             frame.gas_used = frame.gas if frame.code_started else 0
         if notify is not None:
             notify((CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error))
-            recording = self._recording
+            recording = self.recording
             if recording is not None and len(recording.events) >= recording.check_at:
                 recording.check()
         if parent is not None:
@@ -388,11 +387,8 @@ class Machine:
 
     def _start(self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None) -> None:
         """Run a call behind the checkpoint just set."""
-        limits, address, kind = self._limits, frame.address, frame.kind
-        if frame.depth > limits.call_depth_max:
-            raise LimitError(f"calls are nested deeper than {limits.call_depth_max:,} (call_depth_max)")
-        if frame.call_id >= limits.calls_max:
-            raise LimitError(f"the transaction makes more than {limits.calls_max:,} calls (calls_max)")
+        address, kind = frame.address, frame.kind
+        self.budget.check_call(frame)
         if rejection is not None:
             raise rejection
         active = self._active.get(address, 0)
@@ -418,7 +414,7 @@ class Machine:
         if frame.mappings is not None:
             frame.mappings.end()
         if frame.storage is not None:
-            self._collect(frame)
+            collect(self, frame)
         if kind is _CREATE and self.notify is not None:
             self.notify((AccountCreated, frame.call_id, address, self.accounts[address].code))
 
@@ -436,37 +432,6 @@ class Machine:
         if policy is ReentryPolicy.DENY or not (from_itself if policy is ReentryPolicy.SELF_ONLY else frame.static):
             raise ReentryError(f"re-entry refused: the contract is active, and its policy is {policy.value!r}")
 
-    def _reject(self, frame: Frame) -> LimitError | None:
-        """Return why the data or init code of a call is too long, if it is; else count it."""
-        what, limit, length = "call data", "data_bytes_max", len(frame.data)
-        if frame.kind is _CREATE:
-            what, limit, length = "init code", "code_bytes_max", len(frame.code)
-        allowed = getattr(self._limits, limit)
-        error = None
-        if length > allowed:
-            error = LimitError(f"{length:,} bytes of {what}, and {allowed:,} are allowed ({limit})")
-        else:
-            try:
-                self._count_payload(length)
-            except LimitError as reached:
-                error = reached
-        if error is not None:
-            frame.data = frame.code = b""  # a trace would keep it, of whatever length
-        return error
-
-    def _count_payload(self, length: int) -> None:
-        """Count bytes that calls hand to one another.
-
-        Raises:
-            LimitError: The transaction has handed over as many as it may.
-        """
-        allowed = self._limits.payload_bytes_max
-        if self._payload_bytes + length > allowed:
-            raise LimitError(
-                f"the calls of the transaction hand more than {allowed:,} bytes to one another (payload_bytes_max)"
-            )
-        self._payload_bytes += length
-
     def _fail(self, frame: Frame, error: StorageModError, checkpoint: int) -> None:
         """Undo all that a call and its callees changed (rule 4), and give it its error.
 
@@ -475,7 +440,7 @@ class Machine:
         """
         broken: TrapError | None = None
         try:
-            self._collect(frame)
+            collect(self, frame)
         except TrapError as found:
             broken = found
         self._log.undo(checkpoint)
@@ -542,7 +507,7 @@ class Machine:
         if storage is not None and not frame.borrows:
             if storage.transaction == self._transaction:
                 own = storage.own
-            elif not self._touches and storage.reopen(self._transaction, contract):
+            elif not self.touches and storage.reopen(self._transaction, contract):
                 own = storage.own
                 self._count_storage(frame, storage, storage.names)
         if own is not None and own[0] is contract:
@@ -552,7 +517,7 @@ class Machine:
         frame.storage = storage
         frame.resume()
         if pool.memories:
-            self._count_memories(pool.memories)
+            self.budget.count_memories(pool.memories)
         frame.code_started = True
         instance = pool.only
         if instance is None:
@@ -560,7 +525,7 @@ class Machine:
             frame.pool = pool
         else:
             frame.instance = instance
-        self._instances += 1
+        self.budget.instances += 1
         function = instance.functions.get(entry.name) or instance.function(entry.name)
         try:
             self.store.invoke(function, values, entry.count)
@@ -573,11 +538,11 @@ class Machine:
                     "before",
                     code="finish_in_method",
                 ) from None
-            frame.output = self._check_output(finished.output)
+            frame.output = self.budget.check_output(finished.output)
             return
         except RevertError as error:
             frame.gas_used = frame.gas - frame.settle_gas()
-            self._check_output(error.output)
+            self.budget.check_output(error.output)
             raise
         if entry.results_bytes:
             frame.values = entry.raw_results(values)
@@ -614,7 +579,7 @@ class Machine:
         return storage
 
     def _add(self, frame: Frame, storage: StorageInstance, layout: Layout) -> None:
-        added = storage.add(layout, anew=self._touches)
+        added = storage.add(layout, anew=self.touches)
         if added:
             self._count_storage(frame, storage, added)
 
@@ -622,36 +587,10 @@ class Machine:
         """Count and report a storage module that the transaction uses for the first time, by rule and not by need."""
         if storage not in self._used:
             self._used[storage] = frame.address
-        self._instances += 1
-        self._count_memories(len(added))
+        self.budget.instances += 1
+        self.budget.count_memories(len(added))
         if self.notify is not None:
             self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
-
-    def _count_memories(self, count: int) -> None:
-        """Count linear memories that the transaction uses.
-
-        Raises:
-            LimitError: It uses more than it may.
-        """
-        self._memories += count
-        if self._memories > self._limits.memories_per_transaction_max:
-            raise LimitError(
-                f"the transaction uses more than {self._limits.memories_per_transaction_max:,} linear memories "
-                "(memories_per_transaction_max)"
-            )
-
-    def _check_output(self, output: bytes) -> bytes:
-        """Return the output of a call, if it is not too long.
-
-        Raises:
-            LimitError: It is.
-        """
-        if len(output) > self._limits.data_bytes_max:
-            raise LimitError(
-                f"{len(output):,} bytes of output, and {self._limits.data_bytes_max:,} are allowed (data_bytes_max)"
-            )
-        self._count_payload(len(output))
-        return output
 
     # Creating and destroying accounts
 
@@ -751,86 +690,6 @@ class Machine:
         """Take a text that the running call prints."""
         if self.notify is not None:
             self.notify((DebugPrinted, frame.call_id, text))
-
-    def _notify_started(self, frame: Frame) -> None:
-        self.notify(  # type: ignore[misc] # somebody listens
-            (
-                CallStarted,
-                frame.call_id,
-                None if frame.parent is None else frame.parent.call_id,
-                frame.depth,
-                frame.kind,
-                frame.address,
-                frame.code_address,
-                frame.caller,
-                frame.method,
-                frame.args,
-                frame.code if frame.kind is _CREATE else frame.data,
-                frame.value,
-                frame.gas,
-                frame.static,
-                self._active.get(frame.address, 0),
-            )
-        )
-
-    def _collect(self, frame: Frame) -> None:
-        """Take in what a call wrote since it last was asked.
-
-        The rules that only a look at the whole memory can keep are checked here: a static call changes nothing
-        (rule 6), and nothing is written beyond a region's length (rule 5).
-
-        Raises:
-            TrapError: It broke one.
-        """
-        if frame.mappings is not None:
-            frame.mappings.settle()
-            if TablesShown in self.wants:
-                self._show_tables(frame)
-        storage, contract = frame.storage, frame.contract
-        if storage is None or contract is None:
-            return
-        written: list[tuple[str, Sequence[PageChange]]] = []
-        broken: TrapError | None = None
-        for region in storage.regions:
-            changed = region.collect(may_grow=contract.grows_storage)
-            if changed:
-                written.append((region.name, changed))
-            if changed or region.collected_pages != region.wasm_pages:
-                broken = self._check_written(frame, region, changed) or broken
-        if self._touches:
-            self._notify_touched(frame, storage)
-        if written and self.notify is not None:
-            pages = tuple((name, *page) for name, changed in written for page in changed)
-            self.notify((StorageWritten, frame.call_id, frame.address, pages))
-            if len(pages) > _LIGHT_PAGES and self._recording is not None:
-                self._recording.check()
-        if broken is not None:
-            raise broken
-
-    def _check_written(self, frame: Frame, region: LiveRegion, changed: Sequence[PageChange]) -> TrapError | None:
-        """Report a growth, and return the rule that a call broke by what it wrote in a region."""
-        pages_old, region.collected_pages = region.collected_pages, region.wasm_pages
-        if pages_old != region.wasm_pages and self.notify is not None:
-            self.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, region.wasm_pages))
-        outside, region.outside = region.outside, False
-        if outside:
-            return outside_region()
-        if frame.static:
-            return static_write() if changed else static_growth(region.name)
-        return None
-
-    def _notify_touched(self, frame: Frame, storage: StorageInstance) -> None:
-        for region in storage.regions:
-            runs = region.first_touched()
-            if runs:
-                self.notify((PagesTouched, frame.call_id, frame.address, region.name, runs))  # type: ignore[misc]
-
-    def _show_tables(self, frame: Frame) -> None:
-        """Report the tables of a call that stopped running, where there are any."""
-        if isinstance(frame.mappings, PagedMappings | AliasedMappings) and self.notify is not None:
-            table = frame.mappings.table
-            frames = tuple(self.frame_table.runs())
-            self.notify((TablesShown, frame.call_id, frame.address, table.frame_bytes, tuple(table.runs()), frames))
 
 
 _NOTHING = ChangeSet()

@@ -283,7 +283,7 @@ class StorageAccess:
         if self._hosted and not live.wasm_pages and offset + length <= self._memory.pages * WASM_PAGE_BYTES:
             return bytes(length)  # not out of memory: where rules are enforced, nobody may read there
         self._check(offset, length)
-        self._frame.machine.bytes_copied += length
+        self._frame.machine.budget.bytes_copied += length
         return self._memory.read(offset, length)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
@@ -295,7 +295,7 @@ class StorageAccess:
         self._check(offset, len(data))
         if data and self._enforced and not self._writing:
             raise static_write()
-        self._frame.machine.bytes_copied += len(data)
+        self._frame.machine.budget.bytes_copied += len(data)
         self._memory.write(offset, data)
 
     def _check(self, offset: int, length: int) -> None:
@@ -333,7 +333,7 @@ class StorageAccess:
         self._make_room(-(-(offset + length) // WASM_PAGE_BYTES))
         pages = range(offset // PAGE_BYTES, (offset + length) // PAGE_BYTES)
         view, filled = self._live.share(frames, pages, memory, memory_offset // PAGE_BYTES, writing=writing)
-        self._frame.machine.bytes_copied += filled * PAGE_BYTES
+        self._frame.machine.budget.bytes_copied += filled * PAGE_BYTES
         return view
 
     def take_shared(self, pages: Iterable[tuple[int, bytes]]) -> list[int]:

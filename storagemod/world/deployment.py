@@ -10,7 +10,7 @@ from attrs import frozen
 
 from storagemod.errors import LinkError, ValidationError
 from storagemod.pages import PageBackend, RegionDiff
-from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet
+from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet, PageStore
 from storagemod.types import Address, ReentryPolicy, StorageMapping
 from storagemod.vm import Aliased, CodeRules, Contract, check_aliasing, check_callee, check_links, load_binary
 
@@ -29,7 +29,7 @@ class Deployment:
     """A contract that is to stand at an address.
 
     Attributes:
-        accounts: The accounts that there are.
+        store: The accounts that there are.
         rules: What code has to be.
         links: The address for each ``contract:NAME`` that it imports from.
         backend: What the machine does for storage.
@@ -37,7 +37,7 @@ class Deployment:
         balance: What it holds from the start, besides what the account holds already.
     """
 
-    accounts: Mapping[Address, Account]
+    store: PageStore
     rules: CodeRules
     address: Address
     contract: Contract
@@ -55,7 +55,7 @@ class Deployment:
             LinkError: An import of the contract, or of another one from this address, does not match; or this machine
                 cannot map storage as it is to be.
         """
-        standing = self.accounts.get(self.address, NO_ACCOUNT)
+        standing = self.store.accounts.get(self.address, NO_ACCOUNT)
         if standing.code:
             raise ValidationError(f"there is a contract at {standing.name or self.address} already")
         if standing.balance + self.balance > BALANCE_MAX:
@@ -85,7 +85,7 @@ class Deployment:
 
     def changes(self, deployer: Address, *, policy: ReentryPolicy) -> ChangeSet:
         """What is committed: the account, its regions at their least lengths, and the deployer's nonce."""
-        sender, before = (self.accounts.get(each, NO_ACCOUNT) for each in (deployer, self.address))
+        sender, before = (self.store.accounts.get(each, NO_ACCOUNT) for each in (deployer, self.address))
         account = attrs.evolve(
             before,
             balance=before.balance + self.balance,
@@ -107,21 +107,23 @@ class Deployment:
         if address == self.address:
             return self.contract
         try:
-            return contract_of(self.accounts.get(address, NO_ACCOUNT), self.rules)
+            return contract_of(self.store.accounts.get(address, NO_ACCOUNT), self.rules)
         except (ValidationError, LinkError) as error:
             raise LinkError(f"the code at {address} is no contract: {error.message}", cause=error) from error
 
     def _importers(self) -> Iterator[tuple[str, Contract]]:
         """The contracts that are linked to this address already, each with only the imports that are."""
-        for address, account in self.accounts.items():
-            if self.address in account.links.values():
-                contract = contract_of(account, self.rules)
-                assert contract is not None  # noqa: S101 - only a contract is linked
-                here = [each for each in contract.contract_imports if account.links[each.link] == self.address]
-                yield account.name or str(address), attrs.evolve(contract, contract_imports=tuple(here))
+        for address in self.store.linked_to(self.address):
+            account = self.store.accounts[address]
+            contract = contract_of(account, self.rules)
+            assert contract is not None  # noqa: S101 - only a contract is linked
+            here = [each for each in contract.contract_imports if account.links[each.link] == self.address]
+            yield account.name or str(address), attrs.evolve(contract, contract_imports=tuple(here))
 
     def _unused_name(self) -> str:
         """The contract's name, with a number if another account has it."""
-        taken = {account.name for account in self.accounts.values()}
-        candidates = [f"{self.contract.name}-{number}" for number in range(2, len(taken) + 3)]
-        return next(name for name in (self.contract.name, *candidates) if name not in taken)
+        name, number = self.contract.name, 1
+        while self.store.is_name_taken(name):
+            number += 1
+            name = f"{self.contract.name}-{number}"
+        return name

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, cast
@@ -16,7 +13,7 @@ from storagemod.block import Block
 from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
-from storagemod.pages import ImageEdit, RegionDiff, choose_backend
+from storagemod.pages import ImageEdit, choose_backend
 from storagemod.state import (
     BALANCE_MAX,
     NO_ACCOUNT,
@@ -49,18 +46,17 @@ from storagemod.vm import (
     Frame,
     GasSchedule,
     Machine,
-    Region,
-    Slots,
-    hosted_region,
     read_binary,
 )
 from storagemod.vm.contract import EntryPoint
 from storagemod.watch import notify
 from storagemod.world.arguments import check_amount, to_values
 from storagemod.world.deployment import Deployment, contract_of
+from storagemod.world.lock import WorldLock
+from storagemod.world.presets import Presets
 from storagemod.world.receipt import Receipt
 from storagemod.world.snapshot import Snapshot
-from storagemod.world.views import SlotsView, StorageView, checked_entries
+from storagemod.world.views import SlotsView, StorageView
 
 DEFAULT_SENDER = Address("5e9de7" + "00" * 16 + "01")
 """Who sends transactions and deploys contracts where no one else is named."""
@@ -139,13 +135,14 @@ class World:
         self._state = WorldState(store)
         self._lock = WorldLock(read_only=read_only)
         self._rules = CodeRules(self._limits, validation, debug)
-        self._mapping = _mapping(mapping) or StorageMapping()
+        default_mapping = _mapping(mapping) or StorageMapping()
+        self._presets = Presets(store, self._rules, default_mapping)
         self._machine = Machine(
             store,
             self._backend,
             self._rules,
             schedule=schedule or GasSchedule(),
-            mapping=self._mapping,
+            mapping=default_mapping,
             observers=observers,
         )
         if not store.accounts and not read_only:
@@ -258,7 +255,7 @@ class World:
         """
         address = Address(address)
         try:
-            contract = self._contract_of(self.account(address))
+            contract = contract_of(self.account(address), self._rules)
         except (ValidationError, LinkError) as error:
             reason = f"the code of {self.label(address)} is no contract: {error.message}"
             raise StateError(reason, cause=error) from error
@@ -279,7 +276,7 @@ class World:
             StateError: There is neither a contract nor storage.
         """
         address = Address(address)
-        contract = self._contract_or_none(address)
+        contract = self._presets.contract_in(self.account(address))
         names = {region.name for region in contract.layout.regions} if contract is not None else set()
         names.update(self._state.store.region_names(address))
         if not names and contract is None:
@@ -293,7 +290,7 @@ class World:
             StateError: Its contract has a memory where they would be.
         """
         address = Address(address)
-        self._check_keyed(address, self._contract_or_none(address))
+        self._presets.check_keyed(address, self._presets.contract_in(self.account(address)))
         return SlotsView(self._view(address, SLOTS_REGION), lambda entries: self._set_slots(address, entries))
 
     def load_storage(self, address: Address | str | int, region: str, data: bytes, *, offset: int = 0) -> None:
@@ -304,7 +301,7 @@ class World:
             ValidationError: The bytes would not fit into what the region may hold.
         """
         address = Address(address)
-        found, label = self._region(address, region), self.label(address)
+        found, label = self._presets.region(address, region), self.label(address)
         pages_max = found.type.pages_max or 0
         if offset < 0 or offset + len(data) > pages_max * WASM_PAGE_BYTES:
             raise ValidationError(
@@ -359,12 +356,12 @@ class World:
             before = self.account(address)
             account = attrs.evolve(before, **given)  # type: ignore[arg-type]
             if code is not None:
-                account = self._with_code(account, code)
-            contract = self._contract_in(account)
-            regions = self._least_regions(address, contract) if code is not None else {}
+                account = self._presets.with_code(account, code)
+            contract = self._presets.contract_in(account)
+            regions = self._presets.least_regions(address, contract) if code is not None else {}
             if slots:
-                self._check_keyed(address, contract)
-                regions[address, SLOTS_REGION] = self._slots_written(address, slots)
+                self._presets.check_keyed(address, contract)
+                regions[address, SLOTS_REGION] = self._presets.slots_diff(address, slots)
             self._state.commit(ChangeSet({address: (before, account)}, regions))
         return address
 
@@ -412,7 +409,7 @@ class World:
             deployer = self.account(DEFAULT_SENDER)
             target = created_address(DEFAULT_SENDER, deployer.nonce) if address is None else Address(address)
             settings = (self._backend, _mapping(mapping), balance)
-            deployment = Deployment(self._state.store.accounts, self._rules, target, contract, bound, *settings)
+            deployment = Deployment(self._state.store, self._rules, target, contract, bound, *settings)
             deployment.check()
             savepoint = self._state.savepoint()
             try:
@@ -666,79 +663,13 @@ class World:
 
     # Pieces
 
-    def _with_code(self, account: Account, code: bytes) -> Account:
-        if not isinstance(code, bytes):
-            raise ValidationError(f"code is bytes, not {code!r}")
-        if len(code) > self._rules.limits.code_bytes_max:
-            raise ValidationError(
-                f"{len(code):,} bytes of code, and {self._rules.limits.code_bytes_max:,} are allowed (code_bytes_max)"
-            )
-        fresh = Account(nonce=account.nonce, balance=account.balance, code=code, name=account.name)
-        contract = self._contract_in(fresh)
-        maps = contract is not None and contract.maps_storage
-        return attrs.evolve(fresh, mapping=self._mapping) if maps else fresh
-
-    def _least_regions(self, address: Address, contract: Contract | None) -> dict[tuple[Address, str], RegionDiff]:
-        """What makes the regions of a contract as long as they are at least."""
-        regions = () if contract is None else contract.layout.regions
-        image = self._state.store.image
-        edits = {
-            region.name: ImageEdit(image(address, region.name), region.type.pages_min).diff() for region in regions
-        }
-        return {(address, name): written for name, written in edits.items() if written}
-
     def _set_slots(self, address: Address, entries: Mapping[bytes, bytes]) -> None:
         with self._lock.held(writing=True):
-            written = self._slots_written(address, entries)
+            written = self._presets.slots_diff(address, entries)
             self._state.commit(ChangeSet(regions={(address, SLOTS_REGION): written}))
-
-    def _slots_written(self, address: Address, entries: Mapping[bytes, bytes]) -> RegionDiff:
-        region = hosted_region(SLOTS_REGION, self._rules.limits)
-        assert region is not None  # noqa: S101 - the option keyed has it
-        edit = ImageEdit(self._state.store.image(address, SLOTS_REGION), region.type.pages_min)
-        table = Slots(edit)
-        for key, value in checked_entries(entries).items():
-            table.store(key, value)
-        return edit.diff()
-
-    def _check_keyed(self, address: Address, contract: Contract | None) -> None:
-        if contract is not None and contract.layout.region(SLOTS_REGION) is not None and not contract.is_keyed:
-            raise StateError(f"the storage of {self.label(address)} is not keyed")
-
-    def _region(self, address: Address, name: str) -> Region:
-        """A region that an account has, by its contract or in its storage.
-
-        Raises:
-            StateError: It has none of that name.
-        """
-        contract = self._contract_or_none(address)
-        names = self._state.store.region_names(address)
-        found = None if contract is None else contract.layout.region(name)
-        if found is None and name in names:
-            found = hosted_region(name, self._rules.limits)
-        if found is None:
-            known = {*names, *(region.name for region in contract.layout.regions)} if contract is not None else names
-            if contract is None and not names:
-                raise StateError(f"there is no contract at {self.label(address)}")
-            hint = f"it has: {', '.join(sorted(known)) or 'none'}"
-            raise StateError(f"{self.label(address)} has no storage region {name!r}", hint=hint)
-        return found
-
-    def _contract_or_none(self, address: Address) -> Contract | None:
-        return self._contract_in(self.account(address))
-
-    def _contract_in(self, account: Account) -> Contract | None:
-        """The contract that an account holds, or ``None`` where its code is none."""
-        try:
-            return self._contract_of(account)
-        except (ValidationError, LinkError):
-            return None
 
     def _view(self, address: Address, region: str) -> StorageView:
         return StorageView(region, lambda: self._state.store.image(address, region))
-
-    def _contract_of(self, account: Account) -> Contract | None:
-        return contract_of(account, self._rules)
 
 
 def _to_bytes(data: object) -> bytes:
@@ -749,55 +680,3 @@ def _to_bytes(data: object) -> bytes:
 
 def _mapping(mapping: StorageMapping | str | None) -> StorageMapping | None:
     return StorageMapping(mapping) if isinstance(mapping, str) else mapping
-
-
-class WorldLock:
-    """Lets one thing at a time be done to a world, from any thread of its own process, until it is closed.
-
-    Attributes:
-        closed: Whether nothing may be done any more.
-    """
-
-    def __init__(self, *, read_only: bool) -> None:
-        self.closed = False
-        self._read_only = read_only
-        self._busy = threading.Lock()
-        self._process = os.getpid()
-
-    def acquire(self, *, writing: bool = False) -> None:
-        """Begin to do something to the world; :meth:`release` ends it.
-
-        Raises:
-            StateError: It cannot be done, or not now.
-        """
-        if self.closed:
-            raise StateError("the world is closed")
-        if os.getpid() != self._process:
-            raise StateError(
-                f"the world belongs to process {self._process}, and this is a fork of it",
-                hint="make or open a world in each process",
-            )
-        if writing and self._read_only:
-            raise StateError("the world was opened to be read only", hint="call() works; it never commits")
-        if not self._busy.acquire(blocking=False):
-            raise StateError(
-                "a transaction is open on this world already",
-                hint="a world runs one at a time: wait for it, or use a world for each thread",
-            )
-
-    def release(self) -> None:
-        """End what :meth:`acquire` began."""
-        self._busy.release()
-
-    @contextmanager
-    def held(self, *, writing: bool = False) -> Iterator[None]:
-        """Do something to the world for the length of a ``with`` block.
-
-        Raises:
-            StateError: It cannot be done, or not now.
-        """
-        self.acquire(writing=writing)
-        try:
-            yield
-        finally:
-            self.release()

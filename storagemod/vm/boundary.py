@@ -1,0 +1,91 @@
+"""Boundaries: what a call wrote is taken in whenever it calls another one, and when it ends.
+
+The rules that only a look at the whole memory can keep are checked here: a static call changes nothing (rule 6), and
+nothing is written beyond a region's length (rule 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from storagemod.errors import TrapError
+from storagemod.events import PagesTouched, StorageGrown, StorageWritten, TablesShown
+from storagemod.pages import PAGE_BYTES, LiveRegion, PageChange
+from storagemod.trace import LIGHT_BYTES
+from storagemod.vm.aliased import AliasedMappings
+from storagemod.vm.layout import outside_region, static_growth, static_write
+from storagemod.vm.paged import PagedMappings
+from storagemod.vm.storage import StorageInstance
+
+if TYPE_CHECKING:
+    from storagemod.vm.frame import Frame
+    from storagemod.vm.machine import Machine
+
+_LIGHT_PAGES = LIGHT_BYTES // (2 * PAGE_BYTES)
+"""Pages that a raw event can have without the recording being checked right after it."""
+
+
+def collect(machine: Machine, frame: Frame) -> None:
+    """Take in what a call wrote since it last was asked.
+
+    The rules that only a look at the whole memory can keep are checked here: a static call changes nothing
+    (rule 6), and nothing is written beyond a region's length (rule 5).
+
+    Raises:
+        TrapError: It broke one.
+    """
+    if frame.mappings is not None:
+        frame.mappings.settle()
+        if TablesShown in machine.wants:
+            _show_tables(machine, frame)
+    storage, contract = frame.storage, frame.contract
+    if storage is None or contract is None:
+        return
+    written: list[tuple[str, Sequence[PageChange]]] = []
+    broken: TrapError | None = None
+    for region in storage.regions:
+        changed = region.collect(may_grow=contract.grows_storage)
+        if changed:
+            written.append((region.name, changed))
+        if changed or region.collected_pages != region.wasm_pages:
+            broken = _check_written(machine, frame, region, changed) or broken
+    if machine.touches:
+        _notify_touched(machine, frame, storage)
+    if written and machine.notify is not None:
+        pages = tuple((name, *page) for name, changed in written for page in changed)
+        machine.notify((StorageWritten, frame.call_id, frame.address, pages))
+        if len(pages) > _LIGHT_PAGES and machine.recording is not None:
+            machine.recording.check()
+    if broken is not None:
+        raise broken
+
+
+def _check_written(
+    machine: Machine, frame: Frame, region: LiveRegion, changed: Sequence[PageChange]
+) -> TrapError | None:
+    """Report a growth, and return the rule that a call broke by what it wrote in a region."""
+    pages_old, region.collected_pages = region.collected_pages, region.wasm_pages
+    if pages_old != region.wasm_pages and machine.notify is not None:
+        machine.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, region.wasm_pages))
+    outside, region.outside = region.outside, False
+    if outside:
+        return outside_region()
+    if frame.static:
+        return static_write() if changed else static_growth(region.name)
+    return None
+
+
+def _notify_touched(machine: Machine, frame: Frame, storage: StorageInstance) -> None:
+    for region in storage.regions:
+        runs = region.first_touched()
+        if runs:
+            machine.notify((PagesTouched, frame.call_id, frame.address, region.name, runs))  # type: ignore[misc]
+
+
+def _show_tables(machine: Machine, frame: Frame) -> None:
+    """Report the tables of a call that stopped running, where there are any."""
+    if isinstance(frame.mappings, PagedMappings | AliasedMappings) and machine.notify is not None:
+        table = frame.mappings.table
+        frames = tuple(machine.frame_table.runs())
+        machine.notify((TablesShown, frame.call_id, frame.address, table.frame_bytes, tuple(table.runs()), frames))
