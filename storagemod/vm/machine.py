@@ -388,7 +388,8 @@ class Machine:
     def _start(self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None) -> None:
         """Run a call behind the checkpoint just set."""
         address, kind = frame.address, frame.kind
-        self.budget.check_call(frame)
+        if frame.depth > self._limits.call_depth_max or frame.call_id >= self._limits.calls_max:
+            self.budget.check_call(frame)
         if rejection is not None:
             raise rejection
         active = self._active.get(address, 0)
