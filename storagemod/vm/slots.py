@@ -10,6 +10,7 @@ A value of zero is no entry. A cell is 64 bytes, key and value, and all zeros if
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Protocol
 
 from storagemod.errors import LimitError
@@ -108,5 +109,10 @@ class Slots:
 def home(key: bytes) -> int:
     """The cell that a key would rather be in. The last byte counts up within a group of neighbours."""
     number = int.from_bytes(key, "big")
-    group = hashlib.blake2b((number >> _GROUP_BITS).to_bytes(KEY_BYTES, "big"), digest_size=8).digest()
-    return (int.from_bytes(group, "little") * _GROUP + number % _GROUP) % CELLS
+    return (_hash(number >> _GROUP_BITS) * _GROUP + number % _GROUP) % CELLS
+
+
+@lru_cache(maxsize=4096)  # a store asks three times, and contracts use few keys again and again
+def _hash(group: int) -> int:
+    digest = hashlib.blake2b(group.to_bytes(KEY_BYTES, "big"), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
