@@ -121,9 +121,20 @@ class Deployment:
             yield account.name or str(address), attrs.evolve(contract, contract_imports=tuple(here))
 
     def _unused_name(self) -> str:
-        """The contract's name, with a number if another account has it."""
-        name, number = self.contract.name, 1
-        while self.store.is_name_taken(name):
-            number += 1
-            name = f"{self.contract.name}-{number}"
-        return name
+        """The contract's name, with a number if another account has it.
+
+        The number is the next one, found in few steps where thousands of contracts have one name.
+        """
+        taken, free = 0, 1
+        while self.store.is_name_taken(self._numbered(free)):
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            between = (taken + free) // 2
+            if self.store.is_name_taken(self._numbered(between)):
+                taken = between
+            else:
+                free = between
+        return self._numbered(free)
+
+    def _numbered(self, number: int) -> str:
+        return self.contract.name if number == 1 else f"{self.contract.name}-{number}"

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from storagemod import Address, Limits, LinkError, ReentryPolicy, StateError, TrapError, ValidationError, World
+from storagemod.state import PageStore
 
 COUNTER = """
 (module
@@ -128,6 +129,21 @@ def test_an_address_holds_one_contract(world: World, counter: Address) -> None:
 def test_contracts_of_one_name_can_be_told_apart(world: World, counter: Address) -> None:
     other = world.deploy(COUNTER, name="counter")
     assert (world.label(counter), world.label(other)) == ("counter", "counter-2")
+
+
+def test_the_next_of_many_contracts_of_one_name_takes_few_looks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [world.label(world.deploy(COUNTER, name="c")) for _ in range(100)]
+    assert labels == ["c", *(f"c-{number}" for number in range(2, 101))]
+    looks: list[str] = []
+    look = PageStore.is_name_taken
+
+    def counted(store: PageStore, name: str) -> bool:
+        looks.append(name)
+        return look(store, name)
+
+    monkeypatch.setattr(PageStore, "is_name_taken", counted)
+    world.deploy(COUNTER, name="c")
+    assert 0 < len(looks) < 20
 
 
 def test_a_policy_that_does_not_exist_is_refused(world: World) -> None:
