@@ -144,7 +144,8 @@ class SqlitePageStore(PageStore):
         self._next_id = 1
         self._logged = 0  # pages in the log
         self._logged_regions: dict[StoredRegion, tuple[Address, str]] = {}  # changed since the log was empty
-        self._unsettled: set[StoredRegion] = set()  # not all in their files
+        self._unsettled: dict[StoredRegion, int] = {}  # not all in their files, with their newer pages
+        self._newer_pages = 0  # of all of them
         with ExitStack() as resources:
             self._lock = (lock_for_reading if read_only else lock_for_writing)(self.directory)
             resources.callback(self._lock.close)
@@ -249,7 +250,7 @@ class SqlitePageStore(PageStore):
             self._regions.setdefault(record.address, {})[record.name] = region
             self._logged += len(logged)
             if not region.overlay.settled:
-                self._unsettled.add(region)
+                self._note_unsettled(region)
             if logged or not region.overlay.settled:
                 self._logged_regions[region] = (record.address, record.name)
 
@@ -276,7 +277,7 @@ class SqlitePageStore(PageStore):
             if diff:
                 region = self._stored_region(key)
                 region.logged.update(diff.pages)
-                self._unsettled.add(region)
+                self._note_unsettled(region)
                 self._logged_regions[region] = key
                 self._logged += len(diff.pages)
         self._after_commit()
@@ -304,16 +305,17 @@ class SqlitePageStore(PageStore):
         with suppress(StateError):
             if self._logged > self._log_pages_max:
                 self._flush_log()
-            elif self._unsettled and self._overlay_pages >= OVERLAY_PAGES_MAX:
+            elif self._newer_pages >= OVERLAY_PAGES_MAX:
                 # The log has to be on the disk before the images, or they might show half of a commit that was lost.
                 self._catalogue.sync()
                 with self._lock.without_readers() as alone:
                     if alone:
                         self._settle()
 
-    @property
-    def _overlay_pages(self) -> int:
-        return sum(region.overlay.newer_pages for region in self._unsettled)
+    def _note_unsettled(self, region: StoredRegion) -> None:
+        newer = region.overlay.newer_pages
+        self._newer_pages += newer - self._unsettled.get(region, 0)
+        self._unsettled[region] = newer
 
     def _flush_log(self) -> bool:
         """Bring what is committed into the images for good, unless a reader uses them. Return whether it was done."""
@@ -346,7 +348,7 @@ class SqlitePageStore(PageStore):
         with _files_failing(self.directory):
             for region in list(self._unsettled):
                 region.overlay.settle()
-                self._unsettled.discard(region)
+                self._newer_pages -= self._unsettled.pop(region)
 
     def _show_log(self) -> None:
         """Lay the logged pages over the images again: after a failed sync, nobody knows which of them are there."""
@@ -354,7 +356,7 @@ class SqlitePageStore(PageStore):
         for region in self._logged_regions:
             if region.id in log:
                 region.overlay.replace(region.overlay.wasm_pages, log[region.id])
-                self._unsettled.add(region)
+                self._note_unsettled(region)
 
     # Whether it can be used
 

@@ -129,6 +129,7 @@ class PageStore(ABC):
         self._accounts: dict[Address, Account] = {}
         self._index = AccountIndex()
         self._regions: dict[Address, dict[str, CommittedRegion]] = {}
+        self._digests: dict[Address, bytes] = {}  # addresses and digests as they are, of accounts that were hashed
         self._fault: Fault | None = None
 
     # What is committed
@@ -179,19 +180,27 @@ class PageStore(ABC):
                     yield (address, name), region
 
     def state_root(self) -> bytes:
-        """Return the digest of all accounts and storage, 32 bytes. Pages that did not change are not hashed again.
+        """Return the digest of all accounts and storage, 32 bytes. What did not change is not hashed again.
 
         See :func:`storagemod.state.account_digest`.
         """
         self._check()
-        roots: dict[Address, dict[str, bytes]] = {}
-        for (address, name), region in self._all_regions():
-            roots.setdefault(address, {})[name] = region.root()
         state = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"storagemod state")
-        for address in sorted(self._accounts.keys() | roots.keys()):
-            account = self._accounts.get(address, NO_ACCOUNT)
-            state.update(address + account_digest(account, roots.get(address, {})))
+        digests = self._digests
+        for address in sorted(self._accounts.keys() | self._regions.keys()):
+            digest = digests.get(address)
+            if digest is None:
+                digest = digests[address] = self._addressed_digest(address)
+            state.update(digest)
         return state.digest()
+
+    def _addressed_digest(self, address: Address) -> bytes:
+        """Return an address and the digest of its account; nothing where there is neither account nor storage."""
+        regions = self._regions.get(address, {})
+        roots = {name: region.root() for name, region in regions.items() if region.image.wasm_pages}
+        if not roots and address not in self._accounts:
+            return b""
+        return address + account_digest(self._accounts.get(address, NO_ACCOUNT), roots)
 
     # What changes it
 
@@ -268,8 +277,9 @@ class PageStore(ABC):
         self._fault = fault
 
     def _show(self, changes: ChangeSet) -> None:
-        accounts = self._accounts
+        accounts, digests = self._accounts, self._digests
         for address, (_, account) in changes.accounts.items():
+            digests.pop(address, None)
             old = accounts.get(address, NO_ACCOUNT)
             if account.nonce or account.balance or account != NO_ACCOUNT:
                 accounts[address] = account
@@ -279,6 +289,7 @@ class PageStore(ABC):
                 self._index.update(address, old, account)
         for (address, name), diff in changes.regions.items():
             if diff:
+                digests.pop(address, None)
                 region = self._region(address, name)
                 if region is None:
                     region = self._new_region(address, name)

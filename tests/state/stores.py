@@ -70,3 +70,16 @@ def content(store: PageStore) -> object:
     return dict(store.accounts), {
         key: (region.image.wasm_pages, dict(region.image.pages())) for key, region in store.regions()
     }
+
+
+def root_anew(store: PageStore) -> bytes:
+    """The state root, all hashed again."""
+    copy = MemoryPageStore()
+    regions = {
+        key: RegionDiff(
+            0, region.image.wasm_pages, {number: (ZERO_PAGE, data) for number, data in region.image.pages()}
+        )
+        for key, region in store.regions()
+    }
+    copy.commit(ChangeSet({address: (NO_ACCOUNT, new) for address, new in store.accounts.items()}, regions))
+    return copy.state_root()

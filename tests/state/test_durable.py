@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.pages import NodeKey, choose_backend
+from storagemod.pages import NodeKey, OverlayImage, choose_backend
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, SqlitePageStore, verify
 from storagemod.state.catalogue import Catalogue, RegionRecord
 from storagemod.state.image_files import HEADER_BYTES, ImageFiles
+from storagemod.types import Address
 
 from .stores import A, B, account, content, page, write
 
@@ -68,6 +69,21 @@ def test_neither_committing_nor_opening_again_hashes_a_page(home: Path, monkeypa
     monkeypatch.setattr("storagemod.pages.hash_tree.page_digest", refuse)
     with closing(SqlitePageStore(home)) as store:
         assert store.state_root() == root
+
+
+def test_a_commit_looks_at_what_it_changes_however_much_there_is(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[OverlayImage] = []
+
+    def counted(image: OverlayImage) -> int:
+        looked.append(image)
+        return len(image._newer)
+
+    with closing(SqlitePageStore(home)) as store:
+        for number in range(100):
+            store.commit(write(store, Address(number), {}, wasm_pages=1))
+        monkeypatch.setattr(OverlayImage, "newer_pages", property(counted))
+        store.commit(write(store, A, {0: 1}))
+        assert 0 < len(looked) < 5
 
 
 def test_a_killed_world_has_the_same_roots(home: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -13,9 +13,10 @@ import pytest
 from storagemod.errors import StateError
 from storagemod.pages import ZERO_PAGE, FileImage, RegionDiff, WritableImage
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, CommittedRegion, MemoryPageStore, PageStore, WorldState
+from storagemod.state.account import account_digest
 from storagemod.types import ReentryPolicy
 
-from .stores import STORES, A, B, C, account, content, image_makers, page, write
+from .stores import STORES, A, B, C, account, content, image_makers, page, root_anew, write
 
 
 @pytest.fixture(params=STORES)
@@ -90,6 +91,26 @@ def test_the_state_root_is_that_of_the_state_whatever_the_history(store: PageSto
     other.commit(account(other, B, Account(balance=7)))
     other.commit(write(other, A, {3: 2, 5: 1}))
     assert store.state_root() == other.state_root()
+
+
+def test_only_accounts_that_changed_are_hashed_again(store: PageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address in (A, B, C):
+        store.commit(account(store, address, Account(nonce=1)))
+        store.commit(write(store, address, {0: 1}))
+    store.state_root()
+    hashed: list[Account] = []
+
+    def counted(account: Account, regions: Mapping[str, bytes]) -> bytes:
+        hashed.append(account)
+        return account_digest(account, regions)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("storagemod.state.store.account_digest", counted)
+        store.commit(write(store, B, {0: 2}))
+        store.commit(account(store, C, Account(nonce=2)))
+        root = store.state_root()
+        assert (hashed, store.state_root()) == ([Account(nonce=1), Account(nonce=2)], root)
+    assert root == root_anew(store)
 
 
 def test_a_region_of_4_gib_costs_what_is_in_it(store: PageStore) -> None:
