@@ -132,4 +132,5 @@ class Revm:
 
     def _call(self, to: str, *arguments: int) -> bytes:
         data = b"".join(argument.to_bytes(SLOT_BYTES, "big") for argument in arguments)
-        return self._evm.message_call(_SENDER, to, data, 0, _GAS)
+        result: bytes = self._evm.message_call(_SENDER, to, data, 0, _GAS)
+        return result
