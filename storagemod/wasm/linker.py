@@ -34,6 +34,12 @@ class Prepared:
         self.address = raw.address_of(owner.ptr())
 
 
+CALLS_PER_LOOK = 32
+"""How many calls of the host may go by until one looks at the clock.
+
+The thread that advances epochs needs Python's lock for that, and can starve while calls of the host take it in turns.
+"""
+
 _TRAP_MESSAGE = b"a host function failed"
 
 _VALUE_TYPES = {
@@ -99,6 +105,8 @@ def _callback(function_type: FunctionType, body: Body) -> Callable[[int, int, in
         try:
             store = running()
             store.host_calls += 1  # type: ignore[union-attr] # without a store it is an error that stops wasm
+            if not store.host_calls % CALLS_PER_LOOK:  # type: ignore[union-attr]
+                store.check_time()  # type: ignore[union-attr]
             args = unpack(string_at(values, length)) if length else ()
             result = body(store.current, *args)  # type: ignore[union-attr]
             if only is not None:
@@ -125,6 +133,8 @@ def _raw_callback(body: Body) -> Callable[[int, int, int, int], int]:
         try:
             store = running()
             store.host_calls += 1  # type: ignore[union-attr] # without a store it is an error that stops wasm
+            if not store.host_calls % CALLS_PER_LOOK:  # type: ignore[union-attr]
+                store.check_time()  # type: ignore[union-attr]
             body(store.current, values)  # type: ignore[union-attr]
         except BaseException as error:  # noqa: BLE001 - raised again when wasm has been left
             if store is not None:

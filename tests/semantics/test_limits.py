@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+import wasmtime
 
 from storagemod import DeadlineError, LimitError, Limits, Outcome, OutOfGasError, StateError, TrapError, World
 from storagemod.events import Event
@@ -13,6 +14,9 @@ from storagemod.scenario.puppet import Burn, Call, Load, Script, StackOverflow, 
 from tests.semantics.puppets import deploy_puppet, integer_at, play, play_ok, script
 
 LOOP = '(module (func (export "spin") (loop (br 0))) (func (export "ok") (result i32) (i32.const 1)))'
+
+ASKS_FOR_EVER = """(module (import "ethereum" "getGasLeft" (func $gas (result i64)))
+  (func (export "ask") (loop (drop (call $gas)) (br 0))))"""
 
 
 def test_an_endless_loop_runs_out_of_gas(world: World) -> None:
@@ -32,6 +36,16 @@ def test_an_endless_loop_with_endless_gas_is_stopped_at_the_deadline() -> None:
     assert isinstance(receipt.error, DeadlineError)
     assert "loop at call depth 1: stopped at the deadline" in str(receipt.error)
     assert world.transact(a, "ok").value == 1
+
+
+def test_calls_of_the_host_look_at_the_clock_even_if_epochs_do_not_advance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that advances them may starve on a busy machine."""
+    monkeypatch.setattr(wasmtime.Engine, "increment_epoch", lambda _: None)
+    world = World(limits=Limits(deadline_seconds=0.2))
+    a = world.deploy(ASKS_FOR_EVER, name="asks")
+    receipt = world.transact(a, "ask", gas=100_000_000)
+    assert isinstance(receipt.error, DeadlineError)
+    assert "asks at call depth 1: stopped at the deadline" in str(receipt.error)
 
 
 def test_no_caller_can_catch_the_deadline(any_option: str) -> None:
