@@ -85,47 +85,33 @@ class HostFunction:
     callback: Any = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        wrap = _raw_callback(self.body) if self.takes_raw else _callback(self.type, self.body)
-        self.callback = raw.HostCallback(wrap)
+        body = self.body if self.takes_raw else _decoded(self.type, self.body)
+        self.callback = raw.HostCallback(_callback(body))
 
 
-def _callback(function_type: FunctionType, body: Body) -> Callable[[int, int, int, int], int]:
-    """Wrap a body for wasmtime.
+def _decoded(function_type: FunctionType, body: Body) -> Body:
+    """Wrap a body that takes arguments and returns results, as one that reads and writes values itself."""
+    params, types = raw_values(function_type.params), [_NUMBERS[each] for each in function_type.results]
+    unpack, length, string_at = params.unpack, params.size, ctypes.string_at
+    only = types[0].from_address if len(types) == 1 else None
+
+    def decoded(call: object, values: int) -> None:
+        result = body(call, *unpack(string_at(values, length))) if length else body(call)
+        if only is not None:
+            only(values).value = result
+        elif types:
+            for index, number in enumerate(types):
+                number.from_address(values + index * RAW_VALUE_BYTES).value = result[index]
+
+    return decoded
+
+
+def _callback(body: Body) -> Callable[[int, int, int, int], int]:
+    """Wrap a body that reads and writes values itself, for wasmtime.
 
     Everything is inside the ``try``, and failing needs no further Python frame: an error that escaped from here would
     be swallowed by ctypes, and wasm would go on with a wrong result.
     """
-    params, types = raw_values(function_type.params), [_NUMBERS[each] for each in function_type.results]
-    unpack, length, string_at = params.unpack, params.size, ctypes.string_at
-    only = types[0].from_address if len(types) == 1 else None
-    running, new_trap, message, message_length = running_store, raw.new_trap, _TRAP_MESSAGE, len(_TRAP_MESSAGE)
-
-    def callback(_env: int, _caller: int, values: int, _count: int) -> int:
-        store: Store | None = None
-        try:
-            store = running()
-            store.host_calls += 1  # type: ignore[union-attr] # without a store it is an error that stops wasm
-            if not store.host_calls % CALLS_PER_LOOK:  # type: ignore[union-attr]
-                store.check_time()  # type: ignore[union-attr]
-            args = unpack(string_at(values, length)) if length else ()
-            result = body(store.current, *args)  # type: ignore[union-attr]
-            if only is not None:
-                only(values).value = result
-            elif types:
-                for index, number in enumerate(types):
-                    number.from_address(values + index * RAW_VALUE_BYTES).value = result[index]
-        except BaseException as error:  # noqa: BLE001 - raised again when wasm has been left
-            if store is not None:
-                store.pending = error
-            trap: int = new_trap(message, message_length)
-            return trap
-        return 0
-
-    return callback
-
-
-def _raw_callback(body: Body) -> Callable[[int, int, int, int], int]:
-    """Wrap a body that reads and writes values itself; see above."""
     running, new_trap, message, message_length = running_store, raw.new_trap, _TRAP_MESSAGE, len(_TRAP_MESSAGE)
 
     def callback(_env: int, _caller: int, values: int, _count: int) -> int:
