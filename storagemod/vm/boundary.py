@@ -29,11 +29,8 @@ _LIGHT_PAGES = LIGHT_BYTES // (2 * PAGE_BYTES)
 def collect(machine: Machine, frame: Frame) -> None:
     """Take in what a call wrote since it last was asked.
 
-    The rules that only a look at the whole memory can keep are checked here: a static call changes nothing
-    (rule 6), and nothing is written beyond a region's length (rule 5).
-
     Raises:
-        TrapError: It broke one.
+        TrapError: It broke rule 5 or 6.
     """
     if frame.mappings is not None:
         frame.mappings.settle()

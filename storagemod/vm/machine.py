@@ -307,22 +307,23 @@ class Machine:
 
     def restart(self) -> None:
         """Begin with a new wasmtime store, in which nothing is mapped."""
-        self._used.clear()
-        self._storages.clear()
+        self._let_go()
         self._contracts.clear()
-        self._log.restart()
-        self.frame_file.close()
         old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
         old.close()
         self._clean = True
 
     def close(self) -> None:
         """Give back what the machine has of the system."""
+        self._let_go()
+        self.store.close()
+
+    def _let_go(self) -> None:
+        """Forget what is in the store, which is to be closed."""
         self._used.clear()
         self._storages.clear()
         self._log.restart()
         self.frame_file.close()
-        self.store.close()
 
     # Calls
 
@@ -625,7 +626,7 @@ class Machine:
         """
         frame.code_started = True  # whatever is wrong with init code uses up the gas, as on Ethereum
         if frame.code:  # else there is nothing to run, and no output
-            contract = self._contracts.get(frame.code) or self._load(frame, frame.code)
+            contract = self._load(frame, frame.code)
             check_unlinked(contract)
             self._enter(frame, contract, _entry_point(contract, None, None), 0)
         code, frame.output = frame.output, b""
@@ -649,7 +650,7 @@ class Machine:
         frame.gas_used += price
         mapping = None
         if code.startswith(WASM_MAGIC):
-            contract = self._contracts.get(code) or self._load(frame, code)
+            contract = self._load(frame, code)
             check_unlinked(contract)
             storage = self._open(frame.address)
             self._add(frame, storage, contract.layout)

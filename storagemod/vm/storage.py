@@ -256,7 +256,6 @@ class StorageAccess:
     """
 
     __slots__ = (
-        "_call_id",
         "_enforced",
         "_frame",
         "_hosted",
