@@ -66,6 +66,7 @@ class TrapError(StorageModError, RuntimeError):
     Attributes:
         code: A stable short name of the cause, such as ``unreachable``, ``memory_out_of_bounds`` or ``static_write``.
         function: The function that was running, as wasmtime names it, or ``None``.
+        function_index: Its index in its module, or ``None``.
         fault: Where an access to a linear memory was stopped by the machine: the offset, and the memory's length, both
             in bytes; ``None`` for other causes.
     """
@@ -76,6 +77,7 @@ class TrapError(StorageModError, RuntimeError):
         *,
         code: str,
         function: str | None = None,
+        function_index: int | None = None,
         fault: tuple[int, int] | None = None,
         contract: str | None = None,
         depth: int | None = None,
@@ -85,6 +87,7 @@ class TrapError(StorageModError, RuntimeError):
         super().__init__(message, contract=contract, depth=depth, cause=cause, hint=hint)
         self.code = code
         self.function = function
+        self.function_index = function_index
         self.fault = fault
 
 

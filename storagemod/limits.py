@@ -42,10 +42,14 @@ class Limits:
     """Length of one region of storage, in Wasm pages: 64 MiB by default, 4 GiB at most, whatever its address width."""
     memories_max: int = _limit(16)
     """Working memories of one contract."""
-    memory_pages_max: int = _limit(1_024)
-    """Length of one working memory, in Wasm pages (64 MiB by default)."""
+    memory_pages_max: int = _limit(1_024, at_most=65_536)
+    """Length of one working memory, in Wasm pages: 64 MiB by default, 4 GiB at most."""
+    working_pages_max: int = _limit(16_384)
+    """Wasm pages of working memory that the calls of a transaction that have not ended have together (1 GiB by
+    default), grown ones included. Tables count by the bytes of their elements, and those that code can change count to
+    the end of the transaction."""
     table_elements_max: int = _limit(100_000)
-    """Elements of one table of functions."""
+    """Elements that the tables of functions of one contract have from the start, and those of one that grows."""
     call_depth_max: int = _limit(1_024)
     """Calls inside one another, the top-level call counted."""
     calls_max: int = _limit(8_000)

@@ -19,9 +19,10 @@ class Budget:
         calls: Calls that were begun.
         instances: Instances: of contracts, one for each call, and of storage modules.
         bytes_copied: Bytes that the host copied out of and into storage for contracts.
+        working_pages: Wasm pages of working memory that calls which have not ended have, and tables that stay.
     """
 
-    __slots__ = ("_limits", "_memories", "_payload_bytes", "bytes_copied", "calls", "instances")
+    __slots__ = ("_limits", "_memories", "_payload_bytes", "bytes_copied", "calls", "instances", "working_pages")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -29,7 +30,8 @@ class Budget:
 
     def restart(self) -> None:
         """Begin with nothing, for the next transaction."""
-        self.calls = self.instances = self.bytes_copied = self._memories = self._payload_bytes = 0
+        self.calls = self.instances = self.bytes_copied = 0
+        self._memories = self._payload_bytes = self.working_pages = 0
 
     def check_call(self, frame: Frame) -> None:
         """Check that a call may start.
@@ -98,3 +100,23 @@ class Budget:
             raise LimitError(
                 f"the transaction uses more than {allowed:,} linear memories (memories_per_transaction_max)"
             )
+
+    def hold_pages(self, frame: Frame, pages: int) -> None:
+        """Count Wasm pages of working memory that a call has more than before; :meth:`release_pages` ends that.
+
+        Raises:
+            LimitError: The calls of the transaction have more together than they may.
+        """
+        frame.working_pages += pages
+        self.working_pages += pages
+        allowed = self._limits.working_pages_max
+        if self.working_pages > allowed:
+            raise LimitError(
+                f"the calls of the transaction have more than {allowed:,} Wasm pages of working memory together "
+                "(working_pages_max)"
+            )
+
+    def release_pages(self, frame: Frame, lasting: int) -> None:
+        """Take off what a call had that ended, but for so many pages that stay until the transaction ends."""
+        self.working_pages -= max(frame.working_pages - lasting, 0)
+        frame.working_pages = 0

@@ -15,7 +15,16 @@ from attrs import field, frozen
 
 from storagemod.errors import LinkError, StorageModError, ValidationError
 from storagemod.limits import Limits
-from storagemod.types import MAP_OPTIONS, Address, FunctionType, MemoryType, ValidationMode, Value, parse_enum
+from storagemod.types import (
+    MAP_OPTIONS,
+    WASM_PAGE_BYTES,
+    Address,
+    FunctionType,
+    MemoryType,
+    ValidationMode,
+    Value,
+    parse_enum,
+)
 from storagemod.vm import ethereum
 from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
@@ -24,7 +33,9 @@ from storagemod.vm.methods import GROW, accessor_types
 from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
+    TABLE_ELEMENT_BYTES,
     WASM_MAGIC,
+    Declarations,
     HostFunction,
     Import,
     Module,
@@ -150,6 +161,10 @@ class Contract:
         bulk_storage: Whether it may access storage by instructions that the host carries out, such as ``memory.copy``.
         bulk_memory: Whether it may access any memory by such instructions.
         grows_storage: Whether it has a way to grow storage itself.
+        grows_memory: Whether it can make a working memory longer.
+        lasting_pages: Wasm pages that its tables of functions take, if it changes them: they cannot be put back.
+        working_pages: Wasm pages that a call of it has from the start: its working memories, and its tables.
+        has_own_parts: Whether an instance has memories, tables or active segments of its own.
     """
 
     name: str
@@ -164,6 +179,10 @@ class Contract:
     bulk_storage: bool
     bulk_memory: bool
     grows_storage: bool
+    grows_memory: bool
+    lasting_pages: int
+    working_pages: int
+    has_own_parts: bool
 
     @property
     def code(self) -> bytes:
@@ -310,12 +329,15 @@ def _load(wasm: bytes, rules: CodeRules) -> Contract:
     layout = _layout(storage, limits)
     for option in OPTIONS:
         served = option.host_functions([item for item in storage if option_for(item) is option], layout)
-        if served:
-            _require_memory(module, " or ".join(f"{each.module}.{each.name}" for each in served))
+        copying = [f"{each.module}.{each.name}" for each in served if each.name != GROW]
+        if copying:
+            _require_memory(module, " or ".join(copying))
         functions += served
     entry_points = {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
     memories = [item for item in module.imports if isinstance(item.type, MemoryType)]
-    exported = module.declarations.memory_exports.get(MEMORY_EXPORT)
+    declarations = module.declarations
+    exported = declarations.memory_exports.get(MEMORY_EXPORT)
+    table_pages = _table_pages(declarations, limits)
     return Contract(
         name="contract",
         module=module,
@@ -326,11 +348,22 @@ def _load(wasm: bytes, rules: CodeRules) -> Contract:
         contract_imports=tuple(contracts),
         functions=MappingProxyType({(each.module, each.name): each for each in functions}),
         memory_region=memories[exported].name if exported is not None and exported < len(memories) else None,
-        bulk_storage=any(index < len(memories) for index in module.declarations.bulk_memories),
-        bulk_memory=module.declarations.bulk_instructions,
-        grows_storage=any(index < len(memories) for index in module.declarations.grows_memory)
+        bulk_storage=any(index < len(memories) for index in declarations.bulk_memories),
+        bulk_memory=declarations.bulk_instructions,
+        grows_storage=any(index < len(memories) for index in declarations.grows_memory)
         or any(item.name == GROW for item in storage),
+        grows_memory=any(index >= len(memories) for index in declarations.grows_memory),
+        lasting_pages=table_pages if declarations.mutates_tables else 0,
+        working_pages=table_pages + sum(memory.pages_min for memory in declarations.memories),
+        has_own_parts=bool(declarations.memories or declarations.own_tables or declarations.active_segments),
     )
+
+
+def _table_pages(declarations: Declarations, limits: Limits) -> int:
+    """Return how many Wasm pages the tables of functions take, each as long as it can become."""
+    each, tables = limits.table_elements_max, declarations.own_tables
+    elements = each * len(tables) if declarations.grows_tables else sum(tables)
+    return -(-elements * TABLE_ELEMENT_BYTES // WASM_PAGE_BYTES)
 
 
 def _check_shape(module: Module, limits: Limits) -> None:
@@ -343,6 +376,7 @@ def _check_shape(module: Module, limits: Limits) -> None:
         ("imports", len(module.imports), limits.imports_max, "imports_max"),
         ("exports", len(module.exports), limits.exports_max, "exports_max"),
         ("memories", len(module.declarations.memories), limits.memories_max, "memories_max"),
+        ("elements of tables", sum(module.declarations.own_tables), limits.table_elements_max, "table_elements_max"),
     ):
         if count > limit:
             raise ValidationError(f"{count:,} {what}, and {limit:,} are allowed ({limit_name})")

@@ -82,6 +82,7 @@ class Frame:
         output: What it handed to ``ethereum.finish`` or ``ethereum.revert``.
         error: Why it failed.
         gas_used: Gas that it and the calls inside it used.
+        working_pages: Wasm pages of working memory that it is counted for.
     """
 
     __slots__ = (
@@ -117,6 +118,7 @@ class Frame:
         "storage",
         "value",
         "values",
+        "working_pages",
     )
 
     def __init__(
@@ -159,7 +161,7 @@ class Frame:
         self.instance: Instance | None = None
         self.mappings: Mappings | None = None
         self._memory: CallMemory | None = None
-        self._owed = 0
+        self._owed = self.working_pages = 0
         self.return_data = self.output = b""
         self.outcome = _OK
         self.values: tuple[Any, ...] = ()
@@ -263,17 +265,19 @@ class Frame:
     def settle_gas(self) -> int:
         """Take the gas away that is still owed, and return what is left.
 
-        Before the call makes another, asks for its gas, or ends well.
+        Called before the call makes another, asks for its gas, or ends well: instructions can have used more than there
+        was.
 
         Raises:
-            OutOfGasError: There is not as much.
+            OutOfGasError: The call used more than it was given.
         """
         store = self.machine.store
         owed, left = self._owed, store.fuel
+        if owed > left:
+            what = f": host functions cost {owed:,}, and {left:,} are left" if left >= 0 else ""
+            raise OutOfGasError(f"out of gas{what}")
         if owed:
             self._owed = 0
-            if owed > left:
-                raise OutOfGasError(f"out of gas: {owed:,} were asked for, and {left:,} are left")
             left -= owed
             store.fuel = left
         return left

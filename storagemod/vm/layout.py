@@ -14,8 +14,8 @@ from storagemod.wasm import Import
 
 NAMESPACE = "storage"
 
-_PAGES_MAX_32 = 65_536
-"""The most that 32-bit addresses reach: 4 GiB."""
+PAGES_MAX = 65_536
+"""The most that a region may have, 4 GiB; 32-bit addresses reach no further."""
 
 DEFAULT_REGION = "memory"
 """The one region of ``single``, and the private one of ``methods``."""
@@ -99,7 +99,7 @@ def bounded_region(name: str, wanted: MemoryType, access: Access, limits: Limits
             f'storage region "{name}" is too long: wanted {wanted.pages_min:,} Wasm pages at least, '
             f"offered {limits.storage_pages_max:,} at most (storage_pages_max)"
         )
-    pages_max = limits.storage_pages_max if wanted.is_64 else min(limits.storage_pages_max, _PAGES_MAX_32)
+    pages_max = limits.storage_pages_max
     if wanted.pages_max is not None:
         pages_max = min(pages_max, wanted.pages_max)
     return Region(name, MemoryType(wanted.pages_min, pages_max, wanted.is_64), access)

@@ -62,6 +62,7 @@ from storagemod.wasm import (
     Store,
     check_headroom,
     frames_for,
+    no_memory,
     run_with_deep_stack,
 )
 
@@ -348,6 +349,8 @@ class Machine:
             if parent.mappings is not None:
                 parent.mappings.suspend()
             collect(self, parent)
+            if parent.contract.grows_memory:  # type: ignore[union-attr] # its code calls
+                self._hold_grown(parent)
             given = left - left // _GAS_KEPT_DIVISOR
             if not 0 <= frame.gas < given:
                 frame.gas = given
@@ -368,6 +371,8 @@ class Machine:
                 if error.aborts:
                     raise
                 self._fail(frame, error, checkpoint)
+            if frame.working_pages:
+                budget.release_pages(frame, frame.contract.lasting_pages)  # type: ignore[union-attr] # it has pages
             if frame.pool is not None:
                 self._give_back(frame)
         finally:
@@ -385,6 +390,31 @@ class Machine:
         if parent is not None:
             store.fuel = left - frame.gas_used
             parent.resume()
+
+    def _count_instance(self, frame: Frame, contract: Contract, pool: InstancePool) -> None:
+        """Count the memories and tables of an instance that a call is to have, and take the price of its segments.
+
+        Raises:
+            LimitError: The transaction has too many of them, or the call cannot pay.
+        """
+        declarations = contract.module.declarations
+        self.budget.count_memories(pool.memories)
+        self.budget.hold_pages(frame, contract.working_pages)
+        if declarations.active_segments:
+            frame.code_started = True
+            frame.use_gas(self.schedule.instantiating(declarations.active_segments, declarations.active_bytes))
+
+    def _hold_grown(self, frame: Frame) -> None:
+        """Count how much longer a call made its working memories.
+
+        Raises:
+            LimitError: The calls of the transaction have more of them than they may.
+        """
+        contract, pool, instance = frame.contract, frame.pool, frame.instance
+        if contract is not None and pool is not None and instance is not None:
+            pages = contract.working_pages + pool.grown_pages(instance)
+            if pages > frame.working_pages:
+                self.budget.hold_pages(frame, pages - frame.working_pages)
 
     def _start(self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None) -> None:
         """Run a call behind the checkpoint just set."""
@@ -439,7 +469,12 @@ class Machine:
 
         If it broke a rule of storage before it failed, that is the reason: where rules are enforced, it would have
         failed there.
+
+        Raises:
+            StateError: The system refused memory to its code; the transaction is over.
         """
+        if isinstance(error, TrapError) and error.code == "unreachable" and _in_guard(frame, error):
+            raise no_memory()
         broken: TrapError | None = None
         try:
             collect(self, frame)
@@ -518,8 +553,8 @@ class Machine:
             storage, pool = self._link(frame, contract)
         frame.storage = storage
         frame.resume()
-        if pool.memories:
-            self.budget.count_memories(pool.memories)
+        if contract.has_own_parts:
+            self._count_instance(frame, contract, pool)
         frame.code_started = True
         instance = pool.only
         if instance is None:
@@ -720,6 +755,11 @@ def _entry_point(contract: Contract, method: str | None, wanted: FunctionType | 
 
 
 _MAIN_TYPE = FunctionType()
+
+
+def _in_guard(frame: Frame, trap: TrapError) -> bool:
+    """Return whether a trap comes from a function that guards the growth of memory."""
+    return frame.contract is not None and trap.function_index in frame.contract.module.lowered.guards
 
 
 def _drop_traceback(error: BaseException) -> None:

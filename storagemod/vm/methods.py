@@ -1,13 +1,14 @@
 """The option ``methods``: the memory is private to the storage module, which exports functions to use it.
 
-The functions are wasm, in the storage module itself, but for ``copy_in`` and ``copy_out``: they move bytes between two
-memories of which one belongs to an instance that is younger than the storage module, so the host moves them.
+The functions are wasm, in the storage module itself, with three exceptions. ``copy_in`` and ``copy_out`` move bytes
+between two memories of which one belongs to an instance that is younger than the storage module, so the host moves
+them. ``grow`` must not take a refusal of the system for one of the rules, and wasm cannot tell the two apart.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from storagemod.errors import LinkError
@@ -56,6 +57,9 @@ COPIES = ("copy_in", "copy_out")
 GROW = "grow"
 """The function that makes storage longer."""
 
+_SERVED = (*COPIES, GROW)
+"""What the host carries out."""
+
 
 def _value_type(name: str) -> ValueType:
     found: Any = re.match(r"(?:load|store)_(i32|i64|f32|f64)", name)
@@ -95,13 +99,12 @@ class Methods:
         types = _TYPES[region.type.is_64]
         fields = [_accessor(name, types[name], _instruction(name), memory) for name in (*_LOADS, *_STORES)]
         fields.append(_accessor("size", types["size"], "memory.size", memory))
-        fields.append(_accessor("grow", types["grow"], "memory.grow", memory))
         return fields
 
     def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:
-        """``copy_in`` and ``copy_out``, as far as they are imported."""
+        """``copy_in``, ``copy_out`` and ``grow``, as far as they are imported."""
         region = layout.region(DEFAULT_REGION)
-        names = {item.name for item in items if item.name in COPIES}
+        names = {item.name for item in items if item.name in _SERVED}
         if region is None or not names:
             return []
         address_mask = 2**64 - 1 if region.type.is_64 else 2**32 - 1
@@ -117,7 +120,10 @@ class Methods:
             data = frame.storage_memory(DEFAULT_REGION).read(storage_offset & address_mask, u32(length))
             frame.memory.write(u32(memory_offset), data)
 
-        bodies = {"copy_in": copy_in, "copy_out": copy_out}
+        def grow(frame: Frame, pages: int) -> int:
+            return frame.storage_memory(DEFAULT_REGION).grow(pages & address_mask)
+
+        bodies: dict[str, Callable[..., int | None]] = {"copy_in": copy_in, "copy_out": copy_out, GROW: grow}
         return [HostFunction(NAMESPACE, name, types[name], bodies[name]) for name in sorted(names)]
 
     def offered(self, item: Import, layout: Layout) -> object | None:
@@ -133,7 +139,7 @@ class Methods:
 
     def link(self, item: Import, instance: Instance) -> Any | None:
         """The function, unless the host serves it."""
-        return None if item.name in COPIES else instance.export(item.name)
+        return None if item.name in _SERVED else instance.export(item.name)
 
 
 def _instruction(accessor: str) -> str:
@@ -143,8 +149,7 @@ def _instruction(accessor: str) -> str:
 
 
 def _accessor(name: str, function_type: FunctionType, instruction: str, memory: str) -> str:
-    names = ("at", "value") if name not in ("size", "grow") else ("pages",)
-    pairs = list(zip(names, function_type.params, strict=False))
+    pairs = list(zip(("at", "value"), function_type.params, strict=False))
     head = "".join(f" (param ${name} {value_type})" for name, value_type in pairs)
     head += "".join(f" (result {value_type})" for value_type in function_type.results)
     gets = "".join(f" (local.get ${name})" for name, _ in pairs)

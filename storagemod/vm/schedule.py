@@ -79,6 +79,11 @@ class GasSchedule:
     """``create``, without what the init code uses (``G_create``)."""
     create_byte: int = _price(200)
     """Each byte of the code that an init code gives, paid by the creation (``G_codedeposit``)."""
+    segment: int = _price(100)
+    """Each active segment of the code that a call runs, of data or of elements, which are written before it begins.
+    They count as instructions: where those cost nothing, segments cost nothing."""
+    segment_word: int = _price(3)
+    """Each 32 bytes of all those together, begun or whole; an element has 8 (``G_copy``)."""
     self_destruct: int = _price(5_000)
     """``selfDestruct`` (``G_selfdestruct``, EIP-150). Nothing is given back."""
 
@@ -102,3 +107,9 @@ class GasSchedule:
     def copying(self, length: int) -> int:
         """The price of copying so many bytes, without that of the method."""
         return self.copy_word * ((length + WORD_BYTES - 1) // WORD_BYTES)
+
+    def instantiating(self, segments: int, length: int) -> int:
+        """The price of an instance whose active segments have so many bytes together."""
+        if not self.metered:
+            return 0
+        return self.segment * segments + self.segment_word * ((length + WORD_BYTES - 1) // WORD_BYTES)

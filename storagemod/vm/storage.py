@@ -18,7 +18,7 @@ from storagemod.pages import (
     SharedView,
     UndoLog,
 )
-from storagemod.types import WASM_PAGE_BYTES
+from storagemod.types import WASM_PAGE_BYTES, MemoryType
 from storagemod.vm.contract import Contract
 from storagemod.vm.layout import Access, Layout, Region, outside_region, static_write
 from storagemod.vm.options import option_for
@@ -161,11 +161,11 @@ class StorageInstance:
         memories = [instance.memory(region.name) for region in regions]
         images = [self._image_of(region.name) for region in regions]
         for region, memory, image in zip(regions, memories, images, strict=True):
-            missing = image.wasm_pages - memory.pages
-            if missing > 0 and not memory.grow(missing):
+            missing, pages_max = image.wasm_pages - memory.pages, region.type.pages_max or memory.pages
+            if missing > 0 and not memory.grow(missing, pages_max):
                 raise LimitError(
                     f'storage region "{region.name}" is {image.wasm_pages:,} Wasm pages long, '
-                    f"and {region.type.pages_max:,} are allowed"
+                    f"and {pages_max:,} are allowed"
                 )
         self._instances.append(instance)
         self._pools.clear()  # what is linked may have the memories that these replace
@@ -221,11 +221,17 @@ class StorageInstance:
                 export = self._export(item)
                 if export is not None:
                     linker.define(self._store, item.module, item.name, export)
-            pool = InstancePool(self._store, linker.prepare(contract.module), contract.module)
+            memories = [item.name for item in items if isinstance(item.type, MemoryType)]
+            maxima = {index: self._maximum(name) for index, name in enumerate(memories)}
+            pool = InstancePool(self._store, linker.prepare(contract.module), contract.module, maxima)
         else:
             pool = known[0]
         self._pools[contract.module.digest] = (pool, self.layout)
         return pool
+
+    def _maximum(self, name: str) -> int:
+        region, _, memory, _ = self._live[name]
+        return region.type.pages_max or memory.pages
 
     def _check_imports(self, items: Iterable[Import]) -> None:
         sizes = {region.name: self._live[region.name][2].pages for region in self.layout.regions}
@@ -303,6 +309,15 @@ class StorageAccess:
         if length and self._enforced and offset < stop and offset + length > start and start < stop:
             raise outside_region()
 
+    def grow(self, pages: int) -> int:
+        """Make the memory longer as ``memory.grow`` does; return its old length in Wasm pages, or -1.
+
+        Raises:
+            StateError: The system refuses; the transaction is over.
+        """
+        before = self._memory.pages
+        return before if self._memory.grow(pages, self.bytes_max // WASM_PAGE_BYTES) else -1
+
     @property
     def _end(self) -> int:
         return self._live.wasm_pages * WASM_PAGE_BYTES
@@ -359,7 +374,7 @@ class StorageAccess:
     def _make_room(self, pages: int) -> None:
         """Make the storage module's memory as long as this, whatever the region's length."""
         missing = pages - self._memory.pages
-        if missing > 0 and not self._memory.grow(missing):
+        if missing > 0 and not self._memory.grow(missing, self.bytes_max // WASM_PAGE_BYTES):
             raise LimitError(f"storage would be {pages:,} Wasm pages long, and it may not")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from storagemod.limits import Limits
-from storagemod.vm.layout import Access, Layout
+from storagemod.vm.layout import PAGES_MAX, Access, Layout
 from storagemod.vm.options import OPTIONS
 from storagemod.wasm import Module, compile_module, to_wasm
 
@@ -37,7 +37,7 @@ def storage_module_wat(layout: Layout) -> str:
 @functools.lru_cache(maxsize=256)
 def storage_module(layout: Layout) -> Module:
     """The compiled storage module of a layout."""
-    limits = Limits()
+    limits = Limits(memory_pages_max=PAGES_MAX)  # each region has its maximum
     wasm = to_wasm(storage_module_wat(layout), name="storage module", limits=limits)
     return compile_module(wasm, limits)
 

@@ -1,9 +1,9 @@
 """The only package that speaks to wasmtime: compiling, linking, instances, memories, calls, fuel and deadlines."""
 
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
-from storagemod.wasm.binary import Declarations, ExternType, Import, OtherType, without_names
+from storagemod.wasm.binary import TABLE_ELEMENT_BYTES, Declarations, ExternType, Import, OtherType, without_names
 from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
-from storagemod.wasm.memory import LinearMemory
+from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
 from storagemod.wasm.stack import check_headroom, frames_for, run_with_deep_stack
@@ -12,6 +12,7 @@ from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
 
 __all__ = [
     "RAW_VALUE_BYTES",
+    "TABLE_ELEMENT_BYTES",
     "WASM_MAGIC",
     "Declarations",
     "ExternType",
@@ -28,6 +29,7 @@ __all__ = [
     "check_headroom",
     "compile_module",
     "frames_for",
+    "no_memory",
     "raw_values",
     "read_source",
     "run_with_deep_stack",

@@ -1,4 +1,4 @@
-"""Read what a module declares off its binary, and write modules with other sections.
+"""Read what a module declares off its binary.
 
 wasmtime's C interface aborts the process where a module's types have vectors in them, and says nothing of start
 functions and of the code. So this file reads the sections itself. It reads only binaries that wasmtime has validated
@@ -21,14 +21,12 @@ from storagemod.wasm.instructions import (
     count_notable,
     read_unsigned,
     skip_constant,
-    write_unsigned,
 )
 
 _PREAMBLE_BYTES = 8
 
 _CUSTOM, _TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(9)
-_CODE, _DATA, _DATA_COUNT = 10, 11, 12
-_AFTER_EXPORTS = {_START, 9, _DATA_COUNT, _CODE, _DATA}  # 9: elements
+_ELEMENTS, _CODE, _DATA, _DATA_COUNT = 9, 10, 11, 12
 
 _NAME_SECTION = b"\x04name"
 
@@ -36,6 +34,10 @@ _FUNC, _TABLE, _MEMORY, _GLOBAL = range(4)
 
 _HAS_MAXIMUM, _IS_64 = 1, 4
 _PASSIVE, _ACTIVE_WITH_MEMORY = 1, 2
+_NOT_ACTIVE, _WITH_INDEX, _WITH_EXPRESSIONS = 1, 2, 4  # bits of what begins an element segment
+
+TABLE_ELEMENT_BYTES = 8
+"""Memory that an element of a table takes."""
 
 _NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
 _V128 = 0x7B
@@ -81,18 +83,24 @@ class Declarations:
     Attributes:
         imports: All imports, in order.
         exports: Type of each export, by name.
+        types: Number of types.
+        functions: Number of functions, imported ones included.
+        globals: Number of globals, imported ones included.
         memory_exports: Memory index of each exported memory, by name.
         own_memories: Index and type of each memory that the module defines.
-        own_tables: Number of tables that the module defines.
+        own_tables: The least number of elements of each table that the module defines.
         mutable_globals: Index and type of each mutable global that the module defines: a number type, ``v128``, or
             ``ref`` for every reference.
         has_start: Whether the module has a start function.
         bulk_memories: Indices of the memories that ``memory.copy``, ``fill``, ``init`` or an active data segment names.
             wasmtime accesses them in the host, where a fault on a protected page ends the process instead of trapping.
         segment_memories: Indices of the memories that an active data segment names: instantiation writes them.
+        active_segments: Number of active segments, of data and of elements.
+        active_bytes: Length of what they write at instantiation.
         bulk_instructions: Whether functions have such instructions. Segments alone leave it ``False``.
         grows_memory: Indices of the memories that ``memory.grow`` names.
         mutates_tables: Whether functions have an instruction that changes a table.
+        grows_tables: Whether they have ``table.grow``.
         drops_segments: Whether functions drop a data or element segment.
         function_bytes_max: Length of the longest function.
         loop_locals: Sum over all functions of loops times locals, parameters included. The compiler looks at each
@@ -101,16 +109,22 @@ class Declarations:
 
     imports: tuple[Import, ...]
     exports: dict[str, ExternType]
+    types: int
+    functions: int
+    globals: int
     memory_exports: dict[str, int]
     own_memories: tuple[tuple[int, MemoryType], ...]
-    own_tables: int
+    own_tables: tuple[int, ...]
     mutable_globals: tuple[tuple[int, str], ...]
     has_start: bool
     bulk_memories: frozenset[int]
     segment_memories: frozenset[int]
+    active_segments: int
+    active_bytes: int
     bulk_instructions: bool
     grows_memory: frozenset[int]
     mutates_tables: bool
+    grows_tables: bool
     drops_segments: bool
     function_bytes_max: int
     loop_locals: int
@@ -129,21 +143,6 @@ class Declarations:
         return bool(self.own_memories or self.mutable_globals or self.mutates_tables or self.drops_segments)
 
 
-@frozen
-class StateExports:
-    """Module that exports the memories and globals it defines, whatever it exported before.
-
-    Attributes:
-        wasm: The module with the added exports.
-        memories: Export name of each own memory, by memory index.
-        globals: Export name of each own mutable global of a number type, by global index.
-    """
-
-    wasm: bytes = field(repr=lambda wasm: f"<{len(wasm)} bytes>")
-    memories: dict[int, str]
-    globals: dict[int, str]
-
-
 def read_declarations(wasm: bytes) -> Declarations:
     """Read the declarations of a valid module.
 
@@ -151,7 +150,7 @@ def read_declarations(wasm: bytes) -> Declarations:
         ValidationError: A function has an instruction that the engine does not switch on.
     """
     reader = _ModuleReader(wasm)
-    for section, _, start, _ in _sections(wasm):
+    for section, _, start, _ in read_sections(wasm):
         read = _READERS.get(section)
         if read is not None:
             reader.offset = start
@@ -165,55 +164,13 @@ def without_names(wasm: bytes) -> bytes:
     Source: WebAssembly core specification, appendix "Custom Sections".
     """
     kept = [wasm[:_PREAMBLE_BYTES]]
-    for section, header, start, end in _sections(wasm):
+    for section, header, start, end in read_sections(wasm):
         if section != _CUSTOM or not wasm.startswith(_NAME_SECTION, start):
             kept.append(wasm[header:end])
     return b"".join(kept)
 
 
-def export_state(wasm: bytes, declarations: Declarations, prefix: str = "state") -> StateExports:
-    """Export the own memories and own mutable globals of number types of a valid module under new names.
-
-    Only the export section changes, so every index and all code stay as they are.
-
-    Args:
-        wasm: The module.
-        declarations: What :func:`read_declarations` returns for it.
-        prefix: Begin of all new names. ``_`` is appended until no export of the module begins so.
-    """
-    while any(name.startswith(prefix) for name in declarations.exports):
-        prefix += "_"
-    memories = {index: f"{prefix}.memory{index}" for index, _ in declarations.own_memories}
-    numbers = _NUMBERS.values()
-    own_globals = {index: f"{prefix}.global{index}" for index, kind in declarations.mutable_globals if kind in numbers}
-    added = [(name, _MEMORY, index) for index, name in memories.items()]
-    added += [(name, _GLOBAL, index) for index, name in own_globals.items()]
-    if not added:
-        return StateExports(wasm, memories, own_globals)
-    begin, end, count, entries = _find_exports(wasm)
-    entries += b"".join(_export_entry(*each) for each in added)
-    content = write_unsigned(count + len(added)) + entries
-    exports = bytes([_EXPORTS]) + write_unsigned(len(content)) + content
-    return StateExports(wasm[:begin] + exports + wasm[end:], memories, own_globals)
-
-
-def _find_exports(wasm: bytes) -> tuple[int, int, int, bytes]:
-    """Return begin and end of the export section or of the place for one, the number of exports, and their bytes."""
-    for section, header, start, end in _sections(wasm):
-        if section == _EXPORTS:
-            count, first = read_unsigned(wasm, start)
-            return header, end, count, wasm[first:end]
-        if section in _AFTER_EXPORTS:
-            return header, header, 0, b""
-    return len(wasm), len(wasm), 0, b""
-
-
-def _export_entry(name: str, kind: int, index: int) -> bytes:
-    encoded = name.encode()
-    return write_unsigned(len(encoded)) + encoded + bytes([kind]) + write_unsigned(index)
-
-
-def _sections(wasm: bytes) -> Iterator[tuple[int, int, int, int]]:
+def read_sections(wasm: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, offset of the header, offset of the content, and end of each section."""
     header = _PREAMBLE_BYTES
     while header < len(wasm):
@@ -236,10 +193,12 @@ class _ModuleReader:
     exports: dict[str, ExternType] = field(factory=dict)
     memory_exports: dict[str, int] = field(factory=dict)
     own_memories: list[tuple[int, MemoryType]] = field(factory=list)
-    own_tables: int = 0
+    own_tables: list[int] = field(factory=list)
     mutable_globals: list[tuple[int, str]] = field(factory=list)
     has_start: bool = False
     segment_memories: set[int] = field(factory=set)
+    active_segments: int = 0
+    active_bytes: int = 0
     bulk_memories: set[int] = field(factory=set)
     grows_memory: set[int] = field(factory=set)
     instructions: set[Instruction] = field(factory=set)
@@ -250,15 +209,21 @@ class _ModuleReader:
         return Declarations(
             imports=tuple(self.imports),
             exports=self.exports,
+            types=len(self.types),
+            functions=len(self.spaces[_FUNC]),
+            globals=len(self.spaces[_GLOBAL]),
             memory_exports=self.memory_exports,
             own_memories=tuple(self.own_memories),
-            own_tables=self.own_tables,
+            own_tables=tuple(self.own_tables),
             mutable_globals=tuple(self.mutable_globals),
             has_start=self.has_start,
             bulk_memories=frozenset(self.bulk_memories | self.segment_memories),
             segment_memories=frozenset(self.segment_memories),
+            active_segments=self.active_segments,
+            active_bytes=self.active_bytes,
             bulk_instructions=bool(self.bulk_memories),
             grows_memory=frozenset(self.grows_memory),
+            grows_tables=Instruction.TABLE_GROW in self.instructions,
             mutates_tables=not self.instructions.isdisjoint(_TABLE_MUTATIONS),
             drops_segments=not self.instructions.isdisjoint(_SEGMENT_DROPS),
             function_bytes_max=self.function_bytes_max,
@@ -309,7 +274,7 @@ class _ModuleReader:
             return self.memory_type()
         if kind == _TABLE:
             self.value_type()
-            self.memory_type()  # tables and memories have the same limits
+            self.memory_type()
             return _TABLE_TYPE
         self.global_type()
         return _GLOBAL_TYPE
@@ -337,8 +302,10 @@ class _ModuleReader:
             self.spaces[_FUNC].append(self.types[self.functions[-1]])
 
     def read_tables(self) -> None:
-        self.own_tables = self.unsigned()
-        self.spaces[_TABLE].extend([_TABLE_TYPE] * self.own_tables)
+        for _ in range(self.unsigned()):
+            self.value_type()
+            self.own_tables.append(self.memory_type().pages_min)  # tables and memories have the same limits
+            self.spaces[_TABLE].append(_TABLE_TYPE)
 
     def read_memories(self) -> None:
         for _ in range(self.unsigned()):
@@ -390,6 +357,26 @@ class _ModuleReader:
                 self.bulk_memories.update(indices)
         return counts.get((Instruction.LOOP, ()), 0)
 
+    def read_elements(self) -> None:
+        for _ in range(self.unsigned()):
+            flags = self.unsigned()
+            active = not flags & _NOT_ACTIVE
+            if active:
+                if flags & _WITH_INDEX:
+                    self.unsigned()
+                self.offset = skip_constant(self.wasm, self.offset)
+            if flags & (_NOT_ACTIVE | _WITH_INDEX):
+                self.value_type()
+            count = self.unsigned()
+            for _ in range(count):
+                if flags & _WITH_EXPRESSIONS:
+                    self.offset = skip_constant(self.wasm, self.offset)
+                else:
+                    self.unsigned()
+            if active:
+                self.active_segments += 1
+                self.active_bytes += count * TABLE_ELEMENT_BYTES
+
     def read_data(self) -> None:
         for _ in range(self.unsigned()):
             mode = self.unsigned()
@@ -398,6 +385,9 @@ class _ModuleReader:
                 self.offset = skip_constant(self.wasm, self.offset)
             length = self.unsigned()
             self.offset += length
+            if mode != _PASSIVE:
+                self.active_segments += 1
+                self.active_bytes += length
 
 
 _READERS: dict[int, Callable[[_ModuleReader], None]] = {
@@ -409,6 +399,7 @@ _READERS: dict[int, Callable[[_ModuleReader], None]] = {
     _GLOBALS: _ModuleReader.read_globals,
     _EXPORTS: _ModuleReader.read_exports,
     _START: _ModuleReader.read_start,
+    _ELEMENTS: _ModuleReader.read_elements,
     _CODE: _ModuleReader.read_code,
     _DATA: _ModuleReader.read_data,
 }

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from storagemod.errors import ValidationError
@@ -99,6 +99,25 @@ def count_notable(code: bytes, offset: int, end: int) -> dict[Notable, int]:
     return counts
 
 
+def calls_and_grows(code: bytes, offset: int, end: int) -> Iterator[tuple[int, int, int | None]]:
+    """Yield begin, end and memory index of each ``memory.grow`` from ``offset`` to ``end``; of each call, ``None``.
+
+    Tail calls are left out: nothing runs behind them.
+    """
+    while offset < end:
+        step = _CALL_STEP.match(code, offset, end)
+        if step is None or step.end() == offset:
+            raise _unknown_instruction(code, offset)
+        offset = step.end()
+        if step.lastindex == _CALL_GROUP:
+            yield step.start(_CALL_GROUP), offset, None
+        elif step.lastindex == _GROW_GROUP:
+            start = step.start(_GROW_GROUP)
+            yield start - 1, offset, read_unsigned(code, start)[0]
+        elif step.lastindex == _OTHER_BR_TABLE_GROUP:
+            offset = _skip_labels(code, offset)
+
+
 def _decode(encoded: bytes) -> Notable:
     opcode, offset = encoded[0], 1
     if opcode == _BULK:
@@ -175,9 +194,9 @@ _PLAIN = (
     rb"[\x20-\x25\x41\x42]" + _NUMBER,  # locals, globals, table.get, constants; the frequent ones first
     rb"[\x00\x01\x05\x0b\x0f\x1a\x1b\x45-\xc4\xd1]++",  # nothing follows these
     rb"[\x28-\x3e]" + _ACCESS,
-    rb"[\x0c\x0d\x10\x12\x3f\xd0\xd2]" + _NUMBER,  # branches, calls, memory.size, references
+    rb"[\x0c\x0d\x12\x3f\xd0\xd2]" + _NUMBER,  # branches, tail calls, memory.size, references
     rb"[\x02\x04]" + _TYPE,  # block, if
-    rb"[\x11\x13]" + _NUMBER + _NUMBER,  # indirect calls
+    rb"\x13" + _NUMBER + _NUMBER,  # indirect tail calls
     rb"\x43.{4}",
     rb"\x44.{8}",
     rb"\x1c" + _NUMBER + _TYPE,  # select: validation demands that there is one type
@@ -188,6 +207,10 @@ _PLAIN = (
     rb"\xfd" + _numbers(_VECTOR_LANE) + rb".",
     rb"\xfd" + _numbers([_VECTOR_CONST, _VECTOR_SHUFFLE]) + rb".{16}",
     rb"\xfd" + _numbers(_VECTOR_PLAIN),
+)
+_CALLS = (
+    rb"\x10" + _NUMBER,
+    rb"\x11" + _NUMBER + _NUMBER,  # indirect
 )
 _CONSTANT_PLAIN = (
     rb"[\x6a-\x6c\x7c-\x7e]",  # addition, subtraction, multiplication
@@ -202,7 +225,7 @@ _LOOP_GROUP, _INDEXED_GROUP, _BR_TABLE_GROUP = 1, 2, 3
 _STEP = re.compile(
     rb"(?:%(plain)s){0,1000}(?:(\x03)%(type)s|([\x26\x40]%(n)s|\xfc%(one)s%(n)s|\xfc%(two)s%(n)s%(n)s)|(\x0e))?"
     % {
-        b"plain": b"|".join(_PLAIN),
+        b"plain": b"|".join((*_PLAIN, *_CALLS)),
         b"type": _TYPE,
         b"n": _NUMBER,
         b"one": _numbers([9, 11, 13, 15, 17]),
@@ -215,3 +238,19 @@ _STEP = re.compile(
 The number bounds what a match keeps in memory to go back to. It never goes back: there is one way to read each
 instruction. A possessive repeat of a group says so without a bound, but Python 3.11.4 and older match it wrongly.
 """
+
+_CALL_GROUP, _GROW_GROUP, _OTHER_BR_TABLE_GROUP = 1, 2, 3
+_CALL_STEP = re.compile(
+    rb"(?:%(plain)s|\x03%(type)s|\x26%(n)s|\xfc%(one)s%(n)s|\xfc%(two)s%(n)s%(n)s){0,1000}"
+    rb"(?:(%(calls)s)|\x40(%(n)s)|(\x0e))?"
+    % {
+        b"plain": b"|".join(_PLAIN),
+        b"calls": b"|".join(_CALLS),
+        b"type": _TYPE,
+        b"n": _NUMBER,
+        b"one": _numbers([9, 11, 13, 15, 17]),
+        b"two": _numbers([8, 10, 12, 14]),
+    },
+    re.DOTALL,
+)
+"""Up to 1,000 of all other instructions, then perhaps a call, ``memory.grow``, or ``br_table`` alone."""

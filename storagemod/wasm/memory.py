@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 
-from storagemod.errors import TrapError
+from storagemod.errors import StateError, TrapError
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm._bindings import Extern, delete_error, grow_memory, memory_data, memory_pages
 
@@ -27,6 +27,20 @@ if _madvise is not None:
 def forget_written(address: int, length: int) -> bool:
     """Drop what was written to pages of private memory, so that they show what is behind them; ``False`` if refused."""
     return _madvise is not None and _madvise(address, length, _MADV_DONTNEED) == 0
+
+
+def no_memory(cause: BaseException | None = None) -> StateError:
+    """Return the error of a transaction for which the system has no memory: it ends, and nothing is committed.
+
+    Whatever else a contract could see of that, and go on from, would depend on the machine (rule 8).
+    """
+    reason = "" if cause is None else f": {str(cause).strip().splitlines()[-1].strip()}"
+    return StateError(
+        f"the system has no memory left for this transaction{reason}",
+        cause=cause,
+        hint="close worlds that are not in use, lower the limits on memories, or raise those of the process "
+        "(ulimit -v, ulimit -d, sysctl vm.max_map_count)",
+    )
 
 
 class LinearMemory:
@@ -79,12 +93,22 @@ class LinearMemory:
         else:
             _copy(self.base + offset, data, length)
 
-    def grow(self, pages: int) -> bool:
-        """Make it longer by so many Wasm pages; ``False`` where its type or the limits do not allow that."""
+    def grow(self, pages: int, pages_max: int) -> bool:
+        """Make it longer by so many Wasm pages; ``False`` if it would have more than ``pages_max``.
+
+        Args:
+            pages: How many more.
+            pages_max: The maximum of its type.
+
+        Raises:
+            StateError: The system refuses.
+        """
+        if self.pages + pages > pages_max:
+            return False
         error = grow_memory(self._context, self._handle, pages, ctypes.addressof(_pages_before))
         if error:
             delete_error(error)
-            return False
+            raise no_memory()
         return True
 
     def _outside(self, offset: int, length: int) -> TrapError:

@@ -12,8 +12,9 @@ from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
-from storagemod.wasm.binary import Declarations, ExternType, Import, StateExports, export_state, read_declarations
+from storagemod.wasm.binary import Declarations, ExternType, Import, read_declarations
 from storagemod.wasm.engine import shared_engine
+from storagemod.wasm.lowering import Lowered, lower
 
 _MODULES_KEPT = 256
 
@@ -26,8 +27,8 @@ class Module:
     digest: bytes = field(repr=lambda digest: digest.hex())
     """SHA-256 of the binary."""
     declarations: Declarations
-    state: StateExports = field(repr=False)
-    """How the compiled module exports what it keeps between calls."""
+    lowered: Lowered = field(repr=False)
+    """What was compiled, and how that exports what it keeps between calls."""
     compiled: wasmtime.Module = field(repr=False)
     first_bytes: dict[int, bytes | None] = field(factory=dict, init=False, repr=False)
     """What is known of its own memories by those who put instances back, by memory index."""
@@ -43,7 +44,7 @@ class Module:
         return self.declarations.exports
 
 
-_modules: OrderedDict[bytes, Module] = OrderedDict()
+_modules: OrderedDict[tuple[bytes, int], Module] = OrderedDict()
 
 
 def compile_module(wasm: bytes, limits: Limits) -> Module:
@@ -56,23 +57,24 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
         ValidationError: wasmtime refuses it, and the message says why and where; or it would take long to compile.
     """
     digest = hashlib.sha256(wasm).digest()
-    module = _modules.get(digest)
+    key = digest, limits.memory_pages_max
+    module = _modules.get(key)
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
             declarations = read_declarations(wasm)
             _check_functions(declarations, limits)
-            state = export_state(wasm, declarations)
-            compiled = wasmtime.Module(shared_engine(), state.wasm)
+            lowered = lower(wasm, declarations, memory_pages_max=limits.memory_pages_max)
+            compiled = wasmtime.Module(shared_engine(), lowered.wasm)
         except wasmtime.WasmtimeError as error:
             raise ValidationError(_reason(str(error)), cause=error) from error
-        module = Module(wasm, digest, declarations, state, compiled)
-        _modules[digest] = module
+        module = Module(wasm, digest, declarations, lowered, compiled)
+        _modules[key] = module
         if len(_modules) > _MODULES_KEPT:
             _modules.popitem(last=False)
     else:
         _check_functions(module.declarations, limits)
-        _modules.move_to_end(digest)
+        _modules.move_to_end(key)
     return module
 
 

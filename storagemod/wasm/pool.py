@@ -9,6 +9,7 @@ or segments can be changed, or instantiation itself writes to storage.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
@@ -24,7 +25,8 @@ _COPIED_BYTES_MAX = 1 << 18
 """Length of a memory up to which it is put back by copying where the system cannot show its first bytes again."""
 
 _INSTANTIATION_FUEL = 1 << 40
-"""More than any initial values take."""
+"""More than any initial values take: wasmtime counts some of those, and some offsets of segments. What they cost a call
+is a matter of prices, or it would depend on which instances are kept."""
 
 _KEPT_MAX = 64
 """Instances kept for calls of one code that are inside one another."""
@@ -37,23 +39,24 @@ class InstancePool:
         store: Where they live.
         prepared: The module with its imports resolved.
         module: The module.
+        maxima: The maximum of each imported memory, in Wasm pages, by memory index.
 
     Attributes:
         memories: How many linear memories an instance has of its own.
         only: The instance that serves all calls, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_module", "_prepared", "_start_fuel", "_store", "memories", "only")
+    __slots__ = ("_free", "_fresh", "_maxima", "_module", "_prepared", "_store", "memories", "only")
 
-    def __init__(self, store: Store, prepared: Prepared, module: Module) -> None:
+    def __init__(self, store: Store, prepared: Prepared, module: Module, maxima: Mapping[int, int]) -> None:
         declarations = module.declarations
         own_pages = sum(memory.pages_min for _, memory in declarations.own_memories)
         own = {index for index, _ in declarations.own_memories}
         self._store = store
         self._prepared = prepared
         self._module = module
+        self._maxima = maxima
         self._free: list[_Resettable] = []
-        self._start_fuel = 0  # segments may be placed by instructions, which cost each call what they cost the first
         self.only: Instance | None = None
         self.memories = len(declarations.own_memories)
         writes_imports = not declarations.segment_memories <= own
@@ -62,7 +65,7 @@ class InstancePool:
             or declarations.mutates_tables
             or declarations.drops_segments
             or own_pages > _RESET_PAGES_MAX
-            or len(module.state.globals) < len(declarations.mutable_globals)
+            or len(module.lowered.globals) < len(declarations.mutable_globals)
         )
 
     def take(self) -> Instance:
@@ -70,42 +73,35 @@ class InstancePool:
 
         Raises:
             TrapError: It is new, and an active segment does not fit.
-            LimitError: wasmtime refuses to make one.
+            StateError: It is new, and the system has no memory for it.
         """
         if self.only is not None:
             return self.only
-        store = self._store
         if self._free:
-            if not self._start_fuel:
-                return self._free.pop()
-            left = store.fuel
-            if left > self._start_fuel:
-                store.fuel = left - self._start_fuel
-                return self._free.pop()  # else a new one runs out of fuel, as it would at first
-        store.memories += self.memories
-        left = store.fuel
-        instance = store.instantiate(self._prepared.address)
-        if self._fresh:
-            return instance
-        self._start_fuel = left - store.fuel
-        if not self._start_fuel and not self._module.declarations.has_own_state:
-            self.only = instance
-            return instance
-        return _Resettable(instance, self._module)
-
-    def _new(self) -> Instance:
-        """Make an instance without using up fuel.
-
-        wasmtime counts some initial values of globals and tables, and some offsets of segments. Gas would depend on
-        which instances are kept.
-        """
+            return self._free.pop()
         store = self._store
         store.memories += self.memories
         left, store.fuel = store.fuel, _INSTANTIATION_FUEL
         try:
-            return store.instantiate(self._prepared.address)
+            instance = store.instantiate(self._prepared.address)
         finally:
             store.fuel = left
+        for index, name in self._module.lowered.maxima.items():
+            instance.set_variable(name, self._maxima[index])
+        if self._fresh:
+            return instance
+        if not self._module.declarations.has_own_state:
+            self.only = instance
+            return instance
+        return _Resettable(instance, self._module)
+
+    def grown_pages(self, instance: Instance) -> int:
+        """Return by how many Wasm pages the own memories of an instance are longer than they were at first."""
+        names = self._module.lowered.memories
+        return sum(
+            instance.memory(names[index]).pages - memory.pages_min
+            for index, memory in self._module.declarations.own_memories
+        )
 
     def give_back(self, instance: Instance) -> None:
         """Take an instance back after its call, however that ended. One that cannot be put back loses its memory."""
@@ -116,7 +112,7 @@ class InstancePool:
 
     def discard(self, instance: Instance) -> None:
         """Give the pages of an instance back to the system: no call uses it any more, and it stays in its store."""
-        for name in self._module.state.memories.values():
+        for name in self._module.lowered.memories.values():
             memory = instance.memory(name)
             forget_written(memory.base, len(memory))
 
@@ -128,9 +124,9 @@ class _Resettable(Instance):
 
     def __init__(self, instance: Instance, module: Module) -> None:
         super().__init__(instance._context, instance._handle)
-        self._globals = [self._global(name) for name in module.state.globals.values()]
+        self._globals = [self._global(name) for name in module.lowered.globals.values()]
         self._memories = [
-            (self.memory(module.state.memories[index]), memory.pages_min, _first_bytes(self, module, index))
+            (self.memory(module.lowered.memories[index]), memory.pages_min, _first_bytes(self, module, index))
             for index, memory in module.declarations.own_memories
         ]
 
@@ -164,7 +160,7 @@ def _first_bytes(instance: Instance, module: Module, index: int) -> bytes | None
     """
     known = module.first_bytes
     if index not in known:
-        memory = instance.memory(module.state.memories[index])
+        memory = instance.memory(module.lowered.memories[index])
         length = len(memory)
         content = memory.read(0, length)
         known[index] = None

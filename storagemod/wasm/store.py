@@ -10,16 +10,20 @@ from typing import Any
 
 import wasmtime
 
-from storagemod.errors import DeadlineError, LimitError
+from storagemod.errors import DeadlineError
 from storagemod.limits import Limits
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
 from storagemod.wasm.engine import epoch_clock, shared_engine
-from storagemod.wasm.memory import LinearMemory
+from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.traps import error_from_trap
 
 _ENDLESS_FUEL = 2**63 - 1
 """What wasm gets in a store that is not metered: centuries of it."""
+
+_SPARE_FUEL = 1
+"""Fuel that wasm has beyond what it may use. wasmtime looks at fuel at function entries and loop heads only, and tells
+nobody by how much it was overrun: whether any of the spare fuel is gone tells that it was."""
 
 _INSTANCES_MAX = 2**31 - 1
 """Who uses the store bounds instances and memories: wasmtime counts those of all transactions together."""
@@ -71,16 +75,16 @@ class Store:
 
     @property
     def fuel(self) -> int:
-        """Fuel left. Instructions use it, unless the store is not metered."""
+        """Fuel left; -1 if more was used than there was. Instructions use it, unless the store is not metered."""
         if self._free_fuel is not None:
             return self._free_fuel
         raw.get_fuel(self.context, self._scratch_address)
-        return self._scratch.value
+        return self._scratch.value - _SPARE_FUEL
 
     @fuel.setter
     def fuel(self, amount: int) -> None:
         if self._free_fuel is None:
-            raw.set_fuel(self.context, amount)
+            raw.set_fuel(self.context, amount + _SPARE_FUEL)
         else:
             self._free_fuel = amount
 
@@ -137,7 +141,7 @@ class Store:
 
         Raises:
             TrapError: A segment does not fit.
-            LimitError: wasmtime refuses.
+            StateError: The system has no memory for it.
         """
         handle = raw.Instance()
         self.instances += 1  # one that fails takes its place as well
@@ -176,8 +180,7 @@ class Store:
                 del pending  # it holds this frame: what it carries would stay until garbage is collected
         if trap:
             raise error_from_trap(raw.take_trap(trap))
-        ended_by = raw.take_error(error or 0)
-        raise LimitError(f"wasmtime cannot go on: {str(ended_by).strip()}", cause=ended_by)
+        raise no_memory(raw.take_error(error or 0))  # limits of ours that code can reach are checked before
 
 
 class _Process:
@@ -301,6 +304,15 @@ class Instance:
     def variable(self, name: str) -> int:
         """Return the address of an exported global."""
         return self._part(name, raw.EXTERN_GLOBAL)
+
+    def set_variable(self, name: str, value: int) -> None:
+        """Set an exported global of an integer type."""
+        address, holder = self.variable(name), raw.GlobalValue()
+        raw.get_global(self._context, address, ctypes.addressof(holder))  # its type is part of it
+        holder.of.i64 = value
+        error = raw.set_global(self._context, address, ctypes.addressof(holder))
+        if error:
+            raise raw.take_error(error)
 
     def export(self, name: str) -> raw.Extern | None:
         """Return an export as a linker takes it, or ``None``."""

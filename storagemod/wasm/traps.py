@@ -6,7 +6,7 @@ import re
 
 import wasmtime
 
-from storagemod.errors import LimitError, OutOfGasError, StorageModError, TrapError
+from storagemod.errors import OutOfGasError, StackError, StorageModError, TrapError
 
 _TEXT = {
     wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS: "out of bounds memory access",
@@ -23,19 +23,26 @@ _TEXT = {
 def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
     """The error that a trap of wasmtime's own stands for; not for traps that a host function made."""
     frames = trap.frames
-    function = None
+    function = index = None
     if frames:
-        function = frames[0].func_name or f"function {frames[0].func_index}"
+        index = frames[0].func_index
+        function = frames[0].func_name or f"function {index}"
     where = f" in {function}" if function else ""
     code = trap.trap_code
     if code is wasmtime.TrapCode.OUT_OF_FUEL:
         return OutOfGasError(f"out of gas{where}")
     if code is wasmtime.TrapCode.STACK_OVERFLOW:
-        return LimitError(f"the call stack is exhausted{where}", hint="is a recursion without end?")
+        return StackError(f"the call stack is exhausted{where}", hint="is a recursion without end?")
     if code is None:
         return TrapError(f"{trap.message.strip().splitlines()[-1].strip()}{where}", code="host", function=function)
     text = _TEXT.get(code) or code.name.lower().replace("_", " ")
-    return TrapError(f"{text}{where}", code=code.name.lower(), function=function, fault=_fault(trap.message))
+    return TrapError(
+        f"{text}{where}",
+        code=code.name.lower(),
+        function=function,
+        function_index=index,
+        fault=_fault(trap.message),
+    )
 
 
 def _fault(message: str) -> tuple[int, int] | None:

@@ -62,7 +62,7 @@ def test_instructions_cost_what_they_cost_without_prices(name: str) -> None:
     code, data = calling(name, *args), bytes(64)
     free = run_ok(fresh(GasSchedule.free()), code, data=data).receipt.gas_used
     assert 0 < free < 100
-    assert run_ok(fresh(), code, data=data).receipt.gas_used == free + price
+    assert run_ok(fresh(GasSchedule(segment=0, segment_word=0)), code, data=data).receipt.gas_used == free + price
 
 
 @pytest.mark.parametrize("ending", ["", "revert", "call"])

@@ -164,7 +164,7 @@ class World:
         linker.offer(self.function)
         linker.define(self.store, "storage", "m", memory)
         self.prepared = linker.prepare(self.module)
-        self.pool = pool(self.store, self.prepared, self.module)
+        self.pool = pool(self.store, self.prepared, self.module, {})
         self.values = ctypes.create_string_buffer(32)
         self.actions = len(shape.actions())
 
@@ -198,7 +198,7 @@ class World:
         storage = self.storage.memory("m")
         kept = storage.read(1_024, 8)
         found: list[object] = []
-        for name in self.module.state.memories.values():
+        for name in self.module.lowered.memories.values():
             memory = instance.memory(name)
             found.append((memory.pages, memory.read(0, len(memory))))
         for name in self.module.exports:

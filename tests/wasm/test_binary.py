@@ -1,23 +1,18 @@
-"""Declarations read off a binary are what wasmtime says, and modules written with more exports behave the same."""
+"""Declarations read off a binary are what wasmtime says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import pytest
 import wasmtime
-from attrs import frozen
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import compile_module
-from storagemod.wasm.binary import Declarations, OtherType, export_state, read_declarations, without_names
+from storagemod.wasm.binary import Declarations, OtherType, read_declarations, without_names
 from storagemod.wasm.engine import shared_engine
-from tests.fuzz.seeds import modules as seeds
 from tests.wasm.modules import by_hand, compiled, leb, sections, validated
 
 MODULES = [
@@ -101,7 +96,7 @@ def test_own_memories_tables_and_globals_are_told_apart_from_imported_and_consta
     declarations = declared(STATE % "")
     assert declarations.own_memories == ((1, MemoryType(2, 3)), (2, MemoryType(4, is_64=True)))
     assert declarations.memories == (MemoryType(2, 3), MemoryType(4, is_64=True))
-    assert declarations.own_tables == 2
+    assert declarations.own_tables == (1, 5)
     assert declarations.mutable_globals == ((2, "i64"), (3, "v128"), (4, "ref"), (6, "f64"))
     assert declarations.memory_exports == {"memory": 0, "b": 1, "again": 1}
 
@@ -235,181 +230,6 @@ def test_segments_with_numbers_longer_than_necessary_are_read(lengths: tuple[int
     wasm = by_hand(b"", leb(2, of_count) + active + leb(1, of_mode) + leb(1, of_length) + b"y")
     wasmtime.Module.validate(shared_engine(), wasm)
     assert read_declarations(wasm).bulk_memories == {memory}
-
-
-# Modules that export their state
-
-
-@frozen
-class Made:
-    """A module, the types of its own memories and globals, and how many memories it imports."""
-
-    wasm: bytes
-    imported: int
-    memories: tuple[bool, ...]  # whether addresses have 64 bits
-    globals: tuple[tuple[str, bool], ...]  # type, and whether mutable
-
-
-def with_custom_sections(draw: st.DrawFn, wasm: bytes) -> bytes:
-    pieces = [bytes([kind]) + leb(len(content)) + content for kind, content in sections(wasm)]
-    for _ in range(draw(st.integers(0, 3))):
-        content = draw(st.sampled_from([b"\4note", b"\4note\7\1\1a\2\0", b"\0" + bytes(200)]))
-        pieces.insert(draw(st.integers(0, len(pieces))), b"\0" + leb(len(content), draw(st.integers(2, 5))) + content)
-    return wasm[:8] + b"".join(pieces)
-
-
-@st.composite
-def stateful_modules(draw: st.DrawFn) -> Made:
-    """Draw a module whose function `run` writes to all of its state, with any of the sections around exports."""
-    imported = draw(st.integers(0, 2))
-    wide = draw(st.lists(st.booleans(), max_size=3))
-    kinds = draw(st.lists(st.tuples(st.sampled_from(["i32", "i64", "f32", "f64"]), st.booleans()), max_size=4))
-    number = st.integers(0, 100)
-    fields = [f'(import "m" "{n}" (memory 1))' for n in range(imported)]
-    fields += [f"(memory {'i64 ' if each else ''}{draw(st.integers(1, 3))})" for each in wide]
-    fields += [
-        f"(global {f'(mut {kind})' if mutable else kind} ({kind}.const {draw(number)}))" for kind, mutable in kinds
-    ]
-    if draw(st.booleans()):
-        fields.append("(global (mut v128) (v128.const i64x2 1 2)) (global (mut funcref) (ref.null func))")
-    stores = [
-        f"(i64.store {imported + n} ({'i64' if each else 'i32'}.const {draw(number)}) (i64.const {draw(number)}))"
-        for n, each in enumerate(wide)
-    ]
-    stores += [f"(global.set {n} ({kind}.const {draw(number)}))" for n, (kind, mutable) in enumerate(kinds) if mutable]
-    if draw(st.booleans()):
-        fields.append(f'(func (export "run") (result i32) {" ".join(stores)} (i32.const {draw(number)}))')
-    if draw(st.booleans()):
-        fields.append("(func $start) (start $start)")
-    if draw(st.booleans()):
-        fields.append('(data $passive "x") (func (data.drop $passive))')
-    if draw(st.booleans()):
-        fields.append("(table 1 funcref) (elem func)")
-    if wide and draw(st.booleans()):
-        fields.append(f'(export "memory" (memory {imported}))')
-        fields.append(f'(data (memory {imported}) ({"i64" if wide[0] else "i32"}.const 9) "data")')
-    names = draw(st.lists(st.sampled_from(["state", "state_", "state.memory0", "state__x", "s", ""]), unique=True))
-    if kinds:
-        fields += [f'(export "{name}" (global 0))' for name in names]
-    wasm = with_custom_sections(draw, compiled(f"(module {' '.join(fields)})"))
-    return Made(wasm, imported, tuple(wide), tuple(kinds))
-
-
-def typed(items: Iterable[Any]) -> dict[str, tuple[object, object]]:
-    """Return the exports of a compiled module with all that their types say, but no vectors."""
-    return {
-        item.name: (described(item.type), (str(item.type.content), item.type.mutable))
-        if isinstance(item.type, wasmtime.GlobalType)
-        else (described(item.type), None)
-        for item in items
-    }
-
-
-def instantiated(wasm: bytes, imported: int) -> tuple[wasmtime.Store, Any]:
-    store = wasmtime.Store(shared_engine())
-    store.set_fuel(1_000_000)
-    store.set_epoch_deadline(1_000_000)
-    memories = [wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, None))) for _ in range(imported)]
-    return store, wasmtime.Instance(store, wasmtime.Module(shared_engine(), wasm), memories).exports(store)
-
-
-@given(stateful_modules())
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
-def test_a_module_that_exports_its_state_is_the_same_otherwise(made: Made) -> None:
-    declarations = read_declarations(made.wasm)
-    result = export_state(made.wasm, declarations)
-    before, after = (wasmtime.Module(shared_engine(), wasm) for wasm in (made.wasm, result.wasm))
-    types, new_types = typed(before.exports), typed(after.exports)
-    assert {name: new_types[name] for name in types} == types
-    added = {**result.memories, **{-1 - index: name for index, name in result.globals.items()}}
-    assert new_types.keys() - types.keys() == set(added.values())
-    assert len(new_types) == len(types) + len(added)
-    assert result.memories.keys() == {made.imported + number for number in range(len(made.memories))}
-    assert result.globals.keys() == {number for number, (_, mutable) in enumerate(made.globals) if mutable}
-    assert all(new_types[name][1] == (made.globals[index][0], True) for index, name in result.globals.items())
-    assert [each for each in sections(result.wasm) if each[0] != 7] == [
-        each for each in sections(made.wasm) if each[0] != 7
-    ]
-    again = read_declarations(result.wasm)
-    assert (again.imports, again.own_memories, again.mutable_globals) == (
-        declarations.imports,
-        declarations.own_memories,
-        declarations.mutable_globals,
-    )
-    assert {index: again.memory_exports[name] for index, name in result.memories.items()} == {
-        index: index for index in result.memories
-    }
-    old_store, old = instantiated(made.wasm, made.imported)
-    store, new = instantiated(result.wasm, made.imported)
-    if "run" in types:
-        assert old["run"](old_store) == new["run"](store)
-    for name, kind in types.items():
-        if name == "memory":
-            assert bytes(old[name].read(old_store)) == bytes(new[name].read(store))
-        elif isinstance(kind[0], OtherType):
-            assert old[name].value(old_store) == new[name].value(store)
-
-
-def test_the_new_exports_are_the_memories_and_globals_that_their_names_say() -> None:
-    wasm = compiled("""(module (import "m" "0" (memory 1)) (memory 1) (memory i64 1) (global i32 (i32.const 5))
-      (global $a (mut i32) (i32.const 6)) (global $b (mut f64) (f64.const 7)) (global (mut funcref) (ref.null func))
-      (data (memory 1) (i32.const 0) "one") (data (memory 2) (i64.const 0) "two")
-      (func (export "set") (param i32 f64) (global.set $a (local.get 0)) (global.set $b (local.get 1))))""")
-    result = export_state(wasm, read_declarations(wasm), "reset")
-    assert result.memories == {1: "reset.memory1", 2: "reset.memory2"}
-    assert result.globals == {1: "reset.global1", 2: "reset.global2"}
-    store, exports = instantiated(result.wasm, 1)
-    assert [bytes(exports[name].read(store, 0, 3)) for name in result.memories.values()] == [b"one", b"two"]
-    exports["set"](store, 60, 70.5)
-    assert [exports[name].value(store) for name in result.globals.values()] == [60, 70.5]
-    exports["reset.global1"].set_value(store, 6)
-    assert exports["reset.global1"].value(store) == 6
-
-
-@pytest.mark.parametrize(
-    ("fields", "kinds"),
-    [
-        ("", [5, 7]),
-        ("(func $f) (start $f)", [1, 3, 5, 7, 8, 10]),
-        ("(table 1 funcref) (elem func)", [4, 5, 7, 9]),
-        ('(data "x") (func (data.drop 0))', [1, 3, 5, 7, 12, 10, 11]),
-        ("(func)", [1, 3, 5, 7, 10]),
-        ('(data (i32.const 0) "x")', [5, 7, 11]),
-        ('(func (export "f")) (func $g) (start $g)', [1, 3, 5, 7, 8, 10]),
-    ],
-)
-def test_a_new_export_section_stands_in_its_place(fields: str, kinds: list[int]) -> None:
-    wasm = without_names(compiled(f"(module (memory 1) {fields})"))
-    result = export_state(wasm, read_declarations(wasm))
-    assert [kind for kind, _ in sections(validated(result.wasm))] == kinds
-
-
-@pytest.mark.parametrize("taken", [["state"], ["state.memory0", "state_"], ["state", "state_", "state__"], ["stat"]])
-def test_a_contract_cannot_take_the_names_of_the_new_exports(taken: list[str]) -> None:
-    exports = " ".join(f'(export "{name}" (memory 0))' for name in taken)
-    wasm = compiled(f"(module (memory 1) {exports})")
-    result = export_state(wasm, read_declarations(wasm))
-    assert read_declarations(validated(result.wasm)).memory_exports == {
-        **dict.fromkeys(taken, 0),
-        result.memories[0]: 0,
-    }
-    assert len(result.memories[0]) <= len("state.memory0") + len(taken)
-
-
-def test_a_module_without_state_is_left_as_it_is() -> None:
-    wasm = compiled('(module (import "m" "0" (memory 1)) (func (export "f")) (global i32 (i32.const 1)))')
-    assert export_state(wasm, read_declarations(wasm)).wasm is wasm
-
-
-def test_all_kinds_of_contracts_are_valid_with_their_state_exported() -> None:
-    for wasm in seeds():
-        declarations = read_declarations(wasm)
-        result = export_state(wasm, declarations)
-        after = read_declarations(validated(result.wasm))
-        assert {name: after.exports[name] for name in declarations.exports} == declarations.exports
-        assert len(after.exports) == len(declarations.exports) + len(result.memories) + len(result.globals)
-        assert result.memories.keys() == {index for index, _ in declarations.own_memories}
-        assert (after.loop_locals, after.bulk_memories) == (declarations.loop_locals, declarations.bulk_memories)
 
 
 # Name sections

@@ -1,0 +1,251 @@
+"""Lowering: what is changed in a valid module before it is compiled, so that rules of the host hold inside it.
+
+- Its memories and mutable globals are exported, so that an instance can be put back to how it was.
+- Its memories get a maximum, so that ``memory.grow`` keeps to the limits.
+- ``memory.grow`` goes through a guard function. A refusal by the rules gives -1, as ever. One by the system traps: were
+  it -1, contracts would see what machine they run on (rule 8).
+- A call is followed by an empty loop. wasmtime looks at fuel and epochs at function entries and loop heads only, so
+  nothing else would stop a million calls that return one after another, each into long code without either.
+
+No index of the module changes: what is new comes last. Empty loops use no fuel; a guard uses some ten units.
+Source: WebAssembly core specification 5.4, "Instructions", and 5.5, "Modules".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from attrs import field, frozen
+
+from storagemod.types import MemoryType
+from storagemod.wasm.binary import (
+    _CODE,
+    _EXPORTS,
+    _FUNCTIONS,
+    _GLOBAL,
+    _GLOBALS,
+    _HAS_MAXIMUM,
+    _IS_64,
+    _LONG_REFERENCES,
+    _MEMORIES,
+    _MEMORY,
+    _NUMBERS,
+    _PREAMBLE_BYTES,
+    _TYPES,
+    Declarations,
+    read_sections,
+)
+from storagemod.wasm.instructions import calls_and_grows, read_unsigned, write_unsigned
+
+_TAIL_BYTES = 64
+"""Code behind a call that is too short for a look at fuel and epochs: a million times, it takes milliseconds."""
+
+_EMPTY_LOOP = b"\x03\x40\x0b"
+_CALL = b"\x10"
+
+_BEFORE_CODE = 9
+"""The last section that comes before the code by its number. Sections up to it stand in the order of their numbers."""
+
+
+@frozen
+class Lowered:
+    """Module as it is compiled.
+
+    Attributes:
+        wasm: The binary.
+        memories: Export name of each own memory, by memory index.
+        globals: Export name of each own mutable global of a number type, by global index.
+        maxima: Export name of a global for each imported memory that the code grows, by memory index. Whoever makes an
+            instance has to set it to the maximum of the memory, in Wasm pages.
+        guards: Indices of the guard functions. One that traps was refused memory by the system.
+    """
+
+    wasm: bytes = field(repr=lambda wasm: f"<{len(wasm)} bytes>")
+    memories: dict[int, str]
+    globals: dict[int, str]
+    maxima: dict[int, str]
+    guards: range
+
+
+def lower(wasm: bytes, declarations: Declarations, *, memory_pages_max: int, prefix: str = "state") -> Lowered:
+    """Lower a valid module.
+
+    Args:
+        wasm: The module.
+        declarations: What it declares.
+        memory_pages_max: The most that each memory of its own may become, in Wasm pages.
+        prefix: Begin of all new export names. ``_`` is appended until no export of the module begins so.
+    """
+    while any(name.startswith(prefix) for name in declarations.exports):
+        prefix += "_"
+    numbers = _NUMBERS.values()
+    own = {index: _bounded(memory, memory_pages_max) for index, memory in declarations.own_memories}
+    types = {**dict(enumerate(_imported_memories(declarations))), **own}
+    grown = sorted(declarations.grows_memory)
+    memories = {index: f"{prefix}.memory{index}" for index in own}
+    state = {index: f"{prefix}.global{index}" for index, kind in declarations.mutable_globals if kind in numbers}
+    maxima = {index: f"{prefix}.maximum{index}" for index in grown if index not in own}
+    guards = {index: declarations.functions + place for place, index in enumerate(grown)}
+    maximum_globals = {index: declarations.globals + place for place, index in enumerate(maxima)}
+
+    added = [_export(name, _MEMORY, index) for index, name in memories.items()]
+    added += [_export(name, _GLOBAL, index) for index, name in state.items()]
+    added += [_export(name, _GLOBAL, maximum_globals[index]) for index, name in maxima.items()]
+    widths = sorted({types[index].is_64 for index in grown})
+    type_of = {is_64: declarations.types + place for place, is_64 in enumerate(widths)}
+    bodies = []
+    for index in grown:
+        is_64 = types[index].is_64
+        if index in maxima:
+            maximum = _global_get(maximum_globals[index])
+        else:
+            maximum = _constant(own[index].pages_max or 0, is_64)
+        bodies.append(_guard(index, maximum, is_64))
+
+    sections = {number: wasm[start:end] for number, _, start, end in read_sections(wasm) if number}
+    changed = {
+        _TYPES: _appended(sections.get(_TYPES), [_guard_type(is_64) for is_64 in widths]),
+        _FUNCTIONS: _appended(sections.get(_FUNCTIONS), [write_unsigned(type_of[types[each].is_64]) for each in grown]),
+        _MEMORIES: _vector([_memory(memory) for memory in own.values()]) if own else None,
+        _GLOBALS: _appended(sections.get(_GLOBALS), [_mutable_zero(types[index].is_64) for index in maxima]),
+        _EXPORTS: _appended(sections.get(_EXPORTS), added),
+    }
+    code = sections.get(_CODE)
+    if code is not None:
+        changed[_CODE] = _vector([*_guarded(code, guards), *bodies])
+    new = {number: content for number, content in changed.items() if content not in (None, sections.get(number))}
+    lowered = _with_sections(wasm, new) if new else wasm
+    first = declarations.functions
+    return Lowered(lowered, memories, state, maxima, range(first, first + len(grown)))
+
+
+def _imported_memories(declarations: Declarations) -> Iterator[MemoryType]:
+    return (item.type for item in declarations.imports if isinstance(item.type, MemoryType))
+
+
+def _bounded(memory: MemoryType, pages_max: int) -> MemoryType:
+    if memory.pages_max is not None:
+        pages_max = min(memory.pages_max, pages_max)
+    return MemoryType(memory.pages_min, max(memory.pages_min, pages_max), memory.is_64)
+
+
+# Code
+
+
+def _guarded(code: bytes, guards: dict[int, int]) -> Iterator[bytes]:
+    """Yield the functions of a code section, with guards called where memories grow, and loops after calls."""
+    count, offset = read_unsigned(code, 0)
+    for _ in range(count):
+        length, start = read_unsigned(code, offset)
+        offset = start + length
+        pieces = []
+        copied = start
+        for begin, end, grown in calls_and_grows(code, _first_instruction(code, start), offset):
+            if grown is not None:
+                pieces += [code[copied:begin], _CALL + write_unsigned(guards[grown])]
+                copied = end
+            elif offset - end > _TAIL_BYTES:
+                pieces += [code[copied:end], _EMPTY_LOOP]
+                copied = end
+        yield _sized(b"".join((*pieces, code[copied:offset])))
+
+
+def _first_instruction(code: bytes, offset: int) -> int:
+    """Return the offset behind the local variables that a function declares."""
+    groups, offset = read_unsigned(code, offset)
+    for _ in range(groups):
+        _, offset = read_unsigned(code, offset)
+        if code[offset] in _LONG_REFERENCES:
+            offset += 1
+        _, offset = read_unsigned(code, offset)
+    return offset
+
+
+def _guard(memory: int, maximum: bytes, is_64: bool) -> bytes:
+    """Return the function that grows a memory: its one parameter and its result are those of ``memory.grow``.
+
+    After a refusal it compares: pages wanted, at most the maximum less the pages there are? Then nothing but the system
+    stood against it, and it traps.
+    """
+    width = b"\x7e" if is_64 else b"\x7f"
+    minus_one, equal, minus, at_most = (
+        (b"\x42\x7f", b"\x51", b"\x7d", b"\x58") if is_64 else (b"\x41\x7f", b"\x46", b"\x6b", b"\x4d")
+    )
+    get_pages, set_result, get_result, begin_if, end = b"\x20\x00", b"\x22\x01", b"\x20\x01", b"\x04\x40", b"\x0b"
+    index = write_unsigned(memory)
+    grow, size, unreachable = b"\x40" + index, b"\x3f" + index, b"\x00"
+    one_local = b"\x01\x01" + width
+    refused = get_pages + grow + set_result + minus_one + equal
+    allowed = get_pages + maximum + size + minus + at_most
+    body = refused + begin_if + allowed + begin_if + unreachable + end + end + get_result + end
+    return _sized(one_local + body)
+
+
+def _guard_type(is_64: bool) -> bytes:
+    width = b"\x7e" if is_64 else b"\x7f"
+    return b"\x60\x01" + width + b"\x01" + width
+
+
+def _constant(pages: int, is_64: bool) -> bytes:
+    """Return the instruction for a constant that is not negative."""
+    return (b"\x42" if is_64 else b"\x41") + _signed(pages)
+
+
+def _global_get(index: int) -> bytes:
+    return b"\x23" + write_unsigned(index)
+
+
+# Sections
+
+
+def _mutable_zero(is_64: bool) -> bytes:
+    """Return a mutable global that begins with 0."""
+    return (b"\x7e\x01" if is_64 else b"\x7f\x01") + _constant(0, is_64) + b"\x0b"
+
+
+def _memory(memory: MemoryType) -> bytes:
+    flags = _HAS_MAXIMUM | (_IS_64 if memory.is_64 else 0)
+    return bytes([flags]) + write_unsigned(memory.pages_min) + write_unsigned(memory.pages_max or 0)
+
+
+def _export(name: str, kind: int, index: int) -> bytes:
+    return _sized(name.encode()) + bytes([kind]) + write_unsigned(index)
+
+
+def _signed(value: int) -> bytes:
+    """Return a number that is not negative as signed LEB128: its last byte has bit 6 clear."""
+    written = write_unsigned(value)
+    return written if written[-1] < 0x40 else written[:-1] + bytes([written[-1] | 0x80, 0])  # noqa: PLR2004 - bit 6
+
+
+def _sized(content: bytes) -> bytes:
+    return write_unsigned(len(content)) + content
+
+
+def _vector(items: Iterable[bytes]) -> bytes:
+    each = list(items)
+    return write_unsigned(len(each)) + b"".join(each)
+
+
+def _appended(section: bytes | None, items: list[bytes]) -> bytes | None:
+    """Return the content of a section with items added at its end."""
+    if not items:
+        return section
+    count, first = (0, 0) if section is None else read_unsigned(section, 0)
+    return write_unsigned(count + len(items)) + (section or b"")[first:] + b"".join(items)
+
+
+def _with_sections(wasm: bytes, new: Mapping[int, bytes | None]) -> bytes:
+    """Return a module with the content of some sections replaced, or added in their places."""
+    missing = sorted(new.keys() - {number for number, *_ in read_sections(wasm)})
+    pieces = [wasm[:_PREAMBLE_BYTES]]
+    for number, header, _, end in read_sections(wasm):
+        while missing and number and (number > missing[0] or number > _BEFORE_CODE):
+            pieces.append(_section(missing[0], new[missing.pop(0)]))
+        pieces.append(_section(number, new[number]) if number in new else wasm[header:end])
+    pieces += [_section(number, new[number]) for number in missing]
+    return b"".join(pieces)
+
+
+def _section(number: int, content: bytes | None) -> bytes:
+    return bytes([number]) + _sized(content or b"")
