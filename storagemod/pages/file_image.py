@@ -7,23 +7,18 @@ import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Protocol
 
 import attrs
 
 from storagemod.errors import StateError
 from storagemod.pages._libc import punch_hole
-from storagemod.pages.image import Extent, Replacements, WritableImage
+from storagemod.pages.image import EXTENTS_MAX, Extent, Replacements, WritableImage
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, intern_zero, runs_of
 
 _GAP_PAGES = 16
 """Pages of zeros between two extents that are mapped along with them rather than ending one."""
-
-_EXTENTS_MAX = 64
-"""Mappings of one image. Where there would be more, the shortest gaps are mapped too. A gap that is mapped takes memory
-when it is read: a memory file keeps the zeros that it shows.
-"""
 
 PENDING_PAGES_MAX = 256
 """Replaced pages, 1 MiB, that an image keeps in memory before it writes them into its file."""
@@ -121,14 +116,15 @@ class FileImage:
         """Return the pages replaced since a version; ``None`` if that is not known any more."""
         return self._replacements.since(version, self.version)
 
-    def extents(self) -> Sequence[Extent]:
-        """Write the pending pages, and return where all pages are.
+    def extents(self, at_most: int = EXTENTS_MAX) -> tuple[Sequence[Extent], Sequence[int]]:
+        """Write the pending pages, and return where all pages are, in at most so many pieces; none is to be copied.
 
         Raises:
             OSError: The file cannot be written; the image is as it was.
         """
         self.flush()
-        return [self.extent(first, end - first) for first, end in self._islands.before(self._end)]
+        ranges = _fewer(self._islands.before(self._end), at_most)
+        return [self.extent(first, end - first) for first, end in ranges], ()
 
     def extent(self, first: int, count: int) -> Extent:
         """Return where some pages are in the file, whether they hold anything or not."""
@@ -286,8 +282,8 @@ class OverlayImage:
         """Return the pages replaced since a version; ``None`` if that is not known any more."""
         return self._replacements.since(version, self.version)
 
-    def extents(self) -> Sequence[Extent]:
-        """Return where its pages are: first those of the base, then the newer ones over them.
+    def extents(self, at_most: int = EXTENTS_MAX) -> tuple[Sequence[Extent], Sequence[int]]:
+        """Return where its pages are: first those of the base, then the newer ones over them, or those to be copied.
 
         Raises:
             OSError: The upper file cannot be written.
@@ -297,12 +293,16 @@ class OverlayImage:
             raise TypeError("an overlay can be mapped if its newer pages are in a file")
         below = [
             attrs.evolve(extent, page_count=min(extent.page_count, self._base_end - extent.first_page))
-            for extent in self._base.extents()
+            for extent in self._base.extents(max(at_most // 2, 1))[0]
             if extent.first_page < self._base_end
         ]
+        newer = sorted(self._newer)
+        runs = list(runs_of(newer))
+        if len(below) + len(runs) > at_most:
+            return below, newer
         upper.flush()
-        self._upper_is_mapped |= bool(self._newer)
-        return below + [upper.extent(first, count) for first, count in runs_of(sorted(self._newer))]
+        self._upper_is_mapped |= bool(newer)
+        return below + [upper.extent(first, count) for first, count in runs], ()
 
     def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
         """Set the length, and the bytes of some pages; pages beyond the length are dropped.
@@ -352,6 +352,18 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
         view, offset = view[count:], offset + count
 
 
+def _fewer(ranges: list[tuple[int, int]], at_most: int) -> list[tuple[int, int]]:
+    """Return ranges joined where the gaps between them are shortest, so that there are at most so many.
+
+    A gap that is mapped takes memory when it is read: a memory file keeps the zeros that it shows.
+    """
+    if len(ranges) <= at_most:
+        return ranges
+    by_gap = sorted(range(1, len(ranges)), key=lambda at: ranges[at - 1][1] - ranges[at][0])
+    starts = [0, *sorted(by_gap[: at_most - 1]), len(ranges)]
+    return [(ranges[start][0], ranges[stop - 1][1]) for start, stop in pairwise(starts)]
+
+
 def _joined(pages: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
     """Pages in order, neighbours joined into one piece; a page of zeros is an empty piece of its own."""
     first, parts = 0, list[bytes]()
@@ -372,7 +384,7 @@ def _joined(pages: Mapping[int, bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 class _Islands:
-    """Ranges of page numbers in order, with gaps of more than ``_GAP_PAGES`` between them. At most ``_EXTENTS_MAX``."""
+    """Ranges of page numbers in order, with gaps of more than ``_GAP_PAGES`` between them. At most ``EXTENTS_MAX``."""
 
     __slots__ = ("_ranges", "end")
 
@@ -395,7 +407,7 @@ class _Islands:
         high = bisect_right(self._ranges, end + _GAP_PAGES, key=lambda each: each[0])
         near = [(first, end), *self._ranges[low:high]]
         self._ranges[low:high] = [(min(each[0] for each in near), max(each[1] for each in near))]
-        if len(self._ranges) > _EXTENTS_MAX:
+        if len(self._ranges) > EXTENTS_MAX:
             at = min(range(1, len(self._ranges)), key=lambda at: self._ranges[at][0] - self._ranges[at - 1][1])
             self._ranges[at - 1 : at + 1] = [(self._ranges[at - 1][0], self._ranges[at][1])]
 

@@ -52,11 +52,18 @@ class Extent:
     page_count: int
 
 
+EXTENTS_MAX = 64
+"""Pieces in which an image is mapped at most. Where there would be more, gaps are mapped too, or pages are copied."""
+
+
 class MappableImage(Image, Protocol):
     """An image in files."""
 
-    def extents(self) -> Sequence[Extent]:
-        """Return where its pages are. Pages of no extent are zeros; those of several are in the last one."""
+    def extents(self, at_most: int = EXTENTS_MAX) -> tuple[Sequence[Extent], Sequence[int]]:
+        """Return where its pages are, in at most so many pieces, and numbers of pages to be copied over those.
+
+        Pages of no extent are zeros; those of several are in the last one.
+        """
 
 
 _REPLACEMENTS_KEPT = 8
@@ -112,9 +119,9 @@ class NoImage:
         """Return nothing."""
         return ()
 
-    def extents(self) -> Sequence[Extent]:
+    def extents(self, at_most: int = EXTENTS_MAX) -> tuple[Sequence[Extent], Sequence[int]]:  # noqa: ARG002 - none
         """Return nothing."""
-        return ()
+        return (), ()
 
 
 NO_IMAGE = NoImage()

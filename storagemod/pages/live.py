@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
-from storagemod.pages.image import NO_IMAGE, Image, RegionDiff
+from storagemod.pages.image import EXTENTS_MAX, NO_IMAGE, Image, RegionDiff
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
 from storagemod.types import WASM_PAGE_BYTES
 
@@ -108,6 +108,7 @@ class LiveRegion:
         backend: How images are shown in memory and written pages are found.
         log: Where old bytes go.
         wasm_pages_max: How long the memory may become.
+        extents_max: In how many pieces an image may be mapped.
 
     Attributes:
         wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the
@@ -132,6 +133,7 @@ class LiveRegion:
         "_before",
         "_differs",
         "_extents",
+        "_extents_max",
         "_fixed",
         "_known",
         "_log",
@@ -158,7 +160,14 @@ class LiveRegion:
     )
 
     def __init__(
-        self, name: str, memory: LiveMemory, image: Image, backend: PageBackend, log: UndoLog, wasm_pages_max: int
+        self,
+        name: str,
+        memory: LiveMemory,
+        image: Image,
+        backend: PageBackend,
+        log: UndoLog,
+        wasm_pages_max: int,
+        extents_max: int = EXTENTS_MAX,
     ) -> None:
         self.name = name
         self.memory = memory
@@ -178,6 +187,7 @@ class LiveRegion:
         self.version = _NO_VERSION
         self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
+        self._extents_max = extents_max
         self.memory_pages = memory.pages
         self.wasm_pages = self.collected_pages = image.wasm_pages
         self._fixed = self.memory_pages == wasm_pages_max
@@ -302,18 +312,20 @@ class LiveRegion:
     def _map(self, image: Image) -> bool:
         """Map the image's files privately over the memory; return whether that made new mappings."""
         length = self.memory_pages * WASM_PAGE_BYTES
-        extents = image.extents()  # type: ignore[attr-defined] # such a backend makes no others
-        if self._extents is not None:
-            if image is self.image and extents == self._extents:
-                _libc.drop(self._base, length)
-                return False
-            if length:
+        extents, copied = image.extents(self._extents_max)  # type: ignore[attr-defined] # such a backend makes no others
+        same = self._extents is not None and image is self.image and extents == self._extents
+        if same:
+            _libc.drop(self._base, length)
+        else:
+            if self._extents is not None and length:
                 _libc.map_anonymous(self._base, length)
-        for extent in extents:
-            address = self._base + extent.first_page * PAGE_BYTES
-            _libc.map_private(address, extent.page_count * PAGE_BYTES, extent.fd, extent.offset)
-        self._extents = extents
-        return True
+            for extent in extents:
+                address = self._base + extent.first_page * PAGE_BYTES
+                _libc.map_private(address, extent.page_count * PAGE_BYTES, extent.fd, extent.offset)
+            self._extents = extents
+        for number in copied:
+            _copy(self._base + number * PAGE_BYTES, image.page(number), PAGE_BYTES)
+        return not same
 
     def _fill(self, image: Image) -> bool:
         """Copy the image into the memory."""

@@ -216,7 +216,10 @@ class Machine:
         self.origin = frame.caller
         if recording is not None or self._observed:
             self._listen(recording)
-        changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
+        try:
+            changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
+        except MemoryError as error:
+            raise no_memory(error) from error
         self._clean = True
         return changes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
 
 _NO_LAYOUT = Layout()
+
+_EXTENTS = ((64, 64), (512, 8), (sys.maxsize, 1))
+"""In how many pieces an image is mapped while a store has at most so many memories.
+
+A process may have 65,530 mappings (Linux, ``vm.max_map_count``). Each piece takes two of them, a memory itself two or
+three. So those that a transaction may have in all (``memories_per_transaction_max``) fit.
+"""
 
 
 class StorageInstance:
@@ -160,6 +168,7 @@ class StorageInstance:
         self._store.memories += len(regions)
         memories = [instance.memory(region.name) for region in regions]
         images = [self._image_of(region.name) for region in regions]
+        extents_max = next(most for memories_max, most in _EXTENTS if self._store.memories <= memories_max)
         for region, memory, image in zip(regions, memories, images, strict=True):
             missing, pages_max = image.wasm_pages - memory.pages, region.type.pages_max or memory.pages
             if missing > 0 and not memory.grow(missing, pages_max):
@@ -174,9 +183,8 @@ class StorageInstance:
             replaced = self._live.pop(region.name, None)
             if replaced is not None:
                 replaced[1].release()
-            live = LiveRegion(
-                region.name, memory, image, self._backend, self._log, region.type.pages_max or memory.pages
-            )
+            pages_max = region.type.pages_max or memory.pages
+            live = LiveRegion(region.name, memory, image, self._backend, self._log, pages_max, extents_max)
             self._live[region.name] = (region, live, memory, instance)
 
     def establish(self, layout: Layout) -> bool:

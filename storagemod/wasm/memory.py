@@ -34,9 +34,9 @@ def no_memory(cause: BaseException | None = None) -> StateError:
 
     Whatever else a contract could see of that, and go on from, would depend on the machine (rule 8).
     """
-    reason = "" if cause is None else f": {str(cause).strip().splitlines()[-1].strip()}"
+    reason = str(cause or "").strip().splitlines()[-1:]
     return StateError(
-        f"the system has no memory left for this transaction{reason}",
+        ": ".join(["the system has no memory left for this transaction", *map(str.strip, reason)]),
         cause=cause,
         hint="close worlds that are not in use, lower the limits on memories, or raise those of the process "
         "(ulimit -v, ulimit -d, sysctl vm.max_map_count)",

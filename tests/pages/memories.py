@@ -76,7 +76,7 @@ class WasmMemory:
         return self._memory.pages
 
     def grow(self, pages: int) -> None:
-        assert self._memory.grow(pages)
+        assert self._memory.grow(pages, PAGES_MAX)
 
     def close(self) -> None:
         self._store.close()

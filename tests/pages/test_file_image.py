@@ -41,7 +41,7 @@ def blocks(file: PageFile) -> int:
 
 
 def runs(image: FileImage) -> list[tuple[int, int]]:
-    return [(extent.first_page, extent.first_page + extent.page_count) for extent in image.extents()]
+    return [(extent.first_page, extent.first_page + extent.page_count) for extent in image.extents()[0]]
 
 
 def filled(*numbers: int) -> dict[int, bytes]:
@@ -302,4 +302,4 @@ def test_a_system_without_holes_is_told_so() -> None:
 
 
 def test_the_maximum_of_mappings_is_what_is_documented() -> None:
-    assert (file_image._GAP_PAGES, file_image._EXTENTS_MAX, file_image.PENDING_PAGES_MAX) == (16, 64, 256)
+    assert (file_image._GAP_PAGES, file_image.EXTENTS_MAX, file_image.PENDING_PAGES_MAX) == (16, 64, 256)

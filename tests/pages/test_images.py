@@ -28,6 +28,7 @@ from storagemod.pages import (
 )
 from storagemod.pages.backend import PAGEMAP
 from storagemod.pages.file_image import MemoryFile
+from storagemod.pages.image import EXTENTS_MAX
 from storagemod.types import WASM_PAGE_BYTES
 from tests.pages.images import ENDLESS, FULL, HEADER_BYTES, SUBJECTS, Subject, page, replaced, subject
 from tests.pages.memories import ReservedMemory
@@ -39,7 +40,7 @@ Step: TypeAlias = tuple[Any, ...]
 
 VARIANTS: dict[str, dict[str, object]] = {
     "as it is": {},
-    "with few mappings": {"_GAP_PAGES": 1, "_EXTENTS_MAX": 3},
+    "with few mappings": {"_GAP_PAGES": 1, "EXTENTS_MAX": 3},
     "without holes": {"punch_hole": lambda *_: False},
 }
 
@@ -78,17 +79,23 @@ def check_mapping(under_test: Subject) -> None:
     if not can_be_mapped(image):
         return
     assert isinstance(image, FileImage | OverlayImage)
-    for extent in image.extents():
+    for at_most in (EXTENTS_MAX, 5, 1):
+        assert len(image.extents(at_most)[0]) <= at_most
+        memory = ReservedMemory(image.wasm_pages)
+        try:
+            region = LiveRegion("memory", memory, image, PAGEMAP, UndoLog(), memory.pages, at_most)
+            assert memory.read(0, len(under_test.data)) == under_test.data
+            if memory.pages:
+                memory.write(0, bytes(7))
+            if region.refresh(image, anew=True):
+                assert memory.read(0, len(under_test.data)) == under_test.data
+        finally:
+            memory.close()
+    for extent in image.extents()[0]:
         assert extent.offset % PAGE_BYTES == 0
         assert extent.page_count > 0
         assert extent.first_page + extent.page_count <= image.wasm_pages * PAGES_PER_WASM_PAGE
         assert os.fstat(extent.fd).st_size >= extent.offset + extent.page_count * PAGE_BYTES
-    memory = ReservedMemory(image.wasm_pages)
-    try:
-        LiveRegion("memory", memory, image, PAGEMAP, UndoLog(), memory.pages)
-        assert memory.read(0, len(under_test.data)) == under_test.data
-    finally:
-        memory.close()
 
 
 def made_of(fills: Mapping[int, int]) -> dict[int, bytes]:
@@ -172,11 +179,14 @@ class FileImageMachine(RuleBasedStateMachine):
         expected = [(number, data) for number, data in sorted(self.pages.items()) if data != ZERO_PAGE]
         assert list(self.image.pages()) == expected
 
-    @rule()
-    def read_through_the_file(self) -> None:
+    @rule(at_most=st.sampled_from([1, 2, 64]))
+    def read_through_the_file(self, at_most: int) -> None:
         version = self.image.version
         shown = {}
-        for extent in self.image.extents():
+        extents, copied = self.image.extents(at_most)
+        assert len(extents) <= at_most
+        assert not copied
+        for extent in extents:
             for place in range(extent.page_count):
                 shown[extent.first_page + place] = os.pread(extent.fd, PAGE_BYTES, extent.offset + place * PAGE_BYTES)
         assert all(number < self.length * PAGES_PER_WASM_PAGE for number in shown)
@@ -251,7 +261,7 @@ def test_the_version_grows_with_each_replacement_and_not_by_reading(kind: str) -
 def test_nothing_was_committed_to_no_image() -> None:
     assert (NO_IMAGE.version, NO_IMAGE.wasm_pages, NO_IMAGE.page(3)) == (0, 0, ZERO_PAGE)
     assert not list(NO_IMAGE.pages())
-    assert not NO_IMAGE.extents()
+    assert NO_IMAGE.extents() == ((), ())
 
 
 @pytest.mark.parametrize("kind", SUBJECTS)

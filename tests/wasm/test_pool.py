@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 
-from storagemod.errors import OutOfGasError
 from storagemod.limits import Limits
 from storagemod.wasm import Instance, InstancePool, Linker, Store, compile_module, pool, to_wasm
 from tests.wasm.pooled import Shape, World, fresh, fresh_each_time, programs, run_calls, shapes
