@@ -55,7 +55,7 @@ class Limits:
     calls_max: int = _limit(8_000)
     """Calls in one transaction. Each has a fresh instance, and its address space is given back at the end only."""
     memories_per_transaction_max: int = _limit(10_000)
-    """Linear memories in one transaction. A process has address space for about 32,000, and may have 65,530 mappings."""
+    """Linear memories in one transaction. A process has address space for about 32,000, and 65,530 mappings."""
     data_bytes_max: int = _limit(1 << 20)
     """Call data or output of one call, in bytes."""
     payload_bytes_max: int = _limit(256 << 20)
