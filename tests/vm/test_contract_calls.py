@@ -130,3 +130,25 @@ def test_a_link_to_nothing_is_a_failed_call(world: World) -> None:
     assert receipt.error is not None
     assert isinstance(receipt.error.cause, LinkError)
     assert "there is no contract to call 'mint' of" in str(receipt.error)
+
+
+@pytest.mark.parametrize("bits", [0x7FA00001, 0x7F800001, 0xFFBFFFFF, 0x7FC00000, 0xFFC12345, 0x80000000, 0x00000001])
+@pytest.mark.parametrize("mark", ["", "?"])
+def test_bits_of_floats_cross_contracts_unchanged(bits: int, mark: str) -> None:
+    """A signalling NaN must not become a quiet one on its way, as it does where a number of the host stands between."""
+    wide = bits << 32 | 0xABCDEF
+    world = World()
+    echo = world.deploy("""(module (func (export "echo") (param f32 f64) (result f64 f32)
+      (local.get 1) (local.get 0)))""")
+    outcome = "(result i32 f64 f32)" if mark else "(result f64 f32)"
+    drop = "(drop)" if mark else ""
+    caller = world.deploy(
+        f"""(module (import "contract:echo" "echo{mark}" (func $echo (param f32 f64) {outcome}))
+          (func (export "go") (result i32 i64) (local $narrow f32) (local $wide f64)
+            (call $echo (f32.reinterpret_i32 (i32.const {bits})) (f64.reinterpret_i64 (i64.const {wide})))
+            (local.set $narrow) (local.set $wide) {drop}
+            (i32.reinterpret_f32 (local.get $narrow)) (i64.reinterpret_f64 (local.get $wide))))""",
+        links={"echo": echo},
+    )
+    narrow, double = world.call(caller, "go").values
+    assert (narrow & 0xFFFFFFFF, double & 2**64 - 1) == (bits, wide)  # type: ignore[operator]
