@@ -9,26 +9,41 @@ Source: WebAssembly core specification 5.3, "Types", and 5.5, "Modules".
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.types import FunctionType, MemoryType, ValueType
+from storagemod.types import WASM_PAGE_BYTES, FunctionType, MemoryType, ValueType
+from storagemod.wasm.compile_cost import (
+    ELEMENT_BYTE_COST,
+    MODULE_BYTES_A_UNIT,
+    SIGNATURE_VALUE_COST,
+    TABLE_ELEMENTS_A_UNIT,
+    TYPE_COST,
+    FunctionCost,
+    ImageCost,
+    Shape,
+)
 from storagemod.wasm.instructions import (
     CONTINUES,
+    LONG_REFERENCES,
     Instruction,
-    count_notable,
     read_unsigned,
     skip_constant,
+    walk,
     write_unsigned,
 )
 
 _PREAMBLE_BYTES = 8
 
 _CUSTOM, _TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(9)
-_CODE, _DATA, _DATA_COUNT = 10, 11, 12
-_AFTER_EXPORTS = {_START, 9, _DATA_COUNT, _CODE, _DATA}  # 9: elements
+_ELEMENTS, _CODE, _DATA, _DATA_COUNT = 9, 10, 11, 12
+_AFTER_EXPORTS = {_START, _ELEMENTS, _DATA_COUNT, _CODE, _DATA}
+
+_TABLE_WITH_ELEMENT = 0x40
+_CONSTANT_BITS = {0x41: 32, 0x42: 64}
 
 _NAME_SECTION = b"\x04name"
 
@@ -40,9 +55,6 @@ _PASSIVE, _ACTIVE_WITH_MEMORY = 1, 2
 _NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
 _V128 = 0x7B
 _OTHERS = {_V128: "v128", 0x70: "funcref"}
-
-_LONG_REFERENCES = (0x63, 0x64)
-"""Bytes that come before the type that is referred to. ``funcref`` may be written so with any features."""
 
 
 @frozen
@@ -94,9 +106,9 @@ class Declarations:
         grows_memory: Indices of the memories that ``memory.grow`` names.
         mutates_tables: Whether functions have an instruction that changes a table.
         drops_segments: Whether functions drop a data or element segment.
-        function_bytes_max: Length of the longest function.
-        loop_locals: Sum over all functions of loops times locals, parameters included. The compiler looks at each
-            local for each loop around its uses, so its time grows with this number, and nothing interrupts it.
+        compile_cost: Work that compiling is, in the units of ``Limits.compile_cost_max``.
+        costliest: The part of the module that costs most of that, in words.
+        image_bytes: Length of the images of own memories that the compiled module keeps.
     """
 
     imports: tuple[Import, ...]
@@ -112,8 +124,9 @@ class Declarations:
     grows_memory: frozenset[int]
     mutates_tables: bool
     drops_segments: bool
-    function_bytes_max: int
-    loop_locals: int
+    compile_cost: int
+    costliest: str
+    image_bytes: int
 
     @property
     def memories(self) -> tuple[MemoryType, ...]:
@@ -151,7 +164,9 @@ def read_declarations(wasm: bytes) -> Declarations:
         ValidationError: A function has an instruction that the engine does not switch on.
     """
     reader = _ModuleReader(wasm)
-    for section, _, start, _ in _sections(wasm):
+    for section, _, start, end in _sections(wasm):
+        if section == _ELEMENTS:
+            reader.costs["elements"] += (end - start) * ELEMENT_BYTE_COST
         read = _READERS.get(section)
         if read is not None:
             reader.offset = start
@@ -229,7 +244,8 @@ class _ModuleReader:
     wasm: bytes
     offset: int = 0
     types: list[FunctionType | OtherType] = field(factory=list)
-    param_counts: list[int] = field(factory=list)  # by type
+    shapes: list[Shape] = field(factory=list)  # by type
+    function_types: list[int] = field(factory=list)  # type indices of functions, imported ones first
     functions: list[int] = field(factory=list)  # type indices of own functions
     spaces: tuple[list[ExternType], ...] = field(factory=lambda: ([], [], [], []))  # by kind of extern
     imports: list[Import] = field(factory=list)
@@ -243,10 +259,14 @@ class _ModuleReader:
     bulk_memories: set[int] = field(factory=set)
     grows_memory: set[int] = field(factory=set)
     instructions: set[Instruction] = field(factory=set)
-    function_bytes_max: int = 0
-    loop_locals: int = 0
+    images: dict[int, ImageCost] = field(factory=dict)  # of own memories, by index
+    costs: Counter[str] = field(factory=Counter)
+    costliest_function: tuple[int, int] = (0, 0)  # and its index
 
     def declarations(self) -> Declarations:
+        images = self.images.values()
+        self.costs["length"] = len(self.wasm) // MODULE_BYTES_A_UNIT
+        self.costs["data segments"] = sum(each.total for each in images)
         return Declarations(
             imports=tuple(self.imports),
             exports=self.exports,
@@ -261,9 +281,15 @@ class _ModuleReader:
             grows_memory=frozenset(self.grows_memory),
             mutates_tables=not self.instructions.isdisjoint(_TABLE_MUTATIONS),
             drops_segments=not self.instructions.isdisjoint(_SEGMENT_DROPS),
-            function_bytes_max=self.function_bytes_max,
-            loop_locals=self.loop_locals,
+            compile_cost=sum(self.costs.values()),
+            costliest=self.costliest(),
+            image_bytes=sum(each.bytes for each in images),
         )
+
+    def costliest(self) -> str:
+        ((part, total),) = self.costs.most_common(1)
+        cost, index = self.costliest_function
+        return f"function {index}" if part == "functions" and 2 * cost > total else f"its {part}"
 
     # Parts of sections
 
@@ -293,7 +319,7 @@ class _ModuleReader:
     def value_type(self) -> int:
         """Read a value type and return its first byte."""
         first = self.byte()
-        if first in _LONG_REFERENCES:
+        if first in LONG_REFERENCES:
             self.unsigned()
         return first
 
@@ -304,7 +330,8 @@ class _ModuleReader:
     def extern(self, kind: int) -> ExternType:
         """Read the type of an import."""
         if kind == _FUNC:
-            return self.types[self.unsigned()]
+            self.function_types.append(self.unsigned())
+            return self.types[self.function_types[-1]]
         if kind == _MEMORY:
             return self.memory_type()
         if kind == _TABLE:
@@ -317,11 +344,15 @@ class _ModuleReader:
     # Sections
 
     def read_types(self) -> None:
+        known = set()
         for _ in range(self.unsigned()):
             self.byte()  # the form: only functions are switched on
             params = tuple([self.value_type() for _ in range(self.unsigned())])
             results = tuple([self.value_type() for _ in range(self.unsigned())])
-            self.param_counts.append(len(params))
+            self.shapes.append(Shape(len(params), len(results)))
+            if (params, results) not in known:
+                known.add((params, results))
+                self.costs["types"] += TYPE_COST + SIGNATURE_VALUE_COST * (len(params) + len(results))
             self.types.append(_function_type(params, results))
 
     def read_imports(self) -> None:
@@ -335,15 +366,26 @@ class _ModuleReader:
         for _ in range(self.unsigned()):
             self.functions.append(self.unsigned())
             self.spaces[_FUNC].append(self.types[self.functions[-1]])
+        self.function_types += self.functions
 
     def read_tables(self) -> None:
         self.own_tables = self.unsigned()
+        for _ in range(self.own_tables):
+            has_first_element = self.wasm[self.offset] == _TABLE_WITH_ELEMENT
+            self.offset += 2 * has_first_element
+            self.value_type()
+            self.costs["tables"] += (
+                self.memory_type().pages_min // TABLE_ELEMENTS_A_UNIT
+            )  # tables have the limits of memories
+            if has_first_element:
+                self.offset = skip_constant(self.wasm, self.offset)
         self.spaces[_TABLE].extend([_TABLE_TYPE] * self.own_tables)
 
     def read_memories(self) -> None:
         for _ in range(self.unsigned()):
             memory = self.memory_type()
             self.own_memories.append((len(self.spaces[_MEMORY]), memory))
+            self.images[len(self.spaces[_MEMORY])] = ImageCost(memory.pages_min * WASM_PAGE_BYTES)
             self.spaces[_MEMORY].append(memory)
 
     def read_globals(self) -> None:
@@ -366,38 +408,63 @@ class _ModuleReader:
         self.has_start = True
 
     def read_code(self) -> None:
+        imported = len(self.function_types) - len(self.functions)
         for number in range(self.unsigned()):
             length = self.unsigned()
             end = self.offset + length
-            self.function_bytes_max = max(self.function_bytes_max, length)
-            local_count = self.param_counts[self.functions[number]]
+            shape = self.shapes[self.functions[number]]
+            local_count = shape.params
             for _ in range(self.unsigned()):
                 local_count += self.unsigned()
                 self.value_type()
-            self.loop_locals += local_count * self.read_instructions(end)
+            cost = FunctionCost(shape, local_count, self.shapes, self.function_types)
+            self.read_instructions(end, cost)
+            total = cost.total(length)
+            self.costs["functions"] += total
+            self.costliest_function = max(self.costliest_function, (total, imported + number))
             self.offset = end
 
-    def read_instructions(self, end: int) -> int:
-        """Record the notable instructions of one function; return the number of its loops."""
-        counts = count_notable(self.wasm, self.offset, end)
-        for instruction, indices in counts:
-            self.instructions.add(instruction)
+    def read_instructions(self, end: int, cost: FunctionCost) -> None:
+        """Record the notable instructions of one function, and what it costs to compile."""
+        for stop in walk(self.wasm, self.offset, end):
+            cost.add(stop)
+            instruction, indices = stop.instruction, stop.indices
             if instruction is Instruction.MEMORY_GROW:
                 self.grows_memory.update(indices)
             elif instruction is Instruction.MEMORY_INIT:
                 self.bulk_memories.add(indices[1])  # the first index is a data segment
             elif instruction in _BULK_ACCESSES:
                 self.bulk_memories.update(indices)
-        return counts.get((Instruction.LOOP, ()), 0)
+            elif instruction in _NOTED:
+                self.instructions.add(instruction)
 
     def read_data(self) -> None:
         for _ in range(self.unsigned()):
             mode = self.unsigned()
-            if mode != _PASSIVE:
-                self.segment_memories.add(self.unsigned() if mode == _ACTIVE_WITH_MEMORY else 0)
-                self.offset = skip_constant(self.wasm, self.offset)
-            length = self.unsigned()
+            if mode == _PASSIVE:
+                length = self.unsigned()
+            else:
+                memory = self.unsigned() if mode == _ACTIVE_WITH_MEMORY else 0
+                self.segment_memories.add(memory)
+                begin, self.offset = self.offset, skip_constant(self.wasm, self.offset)
+                offset = self.offset_at(begin)
+                length = self.unsigned()
+                if memory in self.images:
+                    self.images[memory].add(offset, length)
             self.offset += length
+
+    def offset_at(self, begin: int) -> int | None:
+        """Return the offset of a data segment, or ``None`` where it is more than one constant."""
+        bits = _CONSTANT_BITS.get(self.wasm[begin])
+        if bits is None:
+            return None
+        value, end = read_unsigned(self.wasm, begin + 1)
+        if end + 1 != self.offset:
+            return None
+        written_bits = 7 * (end - begin - 1)
+        if value >> (written_bits - 1):  # constants are signed, offsets are not
+            value -= 1 << written_bits
+        return value % (1 << bits)
 
 
 _READERS: dict[int, Callable[[_ModuleReader], None]] = {
@@ -422,6 +489,9 @@ _TABLE_MUTATIONS = {
     Instruction.TABLE_FILL,
 }
 _SEGMENT_DROPS = {Instruction.DATA_DROP, Instruction.ELEM_DROP}
+
+
+_NOTED = _TABLE_MUTATIONS | _SEGMENT_DROPS
 
 
 @functools.lru_cache(maxsize=1024)

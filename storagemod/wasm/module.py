@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import wasmtime
 from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
+from storagemod.wasm._bindings import image_length
 from storagemod.wasm.binary import Declarations, ExternType, Import, StateExports, export_state, read_declarations
 from storagemod.wasm.engine import shared_engine
 
-_MODULES_KEPT = 256
+MODULES_KEPT, BYTES_KEPT = 256, 256 << 20
+"""Modules that are remembered, and the memory that they may take together. The last one is remembered in any case."""
 
 
 @frozen(eq=False)
@@ -31,6 +34,16 @@ class Module:
     compiled: wasmtime.Module = field(repr=False)
     first_bytes: dict[int, bytes | None] = field(factory=dict, init=False, repr=False)
     """What is known of its own memories by those who put instances back, by memory index."""
+    uses: dict[Hashable, Any] = field(factory=dict, init=False, repr=False)
+    """What other layers made of it, to be forgotten with it."""
+    bytes_kept: int = field(init=False)
+    """Memory that it takes: binaries, machine code, and images of memories, which are laid out a second time when it is
+    first instantiated."""
+
+    def __attrs_post_init__(self) -> None:
+        """Add up what it takes."""
+        binaries = len(self.wasm) + len(self.state.wasm)
+        object.__setattr__(self, "bytes_kept", binaries + image_length(self.compiled) + self.declarations.image_bytes)
 
     @property
     def imports(self) -> tuple[Import, ...]:
@@ -44,49 +57,50 @@ class Module:
 
 
 _modules: OrderedDict[bytes, Module] = OrderedDict()
+"""By binary; the one used last is last."""
 
 
 def compile_module(wasm: bytes, limits: Limits) -> Module:
-    """Validate and compile a binary; the last ``_MODULES_KEPT`` are remembered.
+    """Validate and compile a binary. The last modules are remembered, as many as take ``BYTES_KEPT`` at most.
 
-    Nothing interrupts a compilation, and its time grows with the square of how deep blocks are nested in a function:
-    so the length of functions is bounded. It grows with loops times locals, too, and so that is bounded as well.
+    Nothing interrupts a compilation, so what it would cost is estimated first.
 
     Raises:
-        ValidationError: wasmtime refuses it, and the message says why and where; or it would take long to compile.
+        ValidationError: wasmtime refuses it, and the message says why and where; or it costs too much to compile.
     """
-    digest = hashlib.sha256(wasm).digest()
-    module = _modules.get(digest)
+    module = _modules.get(wasm)
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
             declarations = read_declarations(wasm)
-            _check_functions(declarations, limits)
+            _check_cost(declarations, limits)
             state = export_state(wasm, declarations)
             compiled = wasmtime.Module(shared_engine(), state.wasm)
         except wasmtime.WasmtimeError as error:
             raise ValidationError(_reason(str(error)), cause=error) from error
-        module = Module(wasm, digest, declarations, state, compiled)
-        _modules[digest] = module
-        if len(_modules) > _MODULES_KEPT:
-            _modules.popitem(last=False)
+        module = Module(wasm, hashlib.sha256(wasm).digest(), declarations, state, compiled)
+        _modules[wasm] = module
+        _forget_oldest()
     else:
-        _check_functions(module.declarations, limits)
-        _modules.move_to_end(digest)
+        _check_cost(module.declarations, limits)
+        _modules.move_to_end(wasm)
     return module
 
 
-def _check_functions(declarations: Declarations, limits: Limits) -> None:
-    if declarations.function_bytes_max > limits.function_bytes_max:
+def _forget_oldest() -> None:
+    taken = sum(module.bytes_kept for module in _modules.values())
+    while len(_modules) > 1 and (len(_modules) > MODULES_KEPT or taken > BYTES_KEPT):
+        _, oldest = _modules.popitem(last=False)
+        taken -= oldest.bytes_kept
+        oldest.uses.clear()  # these refer to it, and cycles are freed late
+
+
+def _check_cost(declarations: Declarations, limits: Limits) -> None:
+    if declarations.compile_cost > limits.compile_cost_max:
         raise ValidationError(
-            f"a function of {declarations.function_bytes_max:,} bytes, and {limits.function_bytes_max:,} are allowed "
-            "(function_bytes_max)",
-        )
-    if declarations.loop_locals > limits.loop_locals_max:
-        raise ValidationError(
-            f"its loops times locals, function by function, are {declarations.loop_locals:,}, and "
-            f"{limits.loop_locals_max:,} are allowed (loop_locals_max)",
-            hint="it would take too long to compile; have its longest functions split",
+            f"compiling it would cost {declarations.compile_cost:,} units, and {limits.compile_cost_max:,} are allowed "
+            "(compile_cost_max)",
+            hint=f"most of them are for {declarations.costliest}",
         )
 
 
