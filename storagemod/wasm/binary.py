@@ -9,6 +9,7 @@ Source: WebAssembly core specification 5.3, "Types", and 5.5, "Modules".
 from __future__ import annotations
 
 import functools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -25,6 +26,7 @@ from storagemod.wasm.compile_cost import (
     FunctionCost,
     ImageCost,
     Shape,
+    check_cost,
 )
 from storagemod.wasm.instructions import (
     CONTINUES,
@@ -157,13 +159,18 @@ class StateExports:
     globals: dict[int, str]
 
 
-def read_declarations(wasm: bytes) -> Declarations:
+def read_declarations(wasm: bytes, cost_max: int | None = None) -> Declarations:
     """Read the declarations of a valid module.
 
+    Args:
+        wasm: The module.
+        cost_max: What it may cost to compile (``Limits.compile_cost_max``). Reading ends as soon as it costs more.
+
     Raises:
-        ValidationError: A function has an instruction that the engine does not switch on.
+        ValidationError: A function has an instruction that the engine does not switch on, or the module costs too much.
     """
-    reader = _ModuleReader(wasm)
+    reader = _ModuleReader(wasm, sys.maxsize if cost_max is None else cost_max)
+    reader.costs["length"] = len(wasm) // MODULE_BYTES_A_UNIT
     for section, _, start, end in _sections(wasm):
         if section == _ELEMENTS:
             reader.costs["elements"] += (end - start) * ELEMENT_BYTE_COST
@@ -171,6 +178,7 @@ def read_declarations(wasm: bytes) -> Declarations:
         if read is not None:
             reader.offset = start
             read(reader)
+            reader.check()
     return reader.declarations()
 
 
@@ -242,6 +250,7 @@ class _ModuleReader:
     """Offset in a binary, and the declarations read so far."""
 
     wasm: bytes
+    cost_max: int
     offset: int = 0
     types: list[FunctionType | OtherType] = field(factory=list)
     shapes: list[Shape] = field(factory=list)  # by type
@@ -264,9 +273,6 @@ class _ModuleReader:
     costliest_function: tuple[int, int] = (0, 0)  # and its index
 
     def declarations(self) -> Declarations:
-        images = self.images.values()
-        self.costs["length"] = len(self.wasm) // MODULE_BYTES_A_UNIT
-        self.costs["data segments"] = sum(each.total for each in images)
         return Declarations(
             imports=tuple(self.imports),
             exports=self.exports,
@@ -283,10 +289,16 @@ class _ModuleReader:
             drops_segments=not self.instructions.isdisjoint(_SEGMENT_DROPS),
             compile_cost=sum(self.costs.values()),
             costliest=self.costliest(),
-            image_bytes=sum(each.bytes for each in images),
+            image_bytes=sum(image.bytes for image in self.images.values()),
         )
 
+    def check(self) -> None:
+        """Check that what was read so far is not too much to compile."""
+        cost = sum(self.costs.values())
+        check_cost(cost, self.cost_max, self.costliest() if cost > self.cost_max else "")
+
     def costliest(self) -> str:
+        """Name the part that costs most."""
         ((part, total),) = self.costs.most_common(1)
         cost, index = self.costliest_function
         return f"function {index}" if part == "functions" and 2 * cost > total else f"its {part}"
@@ -418,16 +430,22 @@ class _ModuleReader:
                 local_count += self.unsigned()
                 self.value_type()
             cost = FunctionCost(shape, local_count, self.shapes, self.function_types)
-            self.read_instructions(end, cost)
-            total = cost.total(length)
-            self.costs["functions"] += total
-            self.costliest_function = max(self.costliest_function, (total, imported + number))
+            self.read_instructions(end, imported + number, cost)
+            self.add_function(imported + number, cost.total(length))
             self.offset = end
 
-    def read_instructions(self, end: int, cost: FunctionCost) -> None:
+    def add_function(self, index: int, cost: int) -> None:
+        """Add what a function costs, and check that it is not too much."""
+        self.costs["functions"] += cost
+        self.costliest_function = max(self.costliest_function, (cost, index))
+        self.check()
+
+    def read_instructions(self, end: int, index: int, cost: FunctionCost) -> None:
         """Record the notable instructions of one function, and what it costs to compile."""
         for stop in walk(self.wasm, self.offset, end):
             cost.add(stop)
+            if cost.least > self.cost_max:  # then the rest need not be read, which takes its time as well
+                self.add_function(index, cost.least)
             instruction, indices = stop.instruction, stop.indices
             if instruction is Instruction.MEMORY_GROW:
                 self.grows_memory.update(indices)
@@ -452,6 +470,7 @@ class _ModuleReader:
                 if memory in self.images:
                     self.images[memory].add(offset, length)
             self.offset += length
+        self.costs["data segments"] = sum(image.total for image in self.images.values())
 
     def offset_at(self, begin: int) -> int | None:
         """Return the offset of a data segment, or ``None`` where it is more than one constant."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from storagemod.errors import ValidationError
 from storagemod.wasm.instructions import Instruction, Stop
 
 TYPE_COST, FUNCTION_COST, SIGNATURE_VALUE_COST = 150, 300, 24
@@ -31,16 +32,37 @@ _UNUSED_LOCALS_A_UNIT = 6
 _LONG_FUNCTION = 150_000
 """Values that are live in straight code make its time grow with the square of its length: a unit is so many bytes²."""
 
-_BRANCH_TANGLE, _LOOP_TANGLE, _INDIRECT_TANGLE, _BULK_TANGLE, _GROW_TANGLE = 6, 3, 8, 4, 19
+_BRANCH_TANGLE, _LOOP_TANGLE, _INDIRECT_TANGLE, _BULK_TANGLE, _GROW_TANGLE = 8, 3, 8, 6, 19
 _TANGLE = 1_000
 """The time of a function grows with the square of its branches, too: a unit is so many of these weights²."""
+
+_WRITTEN_DEPTH_A_UNIT = 2
+"""A local that is set inside a block has two values at its end: a comparison for each block around."""
 
 _BLOCK_POINTS, _BRANCH_POINTS, _LOOP_POINTS = 1, 2, 8
 _MERGES_A_UNIT = 66
 """What is live is kept for each block of the function, in lists as long as the values that blocks take over before."""
 
-_BRANCH_COST, _LOOP_COST, _CALL_COST, _INDIRECT_COST = 40, 100, 12, 110
+_BLOCK_COST, _BRANCH_COST, _LOOP_COST, _CALL_COST, _INDIRECT_COST = 8, 40, 100, 12, 110
 _CALL_VALUE_COST, _INDIRECT_VALUE_COST = 10, 32
+
+
+def check_cost(cost: int, cost_max: int, part: str) -> None:
+    """Check that code is not too much work to compile.
+
+    Args:
+        cost: What it costs, or what is known to be the least of that.
+        cost_max: What it may cost.
+        part: The part of the module that costs most, in words.
+
+    Raises:
+        ValidationError: It costs too much.
+    """
+    if cost > cost_max:
+        raise ValidationError(
+            f"compiling it would cost {cost:,} units or more, and {cost_max:,} are allowed (compile_cost_max)",
+            hint=f"most of them are for {part}; split long functions, pass fewer values",
+        )
 
 
 class Shape(NamedTuple):
@@ -92,7 +114,7 @@ class FunctionCost:
         self._live = 0  # values that may be live where control branches, added up
         self._tangle = 0
         self._points = 0  # blocks of the compiler: loops have checks in them, and are several
-        self._merged = 0  # values that blocks take over, locals that were set on the way to them included
+        self._merged = 0  # values that blocks take over
 
     def add(self, stop: Stop) -> None:
         """Add an instruction that has to do with control, and the plain ones before it."""
@@ -105,6 +127,11 @@ class FunctionCost:
         control = _CONTROL.get(instruction)
         if control is not None:
             control(self, block, indices)
+
+    @property
+    def least(self) -> int:
+        """What it costs at least, as far as it was walked."""
+        return self._work + self._live
 
     def total(self, length: int) -> int:
         """Return the cost of the function, whose body has so many bytes."""
@@ -123,7 +150,7 @@ class FunctionCost:
     # What instructions do
 
     def _begin(self, block: _Block, shape: Shape, *, is_loop: bool = False, joined: bool = False) -> None:
-        self._work += 3 + shape.params
+        self._work += _BLOCK_COST + shape.params
         floor = max(self._height - shape.params, block.floor)
         self._blocks.append(_Block(floor, shape, is_loop=is_loop, joined=joined))
 
@@ -152,7 +179,7 @@ class FunctionCost:
         self._height = block.floor + block.shape.results
         self._merged += block.arity
         if block.joined:
-            self._merged += len(block.written)
+            self._live += len(block.written) * len(self._blocks) // _WRITTEN_DEPTH_A_UNIT
         if self._blocks:
             outer = self._blocks[-1]
             less, more = sorted((outer.written, block.written), key=len)

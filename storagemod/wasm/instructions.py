@@ -55,7 +55,7 @@ _BULK = 0xFC
 
 
 class Instruction(enum.IntEnum):
-    """Instruction that a walk stops at. The value is its opcode; where that has a prefix, the prefix is the upper byte."""
+    """Instruction that a walk stops at. The value is its opcode; if that has a prefix, the prefix is the upper byte."""
 
     BLOCK = 0x02
     LOOP = 0x03
@@ -115,7 +115,7 @@ def walk(code: bytes, offset: int, end: int) -> Iterator[Stop]:
     written: set[bytes] = set()
     while offset < end:
         group = 0
-        for step in iter(_STEP.scanner(code, offset, end).match, None):
+        for step in iter(_STEP.scanner(code, offset, end).match, None):  # type: ignore[attr-defined] # typeshed lacks it
             group = step.lastindex or 0  # each alternative is a group
             offset = step.end()
             if group < _FIRST_STOP:
@@ -226,8 +226,8 @@ _ACCESS = _ALIGNMENT + _NUMBER
 class _Row(NamedTuple):
     """Instructions of one pattern, which do the same to the height of the stack and are as much work to compile.
 
-    Work is in units of about a microsecond of compiling, for the worst code of the kind that was measured. What compiles
-    quickly is free here: its bytes are counted.
+    Work is in units of about a microsecond of compiling, for the worst code of the kind that was measured. What
+    compiles quickly is free here: its bytes are counted.
     """
 
     pattern: bytes

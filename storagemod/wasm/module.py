@@ -15,6 +15,7 @@ from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.wasm._bindings import image_length
 from storagemod.wasm.binary import Declarations, ExternType, Import, StateExports, export_state, read_declarations
+from storagemod.wasm.compile_cost import check_cost
 from storagemod.wasm.engine import shared_engine
 
 MODULES_KEPT, BYTES_KEPT = 256, 256 << 20
@@ -72,8 +73,7 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
-            declarations = read_declarations(wasm)
-            _check_cost(declarations, limits)
+            declarations = read_declarations(wasm, limits.compile_cost_max)
             state = export_state(wasm, declarations)
             compiled = wasmtime.Module(shared_engine(), state.wasm)
         except wasmtime.WasmtimeError as error:
@@ -82,7 +82,7 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
         _modules[wasm] = module
         _forget_oldest()
     else:
-        _check_cost(module.declarations, limits)
+        check_cost(module.declarations.compile_cost, limits.compile_cost_max, module.declarations.costliest)
         _modules.move_to_end(wasm)
     return module
 
@@ -93,15 +93,6 @@ def _forget_oldest() -> None:
         _, oldest = _modules.popitem(last=False)
         taken -= oldest.bytes_kept
         oldest.uses.clear()  # these refer to it, and cycles are freed late
-
-
-def _check_cost(declarations: Declarations, limits: Limits) -> None:
-    if declarations.compile_cost > limits.compile_cost_max:
-        raise ValidationError(
-            f"compiling it would cost {declarations.compile_cost:,} units, and {limits.compile_cost_max:,} are allowed "
-            "(compile_cost_max)",
-            hint=f"most of them are for {declarations.costliest}",
-        )
 
 
 def _reason(text: str) -> str:

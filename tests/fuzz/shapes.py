@@ -182,7 +182,7 @@ PIECES: dict[str, Piece] = {
     "loop_set": Piece(lambda number: b"\3\x40" + _I32 + b"\x21" + _local(number, 0) + _I32 + b"\x0d\0", _END),
     "loop_read": Piece(lambda number: b"\3\x40\x20" + _local(number, 0) + b"\x24\0" + _I32 + b"\x0d\0", _END),
     "branch_if": _fixed(b"\2\x40" + _I32 + b"\x0d\0", _END),
-    "branches_out": Piece(lambda number: _I32 + b"\x0d" + leb(0)),
+    "branches_out": _fixed(_I32 + b"\x0d\0"),
     "table_of_branches": _fixed(b"\2\x40\2\x40" + _I32 + b"\x0e\4\0\1\0\1\0\x0b", _END),
     "long_table_of_branches": _fixed(b"\2\x40\2\x40" + _I32 + b"\x0e" + leb(200) + b"\0\1" * 100 + b"\0\x0b", _END),
     "call": _fixed(b"\x10" + leb(_PLAIN)),

@@ -11,7 +11,6 @@ from attrs import frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm import compile_module
