@@ -495,6 +495,7 @@ class Machine:
         return contract
 
     def _load(self, frame: Frame, code: bytes) -> Contract:
+        self.store.check_time()  # nothing does while code is compiled
         try:
             return self.contract(code)
         except (ValidationError, LinkError) as error:

@@ -128,7 +128,7 @@ def _compile(wasm: bytes) -> dict[str, float]:
 def grown(shape: Shape, cost: int) -> Shape:
     """Make a shape as large as it can be without costing more; as large as the longest module, if that costs less."""
     low, high = 0.0, 1.0
-    while high < 1e6 and _fits(scaled(shape, high), cost):  # noqa: PLR2004 - no module is so long
+    while high < 1e6 and _fits(scaled(shape, high), cost):
         low, high = high, 4 * high
     while high - low > 0.05 * high:
         middle = (low + high) / 2
@@ -141,13 +141,24 @@ def _fits(shape: Shape, cost: int) -> bool:
     return len(wasm) <= CODE_BYTES_MAX and read_declarations(wasm).compile_cost <= cost
 
 
+def worthwhile(shape: Shape, cost: int) -> bool:
+    """Whether a shape can be grown so far, and is valid then: wasmtime has limits of its own."""
+    wasm = module(shape)
+    if read_declarations(wasm).compile_cost < cost / 4:
+        return False  # the longest module of the kind is cheap
+    try:
+        wasmtime.Module.validate(shared_engine(), wasm)
+    except wasmtime.WasmtimeError as error:
+        assert "limit" in str(error) or "exceed" in str(error) or "too many" in str(error), error
+        return False
+    return True
+
+
 def scaled(shape: Shape, factor: float) -> Shape:
     """Multiply what a shape has many of."""
 
     def longer(segment: Segment) -> Segment:
-        return evolve(
-            segment, count=int(segment.count * factor), inner=tuple(longer(inner) for inner in segment.inner)
-        )
+        return evolve(segment, count=int(segment.count * factor), inner=tuple(longer(inner) for inner in segment.inner))
 
     return evolve(
         shape,
@@ -165,8 +176,8 @@ COUNTS = (1, 3, 10, 30, 100)
 
 def random_segment(choose: random.Random, depth: int = 0) -> Segment:
     """Make a segment, with others inside now and then."""
-    inner = tuple(random_segment(choose, depth + 1) for _ in range(choose.choice((0, 0, 1, 2)) * (depth < 2)))  # noqa: PLR2004
-    return Segment(choose.choice(list(PIECES)), choose.choice(COUNTS), choose.random() < 0.5, inner)  # noqa: PLR2004
+    inner = tuple(random_segment(choose, depth + 1) for _ in range(choose.choice((0, 0, 1, 2)) * (depth < 2)))
+    return Segment(choose.choice(list(PIECES)), choose.choice(COUNTS), choose.random() < 0.5, inner)
 
 
 def random_shape(choose: random.Random) -> Shape:
@@ -234,11 +245,11 @@ class Search:
         """Yield what each module took."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            new = not self.best or self.choose.random() < 0.3  # noqa: PLR2004
+            new = not self.best or self.choose.random() < 0.3
             shape = random_shape(self.choose) if new else changed(self.choose.choice(self.best).shape, self.choose)
             shape = grown(shape, self.cost)
-            if read_declarations(module(shape)).compile_cost < self.cost / 4:
-                continue  # it cannot grow: the longest module of the kind is cheap
+            if not worthwhile(shape, self.cost):
+                continue
             measured = self.compiler.measure(shape)
             yield measured
             pool = [*self.best, measured]
@@ -251,7 +262,7 @@ def main(seconds: float, seed: int, cost: int = 1_000_000) -> None:
     """Search, and print what is worse than all before."""
     with Compiler() as compiler:
         slowest = largest = 0.0
-        for number, found in enumerate(Search(compiler, cost, random.Random(seed)).run(seconds)):
+        for number, found in enumerate(Search(compiler, cost, random.Random(seed)).run(seconds)):  # noqa: S311
             reference = compiler.measure(REFERENCE)
             ratio = found.seconds_a_unit / reference.seconds_a_unit
             if ratio > slowest or found.bytes_a_unit > largest:
