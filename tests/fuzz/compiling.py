@@ -126,19 +126,23 @@ def _compile(wasm: bytes) -> dict[str, float]:
 
 
 def grown(shape: Shape, cost: int) -> Shape:
-    """Make a shape as large as it can be without costing more; as large as the longest module, if that costs less."""
-    low, high = 0.0, 1.0
-    while high < 1e6 and _fits(scaled(shape, high), cost):
-        low, high = high, 4 * high
-    while high - low > 0.05 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if _fits(scaled(shape, middle), cost) else (low, middle)
+    """Make a shape about as large as it can be without costing more, and no longer than code may be."""
+    low, factor = 0.0, 1.0
+    for _ in range(8):
+        share = _share(scaled(shape, factor), cost)
+        if share <= 1:
+            low = factor
+            if share > 0.9:
+                break
+        factor *= min(16.0, max(0.1, (0.95 / share) ** 0.7))
     return scaled(shape, low)
 
 
-def _fits(shape: Shape, cost: int) -> bool:
+def _share(shape: Shape, cost: int) -> float:
+    """Return how much of what there may be is used, by cost or by length."""
     wasm = module(shape)
-    return len(wasm) <= CODE_BYTES_MAX and read_declarations(wasm).compile_cost <= cost
+    length = len(wasm) / CODE_BYTES_MAX
+    return length if length > 1 else max(length, read_declarations(wasm).compile_cost / cost)
 
 
 def worthwhile(shape: Shape, cost: int) -> bool:
@@ -148,8 +152,7 @@ def worthwhile(shape: Shape, cost: int) -> bool:
         return False  # the longest module of the kind is cheap
     try:
         wasmtime.Module.validate(shared_engine(), wasm)
-    except wasmtime.WasmtimeError as error:
-        assert "limit" in str(error) or "exceed" in str(error) or "too many" in str(error), error
+    except wasmtime.WasmtimeError:
         return False
     return True
 

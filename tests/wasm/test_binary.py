@@ -11,9 +11,7 @@ from attrs import frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType
-from storagemod.wasm import compile_module
 from storagemod.wasm.binary import Declarations, OtherType, export_state, read_declarations, without_names
 from storagemod.wasm.engine import shared_engine
 from tests.fuzz.seeds import modules as seeds
