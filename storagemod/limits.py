@@ -29,6 +29,8 @@ class Limits:
     compile_cost_max: int = _limit(3_000_000)
     """Work that it may be to compile a contract, estimated from its binary, since nothing interrupts a compilation. A
     unit is about a microsecond at most, or 250 bytes of memory. Ordinary code costs two to four a byte."""
+    created_compile_cost_max: int = _limit(12_000_000)
+    """The same for all code that one transaction creates, init code included, whether it was compiled before or not."""
     imports_max: int = _limit(1_000)
     """Imports of one contract."""
     exports_max: int = _limit(1_000)

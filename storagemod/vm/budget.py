@@ -21,7 +21,7 @@ class Budget:
         bytes_copied: Bytes that the host copied out of and into storage for contracts.
     """
 
-    __slots__ = ("_limits", "_memories", "_payload_bytes", "bytes_copied", "calls", "instances")
+    __slots__ = ("_compile_cost", "_limits", "_memories", "_payload_bytes", "bytes_copied", "calls", "instances")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -30,6 +30,7 @@ class Budget:
     def restart(self) -> None:
         """Begin with nothing, for the next transaction."""
         self.calls = self.instances = self.bytes_copied = self._memories = self._payload_bytes = 0
+        self._compile_cost = 0
 
     def check_call(self, frame: Frame) -> None:
         """Check that a call may start.
@@ -85,6 +86,20 @@ class Budget:
                 f"the calls of the transaction hand more than {allowed:,} bytes to one another (payload_bytes_max)"
             )
         self._payload_bytes += length
+
+    def count_compilation(self, cost: int) -> None:
+        """Count what it costs to compile code that the transaction creates, also where it was compiled before.
+
+        Raises:
+            LimitError: The transaction creates more than it may.
+        """
+        self._compile_cost += cost
+        allowed = self._limits.created_compile_cost_max
+        if self._compile_cost > allowed:
+            raise LimitError(
+                f"compiling what the transaction creates costs {self._compile_cost:,} units, and {allowed:,} are "
+                "allowed (created_compile_cost_max)"
+            )
 
     def count_memories(self, count: int) -> None:
         """Count linear memories that calls and storage modules have.

@@ -19,7 +19,7 @@ TYPE_COST, FUNCTION_COST, SIGNATURE_VALUE_COST = 150, 300, 24
 ELEMENT_BYTE_COST = 17
 MODULE_BYTES_A_UNIT = 10
 TABLE_ELEMENTS_A_UNIT = 10
-IMAGE_BYTES_A_UNIT = 20
+IMAGE_BYTES_A_UNIT = 8
 """First contents of memories and tables are laid out as images, which the compiled module keeps."""
 
 IMAGE_BYTES_MAX = 16 << 20
@@ -39,7 +39,7 @@ _TANGLE = 1_000
 _WRITTEN_DEPTH_A_UNIT = 2
 """A local that is set inside a block has two values at its end: a comparison for each block around."""
 
-_BLOCK_POINTS, _BRANCH_POINTS, _LOOP_POINTS = 1, 2, 8
+_BLOCK_POINTS, _BRANCH_POINTS, _LOOP_POINTS = 1, 2, 12
 _MERGES_A_UNIT = 66
 """What is live is kept for each block of the function, in lists as long as the values that blocks take over before."""
 

@@ -273,7 +273,7 @@ _PLAIN = (
     _Row(rb"\x1b", -2, 8),
     _Row(rb"\x1c" + _NUMBER + _TYPE, -2, 8),  # select: validation demands that there is one type
     _Row(rb"[\x74-\x78\x86-\x8a]", -1, 150),  # shifts
-    _Row(rb"[\x6d-\x70\x7f-\x82]", -1, 8),  # divisions
+    _Row(rb"[\x6d-\x70\x7f-\x82]", -1, 14),  # divisions
     _Row(rb"\x24" + _NUMBER, -1, 1),
     _Row(rb"[\x3f\xd0\xd2]" + _NUMBER, +1, 3),  # memory.size, references
     _Row(rb"[\x5b-\x66]", -1, 8),

@@ -225,7 +225,8 @@ def module(shape: Shape) -> bytes:
     many = shape.sections
     wide = _vector([I32] * shape.width)
     types = [b"\x60\0\0", b"\x60" + wide * 2, b"\x60\0" + wide, b"\x60" + wide + b"\0"]
-    types += [b"\x60\0\0"] * many.get("types", 0) + [b"\x60" + wide * 2] * many.get("wide_types", 0)
+    types += [b"\x60\0\0"] * many.get("types", 0)
+    types += [b"\x60" + _distinct(shape.width, number) + wide for number in range(many.get("wide_types", 0))]
     extra = many.get("functions", 0)
     functions = [_PLAIN, _WIDE, _SOURCE, _SINK] + [_PLAIN] * (shape.copies + extra)
     values = _I32 * shape.width
@@ -258,6 +259,11 @@ def module(shape: Shape) -> bytes:
             (11, _vector(data)),
         )
     )
+
+
+def _distinct(width: int, number: int) -> bytes:
+    """Return so many types of values, and eight more that are different for each number."""
+    return _vector([I32] * width + [_NUMBERS[number >> (2 * place) & 3] for place in range(8)])
 
 
 def _vector(entries: Iterable[bytes]) -> bytes:

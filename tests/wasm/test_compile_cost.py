@@ -14,6 +14,7 @@ from storagemod.cli.main import main
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.vm import Contract
+from storagemod.vm import machine as machines
 from storagemod.wasm import compile_module, module
 from storagemod.wasm.binary import read_declarations
 from tests.fuzz.shapes import Segment, Shape
@@ -112,6 +113,33 @@ def test_a_contract_goes_on_that_creates_what_would_take_long_to_compile() -> No
     assert int.from_bytes(receipt.output, "little") != 0
     assert receipt.trace is not None
     assert "compile_cost_max" in str(receipt.trace.calls[1].ended)
+
+
+def test_what_a_transaction_creates_is_bounded_together_and_the_same_whatever_was_compiled_before() -> None:
+    code = '(module (func (export "main")))'
+    cost = Contract.load(code).module.declarations.compile_cost
+    for _ in range(2):
+        world = World(limits=Limits(created_compile_cost_max=2 * cost))
+        assert world.create(code).ok
+        factory = world.deploy(FACTORY)
+        assert world.transact(factory, data=Contract.load(code).code).raise_for_error().output == bytes(4)
+        small = World(limits=Limits(created_compile_cost_max=cost - 1))
+        receipt = small.transact(small.deploy(FACTORY), data=Contract.load(code).code).raise_for_error()
+        assert receipt.output != bytes(4)
+        assert receipt.trace is not None
+        assert "created_compile_cost_max" in str(receipt.trace.calls[1].ended)
+
+
+def test_a_machine_lets_go_of_modules_that_take_much_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "_MODULE_BYTES_MAX", 3 * MEBIBYTE)
+    monkeypatch.setattr(module, "BYTES_KEPT", 1)
+    world = World()
+    contracts = [world.deploy(images(1, MEBIBYTE + number)) for number in range(3)]
+    for contract in contracts:
+        assert world.transact(contract).ok
+    gc.collect()
+    alive = [each for each in gc.get_objects() if isinstance(each, module.Module) and len(each.wasm) < 200]
+    assert sum(each.bytes_kept > 2 * MEBIBYTE for each in alive) < 3
 
 
 def test_a_transaction_compiles_nothing_after_its_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
