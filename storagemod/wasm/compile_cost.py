@@ -33,6 +33,7 @@ _LONG_FUNCTION = 150_000
 """Values that are live in straight code make its time grow with the square of its length: a unit is so many bytes²."""
 
 _BRANCH_TANGLE, _LOOP_TANGLE, _INDIRECT_TANGLE, _BULK_TANGLE, _GROW_TANGLE = 8, 3, 8, 6, 19
+_BULK_CHECKS, _TABLE_CHECKS = 2, 4
 _TANGLE = 1_000
 """The time of a function grows with the square of its branches, too: a unit is so many of these weights²."""
 
@@ -227,16 +228,22 @@ class FunctionCost:
         self._height = block.floor
 
     def _bulk(self, _block: _Block, _indices: tuple[int, ...]) -> None:
-        self._fork(_BULK_TANGLE)
+        self._fork(_BULK_TANGLE, checks=_BULK_CHECKS)
+
+    def _get_element(self, _block: _Block, _indices: tuple[int, ...]) -> None:
+        self._fork(_LOOP_TANGLE)
+
+    def _change_table(self, _block: _Block, _indices: tuple[int, ...]) -> None:
+        self._fork(_BULK_TANGLE, checks=_TABLE_CHECKS)
 
     def _grow(self, _block: _Block, _indices: tuple[int, ...]) -> None:
-        self._fork(_GROW_TANGLE)
+        self._fork(_GROW_TANGLE, checks=_BULK_CHECKS)
 
-    def _fork(self, tangle: int, points: int = _BRANCH_POINTS) -> None:
-        """Count a place where control branches, across which locals and operands may be live."""
+    def _fork(self, tangle: int, points: int = _BRANCH_POINTS, checks: int = 1) -> None:
+        """Count a place where control branches, in one or several checks, across which locals and operands may live."""
         self._tangle += tangle
         self._points += points
-        self._live += self._height + self._local_count
+        self._live += checks * (self._height + self._local_count)
 
     def _leave(self, label: int) -> None:
         """Count a branch to a label, which hands over values and the locals of that moment."""
@@ -265,14 +272,15 @@ _CONTROL: dict[Instruction, Callable[[FunctionCost, _Block, tuple[int, ...]], No
     Instruction.CALL_INDIRECT: FunctionCost._call_indirect,
     Instruction.RETURN_CALL: FunctionCost._return_call,
     Instruction.RETURN_CALL_INDIRECT: FunctionCost._return_call_indirect,
+    Instruction.TABLE_GET: FunctionCost._get_element,
     Instruction.MEMORY_GROW: FunctionCost._grow,
     Instruction.MEMORY_INIT: FunctionCost._bulk,
     Instruction.MEMORY_COPY: FunctionCost._bulk,
     Instruction.MEMORY_FILL: FunctionCost._bulk,
-    Instruction.TABLE_INIT: FunctionCost._bulk,
-    Instruction.TABLE_COPY: FunctionCost._bulk,
+    Instruction.TABLE_INIT: FunctionCost._change_table,
+    Instruction.TABLE_COPY: FunctionCost._change_table,
     Instruction.TABLE_GROW: FunctionCost._grow,
-    Instruction.TABLE_FILL: FunctionCost._bulk,
+    Instruction.TABLE_FILL: FunctionCost._change_table,
 }
 
 

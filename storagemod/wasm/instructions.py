@@ -70,6 +70,7 @@ class Instruction(enum.IntEnum):
     CALL_INDIRECT = 0x11
     RETURN_CALL = 0x12
     RETURN_CALL_INDIRECT = 0x13
+    TABLE_GET = 0x25
     TABLE_SET = 0x26
     MEMORY_GROW = 0x40
     MEMORY_INIT = _BULK << 8 | 8
@@ -284,7 +285,6 @@ _PLAIN = (
     _Row(rb"\xfc" + _numbers([19, 20]), -2, 10),  # wide arithmetic
     _Row(rb"\xfc" + _numbers([21, 22]), 0, 10),
     _Row(rb"\xfc" + _numbers([16]) + _NUMBER, +1, 2),  # table.size
-    _Row(rb"\x25" + _NUMBER, 0, 200),  # table.get
     _Row(_vector([*range(11), 92, 93], _ACCESS), 0, 6),
     _Row(_vector([11], _ACCESS), -2, 3),
     _Row(_vector(range(84, 88), _ACCESS + rb"."), -1, 8),
@@ -305,11 +305,12 @@ _STOPS = (
     _Row(rb"[\x0c\x0d\x10\x12]" + _NUMBER, 0, 0),  # branches and calls; whoever walks knows what these do
     _Row(rb"[\x11\x13]" + _NUMBER + _NUMBER, 0, 0),  # indirect calls
     _Row(rb"\x0e", 0, 0),  # br_table alone
+    _Row(rb"\x25" + _NUMBER, 0, 200),  # table.get
     _Row(rb"\x26" + _NUMBER, -2, 8),  # table.set
     _Row(rb"\x40" + _NUMBER, 0, 300),  # memory.grow
     _Row(rb"\xfc" + _numbers([9, 13]) + _NUMBER, 0, 2),  # drops of segments
     _Row(rb"\xfc" + _numbers([8, 10]) + _NUMBER + _NUMBER, -3, 200),  # memory.init, memory.copy
-    _Row(rb"\xfc" + _numbers([12, 14]) + _NUMBER + _NUMBER, -3, 700),  # table.init, table.copy
+    _Row(rb"\xfc" + _numbers([12, 14]) + _NUMBER + _NUMBER, -3, 900),  # table.init, table.copy
     _Row(rb"\xfc" + _numbers([11, 17]) + _NUMBER, -3, 300),  # fills
     _Row(rb"\xfc" + _numbers([15]) + _NUMBER, -1, 500),  # table.grow
 )
