@@ -26,12 +26,11 @@ class Limits:
     """Length of a contract in the binary format."""
     created_code_bytes_max: int = _limit(1 << 20)
     """Length of the code that an init code gives, where that is to be shorter; Ethereum has 24,576 (EIP-170)."""
-    function_bytes_max: int = _limit(1 << 16)
-    """Length of one function of a contract in the binary format: the time that it takes to compile grows with its
-    square, and nothing interrupts that."""
-    loop_locals_max: int = _limit(500_000)
-    """Loops times locals of each function of a contract, parameters included, added up: the time that it takes to
-    compile grows with that, too."""
+    compile_cost_max: int = _limit(3_000_000)
+    """Work that it may be to compile a contract, estimated from its binary, since nothing interrupts a compilation. A
+    unit is about a microsecond at most, or 250 bytes of memory. Ordinary code costs two to four a byte."""
+    created_compile_cost_max: int = _limit(12_000_000)
+    """The same for all code that one transaction creates, init code included, whether it was compiled before or not."""
     imports_max: int = _limit(1_000)
     """Imports of one contract."""
     exports_max: int = _limit(1_000)

@@ -22,7 +22,16 @@ class Budget:
         working_pages: Wasm pages of working memory that calls which have not ended have, and tables that stay.
     """
 
-    __slots__ = ("_limits", "_memories", "_payload_bytes", "bytes_copied", "calls", "instances", "working_pages")
+    __slots__ = (
+        "_compile_cost",
+        "_limits",
+        "_memories",
+        "_payload_bytes",
+        "bytes_copied",
+        "calls",
+        "instances",
+        "working_pages",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -30,8 +39,8 @@ class Budget:
 
     def restart(self) -> None:
         """Begin with nothing, for the next transaction."""
-        self.calls = self.instances = self.bytes_copied = 0
-        self._memories = self._payload_bytes = self.working_pages = 0
+        self.calls = self.instances = self.bytes_copied = self._memories = self._payload_bytes = 0
+        self._compile_cost = self.working_pages = 0
 
     def check_call(self, frame: Frame) -> None:
         """Check that a call may start.
@@ -87,6 +96,20 @@ class Budget:
                 f"the calls of the transaction hand more than {allowed:,} bytes to one another (payload_bytes_max)"
             )
         self._payload_bytes += length
+
+    def count_compilation(self, cost: int) -> None:
+        """Count what it costs to compile code that the transaction creates, also where it was compiled before.
+
+        Raises:
+            LimitError: The transaction creates more than it may.
+        """
+        self._compile_cost += cost
+        allowed = self._limits.created_compile_cost_max
+        if self._compile_cost > allowed:
+            raise LimitError(
+                f"compiling what the transaction creates costs {self._compile_cost:,} units, and {allowed:,} are "
+                "allowed (created_compile_cost_max)"
+            )
 
     def count_memories(self, count: int) -> None:
         """Count linear memories that calls and storage modules have.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -59,7 +58,8 @@ PREFIX = "contract:"
 
 _CATCH = "?"
 
-_CONTRACTS_KEPT = 512
+_USES_KEPT = 64
+"""Contracts that are remembered for one module: under several rules and names."""
 
 
 @frozen(cache_hash=True)
@@ -296,17 +296,23 @@ def load_binary(wasm: bytes, rules: CodeRules, name: str = "contract", label: st
         raise
 
 
-@functools.lru_cache(maxsize=_CONTRACTS_KEPT)
 def _load_named(wasm: bytes, rules: CodeRules, name: str) -> Contract:
-    contract = _load(wasm, rules)
-    return contract if contract.name == name else attrs.evolve(contract, name=name)
-
-
-@functools.lru_cache(maxsize=_CONTRACTS_KEPT)
-def _load(wasm: bytes, rules: CodeRules) -> Contract:
-    limits = rules.limits
+    """Return a contract that is remembered with its module: one place decides what is kept, and how long."""
     _check_preamble(wasm)  # first: wasmtime would take text as well, and that is no code
-    module = compile_module(wasm, limits)
+    uses = compile_module(wasm, rules.limits).uses
+    contract: Contract | None = uses.get((rules, name))
+    if contract is None:
+        unnamed = uses.get(rules)
+        if unnamed is None:
+            unnamed = uses[rules] = _load(compile_module(wasm, rules.limits), rules)
+        if len(uses) > _USES_KEPT:
+            uses.clear()
+        contract = uses[rules, name] = attrs.evolve(unnamed, name=name)
+    return contract
+
+
+def _load(module: Module, rules: CodeRules) -> Contract:
+    limits = rules.limits
     _check_shape(module, limits)
     if rules.mode is ValidationMode.EWASM:
         _check_interface(module, debug=rules.debug)

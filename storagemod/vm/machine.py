@@ -71,6 +71,7 @@ _GAS_KEPT_DIVISOR = 64
 
 _INSTANCES_MAX = 10_000
 _MEMORIES_MAX = 2_000
+_MODULE_BYTES_MAX = 512 << 20
 """Instances and linear memories of a wasmtime store after which the next transaction gets a new one.
 
 Nothing of a store is given back before it is closed, and a process has address space for about 32,000 memories."""
@@ -164,6 +165,7 @@ class Machine:
         self.frame_file: FrameFile = backend.frame_file()
         self.budget = Budget(rules.limits)
         self._contracts: dict[bytes, Contract] = {}
+        self._module_bytes = 0  # of these contracts
         self._storages: dict[Address, StorageInstance] = {}
         self._used: dict[StorageInstance, Address] = {}
         self.store = Store(rules.limits, metered=schedule.metered)
@@ -199,7 +201,13 @@ class Machine:
             StateError: Storage cannot be read or mapped; nothing is committed.
             BaseException: What an observer or ``commit`` raised, or the interruption of the waiting thread.
         """
-        if not self._clean or self.store.instances > _INSTANCES_MAX or self.store.memories > _MEMORIES_MAX:
+        store = self.store
+        if (
+            not self._clean
+            or store.instances > _INSTANCES_MAX
+            or store.memories > _MEMORIES_MAX
+            or self._module_bytes > _MODULE_BYTES_MAX
+        ):
             self.restart()
         self._clean = False
         self._transaction += 1
@@ -313,6 +321,7 @@ class Machine:
         """Begin with a new wasmtime store, in which nothing is mapped."""
         self._let_go()
         self._contracts.clear()
+        self._module_bytes = 0
         old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
         old.close()
         self._clean = True
@@ -530,9 +539,11 @@ class Machine:
         contract = self._contracts.get(code)
         if contract is None:
             contract = self._contracts[code] = load_binary(code, self._rules)
+            self._module_bytes += contract.module.bytes_kept
         return contract
 
     def _load(self, frame: Frame, code: bytes) -> Contract:
+        self.store.check_time()  # nothing does while code is compiled
         try:
             return self.contract(code)
         except (ValidationError, LinkError) as error:
@@ -665,6 +676,7 @@ class Machine:
         frame.code_started = True  # whatever is wrong with init code uses up the gas, as on Ethereum
         if frame.code:  # else there is nothing to run, and no output
             contract = self._load(frame, frame.code)
+            self.budget.count_compilation(contract.module.declarations.compile_cost)
             check_unlinked(contract)
             self._enter(frame, contract, _entry_point(contract, None, None), 0)
         code, frame.output = frame.output, b""
@@ -689,6 +701,7 @@ class Machine:
         mapping = None
         if code.startswith(WASM_MAGIC):
             contract = self._load(frame, code)
+            self.budget.count_compilation(contract.module.declarations.compile_cost)
             check_unlinked(contract)
             storage = self._open(frame.address)
             self._add(frame, storage, contract.layout)

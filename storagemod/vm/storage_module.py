@@ -34,12 +34,14 @@ def storage_module_wat(layout: Layout) -> str:
     return "\n".join(lines) + "\n"
 
 
-@functools.lru_cache(maxsize=256)
 def storage_module(layout: Layout) -> Module:
     """The compiled storage module of a layout."""
-    limits = Limits(memory_pages_max=PAGES_MAX)  # each region has its maximum
-    wasm = to_wasm(storage_module_wat(layout), name="storage module", limits=limits)
-    return compile_module(wasm, limits)
+    return compile_module(_storage_module_wasm(layout), Limits(memory_pages_max=PAGES_MAX))  # each region has its own
+
+
+@functools.lru_cache(maxsize=256)
+def _storage_module_wasm(layout: Layout) -> bytes:
+    return to_wasm(storage_module_wat(layout), name="storage module", limits=Limits())
 
 
 def wat_string(text: str) -> str:

@@ -79,6 +79,8 @@ set_deadline_callback: Final = _function(
 )
 set_async_stack_size: Final = _function(_library, "wasmtime_config_async_stack_size_set", None, _POINTER, _U64)
 
+_image_range: Final = _function(_quick, "wasmtime_module_image_range", None, _POINTER, _POINTER, _POINTER)
+
 # A callback that fails must not need another Python frame to say so: these make what wasmtime wants in one C call.
 
 new_trap: Final = _function(_quick, "wasmtime_trap_new", _SIZE, ctypes.c_char_p, _SIZE)
@@ -122,6 +124,13 @@ RAW_VALUE_BYTES: Final = 16
 def address_of(pointer: Any) -> int:
     """Return the address that one of wasmtime-py's pointers holds."""
     return ctypes.cast(pointer, _POINTER).value or 0
+
+
+def image_length(module: wasmtime.Module) -> int:
+    """Return how many bytes of memory the code and the data of a compiled module take."""
+    begin, end = ctypes.c_void_p(), ctypes.c_void_p()
+    _image_range(address_of(module.ptr()), ctypes.byref(begin), ctypes.byref(end))
+    return (end.value or 0) - (begin.value or 0)
 
 
 def take_trap(address: int) -> wasmtime.Trap:

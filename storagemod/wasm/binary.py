@@ -9,24 +9,41 @@ Source: WebAssembly core specification 5.3, "Types", and 5.5, "Modules".
 from __future__ import annotations
 
 import functools
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.types import FunctionType, MemoryType, ValueType
+from storagemod.types import WASM_PAGE_BYTES, FunctionType, MemoryType, ValueType
+from storagemod.wasm.compile_cost import (
+    ELEMENT_BYTE_COST,
+    MODULE_BYTES_A_UNIT,
+    SIGNATURE_VALUE_COST,
+    TABLE_ELEMENTS_A_UNIT,
+    TYPE_COST,
+    FunctionCost,
+    ImageCost,
+    Shape,
+    check_cost,
+)
 from storagemod.wasm.instructions import (
     CONTINUES,
+    LONG_REFERENCES,
     Instruction,
-    count_notable,
     read_unsigned,
     skip_constant,
+    walk,
 )
 
 _PREAMBLE_BYTES = 8
 
 _CUSTOM, _TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(9)
 _ELEMENTS, _CODE, _DATA, _DATA_COUNT = 9, 10, 11, 12
+
+_TABLE_WITH_ELEMENT = 0x40
+_CONSTANT_BITS = {0x41: 32, 0x42: 64}
 
 _NAME_SECTION = b"\x04name"
 
@@ -42,9 +59,6 @@ TABLE_ELEMENT_BYTES = 8
 _NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
 _V128 = 0x7B
 _OTHERS = {_V128: "v128", 0x70: "funcref"}
-
-_LONG_REFERENCES = (0x63, 0x64)
-"""Bytes that come before the type that is referred to. ``funcref`` may be written so with any features."""
 
 
 @frozen
@@ -102,9 +116,9 @@ class Declarations:
         mutates_tables: Whether functions have an instruction that changes a table.
         grows_tables: Whether they have ``table.grow``.
         drops_segments: Whether functions drop a data or element segment.
-        function_bytes_max: Length of the longest function.
-        loop_locals: Sum over all functions of loops times locals, parameters included. The compiler looks at each
-            local for each loop around its uses, so its time grows with this number, and nothing interrupts it.
+        compile_cost: Work that compiling is, in the units of ``Limits.compile_cost_max``.
+        costliest: The part of the module that costs most of that, in words.
+        image_bytes: Length of the images of own memories that the compiled module keeps.
     """
 
     imports: tuple[Import, ...]
@@ -126,8 +140,9 @@ class Declarations:
     mutates_tables: bool
     grows_tables: bool
     drops_segments: bool
-    function_bytes_max: int
-    loop_locals: int
+    compile_cost: int
+    costliest: str
+    image_bytes: int
 
     @property
     def memories(self) -> tuple[MemoryType, ...]:
@@ -143,18 +158,26 @@ class Declarations:
         return bool(self.own_memories or self.mutable_globals or self.mutates_tables or self.drops_segments)
 
 
-def read_declarations(wasm: bytes) -> Declarations:
+def read_declarations(wasm: bytes, cost_max: int | None = None) -> Declarations:
     """Read the declarations of a valid module.
 
+    Args:
+        wasm: The module.
+        cost_max: What it may cost to compile (``Limits.compile_cost_max``). Reading ends as soon as it costs more.
+
     Raises:
-        ValidationError: A function has an instruction that the engine does not switch on.
+        ValidationError: A function has an instruction that the engine does not switch on, or the module costs too much.
     """
-    reader = _ModuleReader(wasm)
-    for section, _, start, _ in read_sections(wasm):
+    reader = _ModuleReader(wasm, sys.maxsize if cost_max is None else cost_max)
+    reader.costs["length"] = len(wasm) // MODULE_BYTES_A_UNIT
+    for section, _, start, end in read_sections(wasm):
+        if section == _ELEMENTS:
+            reader.costs["elements"] += (end - start) * ELEMENT_BYTE_COST
         read = _READERS.get(section)
         if read is not None:
             reader.offset = start
             read(reader)
+            reader.check()
     return reader.declarations()
 
 
@@ -184,9 +207,11 @@ class _ModuleReader:
     """Offset in a binary, and the declarations read so far."""
 
     wasm: bytes
+    cost_max: int
     offset: int = 0
     types: list[FunctionType | OtherType] = field(factory=list)
-    param_counts: list[int] = field(factory=list)  # by type
+    shapes: list[Shape] = field(factory=list)  # by type
+    function_types: list[int] = field(factory=list)  # type indices of functions, imported ones first
     functions: list[int] = field(factory=list)  # type indices of own functions
     spaces: tuple[list[ExternType], ...] = field(factory=lambda: ([], [], [], []))  # by kind of extern
     imports: list[Import] = field(factory=list)
@@ -202,8 +227,9 @@ class _ModuleReader:
     bulk_memories: set[int] = field(factory=set)
     grows_memory: set[int] = field(factory=set)
     instructions: set[Instruction] = field(factory=set)
-    function_bytes_max: int = 0
-    loop_locals: int = 0
+    images: dict[int, ImageCost] = field(factory=dict)  # of own memories, by index
+    costs: Counter[str] = field(factory=Counter)
+    costliest_function: tuple[int, int] = (0, 0)  # and its index
 
     def declarations(self) -> Declarations:
         return Declarations(
@@ -226,9 +252,21 @@ class _ModuleReader:
             grows_tables=Instruction.TABLE_GROW in self.instructions,
             mutates_tables=not self.instructions.isdisjoint(_TABLE_MUTATIONS),
             drops_segments=not self.instructions.isdisjoint(_SEGMENT_DROPS),
-            function_bytes_max=self.function_bytes_max,
-            loop_locals=self.loop_locals,
+            compile_cost=sum(self.costs.values()),
+            costliest=self.costliest(),
+            image_bytes=sum(image.bytes for image in self.images.values()),
         )
+
+    def check(self) -> None:
+        """Check that what was read so far is not too much to compile."""
+        cost = sum(self.costs.values())
+        check_cost(cost, self.cost_max, self.costliest() if cost > self.cost_max else "")
+
+    def costliest(self) -> str:
+        """Name the part that costs most."""
+        ((part, total),) = self.costs.most_common(1)
+        cost, index = self.costliest_function
+        return f"function {index}" if part == "functions" and 2 * cost > total else f"its {part}"
 
     # Parts of sections
 
@@ -258,7 +296,7 @@ class _ModuleReader:
     def value_type(self) -> int:
         """Read a value type and return its first byte."""
         first = self.byte()
-        if first in _LONG_REFERENCES:
+        if first in LONG_REFERENCES:
             self.unsigned()
         return first
 
@@ -269,7 +307,8 @@ class _ModuleReader:
     def extern(self, kind: int) -> ExternType:
         """Read the type of an import."""
         if kind == _FUNC:
-            return self.types[self.unsigned()]
+            self.function_types.append(self.unsigned())
+            return self.types[self.function_types[-1]]
         if kind == _MEMORY:
             return self.memory_type()
         if kind == _TABLE:
@@ -282,11 +321,15 @@ class _ModuleReader:
     # Sections
 
     def read_types(self) -> None:
+        known = set()
         for _ in range(self.unsigned()):
             self.byte()  # the form: only functions are switched on
             params = tuple([self.value_type() for _ in range(self.unsigned())])
             results = tuple([self.value_type() for _ in range(self.unsigned())])
-            self.param_counts.append(len(params))
+            self.shapes.append(Shape(len(params), len(results)))
+            if (params, results) not in known:
+                known.add((params, results))
+                self.costs["types"] += TYPE_COST + SIGNATURE_VALUE_COST * (len(params) + len(results))
             self.types.append(_function_type(params, results))
 
     def read_imports(self) -> None:
@@ -300,17 +343,25 @@ class _ModuleReader:
         for _ in range(self.unsigned()):
             self.functions.append(self.unsigned())
             self.spaces[_FUNC].append(self.types[self.functions[-1]])
+        self.function_types += self.functions
 
     def read_tables(self) -> None:
         for _ in range(self.unsigned()):
+            has_first_element = self.wasm[self.offset] == _TABLE_WITH_ELEMENT
+            self.offset += 2 * has_first_element
             self.value_type()
-            self.own_tables.append(self.memory_type().pages_min)  # tables and memories have the same limits
+            elements = self.memory_type().pages_min  # tables and memories have the same limits
+            if has_first_element:
+                self.offset = skip_constant(self.wasm, self.offset)
+            self.own_tables.append(elements)
+            self.costs["tables"] += elements // TABLE_ELEMENTS_A_UNIT
             self.spaces[_TABLE].append(_TABLE_TYPE)
 
     def read_memories(self) -> None:
         for _ in range(self.unsigned()):
             memory = self.memory_type()
             self.own_memories.append((len(self.spaces[_MEMORY]), memory))
+            self.images[len(self.spaces[_MEMORY])] = ImageCost(memory.pages_min * WASM_PAGE_BYTES)
             self.spaces[_MEMORY].append(memory)
 
     def read_globals(self) -> None:
@@ -333,29 +384,41 @@ class _ModuleReader:
         self.has_start = True
 
     def read_code(self) -> None:
+        imported = len(self.function_types) - len(self.functions)
         for number in range(self.unsigned()):
             length = self.unsigned()
             end = self.offset + length
-            self.function_bytes_max = max(self.function_bytes_max, length)
-            local_count = self.param_counts[self.functions[number]]
+            shape = self.shapes[self.functions[number]]
+            local_count = shape.params
             for _ in range(self.unsigned()):
                 local_count += self.unsigned()
                 self.value_type()
-            self.loop_locals += local_count * self.read_instructions(end)
+            cost = FunctionCost(shape, local_count, self.shapes, self.function_types)
+            self.read_instructions(end, imported + number, cost)
+            self.add_function(imported + number, cost.total(length))
             self.offset = end
 
-    def read_instructions(self, end: int) -> int:
-        """Record the notable instructions of one function; return the number of its loops."""
-        counts = count_notable(self.wasm, self.offset, end)
-        for instruction, indices in counts:
-            self.instructions.add(instruction)
+    def add_function(self, index: int, cost: int) -> None:
+        """Add what a function costs, and check that it is not too much."""
+        self.costs["functions"] += cost
+        self.costliest_function = max(self.costliest_function, (cost, index))
+        self.check()
+
+    def read_instructions(self, end: int, index: int, cost: FunctionCost) -> None:
+        """Record the notable instructions of one function, and what it costs to compile."""
+        for stop in walk(self.wasm, self.offset, end):
+            cost.add(stop)
+            if cost.least > self.cost_max:  # then the rest need not be read, which takes its time as well
+                self.add_function(index, cost.least)
+            instruction, indices = stop.instruction, stop.indices
             if instruction is Instruction.MEMORY_GROW:
                 self.grows_memory.update(indices)
             elif instruction is Instruction.MEMORY_INIT:
                 self.bulk_memories.add(indices[1])  # the first index is a data segment
             elif instruction in _BULK_ACCESSES:
                 self.bulk_memories.update(indices)
-        return counts.get((Instruction.LOOP, ()), 0)
+            elif instruction in _NOTED:
+                self.instructions.add(instruction)
 
     def read_elements(self) -> None:
         for _ in range(self.unsigned()):
@@ -380,14 +443,33 @@ class _ModuleReader:
     def read_data(self) -> None:
         for _ in range(self.unsigned()):
             mode = self.unsigned()
-            if mode != _PASSIVE:
-                self.segment_memories.add(self.unsigned() if mode == _ACTIVE_WITH_MEMORY else 0)
-                self.offset = skip_constant(self.wasm, self.offset)
-            length = self.unsigned()
-            self.offset += length
-            if mode != _PASSIVE:
+            if mode == _PASSIVE:
+                length = self.unsigned()
+            else:
+                memory = self.unsigned() if mode == _ACTIVE_WITH_MEMORY else 0
+                self.segment_memories.add(memory)
+                begin, self.offset = self.offset, skip_constant(self.wasm, self.offset)
+                offset = self.offset_at(begin)
+                length = self.unsigned()
+                if memory in self.images:
+                    self.images[memory].add(offset, length)
                 self.active_segments += 1
                 self.active_bytes += length
+            self.offset += length
+        self.costs["data segments"] = sum(image.total for image in self.images.values())
+
+    def offset_at(self, begin: int) -> int | None:
+        """Return the offset of a data segment, or ``None`` where it is more than one constant."""
+        bits = _CONSTANT_BITS.get(self.wasm[begin])
+        if bits is None:
+            return None
+        value, end = read_unsigned(self.wasm, begin + 1)
+        if end + 1 != self.offset:
+            return None
+        written_bits = 7 * (end - begin - 1)
+        if value >> (written_bits - 1):  # constants are signed, offsets are not
+            value -= 1 << written_bits
+        return value % (1 << bits)
 
 
 _READERS: dict[int, Callable[[_ModuleReader], None]] = {
@@ -413,6 +495,9 @@ _TABLE_MUTATIONS = {
     Instruction.TABLE_FILL,
 }
 _SEGMENT_DROPS = {Instruction.DATA_DROP, Instruction.ELEM_DROP}
+
+
+_NOTED = _TABLE_MUTATIONS | _SEGMENT_DROPS
 
 
 @functools.lru_cache(maxsize=1024)

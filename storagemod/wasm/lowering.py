@@ -26,7 +26,6 @@ from storagemod.wasm.binary import (
     _GLOBALS,
     _HAS_MAXIMUM,
     _IS_64,
-    _LONG_REFERENCES,
     _MEMORIES,
     _MEMORY,
     _NUMBERS,
@@ -35,13 +34,14 @@ from storagemod.wasm.binary import (
     Declarations,
     read_sections,
 )
-from storagemod.wasm.instructions import calls_and_grows, read_unsigned, write_unsigned
+from storagemod.wasm.instructions import LONG_REFERENCES, Instruction, read_unsigned, walk, write_unsigned
 
 _TAIL_BYTES = 64
 """Code behind a call that is too short for a look at fuel and epochs: a million times, it takes milliseconds."""
 
 _EMPTY_LOOP = b"\x03\x40\x0b"
 _CALL = b"\x10"
+_CALLS = (Instruction.CALL, Instruction.CALL_INDIRECT)  # nothing runs behind tail calls
 
 _BEFORE_CODE = 9
 """The last section that comes before the code by its number. Sections up to it stand in the order of their numbers."""
@@ -140,13 +140,13 @@ def _guarded(code: bytes, guards: dict[int, int]) -> Iterator[bytes]:
         offset = start + length
         pieces = []
         copied = start
-        for begin, end, grown in calls_and_grows(code, _first_instruction(code, start), offset):
-            if grown is not None:
-                pieces += [code[copied:begin], _CALL + write_unsigned(guards[grown])]
-                copied = end
-            elif offset - end > _TAIL_BYTES:
-                pieces += [code[copied:end], _EMPTY_LOOP]
-                copied = end
+        for stop in walk(code, _first_instruction(code, start), offset):
+            if stop.instruction is Instruction.MEMORY_GROW:
+                pieces += [code[copied : stop.start], _CALL + write_unsigned(guards[stop.indices[0]])]
+                copied = stop.end
+            elif stop.instruction in _CALLS and offset - stop.end > _TAIL_BYTES:
+                pieces += [code[copied : stop.end], _EMPTY_LOOP]
+                copied = stop.end
         yield _sized(b"".join((*pieces, code[copied:offset])))
 
 
@@ -155,7 +155,7 @@ def _first_instruction(code: bytes, offset: int) -> int:
     groups, offset = read_unsigned(code, offset)
     for _ in range(groups):
         _, offset = read_unsigned(code, offset)
-        if code[offset] in _LONG_REFERENCES:
+        if code[offset] in LONG_REFERENCES:
             offset += 1
         _, offset = read_unsigned(code, offset)
     return offset

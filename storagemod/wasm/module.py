@@ -5,18 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import wasmtime
 from attrs import field, frozen
 
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
+from storagemod.wasm._bindings import image_length
 from storagemod.wasm.binary import Declarations, ExternType, Import, read_declarations
+from storagemod.wasm.compile_cost import check_cost
 from storagemod.wasm.engine import shared_engine
 from storagemod.wasm.lowering import Lowered, lower
+from storagemod.wasm.memory import no_memory
 
-_MODULES_KEPT = 256
+MODULES_KEPT, BYTES_KEPT = 256, 256 << 20
+"""Modules that are remembered, and the memory that they may take together. The last one is remembered in any case."""
+
+_OF_THE_SYSTEM = "(os error "
+"""In messages of wasmtime where the system refused something."""
 
 
 @frozen(eq=False)
@@ -32,6 +40,16 @@ class Module:
     compiled: wasmtime.Module = field(repr=False)
     first_bytes: dict[int, bytes | None] = field(factory=dict, init=False, repr=False)
     """What is known of its own memories by those who put instances back, by memory index."""
+    uses: dict[Hashable, Any] = field(factory=dict, init=False, repr=False)
+    """What other layers made of it, to be forgotten with it."""
+    bytes_kept: int = field(init=False)
+    """Memory that it takes: binaries, machine code, and images of memories, which are laid out a second time when it is
+    first instantiated."""
+
+    def __attrs_post_init__(self) -> None:
+        """Add up what it takes."""
+        binaries = len(self.wasm) + len(self.lowered.wasm)
+        object.__setattr__(self, "bytes_kept", binaries + image_length(self.compiled) + self.declarations.image_bytes)
 
     @property
     def imports(self) -> tuple[Import, ...]:
@@ -45,51 +63,45 @@ class Module:
 
 
 _modules: OrderedDict[tuple[bytes, int], Module] = OrderedDict()
+"""By binary, and the maximum of its memories; the one used last is last."""
 
 
 def compile_module(wasm: bytes, limits: Limits) -> Module:
-    """Validate and compile a binary; the last ``_MODULES_KEPT`` are remembered.
+    """Validate and compile a binary. The last modules are remembered, as many as take ``BYTES_KEPT`` at most.
 
-    Nothing interrupts a compilation, and its time grows with the square of how deep blocks are nested in a function:
-    so the length of functions is bounded. It grows with loops times locals, too, and so that is bounded as well.
+    Nothing interrupts a compilation, so what it would cost is estimated first.
 
     Raises:
-        ValidationError: wasmtime refuses it, and the message says why and where; or it would take long to compile.
+        ValidationError: wasmtime refuses it, and the message says why and where; or it costs too much to compile.
+        StateError: The system has no memory for it.
     """
-    digest = hashlib.sha256(wasm).digest()
-    key = digest, limits.memory_pages_max
+    key = wasm, limits.memory_pages_max
     module = _modules.get(key)
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
-            declarations = read_declarations(wasm)
-            _check_functions(declarations, limits)
+            declarations = read_declarations(wasm, limits.compile_cost_max)
             lowered = lower(wasm, declarations, memory_pages_max=limits.memory_pages_max)
             compiled = wasmtime.Module(shared_engine(), lowered.wasm)
         except wasmtime.WasmtimeError as error:
+            if _OF_THE_SYSTEM in str(error):
+                raise no_memory(error) from error
             raise ValidationError(_reason(str(error)), cause=error) from error
-        module = Module(wasm, digest, declarations, lowered, compiled)
+        module = Module(wasm, hashlib.sha256(wasm).digest(), declarations, lowered, compiled)
         _modules[key] = module
-        if len(_modules) > _MODULES_KEPT:
-            _modules.popitem(last=False)
+        _forget_oldest()
     else:
-        _check_functions(module.declarations, limits)
+        check_cost(module.declarations.compile_cost, limits.compile_cost_max, module.declarations.costliest)
         _modules.move_to_end(key)
     return module
 
 
-def _check_functions(declarations: Declarations, limits: Limits) -> None:
-    if declarations.function_bytes_max > limits.function_bytes_max:
-        raise ValidationError(
-            f"a function of {declarations.function_bytes_max:,} bytes, and {limits.function_bytes_max:,} are allowed "
-            "(function_bytes_max)",
-        )
-    if declarations.loop_locals > limits.loop_locals_max:
-        raise ValidationError(
-            f"its loops times locals, function by function, are {declarations.loop_locals:,}, and "
-            f"{limits.loop_locals_max:,} are allowed (loop_locals_max)",
-            hint="it would take too long to compile; have its longest functions split",
-        )
+def _forget_oldest() -> None:
+    taken = sum(module.bytes_kept for module in _modules.values())
+    while len(_modules) > 1 and (len(_modules) > MODULES_KEPT or taken > BYTES_KEPT):
+        _, oldest = _modules.popitem(last=False)
+        taken -= oldest.bytes_kept
+        oldest.uses.clear()  # these refer to it, and cycles are freed late
 
 
 def _reason(text: str) -> str:

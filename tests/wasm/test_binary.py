@@ -7,10 +7,7 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storagemod.errors import ValidationError
-from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType
-from storagemod.wasm import compile_module
 from storagemod.wasm.binary import Declarations, OtherType, read_declarations, without_names
 from storagemod.wasm.engine import shared_engine
 from tests.wasm.modules import by_hand, compiled, leb, sections, validated
@@ -58,28 +55,6 @@ def test_vectors_are_named_where_wasmtime_would_abort_the_process() -> None:
     wasm = bytes(wasmtime.wat2wasm('(module (import "m" "f" (func (param v128 i32) (result v128 funcref))))'))
     (item,) = read_declarations(wasm).imports
     assert item.type == OtherType("(func (param v128 i32) (result v128 funcref))")
-
-
-def nested(depth: int) -> bytes:
-    """A function of blocks in blocks, each with a condition: what takes longest to compile, for its length."""
-    wat = "(module (func " + "(if (i32.const 0) (then " * depth + "))" * depth + "))"
-    return bytes(wasmtime.wat2wasm(wat))
-
-
-def test_a_function_that_would_take_too_long_to_compile_is_refused_before_that() -> None:
-    depth = 13_200
-    with pytest.raises(
-        ValidationError, match=r"a function of 66,002 bytes, and 65,536 are allowed \(function_bytes_max"
-    ):
-        compile_module(nested(depth), Limits())
-    assert compile_module(nested(1_000), Limits()).declarations.function_bytes_max == 5_002
-
-
-def test_a_module_that_was_compiled_under_wider_limits_is_refused_under_narrower_ones() -> None:
-    wasm = nested(2_000)
-    compile_module(wasm, Limits())
-    with pytest.raises(ValidationError, match="a function of 10,002 bytes, and 10,000 are allowed"):
-        compile_module(wasm, limits=Limits(function_bytes_max=10_000))
 
 
 # State of a module's own

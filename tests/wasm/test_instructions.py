@@ -6,6 +6,7 @@ import functools
 import re
 from collections import Counter
 from itertools import product
+from typing import TypeAlias
 
 import pytest
 import wasmtime
@@ -14,8 +15,20 @@ from hypothesis import strategies as st
 
 from storagemod.errors import ValidationError
 from storagemod.wasm.engine import shared_engine
-from storagemod.wasm.instructions import Instruction, Notable, count_notable, skip_constant
+from storagemod.wasm.instructions import Instruction, skip_constant, walk
 from tests.wasm.modules import bodies, by_hand, compiled, leb, sections
+
+Notable: TypeAlias = tuple[Instruction, tuple[int, ...]]
+
+PLAIN_CONTROL = {instruction for instruction in Instruction if instruction < Instruction.TABLE_SET}
+PLAIN_CONTROL.remove(Instruction.LOOP)
+
+
+def count_notable(code: bytes, offset: int, end: int) -> Counter[Notable]:
+    """Count the instructions that say something about a module, and loops, whose types are left out."""
+    stops = [stop for stop in walk(code, offset, end) if stop.instruction not in PLAIN_CONTROL]
+    return Counter((each.instruction, () if each.instruction is Instruction.LOOP else each.indices) for each in stops)
+
 
 # Every opcode
 
@@ -133,13 +146,13 @@ def snippets() -> dict[str, list[Notable]]:
     plain += [f"if {kind} unreachable else unreachable end" for kind in BLOCK_TYPES]
     found: dict[str, list[Notable]] = {text: [] for text in plain}
     found |= {f"loop {kind} unreachable end": [(Instruction.LOOP, ())] for kind in BLOCK_TYPES}
-    for name in Instruction:
+    for name in set(Instruction) - PLAIN_CONTROL - {Instruction.LOOP}:
         text = name.name.lower().replace("_", ".", 1)
         if name in {Instruction.MEMORY_COPY, Instruction.TABLE_COPY}:
             found |= {f"{text} {i} {j}": [(name, (i, j))] for i in INDICES for j in INDICES}
         elif name in {Instruction.MEMORY_INIT, Instruction.TABLE_INIT}:  # the text has the segment last
             found |= {f"{text} {i} {j}": [(name, (j, i))] for i in INDICES for j in INDICES}
-        elif name is not Instruction.LOOP:
+        else:
             found |= {f"{text} {i}": [(name, (i,))] for i in INDICES}
     return found
 
@@ -161,8 +174,8 @@ def test_each_instruction_is_stepped_over_exactly() -> None:
     wasm = compiled(f"(module {HEAD} {' '.join(map(function, SNIPPETS))})")
     opcodes = set()
     for (text, notable), body in zip(SNIPPETS.items(), list(bodies(wasm))[65:], strict=True):
-        assert count_notable(body, 0, len(body)) == Counter([*notable, MARKED]), text
-        start = 2 * 300 + 1
+        start = 2 * 300 + 1  # behind the blocks, whose ends are 300 bytes
+        assert count_notable(body, start, len(body) - 300) == Counter([*notable, MARKED]), text
         opcodes.add(body[start : start + 1 + (body[start] in (0xFC, 0xFD))])
     with_operands = {opcode for opcode in switched_on() if not stands_alone(opcode)}
     assert opcodes == with_operands - {b"\x05", b"\x0b"}  # else and end come with "if"
@@ -173,7 +186,7 @@ def test_each_instruction_is_stepped_over_exactly() -> None:
 def test_sequences_of_instructions_are_stepped_over_exactly(texts: list[str]) -> None:
     (*_, body) = bodies(compiled(f"(module {HEAD} {function(' unreachable '.join(texts))})"))
     expected = Counter([MARKED, *(notable for text in texts for notable in SNIPPETS[text])])
-    assert count_notable(body, 0, len(body)) == expected
+    assert count_notable(body, 2 * 300, len(body) - 300) == expected
 
 
 @pytest.mark.parametrize("count", [999, 1_000, 1_001, 2_000, 5_003])
@@ -329,3 +342,94 @@ def test_a_constant_expression_ends_at_its_end(kind: str, expression: str) -> No
 def test_an_unknown_instruction_in_a_constant_expression_is_an_error() -> None:
     with pytest.raises(ValidationError, match="got fb 1c 0b"):
         skip_constant(b"\x41\0\xfb\x1c\x0b", 2)
+
+
+# What instructions do to the height of the stack
+
+CONSTANTS = {
+    "i32": b"\x41\0",
+    "i64": b"\x42\0",
+    "f32": b"\x43" + bytes(4),
+    "f64": b"\x44" + bytes(8),
+    "v128": b"\xfd\x0c" + bytes(16),
+    "funcref": b"\xd0\x70",
+}
+DROP = b"\x1a"
+
+
+def stack_change(opcode: bytes) -> int | None:
+    """Ask the engine how an instruction that stands alone changes the height of the stack; it takes three at most."""
+    for count in range(4):
+        for operands in product(CONSTANTS.values(), repeat=count):
+            for results in (0, 1):
+                if not refusal(b"".join(operands) + opcode + DROP * results):
+                    return results - count
+    return None
+
+
+def test_each_instruction_that_stands_alone_changes_the_height_of_the_stack_as_the_engine_says() -> None:
+    wide_arithmetic = {b"\xfc\x13", b"\xfc\x14", b"\xfc\x15", b"\xfc\x16"}  # these give two values
+    control = {bytes([code]) for code in (0x00, 0x05, 0x0B, 0x0F)}
+    for opcode in switched_on() - wide_arithmetic - control:
+        if stands_alone(opcode):
+            (stop,) = walk(opcode + b"\x0b", 0, len(opcode) + 1)
+            assert stop.change == stack_change(opcode), opcode.hex()
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("i64.add128", -2),
+        ("i64.sub128", -2),
+        ("i64.mul_wide_s", 0),
+        ("i64.mul_wide_u", 0),
+        ("local.get 3", 1),
+        ("local.set 3", -1),
+        ("local.tee 3", 0),
+        ("global.get 3", 1),
+        ("global.set 3", -1),
+        ("table.get 3", 0),
+        ("table.size 3", 1),
+        ("ref.null func", 1),
+        ("ref.func 3", 1),
+        ("memory.size 3", 1),
+        ("i32.const 3", 1),
+        ("i64.const 3", 1),
+        ("f32.const 3", 1),
+        ("f64.const 3", 1),
+        ("v128.const i64x2 3 3", 1),
+        ("i32.const 3 i32.shl", 0),
+        ("i64.const 3 i64.rotr", 0),
+        ("select (result i32)", -2),
+        ("i32.load8_u", 0),
+        ("f64.load", 0),
+        ("i64.store32", -2),
+        ("f32.store", -2),
+        ("v128.load", 0),
+        ("v128.load64_zero", 0),
+        ("v128.store", -2),
+        ("v128.load16_lane 3", -1),
+        ("v128.store64_lane 1", -2),
+        ("i8x16.extract_lane_s 3", 0),
+        ("f64x2.extract_lane 1", 0),
+        ("i16x8.replace_lane 3", -1),
+        ("f32x4.replace_lane 3", -1),
+        ("i8x16.shuffle 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3 3", -1),
+    ],
+)
+def test_instructions_with_operands_change_the_height_of_the_stack(text: str, change: int) -> None:
+    (*_, body) = bodies(compiled(f"(module {HEAD} (func {'(local i32)' * 4} unreachable {text} unreachable))"))
+    (stop,) = walk(body, body.index(0) + 1, len(body))
+    assert stop.change == change
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [("memory.grow 3", 0), ("memory.fill 3", -3), ("memory.copy 3 3", -3), ("memory.init 3 3", -3), ("data.drop 3", 0),
+     ("table.set 3", -2), ("table.grow 3", -1), ("table.fill 3", -3), ("table.copy 3 3", -3), ("table.init 3 3", -3),
+     ("elem.drop 3", 0)],
+)  # fmt: skip
+def test_notable_instructions_change_the_height_of_the_stack(text: str, change: int) -> None:
+    (*_, body) = bodies(compiled(f"(module {HEAD} (func unreachable {text} unreachable))"))
+    _, end = walk(body, 0, len(body))
+    assert end.change == change
