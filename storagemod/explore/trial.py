@@ -29,6 +29,7 @@ from storagemod.events import (
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.plan import GAS, Invariant, Plan
 from storagemod.explore.script import MAIN, Call, Path, Reaction, Script
+from storagemod.interruption import uninterrupted
 from storagemod.scenario.invariants import Invariant as Expression
 from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
@@ -237,15 +238,17 @@ class TrialRunner:
     def _rewind(self, length: int) -> None:
         """Roll back all transactions but the first few."""
         while len(self._steps) > length:
-            self._steps.pop().snapshot.__exit__(None, None, None)
+            with uninterrupted():
+                self._steps[-1].snapshot.end()
+                self._steps.pop()
 
     def _step(self, call: Call) -> None:
         """Run the next transaction."""
         programmed: frozenset[Address] = self._steps[-1].programmed if self._steps else frozenset()
-        snapshot = self.world.snapshot()
-        snapshot.__enter__()
-        step, number = _Step(call, snapshot), len(self._steps)
-        self._steps.append(step)
+        step, number = _Step(call, self.world.snapshot()), len(self._steps)
+        with uninterrupted():
+            step.snapshot.begin()
+            self._steps.append(step)
         step.programmed = self._program(call, programmed)
         watched = [(each, each.capture(self.world)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:

@@ -215,7 +215,7 @@ class Machine:
         self.origin = frame.caller
         if recording is not None or self._observed:
             self._listen(recording)
-        changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
+        changes = run_with_deep_stack(partial(self._run_all, frame, values, commit))
         self._clean = True
         return changes
 

@@ -12,6 +12,7 @@ import attrs
 from storagemod.block import Block
 from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
+from storagemod.interruption import uninterrupted
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
 from storagemod.pages import ImageEdit, choose_backend
 from storagemod.state import (
@@ -78,6 +79,9 @@ class World:
     One transaction runs at a time, from whichever thread; a second one is refused, not queued. A world is its process's
     own: a forked child cannot use it. Use it as a context manager, or close it, to have a directory tidied up; one that
     is not closed loses nothing.
+
+    What a signal handler raises, on Ctrl-C for example, ends a running transaction within an epoch. It is raised when
+    the world is in one committed state again and free. That is the state before or after what was being done.
 
     Args:
         path: A directory to keep the world in, created on first use; in memory if not given.
@@ -149,7 +153,8 @@ class World:
             try:
                 self.fund(DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, name="sender")
             except BaseException:
-                store.close()
+                with uninterrupted():
+                    store.close()
                 raise
 
     def __enter__(self) -> Self:
@@ -218,10 +223,6 @@ class World:
         The block is set back, too.
         """
 
-        def check_idle() -> None:
-            with self._lock.held():
-                pass
-
         def remember_block() -> Callable[[], None]:
             block = self.block
 
@@ -230,7 +231,7 @@ class World:
 
             return set_back
 
-        return Snapshot(self._state, check_idle, remember_block)
+        return Snapshot(self._state, self._lock, remember_block)
 
     # What is there, and presetting it
 
