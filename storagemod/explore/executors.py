@@ -6,6 +6,7 @@ Wherever they run, results come back in the order of the scripts, so that a sear
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,6 +119,11 @@ class Elsewhere:
         self.executor = self.renew()
 
 
+def _leave_interrupts_to_parent() -> None:
+    """Ignore Ctrl-C, which a terminal sends to workers as well: the process that searches ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Trials]:
     """Choose where trials run: on an executor if one is given, in as many processes as there are jobs, or here.
@@ -135,7 +141,9 @@ def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Execu
 
         def start() -> ProcessPoolExecutor:
             # Not forked: a world belongs to its process, and so do the threads that transactions run on.
-            return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+            return ProcessPoolExecutor(
+                jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_to_parent
+            )
 
         elsewhere = Elsewhere(Packed.of(plan), start(), start)
         try:

@@ -128,34 +128,47 @@ class World:
         self._wants = _WANTS.get(trace, HAZARD_EVENTS)
         validation = parse_enum(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
-        store: PageStore
-        if path is not None:
-            maker = self._backend.image_maker()
-            store = SqlitePageStore(Path(path), maker, synchronous=synchronous, read_only=read_only)
-        elif read_only:
-            raise ValidationError("a world in memory has nothing to be read before it is written")
-        else:
-            store = MemoryPageStore(self._backend.image_maker())
-        self._state = WorldState(store)
-        self._lock = WorldLock(read_only=read_only)
-        self._rules = CodeRules(self._limits, validation, debug)
-        default_mapping = _mapping(mapping) or StorageMapping()
-        self._presets = Presets(store, self._rules, default_mapping)
-        self._machine = Machine(
-            store,
-            self._backend,
-            self._rules,
-            schedule=schedule or GasSchedule(),
-            mapping=default_mapping,
-            observers=observers,
-        )
-        if not store.accounts and not read_only:
-            try:
-                self.fund(DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, name="sender")
-            except BaseException:
+        store: PageStore | None = None
+        try:
+            with uninterrupted():
+                store = self._open_store(path, synchronous=synchronous, read_only=read_only)
+                self._state = WorldState(store)
+                self._lock = WorldLock(read_only=read_only)
+                self._rules = CodeRules(self._limits, validation, debug)
+                default_mapping = _mapping(mapping) or StorageMapping()
+                self._presets = Presets(store, self._rules, default_mapping)
+                self._machine = Machine(
+                    store,
+                    self._backend,
+                    self._rules,
+                    schedule=schedule or GasSchedule(),
+                    mapping=default_mapping,
+                    observers=observers,
+                )
+                if not store.accounts and not read_only:
+                    self.fund(DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, name="sender")
+        except BaseException:
+            if store is not None:
                 with uninterrupted():
                     store.close()
-                raise
+            raise
+
+    def _open_store(
+        self, path: str | Path | None, *, synchronous: Literal["full", "normal"], read_only: bool
+    ) -> PageStore:
+        try:
+            if path is not None:
+                maker = self._backend.image_maker()
+                return SqlitePageStore(Path(path), maker, synchronous=synchronous, read_only=read_only)
+            if read_only:
+                raise ValidationError("a world in memory has nothing to be read before it is written")
+            return MemoryPageStore(self._backend.image_maker())
+        except OSError as error:
+            raise StateError(
+                f"there is no memory for storage: {error}",
+                cause=error,
+                hint="close worlds or files that are not needed, or raise the limits of the process (ulimit -n)",
+            ) from error
 
     def __enter__(self) -> Self:
         return self

@@ -16,7 +16,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -88,6 +89,17 @@ class Operate:
             frame = frame.f_back
 
 
+@contextmanager
+def bursts(seed: str) -> Iterator[None]:
+    """Send bursts to this process as long as the block runs."""
+    sender = subprocess.Popen([sys.executable, "-c", SENDER_SOURCE, str(os.getpid()), seed])
+    try:
+        yield
+    finally:
+        sender.kill()
+        sender.wait()
+
+
 class Campaign:
     def __init__(self, directory: Path | None, numbers: random.Random) -> None:
         self.directory = directory
@@ -110,7 +122,7 @@ class Campaign:
         value = numbers.randrange(1, 50)
 
         def move(world: World) -> None:
-            world.transact(to, "pass", int(other), value=value).raise_for_error()
+            world.transact(to, "pass", other[-1], value=value).raise_for_error()
 
         def block(world: World) -> None:
             with world.snapshot() as snapshot:
@@ -123,7 +135,7 @@ class Campaign:
             world.deploy(BANK, init="begin", name=f"bank {value}")
 
         def create(world: World) -> None:
-            world.create("(module)", value=value).raise_for_error()
+            world.create('(module (func (export "main")))', value=value).raise_for_error()
 
         operations: dict[int, Callable[[World], object]] = {
             6: block,
@@ -134,8 +146,8 @@ class Campaign:
             11: lambda world: world.load_storage(to, "memory", bytes([value]) * 10_000, offset=20_000),
             12: lambda world: world.fund(0x99, 0, name=f"empty {value}"),
             13: lambda world: world.transact(to, "spin", 2_000_000, gas=2**40),
-            14: lambda world: world.call(to, "pass", int(other), value=value),
-            15: lambda world: world.transact(to, "pass", int(other), value=value, gas=30_000),
+            14: lambda world: world.call(to, "pass", other[-1], value=value),
+            15: lambda world: world.transact(to, "pass", other[-1], value=value, gas=30_000),
         }
         return operations.get(kind, move)
 
@@ -168,9 +180,8 @@ class Campaign:
             self.world = self._opened()
 
         while operate(open_again):
-            pass
-        self.world.close()
-        self.world = self._opened()
+            self.world.close()  # it may have been opened all the same
+        assert self.world._lock.closed is False
         assert self.world.state_root == self.twin.state_root
 
 
@@ -183,8 +194,7 @@ def main() -> None:
     turns = interrupted = went_through = 0
     with tempfile.TemporaryDirectory() as directory:
         campaign = Campaign(Path(directory) / "world" if kind == "directory" else None, random.Random(seed))
-        sender = subprocess.Popen([sys.executable, "-c", SENDER_SOURCE, str(os.getpid()), seed])
-        try:
+        with bursts(seed):
             while interrupted < count:
                 turns += 1
                 was_interrupted, changed = campaign.turn(operate)
@@ -192,9 +202,6 @@ def main() -> None:
                 went_through += was_interrupted and changed
                 if campaign.directory is not None and not turns % 50:
                     campaign.reopen(operate)
-        finally:
-            sender.kill()
-            sender.wait()
         assert signal.getsignal(signal.SIGINT) == operate.handle
         campaign.world.close()
     print(json.dumps({"signals": operate.signals, "turns": turns, "interrupted": interrupted, "after": went_through}))

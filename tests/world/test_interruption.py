@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import signal
@@ -15,6 +16,8 @@ import pytest
 
 from storagemod import Address, World
 from storagemod.wasm import stack
+from tests.fuzz.test_fuzz import if_asked
+from tests.pages.programs import output_of
 from tests.world.instants import check_free, run
 
 COUNTER = """
@@ -180,3 +183,25 @@ def test_a_handler_may_use_other_worlds_and_set_other_handlers() -> None:
     assert values == [0]
     check_free(world)
     check_free(other)
+
+
+KINDS = [("memory", "own"), ("memory", "deep"), ("directory", "own"), ("directory", "deep")]
+
+
+def campaign(program: str, *arguments: object) -> dict[str, int]:
+    found: dict[str, int] = json.loads(output_of(program, *map(str, arguments), seconds=1_200))
+    return found
+
+
+@pytest.mark.parametrize(("store", "thread"), KINDS)
+def test_bursts_of_interruptions_leave_one_committed_state_and_no_money_is_made(store: str, thread: str) -> None:
+    found = campaign("tests.world.interrupt_campaign", store, thread, 150, 1)
+    assert found["interrupted"] == 150
+    assert found["signals"] > 150
+
+
+@pytest.mark.fuzz
+@if_asked
+@pytest.mark.parametrize(("store", "thread"), KINDS)
+def test_ten_thousand_interruptions_in_bursts(store: str, thread: str) -> None:
+    assert campaign("tests.world.interrupt_campaign", store, thread, 10_000, random.getrandbits(32))
