@@ -11,7 +11,7 @@ costs nothing to set or to keep, and :meth:`UndoLog.undo` walks back to it.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,9 @@ _QUIET_BOUNDARIES_MAX = 8
 _PRIVATE_PAGES_MAX = 2_048
 """Pages of a region that differ from its file, 8 MiB, beyond which it is mapped anew and they are given back."""
 
+PAGES_PER_LOOK = 512
+"""Pages that are collected, compared or put back until one looks at the clock: about two milliseconds."""
+
 _NO_VERSION = -1
 """The version of no image."""
 
@@ -63,6 +66,10 @@ class LiveMemory(Protocol):
 class UndoLog(list[tuple[Any, ...]]):
     """What takes back the changes of a transaction, newest last: functions with their arguments.
 
+    Args:
+        changed_pages_max: See below.
+        check_time: Raises when the transaction has no time left. Called every ``PAGES_PER_LOOK`` pages.
+
     Attributes:
         newest: The length of the log when the newest open checkpoint was set. A page is logged once since then.
         changed_pages: Pages that changed since the transaction began, undone ones counted.
@@ -70,18 +77,25 @@ class UndoLog(list[tuple[Any, ...]]):
         wrote: Whether anything was written to storage since then, be it undone.
     """
 
-    def __init__(self, changed_pages_max: int = 1 << 20) -> None:
+    def __init__(self, changed_pages_max: int = 1 << 20, check_time: Callable[[], None] = lambda: None) -> None:
         super().__init__()
+        self.check_time = check_time
         self.newest = 0
         self.wrote = False
         self.changed_pages = 0
         self.changed_pages_max = changed_pages_max
 
     def undo(self, checkpoint: int) -> None:
-        """Take back what was logged since the log had a length."""
+        """Take back what was logged since the log had a length.
+
+        Raises:
+            LimitError: The time is over. Part is taken back; the transaction has to be aborted.
+        """
         while len(self) > checkpoint:
             function, *arguments = self.pop()
             function(*arguments)
+            if not len(self) % PAGES_PER_LOOK:
+                self.check_time()
 
     def restart(self) -> None:
         """Forget everything, for the next transaction."""
@@ -338,7 +352,7 @@ class LiveRegion:
             may_grow: Whether the code that ran has an instruction that grows storage.
 
         Raises:
-            LimitError: The transaction changed more pages than it may; it is over.
+            LimitError: The transaction changed more pages than it may, or its time is over; so is the transaction.
             StateError: The system refuses; the transaction is over.
         """
         memory_pages = self.memory_pages
@@ -369,7 +383,9 @@ class LiveRegion:
         if log.changed_pages + len(numbers) > log.changed_pages_max:
             self._check_changed_pages(numbers)
         changed: list[PageChange] = []
-        for number in numbers:
+        for count, number in enumerate(numbers, 1):
+            if not count % PAGES_PER_LOOK:
+                log.check_time()
             new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
             old = known.get(number)
             if old is None:
@@ -399,10 +415,12 @@ class LiveRegion:
         """Check that these pages, as far as they changed for the first time, are not more than may change.
 
         Raises:
-            LimitError: They are; the transaction is over.
+            LimitError: They are, or the time is over; so is the transaction.
         """
         room = self._log.changed_pages_max - self._log.changed_pages
-        for number in numbers:
+        for count, number in enumerate(numbers, 1):
+            if not count % PAGES_PER_LOOK:
+                self._log.check_time()
             if number not in self._before:
                 room -= _read(self._base + number * PAGE_BYTES, PAGE_BYTES) != self.page(number)
                 if room < 0:
@@ -455,9 +473,15 @@ class LiveRegion:
         self.plain = wasm_pages == self.memory_pages
 
     def diff(self) -> RegionDiff:
-        """Return what the region differs in from its image, as last collected."""
+        """Return what the region differs in from its image, as last collected.
+
+        Raises:
+            LimitError: The time is over.
+        """
         known, pages = self._known, {}
-        for number in sorted(self._before):
+        for count, number in enumerate(sorted(self._before), 1):
+            if not count % PAGES_PER_LOOK:
+                self._log.check_time()
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
