@@ -556,6 +556,7 @@ class LiveRegion:
             The view, and how many pages were copied: those that were not shared before, and are not all zeros.
 
         Raises:
+            LimitError: The time is over.
             StateError: The system refuses; the transaction is over.
         """
         self.memory_pages = self.memory.pages
@@ -569,7 +570,10 @@ class LiveRegion:
             if new:
                 self.allow_all()
                 self._noted.update(self._tracker.written(self.memory_pages))
-                filled = self._shared.share({number: self._bytes_now(number) for number in new})
+                for first in range(0, len(new), PAGES_PER_LOOK):
+                    self._log.check_time()
+                    part = new[first : first + PAGES_PER_LOOK]
+                    filled += self._shared.share({number: self._bytes_now(number) for number in part})
                 self._allowed = None
             return self._shared.show(memory, at, pages.start, len(pages), writing=writing), filled
         except OSError as error:

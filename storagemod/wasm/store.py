@@ -24,6 +24,9 @@ from storagemod.wasm.traps import error_from_trap
 _ENDLESS_FUEL = 2**63 - 1
 """What wasm gets in a store that is not metered: centuries of it."""
 
+WORK_PER_LOOK = 512
+"""Pages of 4 KiB that the host copies or compares for contracts until one looks at the clock: a millisecond or two."""
+
 _INSTANCES_MAX = 2**31 - 1
 """Who uses the store bounds instances and memories: wasmtime counts those of all transactions together."""
 
@@ -61,6 +64,7 @@ class Store:
         self.host_calls = 0
         self.instances = self.memories = 0
         self._deadline = 0.0
+        self._work = 0
         self._interrupted = self._for_main_thread = False
         self._before: Store | None = None
         self._scratch = ctypes.c_uint64()
@@ -128,6 +132,17 @@ class Store:
             raise DeadlineError("interrupted")
         if time.monotonic() > self._deadline:
             raise DeadlineError("stopped at the deadline (deadline_seconds)", hint="is a loop without end?")
+
+    def count_work(self, pages: int) -> None:
+        """Count pages that the host copies or compares for a contract, and look at the clock after so many.
+
+        Raises:
+            DeadlineError: As :meth:`check_time` does.
+        """
+        self._work += pages
+        if self._work >= WORK_PER_LOOK:
+            self._work = 0
+            self.check_time()
 
     def check_lost(self) -> None:
         """Check that no exception was lost; the transaction has to check before it believes any result.
