@@ -562,9 +562,9 @@ class LiveRegion:
         self.memory_pages = self.memory.pages
         self.plain = False
         self.changed = self._log.wrote = True
-        if self._shared is None:
-            self._shared = frames.share(self.memory)
         try:
+            if self._shared is None:
+                self._shared = frames.share(self.memory)
             new = [number for number in pages if number not in self._shared.numbers]
             filled = 0
             if new:
@@ -576,8 +576,10 @@ class LiveRegion:
                     filled += self._shared.share({number: self._bytes_now(number) for number in part})
                 self._allowed = None
             return self._shared.show(memory, at, pages.start, len(pages), writing=writing), filled
+        except LimitError:  # that of the deadline is an OSError as well
+            raise
         except OSError as error:
-            raise StateError(f"storage cannot be shared: {error}", cause=error) from error
+            raise StateError(f"storage cannot be shared: {error}", cause=error, hint=_SCARCE) from error
 
     def _bytes_now(self, number: int) -> bytes:
         """Return the bytes of a page; those that nobody wrote are not looked for in memory, which would fill it."""
@@ -590,5 +592,12 @@ class LiveRegion:
         self._noted.update(pages)
 
 
+_SCARCE = "the process may have too many files or mappings: see `ulimit -n` and vm.max_map_count"
+
+
 def _cannot_map(error: OSError) -> StateError:
-    return StateError(f"storage cannot be mapped: {error}", cause=error)
+    return StateError(
+        f"storage cannot be mapped: {error}",
+        cause=error,
+        hint=_SCARCE,
+    )

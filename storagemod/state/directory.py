@@ -102,7 +102,8 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
                         f"the world {directory} cannot be read: its writer has been busy for {_WAIT_SECONDS:.0f} s",
                         hint="try again",
                     )
-                interruption.check()  # nothing was begun
+                if interruption.raised is not None:
+                    raise StateError("interrupted")  # the end of the section raises the interruption itself
                 time.sleep(_POLL_SECONDS)
             undisturbed = False
             if not os.access(directory, os.W_OK):

@@ -66,8 +66,8 @@ class _CallersStack(threading.local):
     suffices: bool | None = None
 
 
-def _stack_suffices() -> bool:
-    """Return whether the thread's stack is long enough, or could be made so.
+def _stack_suffices() -> bool | None:
+    """Return whether the thread's stack is long enough, or could be made so; ``None`` where that cannot be found now.
 
     The stack of the process's first thread grows when it is used, as far as a limit allows at that moment, and never
     shrinks. The kernel keeps 128 MiB and more free below it. So the limit is raised for as long as it takes to use one
@@ -85,7 +85,10 @@ def _stack_suffices() -> bool:
     libc.pthread_attr_getstack(attributes, ctypes.byref(lowest), ctypes.byref(length))
     libc.pthread_attr_destroy(attributes)
     end = (lowest.value or 0) + length.value
-    room = _room_of_first_thread(end)
+    try:
+        room = _room_of_first_thread(end)
+    except OSError:  # the process has no descriptor left, perhaps
+        return None
     if room is None:
         return length.value >= _OWN_STACK_BYTES
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
@@ -98,17 +101,18 @@ def _stack_suffices() -> bool:
 
 
 def _room_of_first_thread(end: int) -> int | None:
-    """Return how long the stack of the process's first thread can become, or ``None`` where it is another's."""
+    """Return how long the stack of the process's first thread can become, or ``None`` where it is another's.
+
+    Raises:
+        OSError: It cannot be read what the process has mapped.
+    """
     below = 0
-    try:
-        with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:  # noqa: PTH123 - it is no file of ours
-            for line in maps:
-                start, stop = (int(each, 16) for each in line.split(" ", 1)[0].split("-"))
-                if line.rstrip().endswith("[stack]"):
-                    return stop - below if start <= end - 1 < stop else None
-                below = stop
-    except OSError:
-        return None
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:  # noqa: PTH123 - it is no file of ours
+        for line in maps:
+            start, stop = (int(each, 16) for each in line.split(" ", 1)[0].split("-"))
+            if line.rstrip().endswith("[stack]"):
+                return stop - below if start <= end - 1 < stop else None
+            below = stop
     return None
 
 

@@ -20,9 +20,7 @@ class Snapshot:
     which calls the one that was there.
     """
 
-    def __init__(
-        self, state: WorldState, lock: WorldLock, surroundings: Callable[[], Callable[[], None]]
-    ) -> None:
+    def __init__(self, state: WorldState, lock: WorldLock, surroundings: Callable[[], Callable[[], None]]) -> None:
         self._state = state
         self._lock = lock
         self._surroundings = surroundings

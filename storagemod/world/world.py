@@ -165,7 +165,7 @@ class World:
             return MemoryPageStore(self._backend.image_maker())
         except OSError as error:
             raise StateError(
-                f"there is no memory for storage: {error}",
+                f"a file for storage cannot be made: {error}",
                 cause=error,
                 hint="close worlds or files that are not needed, or raise the limits of the process (ulimit -n)",
             ) from error

@@ -18,9 +18,10 @@ from storagemod.interruption import interruption
 from storagemod.wasm.engine import epoch_clock
 
 PACKAGE = str(Path(storagemod.__file__).parent)
-SECTIONS = tuple(
-    str(Path(PACKAGE, each)) for each in ("interruption.py", "world", "wasm/stack.py", "explore/trial.py")
-) + (contextlib.__file__,)
+SECTIONS = (
+    *(str(Path(PACKAGE, each)) for each in ("interruption.py", "world", "wasm/stack.py")),
+    contextlib.__file__,
+)
 """The code in which sections begin and end."""
 
 

@@ -179,9 +179,12 @@ class Campaign:
         def open_again() -> None:
             self.world = self._opened()
 
-        while operate(open_again):
+        for _ in range(3):
+            if not operate(open_again):
+                break
             self.world.close()  # it may have been opened all the same
-        assert self.world._lock.closed is False
+        else:
+            open_again()  # opening takes longer than the time between two bursts
         assert self.world.state_root == self.twin.state_root
 
 
@@ -193,7 +196,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, operate.handle)
     turns = interrupted = went_through = 0
     with tempfile.TemporaryDirectory() as directory:
-        campaign = Campaign(Path(directory) / "world" if kind == "directory" else None, random.Random(seed))
+        campaign = Campaign(Path(directory) / "world" if kind == "directory" else None, random.Random(seed))  # noqa: S311 - no secret
         with bursts(seed):
             while interrupted < count:
                 turns += 1

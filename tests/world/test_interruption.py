@@ -97,7 +97,7 @@ def check_instants(world: World, name: str, *, pairs: int) -> None:
     before = world.state_root
     roots = roots_around(world, operation)
     _, count = run(lambda: operation(world), ()) if name == "checkpoint" else run(lambda: undone(world, operation), ())
-    numbers = random.Random(name)
+    numbers = random.Random(name)  # noqa: S311 - no secret
     for at in [(number,) for number in range(count)] + [numbers.sample(range(count), 2) for _ in range(pairs)]:
         block = world.snapshot()
         if name != "checkpoint":
