@@ -102,7 +102,7 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
                         f"the world {directory} cannot be read: its writer has been busy for {_WAIT_SECONDS:.0f} s",
                         hint="try again",
                     )
-                if interruption.raised is not None:
+                if interruption.raised is not None and interruption.is_main_thread():
                     raise StateError("interrupted")  # the end of the section raises the interruption itself
                 time.sleep(_POLL_SECONDS)
             undisturbed = False
