@@ -168,6 +168,8 @@ class TrialRunner:
     _verdicts: dict[tuple[Expression, bytes], Verdict] = field(factory=dict, init=False)
     _steps: list[_Step] = field(factory=list, init=False)
     _ignored: frozenset[str] = field(default=frozenset(), init=False)
+    _clean: bool = field(default=True, init=False)
+    """Whether all steps were run to their end; else none of them is shared with the next trial."""
 
     def __attrs_post_init__(self) -> None:
         """Build the world."""
@@ -205,17 +207,14 @@ class TrialRunner:
             ValidationError: The script calls something that does not exist.
         """
         shared = 0
-        if ignored == self._ignored:
+        if self._clean and ignored == self._ignored:
             while shared < min(len(self._steps), len(script) - 1) and self._steps[shared].call == script[shared]:
                 shared += 1
-        self._ignored = ignored
-        try:
-            self._rewind(shared)
-            while len(self._steps) < len(script) and not (self._steps and self._steps[-1].is_last):
-                self._step(script[len(self._steps)])
-        except BaseException:
-            self._rewind(0)
-            raise
+        self._clean, self._ignored = False, ignored
+        self._rewind(shared)
+        while len(self._steps) < len(script) and not (self._steps and self._steps[-1].is_last):
+            self._step(script[len(self._steps)])
+        self._clean = True
         if receipts is not None:
             receipts += [step.receipt for step in self._steps if step.receipt is not None]
         return self._result()

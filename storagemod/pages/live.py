@@ -71,6 +71,7 @@ class UndoLog(list[tuple[Any, ...]]):
         check_time: Raises when the transaction has no time left. Called every ``PAGES_PER_LOOK`` pages.
 
     Attributes:
+        unlooked_pages: Pages that were compared since one last looked at the clock.
         newest: The length of the log when the newest open checkpoint was set. A page is logged once since then.
         changed_pages: Pages that changed since the transaction began, undone ones counted.
         changed_pages_max: How many may.
@@ -80,6 +81,7 @@ class UndoLog(list[tuple[Any, ...]]):
     def __init__(self, changed_pages_max: int = 1 << 20, check_time: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self.check_time = check_time
+        self.unlooked_pages = 0
         self.newest = 0
         self.wrote = False
         self.changed_pages = 0
@@ -382,6 +384,10 @@ class LiveRegion:
         base, newest, changed_before = self._base, log.newest, len(before)
         if log.changed_pages + len(numbers) > log.changed_pages_max:
             self._check_changed_pages(numbers)
+        log.unlooked_pages += len(numbers)  # of a thousand calls, each with few pages, as well
+        if log.unlooked_pages >= PAGES_PER_LOOK:
+            log.unlooked_pages = 0
+            log.check_time()
         changed: list[PageChange] = []
         for count, number in enumerate(numbers, 1):
             if not count % PAGES_PER_LOOK:

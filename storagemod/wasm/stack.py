@@ -211,7 +211,10 @@ def run_with_deep_stack(function: Callable[[], T]) -> T:
 
 def _on_deep_thread(function: Callable[[], T]) -> T:
     """Run a function on a thread of ours, to its end. Whoever calls this on the main thread is in a section."""
-    thread = _idle.pop() if _idle else _DeepThread()
+    try:
+        thread = _idle.pop()  # another thread may take the last one
+    except IndexError:
+        thread = _DeepThread()
     job = _Job(function)
     thread.start(job)
     job.done.acquire()
