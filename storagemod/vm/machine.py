@@ -183,7 +183,8 @@ class Machine:
     ) -> ChangeSet:
         """Run a top-level call with all the gas that it has, and commit what it changed if it ends well.
 
-        It runs on a stack that is deep enough. ``frame`` has the result afterwards.
+        It runs on a stack that is deep enough, and in a section, so that no signal breaks it off. ``frame`` has the
+        result afterwards.
 
         Args:
             frame: The call.

@@ -190,22 +190,18 @@ def run_with_deep_stack(function: Callable[[], T]) -> T:
     """Run a function with a stack of some 64 MiB and more, and return its result or raise its error.
 
     It runs on the calling thread if the stack there suffices and nothing of ours runs there yet, else on another one.
-    Signals do not break it off. Once a handler has raised something, wasm stops within an epoch; when the function has
-    ended, that is raised.
+    To be called in a section (:mod:`storagemod.interruption`), so that no signal breaks it off. Once a handler has
+    raised something, wasm stops within an epoch; when the function has ended, that is raised.
 
     Raises:
         StateError: The system has no thread to give.
         BaseException: The function or a signal handler raised it.
     """
-    interruption.hold()
-    try:
-        own = _callers_stack
-        if own.suffices is None:
-            own.suffices = _stack_suffices()
-        result = function() if own.suffices and running_store() is None else _on_deep_thread(function)
-        interruption.check()
-    finally:
-        interruption.release()
+    own = _callers_stack
+    if own.suffices is None:
+        own.suffices = _stack_suffices()
+    result = function() if own.suffices and running_store() is None else _on_deep_thread(function)
+    interruption.check()
     return result
 
 

@@ -34,14 +34,18 @@ def test_ten_thousand_interruptions_of_trials() -> None:
 def test_bursts_end_an_exploration_and_all_of_its_processes(jobs: int, to_all: bool) -> None:
     """A terminal sends Ctrl-C to workers as well."""
     command = [sys.executable, "-m", "storagemod", "explore", "reentry/withdraw_fixed"]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--jobs", str(jobs), "--calls", "6", "--tries", "1000000"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         text=True,
-    )
+    ) as process:
+        send_bursts(process, jobs=jobs, to_all=to_all)
+
+
+def send_bursts(process: subprocess.Popen[str], *, jobs: int, to_all: bool) -> None:
     try:
         wait_for_children(process.pid, jobs if jobs > 1 else 0)
         time.sleep(1)
