@@ -5,6 +5,7 @@ Wherever they run, results come back in the order of the scripts, so that a sear
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -68,7 +69,13 @@ def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]
     if getattr(_known, "digest", None) != packed.digest:
         _known.runner = TrialRunner(packed.unpack())
         _known.digest = packed.digest
-    return [_known.runner.run(script, ignored=ignored) for script in scripts]
+    stopping = getattr(_known, "stopping", None)
+    results = []
+    for script in scripts:
+        if stopping is not None and stopping.value:
+            break
+        results.append(_known.runner.run(script, ignored=ignored))
+    return results
 
 
 @define(eq=False)
@@ -131,8 +138,13 @@ class Elsewhere:
         self.executor = self.renew()
 
 
-def _end_with_parent() -> None:
-    """Have a worker ignore Ctrl-C, which a terminal sends to it as well, and end when its parent has ended somehow."""
+def _begin_worker(stopping: ctypes.c_bool) -> None:
+    """Have a worker ignore Ctrl-C, which a terminal sends to it as well, and end when its parent has ended somehow.
+
+    Args:
+        stopping: Set when no result is wanted any more. It has no lock, which a worker that dies could leave taken.
+    """
+    _known.stopping = stopping
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # noqa: S101 - this is a worker
@@ -158,19 +170,20 @@ def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Execu
     elif jobs == 1:
         yield Here(runner)
     else:
+        # Not forked: a world belongs to its process, and so do the threads that transactions run on.
+        context = multiprocessing.get_context("spawn")
+        stopping = context.RawValue(ctypes.c_bool, False)
 
         def start() -> ProcessPoolExecutor:
-            # Not forked: a world belongs to its process, and so do the threads that transactions run on.
-            return ProcessPoolExecutor(
-                jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
-            )
+            return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=(stopping,))
 
         elsewhere = Elsewhere(Packed.of(plan), start(), start)
         try:
             yield elsewhere
         finally:
-            with uninterrupted():
-                elsewhere.executor.shutdown(wait=False, cancel_futures=True)
+            with uninterrupted():  # until all have ended: what is left at exit, a second Ctrl-C would leave for good
+                stopping.value = True
+                elsewhere.executor.shutdown(cancel_futures=True)
 
 
 @contextmanager
