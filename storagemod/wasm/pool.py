@@ -17,7 +17,7 @@ from storagemod.wasm.memory import LinearMemory, forget_written
 from storagemod.wasm.module import Module
 from storagemod.wasm.store import Instance, Store
 
-PAGES_PER_WASM_PAGE = 16
+_PAGES_PER_WASM_PAGE = 16
 """Pages of the system, as time is counted, in a page of wasm."""
 
 _RESET_PAGES_MAX = 64
@@ -117,7 +117,7 @@ class InstancePool:
             DeadlineError: There is no time left: pages that were written are given back to the system.
         """
         if self._pages:
-            self._store.count_work(self._pages * PAGES_PER_WASM_PAGE)
+            self._store.count_work(self._pages * _PAGES_PER_WASM_PAGE)
         if isinstance(instance, _Resettable) and len(self._free) < _KEPT_MAX and instance.reset():
             self._free.append(instance)
         elif instance is not self.only:

@@ -6,6 +6,7 @@ It prints a JSON document: what each process found, by how it came to be.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -46,6 +47,10 @@ def found_here() -> list[bool]:
         sender.join()
         found.append(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
     return found
+
+
+def found_in_pool(_number: int) -> list[bool]:
+    return found_here()
 
 
 def in_child(action: Callable[[], object]) -> object:
@@ -117,6 +122,8 @@ def main() -> None:
     found["grandchild of a child whose clock slept"] = in_child(child_that_slept)
     found["child of an observer"] = from_an_observer()
     found["child of another thread"] = from_another_thread()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found["workers of a pool"] = [all(each) for each in pool.map(found_in_pool, range(8), chunksize=1)]
     found["parent again"] = found_here()
     print(json.dumps(found))
 

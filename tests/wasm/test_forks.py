@@ -21,7 +21,7 @@ ONE = '(module (func (export "one") (result i32) (i32.const 1)))'
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_forked_child_can_do_whatever_its_parent_can() -> None:
     found: dict[str, list[bool]] = json.loads(output_of("tests.wasm.forks"))
-    assert len(found) == 8
+    assert len(found) == 9
     for name, each in found.items():
         assert each == [True] * 8, name
 
@@ -43,6 +43,10 @@ def test_threads_that_are_first_at_once_make_one_engine(monkeypatch: pytest.Monk
     for thread in threads:
         thread.join()
     assert made == [engine.shared_engine()]
+
+
+def test_threads_that_use_it_first_at_once_share_modules() -> None:
+    assert output_of("tests.wasm.first_threads") == "8 [1]\n"
 
 
 def refuse_threads(*_: object) -> None:
