@@ -5,13 +5,18 @@ Wherever they run, results come back in the order of the scripts, so that a sear
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import wait as futures_wait
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.connection import wait
 from typing import Protocol
 
 from attrs import define, field
@@ -20,12 +25,16 @@ from storagemod.errors import StorageModError, ValidationError
 from storagemod.explore.plan import Packed, Plan
 from storagemod.explore.script import Script
 from storagemod.explore.trial import TrialResult, TrialRunner
+from storagemod.interruption import interruption, uninterrupted
 
 CHUNK = 32
 """How many scripts a worker is given at a time."""
 
 JOBS_MAX = 256
 _AHEAD = 3
+_WAIT_SECONDS = 0.1
+"""How long an interruption waits for a result."""
+
 _LOSSES_MAX = 3
 
 
@@ -60,7 +69,13 @@ def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]
     if getattr(_known, "digest", None) != packed.digest:
         _known.runner = TrialRunner(packed.unpack())
         _known.digest = packed.digest
-    return [_known.runner.run(script, ignored=ignored) for script in scripts]
+    stopping = getattr(_known, "stopping", None)
+    results = []
+    for script in scripts:
+        if stopping is not None and stopping.value:
+            break
+        results.append(_known.runner.run(script, ignored=ignored))
+    return results
 
 
 @define(eq=False)
@@ -91,10 +106,14 @@ class Elsewhere:
         try:
             while chunks or waiting:
                 try:
-                    while chunks and len(waiting) < ahead:
-                        waiting.append((chunks[0], self.executor.submit(run_chunk, self.packed, chunks[0], ignored)))
-                        chunks.popleft()
-                    found = waiting[0][1].result()
+                    with uninterrupted():  # an executor that is interrupted within may wait for itself without end
+                        while chunks and len(waiting) < ahead:
+                            future = self.executor.submit(run_chunk, self.packed, chunks[0], ignored)
+                            waiting.append((chunks.popleft(), future))
+                        while not waiting[0][1].done():
+                            futures_wait([waiting[0][1]], timeout=_WAIT_SECONDS)
+                            interruption.check()
+                        found = waiting[0][1].result()
                 except (BrokenExecutor, CancelledError) as error:
                     self._lost(error)
                     chunks.extendleft(reversed([chunk for chunk, _ in waiting]))
@@ -103,8 +122,9 @@ class Elsewhere:
                 waiting.popleft()
                 yield from found
         finally:
-            for _, future in waiting:
-                future.cancel()
+            with uninterrupted():
+                for _, future in waiting:
+                    future.cancel()
 
     def _lost(self, error: BaseException) -> None:
         self._losses += 1
@@ -116,6 +136,24 @@ class Elsewhere:
             ) from error
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = self.renew()
+
+
+def _begin_worker(stopping: ctypes.c_bool) -> None:
+    """Have a worker ignore Ctrl-C, which a terminal sends to it as well, and end when its parent has ended somehow.
+
+    Args:
+        stopping: Set when no result is wanted any more. It has no lock, which a worker that dies could leave taken.
+    """
+    _known.stopping = stopping
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - this is a worker
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="storagemod-parent", daemon=True).start()
 
 
 @contextmanager
@@ -132,16 +170,20 @@ def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Execu
     elif jobs == 1:
         yield Here(runner)
     else:
+        # Not forked: a world belongs to its process, and so do the threads that transactions run on.
+        context = multiprocessing.get_context("spawn")
+        stopping = context.RawValue(ctypes.c_bool, False)
 
         def start() -> ProcessPoolExecutor:
-            # Not forked: a world belongs to its process, and so do the threads that transactions run on.
-            return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+            return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=(stopping,))
 
         elsewhere = Elsewhere(Packed.of(plan), start(), start)
         try:
             yield elsewhere
         finally:
-            elsewhere.executor.shutdown(wait=False, cancel_futures=True)
+            with uninterrupted():  # until all have ended: what is left at exit, a second Ctrl-C would leave for good
+                stopping.value = True
+                elsewhere.executor.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from storagemod.events import (
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.plan import GAS, Invariant, Plan
 from storagemod.explore.script import MAIN, Call, Path, Reaction, Script
+from storagemod.interruption import uninterrupted
 from storagemod.scenario.invariants import Invariant as Expression
 from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
@@ -167,6 +168,8 @@ class TrialRunner:
     _verdicts: dict[tuple[Expression, bytes], Verdict] = field(factory=dict, init=False)
     _steps: list[_Step] = field(factory=list, init=False)
     _ignored: frozenset[str] = field(default=frozenset(), init=False)
+    _clean: bool = field(default=True, init=False)
+    """Whether all steps were run to their end; else none of them is shared with the next trial."""
 
     def __attrs_post_init__(self) -> None:
         """Build the world."""
@@ -204,17 +207,14 @@ class TrialRunner:
             ValidationError: The script calls something that does not exist.
         """
         shared = 0
-        if ignored == self._ignored:
+        if self._clean and ignored == self._ignored:
             while shared < min(len(self._steps), len(script) - 1) and self._steps[shared].call == script[shared]:
                 shared += 1
-        self._ignored = ignored
-        try:
-            self._rewind(shared)
-            while len(self._steps) < len(script) and not (self._steps and self._steps[-1].is_last):
-                self._step(script[len(self._steps)])
-        except BaseException:
-            self._rewind(0)
-            raise
+        self._clean, self._ignored = False, ignored
+        self._rewind(shared)
+        while len(self._steps) < len(script) and not (self._steps and self._steps[-1].is_last):
+            self._step(script[len(self._steps)])
+        self._clean = True
         if receipts is not None:
             receipts += [step.receipt for step in self._steps if step.receipt is not None]
         return self._result()
@@ -237,15 +237,17 @@ class TrialRunner:
     def _rewind(self, length: int) -> None:
         """Roll back all transactions but the first few."""
         while len(self._steps) > length:
-            self._steps.pop().snapshot.__exit__(None, None, None)
+            with uninterrupted():
+                self._steps[-1].snapshot.end()
+                self._steps.pop()
 
     def _step(self, call: Call) -> None:
         """Run the next transaction."""
         programmed: frozenset[Address] = self._steps[-1].programmed if self._steps else frozenset()
-        snapshot = self.world.snapshot()
-        snapshot.__enter__()
-        step, number = _Step(call, snapshot), len(self._steps)
-        self._steps.append(step)
+        step, number = _Step(call, self.world.snapshot()), len(self._steps)
+        with uninterrupted():
+            step.snapshot.begin()
+            self._steps.append(step)
         step.programmed = self._program(call, programmed)
         watched = [(each, each.capture(self.world)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:

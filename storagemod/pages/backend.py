@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import mmap
 import sys
@@ -131,9 +132,13 @@ def choose_backend(name: str | None = None) -> PageBackend:
 
 @functools.cache
 def why_unavailable(backend: PageBackend) -> str | None:
-    """What is missing for a backend on this machine, found by trying it; ``None`` if it works."""
-    memory = ScratchMemory(1)
+    """What is missing for a backend on this machine, found by trying it; ``None`` if it works.
+
+    Raises:
+        StateError: It cannot be tried now: the process has no files or no memory left. Try again later.
+    """
     try:
+        memory = ScratchMemory(1)
         image, log = backend.image_maker()(), UndoLog()
         image.replace(1, {1: b"\1" * PAGE_BYTES})
         region = LiveRegion("trial", memory, image, backend, log, 1)
@@ -142,6 +147,7 @@ def why_unavailable(backend: PageBackend) -> str | None:
         written = [number for number, _, _ in region.collect()]
         log.undo(0)
     except (StateError, OSError, AttributeError) as error:  # a system without memfd has no os.memfd_create
+        _check_lasting(backend, error)
         return str(error)
     if shown != b"\1" or written != [2] or memory.read(2 * PAGE_BYTES, 1) != b"\0":
         return "a trial gave a wrong result"
@@ -153,23 +159,47 @@ def why_not_shared(backend: PageBackend) -> str | None:
     """What keeps a backend from showing one page of storage in several memories, found by trying; ``None`` if nothing.
 
     It takes memory files (Linux), and pages of the system that are no longer than ours.
+
+    Raises:
+        StateError: It cannot be tried now, as above.
     """
     if not backend.may_share:
         return f"the write tracker {backend.name!r} asks nothing of the system"
     if mmap.PAGESIZE > PAGE_BYTES:
         return f"pages of this machine are {mmap.PAGESIZE:,} bytes long, and those of storage {PAGE_BYTES:,}"
-    memory, other = ScratchMemory(1), ScratchMemory(1)
     try:
+        memory, other = ScratchMemory(1), ScratchMemory(1)
         shared = backend.frame_file().share(memory)
         shared.share({1: b"\1" * PAGE_BYTES})
         view = shared.show(other, 2, 1, 1, writing=True)
         other.write(2 * PAGE_BYTES, b"\2")
         written = view.written()
     except (OSError, AttributeError) as error:  # a system without memfd has no os.memfd_create
+        _check_lasting(backend, error)
         return str(error)
     if memory.read(PAGE_BYTES, 2) != b"\2\1" or written != [1]:
         return "a trial gave a wrong result"
     return None
+
+
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""Why the system may refuse now what it gives later: too many files, too little memory."""
+
+
+def _check_lasting(backend: PageBackend, error: BaseException) -> None:
+    """Check that a trial failed for a reason that lasts: only such an answer may be remembered.
+
+    Raises:
+        StateError: It may succeed later.
+    """
+    reason = error.cause if isinstance(error, StateError) else error
+    if isinstance(reason, OSError) and reason.errno in _PASSING:
+        raise StateError(
+            f"the write tracker {backend.name!r} cannot be tried now: {reason}",
+            cause=reason,
+            hint="close files or worlds that are not needed, or raise the limits of the process (ulimit -n), and try "
+            "again",
+        ) from error
 
 
 _private = {} if sys.platform == "win32" else {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}

@@ -11,7 +11,7 @@ costs nothing to set or to keep, and :meth:`UndoLog.undo` walks back to it.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,6 +41,9 @@ _QUIET_BOUNDARIES_MAX = 8
 _PRIVATE_PAGES_MAX = 2_048
 """Pages of a region that differ from its file, 8 MiB, beyond which it is mapped anew and they are given back."""
 
+PAGES_PER_LOOK = 512
+"""Pages that are collected, compared or put back until one looks at the clock: about two milliseconds."""
+
 _NO_VERSION = -1
 """The version of no image."""
 
@@ -63,25 +66,38 @@ class LiveMemory(Protocol):
 class UndoLog(list[tuple[Any, ...]]):
     """What takes back the changes of a transaction, newest last: functions with their arguments.
 
+    Args:
+        changed_pages_max: See below.
+        check_time: Raises when the transaction has no time left. Called every ``PAGES_PER_LOOK`` pages.
+
     Attributes:
+        unlooked_pages: Pages that were compared since one last looked at the clock.
         newest: The length of the log when the newest open checkpoint was set. A page is logged once since then.
         changed_pages: Pages that changed since the transaction began, undone ones counted.
         changed_pages_max: How many may.
         wrote: Whether anything was written to storage since then, be it undone.
     """
 
-    def __init__(self, changed_pages_max: int = 1 << 20) -> None:
+    def __init__(self, changed_pages_max: int = 1 << 20, check_time: Callable[[], None] = lambda: None) -> None:
         super().__init__()
+        self.check_time = check_time
+        self.unlooked_pages = 0
         self.newest = 0
         self.wrote = False
         self.changed_pages = 0
         self.changed_pages_max = changed_pages_max
 
     def undo(self, checkpoint: int) -> None:
-        """Take back what was logged since the log had a length."""
+        """Take back what was logged since the log had a length.
+
+        Raises:
+            LimitError: The time is over. Part is taken back; the transaction has to be aborted.
+        """
         while len(self) > checkpoint:
             function, *arguments = self.pop()
             function(*arguments)
+            if not len(self) % PAGES_PER_LOOK:
+                self.check_time()
 
     def restart(self) -> None:
         """Forget everything, for the next transaction."""
@@ -297,6 +313,8 @@ class LiveRegion:
         """Put an image's bytes into memory, in place of whatever is there."""
         try:
             self._tracker.watch(self.memory_pages, mapped=self._map(image) if self._backend.maps else self._fill(image))
+        except LimitError:  # that of the deadline is an OSError as well
+            raise
         except OSError as error:
             raise _cannot_map(error) from error
         self.image, self.version = image, image.version
@@ -323,18 +341,22 @@ class LiveRegion:
                 address = self._base + extent.first_page * PAGE_BYTES
                 _libc.map_private(address, extent.page_count * PAGE_BYTES, extent.fd, extent.offset)
             self._extents = extents
-        for number in copied:
-            _copy(self._base + number * PAGE_BYTES, image.page(number), PAGE_BYTES)
+        self._copy_in((number, image.page(number)) for number in copied)
         return not same
 
     def _fill(self, image: Image) -> bool:
         """Copy the image into the memory."""
         if self._extents is not None:  # fresh memory is zeros
             ctypes.memset(self._base, 0, self.memory_pages * WASM_PAGE_BYTES)
-        for number, data in image.pages():
-            _copy(self._base + number * PAGE_BYTES, data, PAGE_BYTES)
+        self._copy_in(image.pages())
         self._extents = ()
         return True
+
+    def _copy_in(self, pages: Iterable[tuple[int, bytes]]) -> None:
+        for count, (number, data) in enumerate(pages, 1):
+            _copy(self._base + number * PAGE_BYTES, data, PAGE_BYTES)
+            if not count % PAGES_PER_LOOK:
+                self._log.check_time()
 
     # What was written
 
@@ -350,7 +372,7 @@ class LiveRegion:
             may_grow: Whether the code that ran has an instruction that grows storage.
 
         Raises:
-            LimitError: The transaction changed more pages than it may; it is over.
+            LimitError: The transaction changed more pages than it may, or its time is over; so is the transaction.
             StateError: The system refuses; the transaction is over.
         """
         memory_pages = self.memory_pages
@@ -380,8 +402,14 @@ class LiveRegion:
         base, newest, changed_before = self._base, log.newest, len(before)
         if log.changed_pages + len(numbers) > log.changed_pages_max:
             self._check_changed_pages(numbers)
+        log.unlooked_pages += len(numbers)  # of a thousand calls, each with few pages, as well
+        if log.unlooked_pages >= PAGES_PER_LOOK:
+            log.unlooked_pages = 0
+            log.check_time()
         changed: list[PageChange] = []
-        for number in numbers:
+        for count, number in enumerate(numbers, 1):
+            if not count % PAGES_PER_LOOK:
+                log.check_time()
             new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
             old = known.get(number)
             if old is None:
@@ -411,10 +439,12 @@ class LiveRegion:
         """Check that these pages, as far as they changed for the first time, are not more than may change.
 
         Raises:
-            LimitError: They are; the transaction is over.
+            LimitError: They are, or the time is over; so is the transaction.
         """
         room = self._log.changed_pages_max - self._log.changed_pages
-        for number in numbers:
+        for count, number in enumerate(numbers, 1):
+            if not count % PAGES_PER_LOOK:
+                self._log.check_time()
             if number not in self._before:
                 room -= _read(self._base + number * PAGE_BYTES, PAGE_BYTES) != self.page(number)
                 if room < 0:
@@ -467,9 +497,15 @@ class LiveRegion:
         self.plain = wasm_pages == self.memory_pages
 
     def diff(self) -> RegionDiff:
-        """Return what the region differs in from its image, as last collected."""
+        """Return what the region differs in from its image, as last collected.
+
+        Raises:
+            LimitError: The time is over.
+        """
         known, pages = self._known, {}
-        for number in sorted(self._before):
+        for count, number in enumerate(sorted(self._before), 1):
+            if not count % PAGES_PER_LOOK:
+                self._log.check_time()
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
@@ -544,24 +580,30 @@ class LiveRegion:
             The view, and how many pages were copied: those that were not shared before, and are not all zeros.
 
         Raises:
+            LimitError: The time is over.
             StateError: The system refuses; the transaction is over.
         """
         self.memory_pages = self.memory.pages
         self.plain = False
         self.changed = self._log.wrote = True
-        if self._shared is None:
-            self._shared = frames.share(self.memory)
         try:
+            if self._shared is None:
+                self._shared = frames.share(self.memory)
             new = [number for number in pages if number not in self._shared.numbers]
             filled = 0
             if new:
                 self.allow_all()
                 self._noted.update(self._tracker.written(self.memory_pages))
-                filled = self._shared.share({number: self._bytes_now(number) for number in new})
+                for first in range(0, len(new), PAGES_PER_LOOK):
+                    self._log.check_time()
+                    part = new[first : first + PAGES_PER_LOOK]
+                    filled += self._shared.share({number: self._bytes_now(number) for number in part})
                 self._allowed = None
             return self._shared.show(memory, at, pages.start, len(pages), writing=writing), filled
+        except LimitError:  # that of the deadline is an OSError as well
+            raise
         except OSError as error:
-            raise StateError(f"storage cannot be shared: {error}", cause=error) from error
+            raise StateError(f"storage cannot be shared: {error}", cause=error, hint=_SCARCE) from error
 
     def _bytes_now(self, number: int) -> bytes:
         """Return the bytes of a page; those that nobody wrote are not looked for in memory, which would fill it."""
@@ -574,5 +616,12 @@ class LiveRegion:
         self._noted.update(pages)
 
 
+_SCARCE = "the process may have too many files or mappings: see `ulimit -n` and vm.max_map_count"
+
+
 def _cannot_map(error: OSError) -> StateError:
-    return StateError(f"storage cannot be mapped: {error}", cause=error)
+    return StateError(
+        f"storage cannot be mapped: {error}",
+        cause=error,
+        hint=_SCARCE,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import sqlite3
 import sys
@@ -14,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from storagemod.errors import StateError
+from storagemod.interruption import interruption
 
 CATALOGUE = "catalogue.sqlite"
 IMAGES = "images"
@@ -71,7 +73,9 @@ def lock_for_writing(directory: Path) -> DirectoryLock:
         with ExitStack() as resources:
             lock = resources.enter_context(_open_made(directory / LOCK))
             if not _try_lock(lock, fcntl.LOCK_EX):
-                raise _taken(directory, lock)
+                gc.collect()  # a world that was dropped, as Ctrl-C may do to one just opened, lets go now
+                if not _try_lock(lock, fcntl.LOCK_EX):
+                    raise _taken(directory, lock)
             os.ftruncate(lock.fileno(), 0)
             os.pwrite(lock.fileno(), str(os.getpid()).encode(), 0)
             readers = resources.enter_context(_open_made(directory / READERS))
@@ -98,6 +102,8 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
                         f"the world {directory} cannot be read: its writer has been busy for {_WAIT_SECONDS:.0f} s",
                         hint="try again",
                     )
+                if interruption.raised is not None and interruption.is_main_thread():
+                    raise StateError("interrupted")  # the end of the section raises the interruption itself
                 time.sleep(_POLL_SECONDS)
             undisturbed = False
             if not os.access(directory, os.W_OK):

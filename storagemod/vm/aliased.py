@@ -119,6 +119,7 @@ class AliasedMappings(Mappings):
         """Number and bytes of the pages that may have been written, read where the contract has them."""
         for shown in self._shown:
             for number in shown.view.written():
+                self._storage.count_work(PAGE_BYTES)
                 at = shown.memory_offset + (number - shown.view.first) * PAGE_BYTES
                 yield number, self._memory.read(at, PAGE_BYTES)
 

@@ -109,6 +109,7 @@ class CopiedMappings(Mappings):
             self._copy_back()
 
     def _hold_back(self, area: _Area) -> tuple[int, bytes, bytes]:
+        self._storage.count_work(area.length)
         now = self._memory.read(area.memory_offset, area.length)
         if now != area.held_back:
             area.held_back = now
@@ -116,6 +117,7 @@ class CopiedMappings(Mappings):
 
     def _copy_back(self) -> None:
         for area in self._areas:
+            self._storage.count_work(area.length)
             now = self._memory.read(area.memory_offset, area.length)
             if now == area.loaded:
                 continue

@@ -142,7 +142,7 @@ class Machine:
         self._limits = rules.limits
         self._notifier = Notifier(observers)
         self._observed = bool(observers)
-        self._log = UndoLog(rules.limits.changed_pages_max)
+        self._log = UndoLog(rules.limits.changed_pages_max, self._check_time)
         self._values = (ctypes.c_char * (_VALUES_MAX * RAW_VALUE_BYTES))()
         self._values_address = ctypes.addressof(self._values)
         self._frames_needed = frames_for(rules.limits.call_depth_max)
@@ -186,7 +186,8 @@ class Machine:
     ) -> ChangeSet:
         """Run a top-level call with all the gas that it has, and commit what it changed if it ends well.
 
-        It runs on a stack that is deep enough. ``frame`` has the result afterwards.
+        It runs on a stack that is deep enough, and in a section, so that no signal breaks it off. ``frame`` has the
+        result afterwards.
 
         Args:
             frame: The call.
@@ -225,7 +226,7 @@ class Machine:
         if recording is not None or self._observed:
             self._listen(recording)
         try:
-            changes = run_with_deep_stack(partial(self._run_all, frame, values, commit), self.store.interrupt)
+            changes = run_with_deep_stack(partial(self._run_all, frame, values, commit))
         except MemoryError as error:
             raise no_memory(error) from error
         self._clean = True
@@ -270,32 +271,37 @@ class Machine:
                 ctypes.memmove(self._values_address, values, len(values))
             try:
                 self.call(frame, self._values_address)
+                changes = _NOTHING
+                if frame.outcome is _OK:
+                    changes = self.accounts.changes(self._diffs() if log.wrote else {})
+                if frame.outcome is not _OK or commit is None:
+                    self.logs = [*self.logs]  # undoing takes them off the other
+                    log.undo(0)
+                store.check_time()  # the deadline ends here: a commit that has begun is finished
             except LimitError as error:
                 if not error.aborts:
                     raise
                 return self._abort(frame, error)
-            store.check_lost()
-            changes = _NOTHING
-            if frame.outcome is _OK:
-                changes = self.accounts.changes(self._diffs() if log.wrote else {})
-                if commit is not None:
-                    commit(changes)
-                else:
-                    self.logs = [*self.logs]  # undoing takes them off the other
-                    log.undo(0)
-            else:
-                log.undo(0)  # the nonce
+            if frame.outcome is _OK and commit is not None:
+                commit(changes)
             if log.wrote:
                 self._settle()
             return changes
         finally:
             store.stop()
 
+    def _check_time(self) -> None:
+        self.store.check_time()
+
     def _abort(self, frame: Frame, error: StorageModError) -> ChangeSet:
         """End a transaction that the machine or a limit of all of it stopped: it is a failure, and all is made anew."""
         _drop_traceback(error)
         frame.outcome, frame.error, frame.gas_used = _FAILED, error, frame.gas
-        self.logs.clear()
+        frame.values, frame.output = (), b""
+        events = [] if self.recording is None else self.recording.events
+        if events and events[-1][:2] == (CallEnded, frame.call_id):
+            events.pop()  # it ended well, and then its time was over
+        self.logs = []
         self.restart()
         return _NOTHING
 

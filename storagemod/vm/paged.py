@@ -118,8 +118,13 @@ class PageTable:
         count = -(-length // size)
         check_range(memory, memory_offset, storage, storage_offset, count * size, what="page fault: ")
         first, index = memory_offset // size, storage_offset // size
-        keys = ((first + step, FrameKey(*self.owner, index + step, size)) for step in range(count))
-        return [(number, key) for number, key in keys if self._enter(number, key)]
+        new = []
+        for step in range(count):
+            storage.count_work(size)
+            key = FrameKey(*self.owner, index + step, size)
+            if self._enter(first + step, key):
+                new.append((first + step, key))
+        return new
 
     def _enter(self, number: int, key: FrameKey) -> bool:
         """Enter one page; ``False`` if it stands for that frame already."""
@@ -208,6 +213,7 @@ class PagedMappings(Mappings):
         """Write changed pages to their frames, in the order of pages: of two that stand for one frame the last wins."""
         size = self.table.frame_bytes
         for number, frame in sorted(self.table.pages.items()):
+            self._storage.count_work(size)
             now = self._memory.read(number * size, size)
             if now != self._loaded[number]:
                 self._storage.write_mapped(frame.index * size, now)

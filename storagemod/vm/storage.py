@@ -333,6 +333,7 @@ class StorageAccess:
     def read_mapped(self, offset: int, length: int) -> bytes:
         """Copy bytes out; zeros beyond the region's length."""
         frame = self._frame
+        self.count_work(length)
         notify = frame.machine.notify
         if notify is not None and StorageLoaded in frame.machine.wants:
             notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
@@ -341,12 +342,21 @@ class StorageAccess:
 
     def write_mapped(self, offset: int, data: bytes) -> None:
         """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
+        self.count_work(len(data))
         content = data.rstrip(b"\0")
         if content and offset + len(content) > self._end:
             self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
         data = data[: max(self._end - offset, 0)]
         if data and (self._writing or self._memory.read(offset, len(data)) != data):
             self.write(offset, data)  # a static call may copy back what is there already (rule 6)
+
+    def count_work(self, length: int) -> None:
+        """Count bytes that are copied or compared for a mapping.
+
+        Raises:
+            DeadlineError: There is no time left.
+        """
+        self._frame.machine.store.count_work(1 + length // PAGE_BYTES)
 
     def share(
         self, frames: FrameFile, memory: LiveMemory, memory_offset: int, offset: int, length: int, *, writing: bool

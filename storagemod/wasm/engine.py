@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import threading
 import time
 
 import wasmtime
 
+from storagemod.errors import StateError
 from storagemod.wasm._bindings import address_of, set_async_stack_size
 
 WASM_STACK_BYTES = 64 << 20
@@ -22,9 +22,22 @@ EPOCH_SECONDS = 0.01
 _IDLE_TICKS_MAX = 100
 
 
-@functools.cache
+_engine: wasmtime.Engine | None = None
+_engine_lock = threading.Lock()
+
+
 def shared_engine() -> wasmtime.Engine:
-    """Return the engine that compiles and runs everything; all worlds of the process share its modules.
+    """Return the engine that compiles and runs everything; all worlds and threads of the process share its modules."""
+    global _engine  # noqa: PLW0603 - there is one
+    if _engine is None:
+        with _engine_lock:
+            if _engine is None:
+                _engine = _new_engine()
+    return _engine
+
+
+def _new_engine() -> wasmtime.Engine:
+    """Make an engine.
 
     Threads, shared memories, garbage-collected types and exceptions are off: they are not deterministic, or no contract
     needs them. NaNs are canonical and relaxed SIMD is deterministic (rule 8 of the semantics).
@@ -42,12 +55,30 @@ def shared_engine() -> wasmtime.Engine:
     # Storage is mapped under memories, so they must not move: each reserves the most that it may become.
     config.memory_reservation = MEMORY_RESERVATION_BYTES
     config.memory_may_move = False
+    # A forked child has none of the threads that would compile in parallel, and would wait for them without end.
+    config.parallel_compilation = False
     config.consume_fuel = True
     config.epoch_interruption = True
     # The limit of the wasm stack must not exceed the size set here, or wasmtime aborts the process.
     set_async_stack_size(address_of(config.ptr()), WASM_STACK_BYTES)
     config.max_wasm_stack = WASM_STACK_BYTES
     return wasmtime.Engine(config)
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """Start a thread.
+
+    Raises:
+        StateError: The system refuses.
+    """
+    try:
+        thread.start()
+    except (RuntimeError, OSError) as error:
+        raise StateError(
+            f"a thread for running transactions cannot be started: {error}",
+            cause=error,
+            hint="have fewer threads, or raise the limits of the process (ulimit -u, ulimit -v)",
+        ) from error
 
 
 class _EpochClock:
@@ -64,11 +95,15 @@ class _EpochClock:
         self._changed = threading.Lock()
 
     def wake(self) -> None:
-        """Begin to advance epochs."""
+        """Begin to advance epochs.
+
+        Raises:
+            StateError: The system has no thread to give.
+        """
         with self._changed:
             if not self.awake:
+                start_thread(threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True))
                 self.awake = True
-                threading.Thread(target=self._tick, name="storagemod-epochs", daemon=True).start()
 
     def forget(self) -> None:
         """Start anew in a forked child, which has neither the thread nor what ran."""
@@ -91,5 +126,13 @@ class _EpochClock:
 
 epoch_clock = _EpochClock()
 
+
+def _forget_lock() -> None:
+    """Have a lock in a forked child that no thread of its parent holds."""
+    global _engine_lock  # noqa: PLW0603 - as threads know it
+    _engine_lock = threading.Lock()
+
+
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
     os.register_at_fork(after_in_child=epoch_clock.forget)

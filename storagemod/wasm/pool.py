@@ -18,6 +18,9 @@ from storagemod.wasm.memory import LinearMemory, forget_written
 from storagemod.wasm.module import Module
 from storagemod.wasm.store import Instance, Store
 
+_PAGES_PER_WASM_PAGE = 16
+"""Pages of the system, as time is counted, in a page of wasm."""
+
 _RESET_PAGES_MAX = 64
 """Wasm pages, 4 MiB, of own memories up to which an instance is put back: once a module, all bytes are compared."""
 
@@ -46,11 +49,11 @@ class InstancePool:
         only: The instance that serves all calls, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_maxima", "_module", "_prepared", "_store", "memories", "only")
+    __slots__ = ("_free", "_fresh", "_maxima", "_module", "_pages", "_prepared", "_store", "memories", "only")
 
     def __init__(self, store: Store, prepared: Prepared, module: Module, maxima: Mapping[int, int]) -> None:
         declarations = module.declarations
-        own_pages = sum(memory.pages_min for _, memory in declarations.own_memories)
+        own_pages = self._pages = sum(memory.pages_min for _, memory in declarations.own_memories)
         own = {index for index, _ in declarations.own_memories}
         self._store = store
         self._prepared = prepared
@@ -104,7 +107,13 @@ class InstancePool:
         )
 
     def give_back(self, instance: Instance) -> None:
-        """Take an instance back after its call, however that ended. One that cannot be put back loses its memory."""
+        """Take an instance back after its call, however that ended. One that cannot be put back loses its memory.
+
+        Raises:
+            DeadlineError: There is no time left: pages that were written are given back to the system.
+        """
+        if self._pages:
+            self._store.count_work(self._pages * _PAGES_PER_WASM_PAGE)
         if isinstance(instance, _Resettable) and len(self._free) < _KEPT_MAX and instance.reset():
             self._free.append(instance)
         elif instance is not self.only:

@@ -9,14 +9,11 @@ before a call, that the calls to come will fit.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found] # what signal.getsignal wraps: it takes a twentieth of the time
 import ctypes
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, TypeVar
 
 try:
@@ -25,8 +22,9 @@ except ImportError:  # Windows: transactions run on threads of ours
     resource = None  # type: ignore[assignment]
 
 from storagemod.errors import StackError
-from storagemod.wasm.engine import WASM_STACK_BYTES
-from storagemod.wasm.store import process, running_store
+from storagemod.interruption import interruption
+from storagemod.wasm.engine import WASM_STACK_BYTES, start_thread
+from storagemod.wasm.store import process, run_for_main_thread, running_store, runs_for_main_thread
 
 T = TypeVar("T")
 
@@ -53,8 +51,6 @@ FRAMES_PER_ENTRY = FRAMES_PER_CALL // ENTRIES_PER_CALL
 CALLS_PER_CHECK = 8
 """Headroom is proven for this many calls at a time."""
 
-_SIGINT = int(signal.SIGINT)
-
 _PROBED = 0x5AFE
 
 _FRAMES_ARE_ALL = sys.version_info < (3, 12)
@@ -65,22 +61,13 @@ _KNOWS_ITS_STACK = sys.version_info >= (3, 14)
 
 
 class _CallersStack(threading.local):
-    """Whether the stack of the calling thread is long enough, and whether Python handles signals there.
-
-    Asked of the system once a thread, when it first runs a transaction.
-    """
+    """Whether the stack of the calling thread is long enough. Asked of the system when it first runs a transaction."""
 
     suffices: bool | None = None
-    handles_signals = True
-
-    def examine(self) -> None:
-        """Ask the system."""
-        self.suffices = _stack_suffices()
-        self.handles_signals = threading.current_thread() is threading.main_thread()
 
 
-def _stack_suffices() -> bool:
-    """Return whether the thread's stack is long enough, or could be made so.
+def _stack_suffices() -> bool | None:
+    """Return whether the thread's stack is long enough, or could be made so; ``None`` where that cannot be found now.
 
     The stack of the process's first thread grows when it is used, as far as a limit allows at that moment, and never
     shrinks. The kernel keeps 128 MiB and more free below it. So the limit is raised for as long as it takes to use one
@@ -98,7 +85,10 @@ def _stack_suffices() -> bool:
     libc.pthread_attr_getstack(attributes, ctypes.byref(lowest), ctypes.byref(length))
     libc.pthread_attr_destroy(attributes)
     end = (lowest.value or 0) + length.value
-    room = _room_of_first_thread(end)
+    try:
+        room = _room_of_first_thread(end)
+    except OSError:  # the process has no descriptor left, perhaps
+        return None
     if room is None:
         return length.value >= _OWN_STACK_BYTES
     soft, hard = resource.getrlimit(resource.RLIMIT_STACK)
@@ -111,84 +101,71 @@ def _stack_suffices() -> bool:
 
 
 def _room_of_first_thread(end: int) -> int | None:
-    """Return how long the stack of the process's first thread can become, or ``None`` where it is another's."""
+    """Return how long the stack of the process's first thread can become, or ``None`` where it is another's.
+
+    Raises:
+        OSError: It cannot be read what the process has mapped.
+    """
     below = 0
-    try:
-        with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:  # noqa: PTH123 - it is no file of ours
-            for line in maps:
-                start, stop = (int(each, 16) for each in line.split(" ", 1)[0].split("-"))
-                if line.rstrip().endswith("[stack]"):
-                    return stop - below if start <= end - 1 < stop else None
-                below = stop
-    except OSError:
-        return None
+    with open("/proc/self/maps", encoding="ascii", errors="replace") as maps:  # noqa: PTH123 - it is no file of ours
+        for line in maps:
+            start, stop = (int(each, 16) for each in line.split(" ", 1)[0].split("-"))
+            if line.rstrip().endswith("[stack]"):
+                return stop - below if start <= end - 1 < stop else None
+            below = stop
     return None
 
 
 _callers_stack = _CallersStack()
 
 
-def _forget_callers_stack() -> None:
-    """Ask anew in a forked child, where the thread that forked is the main one."""
-    global _callers_stack  # noqa: PLW0603 - as threads know it
-    _callers_stack = _CallersStack()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_callers_stack)
-
-
 class _Job:
     """One function to run and what became of it."""
 
-    __slots__ = ("done", "ended", "error", "function", "handed", "result")
+    __slots__ = ("done", "error", "for_main_thread", "function", "result")
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self.function = function
+        self.for_main_thread = runs_for_main_thread()
         self.done = threading.Lock()  # held until the job is done: cheaper to wait for than an event
         self.done.acquire()
-        self.handed = self.ended = False
         self.result: Any = None
         self.error: BaseException | None = None
 
 
 class _DeepThread:
-    """A thread with a large stack that runs one job after another."""
+    """A thread with a large stack that runs one job after another.
+
+    Raises:
+        StateError: The system has no such thread to give.
+    """
 
     def __init__(self) -> None:
         self._job: _Job | None = None
         self._wake = threading.Lock()  # held until there is a job; no signal can come between its parts
         self._wake.acquire()
-        self._thread = threading.Thread(target=self._work, name="storagemod-stack", daemon=True)
+        thread = threading.Thread(target=self._work, name="storagemod-stack", daemon=True)
         with _stack_size_lock:
             size = threading.stack_size(STACK_BYTES)
             try:
-                self._thread.start()
+                start_thread(thread)
             finally:
                 threading.stack_size(size)
 
     def start(self, job: _Job) -> None:
-        job.handed, self._job = True, job
+        self._job = job
         self._wake.release()
-
-    def withdraw(self, job: _Job) -> bool:
-        """Take back a job that was not begun; return whether it was not."""
-        waiting, self._job = self._job, None
-        return waiting is job or not job.handed
-
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
             self._wake.acquire()
             job, self._job = self._job, None
             if job is not None:
+                run_for_main_thread(job.for_main_thread)
                 try:
                     job.result = job.function()
                 except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
                     job.error = error
-                job.ended = True
                 job.done.release()
                 del job
 
@@ -197,90 +174,46 @@ _stack_size_lock = threading.Lock()
 _idle: list[_DeepThread] = []
 
 
-_OTHER_SIGNALS = tuple(int(each) for each in signal.Signals if each is not signal.SIGINT)
-"""All signals but that of Ctrl-C."""
+def _forget_threads() -> None:
+    """Begin anew in a forked child, which has only the thread that forked. Its stack is asked for again."""
+    global _callers_stack, _stack_size_lock  # noqa: PLW0603 - as threads know them
+    _callers_stack = _CallersStack()
+    _stack_size_lock = threading.Lock()
+    _idle.clear()
 
 
-class _Handlers:
-    """Whether a signal other than Ctrl-C is handled in Python.
-
-    Handlers run on the first thread, before the next line of Python there: while wasm runs, before the first one of a
-    callback. What they raise there is swallowed by ctypes, which then returns whatever its memory holds, and wasmtime
-    takes that for a trap and frees it.
-    """
-
-    def __init__(self) -> None:
-        self._harmless: tuple[object, ...] = ()
-
-    def may_raise(self) -> bool:
-        """Look at the handlers; where they are those that were harmless before, that takes two microseconds."""
-        handlers = tuple(map(_signal.getsignal, _OTHER_SIGNALS))
-        if handlers != self._harmless:
-            if any(handler is not None and handler.__class__ is not int for handler in handlers):
-                return True
-            self._harmless = handlers
-        return False
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_threads)
 
 
-_handlers = _Handlers()
-
-
-def run_with_deep_stack(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
+def run_with_deep_stack(function: Callable[[], T]) -> T:
     """Run a function with a stack of some 64 MiB and more, and return its result or raise its error.
 
-    It runs on the calling thread if the stack there suffices, nothing of ours runs there yet, and no signal handler can
-    raise there. Otherwise another thread runs it; if the waiting thread is interrupted (Ctrl-C), ``interrupt`` is
-    called so that the function ends soon, its end is awaited, and the interruption goes on.
+    It runs on the calling thread if the stack there suffices and nothing of ours runs there yet, else on another one.
+    To be called in a section (:mod:`storagemod.interruption`), so that no signal breaks it off. Once a handler has
+    raised something, wasm stops within an epoch; when the function has ended, that is raised.
+
+    Raises:
+        StateError: The system has no thread to give.
+        BaseException: The function or a signal handler raised it.
     """
     own = _callers_stack
     if own.suffices is None:
-        own.examine()
-    if own.suffices and running_store() is None:
-        if not own.handles_signals:
-            return function()
-        if not _handlers.may_raise():
-            return _with_interrupts_postponed(function, interrupt)
-    return _on_deep_thread(function, interrupt)
+        own.suffices = _stack_suffices()
+    result = function() if own.suffices and running_store() is None else _on_deep_thread(function)
+    interruption.check()
+    return result
 
 
-def _with_interrupts_postponed(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
-    """Run a function; Ctrl-C has it end soon, and is handled when it has ended."""
-    handler = _signal.getsignal(_SIGINT)
-    if not callable(handler):
-        return function()
-    came: list[tuple[int, FrameType | None]] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append((number, frame))
-        interrupt()
-
-    _signal.signal(_SIGINT, note)
+def _on_deep_thread(function: Callable[[], T]) -> T:
+    """Run a function on a thread of ours, to its end. Whoever calls this on the main thread is in a section."""
     try:
-        return function()
-    finally:
-        _signal.signal(_SIGINT, handler)
-        if came:
-            handler(*came.pop())
-
-
-def _on_deep_thread(function: Callable[[], T], interrupt: Callable[[], None]) -> T:
-    try:
-        thread = _idle.pop()
+        thread = _idle.pop()  # another thread may take the last one
     except IndexError:
         thread = _DeepThread()
-    if not thread.is_alive():  # after a fork
-        thread = _DeepThread()
     job = _Job(function)
-    try:
-        thread.start(job)
-        job.done.acquire()
-    except BaseException:
-        interrupt()
-        if not thread.withdraw(job) and not job.ended:  # if it has, the interruption may have come after the waiting
-            job.done.acquire()
-        if job.ended:  # else it may have been woken for nothing
-            _idle.append(thread)
-        raise
+    thread.start(job)
+    job.done.acquire()
     _idle.append(thread)
     if job.error is not None:
         try:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import wasmtime
 
-from storagemod.errors import DeadlineError
+from storagemod.errors import DeadlineError, StateError
+from storagemod.interruption import interruption
 from storagemod.limits import Limits
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
@@ -24,6 +27,8 @@ _ENDLESS_FUEL = 2**63 - 1
 _SPARE_FUEL = 1
 """Fuel that wasm has beyond what it may use. wasmtime looks at fuel at function entries and loop heads only, and tells
 nobody by how much it was overrun: whether any of the spare fuel is gone tells that it was."""
+WORK_PER_LOOK = 512
+"""Pages of 4 KiB that the host copies or compares for contracts until one looks at the clock: a millisecond or two."""
 
 _INSTANCES_MAX = 2**31 - 1
 """Who uses the store bounds instances and memories: wasmtime counts those of all transactions together."""
@@ -62,7 +67,8 @@ class Store:
         self.host_calls = 0
         self.instances = self.memories = 0
         self._deadline = 0.0
-        self._interrupted = False
+        self._work = 0
+        self._interrupted = self._for_main_thread = False
         self._before: Store | None = None
         self._scratch = ctypes.c_uint64()
         self._scratch_address = ctypes.addressof(self._scratch)
@@ -92,13 +98,17 @@ class Store:
         """Bind the store to this thread, start its deadline, and make room for so many Python frames.
 
         An epoch that is over is noticed when wasm runs.
+
+        Raises:
+            StateError: The system has no thread to give that advances epochs.
         """
+        process.enter(self, frames)
         self._before, _bound.store = _bound.store, self
         self._interrupted = False
+        self._for_main_thread = _bound.for_main_thread
         self.lost = None
         self.host_calls = 0
         self._deadline = time.monotonic() + deadline_seconds
-        process.enter(self, frames)
 
     def stop(self) -> None:
         """Unbind the store from its thread."""
@@ -121,10 +131,21 @@ class Store:
             DeadlineError: The deadline has passed, or the run was interrupted.
         """
         self.check_lost()
-        if self._interrupted:
+        if self._interrupted or (self._for_main_thread and interruption.raised is not None):
             raise DeadlineError("interrupted")
         if time.monotonic() > self._deadline:
             raise DeadlineError("stopped at the deadline (deadline_seconds)", hint="is a loop without end?")
+
+    def count_work(self, pages: int) -> None:
+        """Count pages that the host copies or compares for a contract, and look at the clock after so many.
+
+        Raises:
+            DeadlineError: As :meth:`check_time` does.
+        """
+        self._work += pages
+        if self._work >= WORK_PER_LOOK:
+            self._work = 0
+            self.check_time()
 
     def check_lost(self) -> None:
         """Check that no exception was lost; the transaction has to check before it believes any result.
@@ -197,7 +218,11 @@ class _Process:
         self.frames_to = 0
 
     def enter(self, store: Store, frames: int) -> None:
-        """Begin to run a store that needs so many Python frames."""
+        """Begin to run a store that needs so many Python frames.
+
+        Raises:
+            StateError: The system has no thread to give that advances epochs.
+        """
         running = epoch_clock.running
         with self._lock:
             if not running:
@@ -209,7 +234,11 @@ class _Process:
                 sys.setrecursionlimit(limit)
                 self.frames_to = limit
         if not epoch_clock.awake:  # it says that it falls asleep before it looks at who runs
-            epoch_clock.wake()
+            try:
+                epoch_clock.wake()
+            except StateError:
+                self.leave(store)
+                raise
 
     def leave(self, store: Store) -> None:
         """End to run a store."""
@@ -221,6 +250,15 @@ class _Process:
                 self.frames_to = 0
                 sys.unraisablehook = self._hook_before
 
+    def forget(self) -> None:
+        """Begin anew in a forked child, in which nothing runs."""
+        self._lock = threading.Lock()
+        if self.frames_to:
+            with suppress(RecursionError):  # it forked deep inside a call, and goes on there
+                sys.setrecursionlimit(self._limit_before)
+            self.frames_to = 0
+            sys.unraisablehook = self._hook_before
+
     def pass_on(self, unraisable: Any) -> None:
         """Hand an exception of somebody else's to the hook that was there before."""
         self._hook_before(unraisable)
@@ -230,12 +268,39 @@ process = _Process()
 
 
 class _Bound(threading.local):
-    """The store whose wasm runs on this thread; there is at most one."""
+    """What runs on this thread.
 
-    store: Store | None = None
+    Attributes:
+        store: The store whose wasm runs here; there is at most one.
+        for_main_thread: Whether the main thread runs here or waits for it. Then signals end it.
+    """
+
+    def __init__(self) -> None:
+        self.store: Store | None = None
+        self.for_main_thread = interruption.is_main_thread()
 
 
 _bound = _Bound()
+
+
+def _forget() -> None:
+    """Begin anew in a forked child. The thread that forked is its main one, and no other one holds a lock."""
+    _bound.for_main_thread = True
+    process.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def runs_for_main_thread() -> bool:
+    """Return whether the main thread runs here or waits for this thread."""
+    return _bound.for_main_thread
+
+
+def run_for_main_thread(runs: bool) -> None:
+    """Note for whom this thread of ours runs from now on."""
+    _bound.for_main_thread = runs
 
 
 def running_store() -> Store | None:

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storagemod.errors import StateError
+from storagemod.interruption import interruption
 
 
 class WorldLock:
     """Lets one thing at a time be done to a world, from any thread of its own process, until it is closed.
+
+    Whatever is done is a section: no signal breaks it off, and what a handler raises comes out of :meth:`release`.
 
     Attributes:
         closed: Whether nothing may be done any more.
@@ -29,6 +32,14 @@ class WorldLock:
         Raises:
             StateError: It cannot be done, or not now.
         """
+        interruption.hold()
+        try:
+            self._take(writing=writing)
+        except BaseException:
+            interruption.release()
+            raise
+
+    def _take(self, *, writing: bool) -> None:
         if self.closed:
             raise StateError("the world is closed")
         if os.getpid() != self._process:
@@ -45,8 +56,13 @@ class WorldLock:
             )
 
     def release(self) -> None:
-        """End what :meth:`acquire` began."""
+        """End what :meth:`acquire` began.
+
+        Raises:
+            BaseException: A signal handler raised it meanwhile.
+        """
         self._busy.release()
+        interruption.release()
 
     @contextmanager
     def held(self, *, writing: bool = False) -> Iterator[None]:

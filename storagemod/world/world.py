@@ -12,6 +12,7 @@ import attrs
 from storagemod.block import Block
 from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
+from storagemod.interruption import uninterrupted
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
 from storagemod.pages import ImageEdit, choose_backend
 from storagemod.state import (
@@ -79,6 +80,9 @@ class World:
     own: a forked child cannot use it. Use it as a context manager, or close it, to have a directory tidied up; one that
     is not closed loses nothing.
 
+    What a signal handler raises, on Ctrl-C for example, ends a running transaction within an epoch. It is raised when
+    the world is in one committed state again and free. That is the state before or after what was being done.
+
     Args:
         path: A directory to keep the world in, created on first use; in memory if not given.
         limits: What bounds contracts and transactions.
@@ -124,33 +128,47 @@ class World:
         self._wants = _WANTS.get(trace, HAZARD_EVENTS)
         validation = parse_enum(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
-        store: PageStore
-        if path is not None:
-            maker = self._backend.image_maker()
-            store = SqlitePageStore(Path(path), maker, synchronous=synchronous, read_only=read_only)
-        elif read_only:
-            raise ValidationError("a world in memory has nothing to be read before it is written")
-        else:
-            store = MemoryPageStore(self._backend.image_maker())
-        self._state = WorldState(store)
-        self._lock = WorldLock(read_only=read_only)
-        self._rules = CodeRules(self._limits, validation, debug)
-        default_mapping = _mapping(mapping) or StorageMapping()
-        self._presets = Presets(store, self._rules, default_mapping)
-        self._machine = Machine(
-            store,
-            self._backend,
-            self._rules,
-            schedule=schedule or GasSchedule(),
-            mapping=default_mapping,
-            observers=observers,
-        )
-        if not store.accounts and not read_only:
-            try:
-                self.fund(DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, name="sender")
-            except BaseException:
-                store.close()
-                raise
+        store: PageStore | None = None
+        try:
+            with uninterrupted():
+                store = self._open_store(path, synchronous=synchronous, read_only=read_only)
+                self._state = WorldState(store)
+                self._lock = WorldLock(read_only=read_only)
+                self._rules = CodeRules(self._limits, validation, debug)
+                default_mapping = _mapping(mapping) or StorageMapping()
+                self._presets = Presets(store, self._rules, default_mapping)
+                self._machine = Machine(
+                    store,
+                    self._backend,
+                    self._rules,
+                    schedule=schedule or GasSchedule(),
+                    mapping=default_mapping,
+                    observers=observers,
+                )
+                if not store.accounts and not read_only:
+                    self.fund(DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, name="sender")
+        except BaseException:
+            if store is not None:
+                with uninterrupted():
+                    store.close()
+            raise
+
+    def _open_store(
+        self, path: str | Path | None, *, synchronous: Literal["full", "normal"], read_only: bool
+    ) -> PageStore:
+        try:
+            if path is not None:
+                maker = self._backend.image_maker()
+                return SqlitePageStore(Path(path), maker, synchronous=synchronous, read_only=read_only)
+            if read_only:
+                raise ValidationError("a world in memory has nothing to be read before it is written")
+            return MemoryPageStore(self._backend.image_maker())
+        except OSError as error:
+            raise StateError(
+                f"a file for storage cannot be made: {error}",
+                cause=error,
+                hint="close worlds or files that are not needed, or raise the limits of the process (ulimit -n)",
+            ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -218,10 +236,6 @@ class World:
         The block is set back, too.
         """
 
-        def check_idle() -> None:
-            with self._lock.held():
-                pass
-
         def remember_block() -> Callable[[], None]:
             block = self.block
 
@@ -230,7 +244,7 @@ class World:
 
             return set_back
 
-        return Snapshot(self._state, check_idle, remember_block)
+        return Snapshot(self._state, self._lock, remember_block)
 
     # What is there, and presetting it
 

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def output_of(module: str, *arguments: str) -> str:
+def output_of(module: str, *arguments: str, seconds: float = 120) -> str:
     """What a program writes; it has to end well."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
@@ -19,7 +19,7 @@ def output_of(module: str, *arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=seconds,
         check=False,
     )
     assert ended.returncode == 0, f"ended with {ended.returncode}:\n{ended.stdout[-2_000:]}\n{ended.stderr[-4_000:]}"

@@ -53,7 +53,7 @@ def calls_of(action: Callable[[], object]) -> int:
         finally:
             sys.setprofile(before)
 
-    _on_deep_thread(counted, lambda: None)  # where the stack of this thread is long enough, no other thread is used
+    _on_deep_thread(counted)  # where the stack of this thread is long enough, no other thread is used
     return counts["call"] + counts["c_call"] - 1  # that of `setprofile` is ours
 
 

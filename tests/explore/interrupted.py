@@ -1,0 +1,69 @@
+"""Interrupt trials of the explorer by bursts of Ctrl-C, from another process: a program, since the signals are its own.
+
+A trial that was interrupted leaves the world as trials find it: the next one has the result that it has without
+interruptions. Arguments: how many interruptions; a seed. It prints a JSON document.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import sys
+from unittest.mock import patch
+
+from storagemod.explore import exploration, explore
+from storagemod.explore.plan import Plan
+from storagemod.explore.script import Script
+from storagemod.explore.trial import TrialResult, TrialRunner
+from storagemod.interruption import interruption
+from storagemod.scenario import load_scenario
+from storagemod.scenario.fixtures import scenario_path
+from tests.world.interrupt_campaign import Operate, bursts
+
+
+def tried(name: str) -> tuple[Plan, dict[Script, TrialResult]]:
+    """A plan, and the results of the trials that a search makes."""
+    plans: list[Plan] = []
+    results: dict[Script, TrialResult] = {}
+    search, run = exploration.search, TrialRunner.run
+
+    def keep_plan(plan: Plan, *arguments: object, **named: object) -> object:
+        plans.append(plan)
+        return search(plan, *arguments, **named)  # type: ignore[arg-type]
+
+    def keep_result(self: TrialRunner, script: Script, **named: object) -> TrialResult:
+        result = run(self, script, **named)  # type: ignore[arg-type]
+        if not named.get("ignored"):
+            results[script] = result
+        return result
+
+    with patch.object(exploration, "search", keep_plan), patch.object(TrialRunner, "run", keep_result):
+        explore(load_scenario(scenario_path(name)), calls=3, tries=150, boundaries=True)
+    return plans[0], results
+
+
+def main() -> None:
+    count, seed = int(sys.argv[1]), sys.argv[2]
+    numbers = random.Random(seed)  # noqa: S311 - no secret
+    plan, results = tried("reentry/withdraw_fixed")
+    runner, scripts = TrialRunner(plan), list(results)
+    start, turns, interrupted = runner.state(), 0, 0
+    operate = Operate()
+    signal.signal(signal.SIGINT, operate.handle)
+    with bursts(seed):
+        while interrupted < count:
+            turns += 1
+            script = numbers.choice(scripts)
+            interrupted += operate(lambda script=script: runner.run(script))
+            assert interruption.raised is None
+            again = numbers.choice(scripts)
+            assert runner.run(again) == results[again], "a trial has another result"
+            if turns % 10 == 0:
+                assert runner.state() == start, "the world is not as it was"
+    assert signal.getsignal(signal.SIGINT) == operate.handle
+    print(json.dumps({"signals": operate.signals, "turns": turns, "interrupted": interrupted}))
+
+
+if __name__ == "__main__":
+    main()
