@@ -26,6 +26,7 @@ IMAGE_BYTES_MAX = 16 << 20
 """A memory whose data spans more than this has no image: wasmtime lays out single pages."""
 
 SPARSE_PAGE_COST = 320
+_PAGE_BYTES = 4096
 
 _CODE_BYTES_A_UNIT = 4
 _UNUSED_LOCALS_A_UNIT = 6
@@ -320,6 +321,3 @@ class ImageCost:
         if self._end - self._begin > IMAGE_BYTES_MAX:
             return self._pages * SPARSE_PAGE_COST
         return self.bytes // IMAGE_BYTES_A_UNIT
-
-
-_PAGE_BYTES = 4096
