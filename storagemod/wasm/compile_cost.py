@@ -52,6 +52,10 @@ _BLOCK_COST, _BRANCH_COST, _LOOP_COST, _CALL_COST, _INDIRECT_COST = 2, 40, 100, 
 _CALL_VALUE_COST, _INDIRECT_VALUE_COST = 10, 32
 
 
+_SPLIT = "; split long functions, and pass fewer values"
+_REMEDIES = {"its data segments": "; move data closer together"}
+
+
 def check_cost(cost: int, cost_max: int, part: str) -> None:
     """Check that code is not too much work to compile.
 
@@ -66,7 +70,7 @@ def check_cost(cost: int, cost_max: int, part: str) -> None:
     if cost > cost_max:
         raise ValidationError(
             f"compiling it would cost {cost:,} units or more, and {cost_max:,} are allowed (compile_cost_max)",
-            hint=f"most of them are for {part}; split long functions, pass fewer values",
+            hint=f"most of them are for {part}" + _REMEDIES.get(part, _SPLIT if "function" in part else ""),
         )
 
 
