@@ -393,9 +393,9 @@ class _ModuleReader:
             for _ in range(self.unsigned()):
                 local_count += self.unsigned()
                 self.value_type()
-            cost = FunctionCost(shape, local_count, self.shapes, self.function_types)
+            cost = FunctionCost(shape, local_count, self.shapes, self.function_types, length)
             self.read_instructions(end, imported + number, cost)
-            self.add_function(imported + number, cost.total(length))
+            self.add_function(imported + number, cost.total)
             self.offset = end
 
     def add_function(self, index: int, cost: int) -> None:
@@ -407,9 +407,9 @@ class _ModuleReader:
     def read_instructions(self, end: int, index: int, cost: FunctionCost) -> None:
         """Record the notable instructions of one function, and what it costs to compile."""
         for stop in walk(self.wasm, self.offset, end):
-            cost.add(stop)
             if cost.least > self.cost_max:  # then the rest need not be read, which takes its time as well
                 self.add_function(index, cost.least)
+            cost.add(stop)
             instruction, indices = stop.instruction, stop.indices
             if instruction is Instruction.MEMORY_GROW:
                 self.grows_memory.update(indices)

@@ -26,6 +26,7 @@ IMAGE_BYTES_MAX = 16 << 20
 """A memory whose data spans more than this has no image: wasmtime lays out single pages."""
 
 SPARSE_PAGE_COST = 320
+_PAGE_BYTES = 4096
 
 _CODE_BYTES_A_UNIT = 4
 _UNUSED_LOCALS_A_UNIT = 6
@@ -44,8 +45,15 @@ _BLOCK_POINTS, _BRANCH_POINTS, _LOOP_POINTS = 1, 2, 12
 _MERGES_A_UNIT = 66
 """What is live is kept for each block of the function, in lists as long as the values that blocks take over before."""
 
-_BLOCK_COST, _BRANCH_COST, _LOOP_COST, _CALL_COST, _INDIRECT_COST = 8, 40, 100, 12, 110
+_STOP_COST = 4
+"""For each instruction that is looked at here: this takes its time as well."""
+
+_BLOCK_COST, _BRANCH_COST, _LOOP_COST, _CALL_COST, _INDIRECT_COST = 2, 40, 100, 10, 110
 _CALL_VALUE_COST, _INDIRECT_VALUE_COST = 10, 32
+
+
+_SPLIT = "; split long functions, and pass fewer values"
+_REMEDIES = {"its data segments": "; move data closer together"}
 
 
 def check_cost(cost: int, cost_max: int, part: str) -> None:
@@ -62,7 +70,7 @@ def check_cost(cost: int, cost_max: int, part: str) -> None:
     if cost > cost_max:
         raise ValidationError(
             f"compiling it would cost {cost:,} units or more, and {cost_max:,} are allowed (compile_cost_max)",
-            hint=f"most of them are for {part}; split long functions, pass fewer values",
+            hint=f"most of them are for {part}" + _REMEDIES.get(part, _SPLIT if "function" in part else ""),
         )
 
 
@@ -102,16 +110,25 @@ class FunctionCost:
         local_count: Its locals, parameters included.
         shapes: The types of the module.
         function_types: The type of each function of the module, as an index into ``shapes``.
+        length: Length of its body in bytes.
     """
 
-    def __init__(self, shape: Shape, local_count: int, shapes: Sequence[Shape], function_types: Sequence[int]) -> None:
+    def __init__(
+        self, shape: Shape, local_count: int, shapes: Sequence[Shape], function_types: Sequence[int], length: int
+    ) -> None:
         self._shape = shape
         self._local_count = local_count
         self._shapes = shapes
         self._function_types = function_types
         self._height = 0
         self._blocks = [_Block(0, Shape(0, shape.results))]
-        self._work = 0  # single instructions
+        self._work = (  # what is known from the beginning; single instructions are added
+            FUNCTION_COST
+            + SIGNATURE_VALUE_COST * sum(shape)
+            + length // _CODE_BYTES_A_UNIT
+            + length**2 // _LONG_FUNCTION
+            + local_count // _UNUSED_LOCALS_A_UNIT
+        )
         self._live = 0  # values that may be live where control branches, added up
         self._tangle = 0
         self._points = 0  # blocks of the compiler: loops have checks in them, and are several
@@ -123,7 +140,7 @@ class FunctionCost:
         block = self._blocks[-1]
         if written:
             block.written |= written
-        self._work += work
+        self._work += work + _STOP_COST
         self._height = max(self._height + change, block.floor)  # code that nothing reaches can take what is not there
         control = _CONTROL.get(instruction)
         if control is not None:
@@ -134,19 +151,10 @@ class FunctionCost:
         """What it costs at least, as far as it was walked."""
         return self._work + self._live
 
-    def total(self, length: int) -> int:
-        """Return the cost of the function, whose body has so many bytes."""
-        return (
-            FUNCTION_COST
-            + SIGNATURE_VALUE_COST * (self._shape.params + self._shape.results)
-            + length // _CODE_BYTES_A_UNIT
-            + length**2 // _LONG_FUNCTION
-            + self._work
-            + self._live
-            + self._tangle**2 // _TANGLE
-            + self._points * self._merged // _MERGES_A_UNIT
-            + self._local_count // _UNUSED_LOCALS_A_UNIT
-        )
+    @property
+    def total(self) -> int:
+        """What it costs, after all of its instructions."""
+        return self.least + self._tangle**2 // _TANGLE + self._points * self._merged // _MERGES_A_UNIT
 
     # What instructions do
 
@@ -317,6 +325,3 @@ class ImageCost:
         if self._end - self._begin > IMAGE_BYTES_MAX:
             return self._pages * SPARSE_PAGE_COST
         return self.bytes // IMAGE_BYTES_A_UNIT
-
-
-_PAGE_BYTES = 4096

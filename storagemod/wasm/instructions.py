@@ -274,13 +274,13 @@ _PLAIN = (
     _Row(rb"[\x46-\x4f\x51-\x5a\x6a-\x6c\x71-\x73\x7c-\x7e\x83-\x85]", -1, 4),
     _Row(rb"[\x45\x50\x67-\x69\x79-\x7b\xa7\xac\xad\xbc-\xc4\xd1]", 0, 4),
     _Row(rb"\x1a", -1, 0),
-    _Row(rb"[\x00\x01]", 0, 0),
+    _Row(rb"[\x00\x01]", 0, 1),
     _Row(rb"\x1b", -2, 8),
     _Row(rb"\x1c" + _NUMBER + _TYPE, -2, 8),  # select: validation demands that there is one type
     _Row(rb"[\x74-\x78\x86-\x8a]", -1, 150),  # shifts
     _Row(rb"[\x6d-\x70\x7f-\x82]", -1, 14),  # divisions
     _Row(rb"\x24" + _NUMBER, -1, 1),
-    _Row(rb"[\x3f\xd0\xd2]" + _NUMBER, +1, 3),  # memory.size, references
+    _Row(rb"[\x3f\xd0\xd2]" + _NUMBER, +1, 5),  # memory.size, references
     _Row(rb"[\x5b-\x66]", -1, 8),
     _Row(rb"[\x8b-\x91\x99-\x9f\xa8-\xab\xae-\xbb]", 0, 25),
     _Row(rb"[\x92-\x98\xa0-\xa6]", -1, 25),

@@ -20,7 +20,7 @@ from tests.fuzz.shapes import PIECES, SECTIONS, Segment, Shape, module
 from tests.fuzz.test_fuzz import FUZZ_SECONDS, if_asked
 
 TIME_RATIO_MAX = 6
-"""Times what a unit of the reference takes. Twice that was measured; the rest is for noise."""
+"""Times what a unit of the reference takes. Less than half of that was measured; the rest is for noise."""
 
 BYTES_A_UNIT_MAX = 400
 

@@ -425,7 +425,8 @@ def test_instructions_with_operands_change_the_height_of_the_stack(text: str, ch
 @pytest.mark.parametrize(
     ("text", "change"),
     [("table.get 3", 0), ("memory.grow 3", 0), ("memory.fill 3", -3), ("memory.copy 3 3", -3), ("memory.init 3 3", -3),
-     ("data.drop 3", 0),     ("table.set 3", -2), ("table.grow 3", -1), ("table.fill 3", -3), ("table.copy 3 3", -3), ("table.init 3 3", -3),
+     ("data.drop 3", 0),     ("table.set 3", -2), ("table.grow 3", -1), ("table.fill 3", -3), ("table.copy 3 3", -3),
+     ("table.init 3 3", -3),
      ("elem.drop 3", 0)],
 )  # fmt: skip
 def test_notable_instructions_change_the_height_of_the_stack(text: str, change: int) -> None:
