@@ -220,12 +220,14 @@ class FunctionCost:
         shape = self._shapes[self._function_types[indices[0]]]
         self._work += _CALL_COST + _CALL_VALUE_COST * sum(shape)
         self._height += shape.results - shape.params
+        self._look()
 
     def _call_indirect(self, _block: _Block, indices: tuple[int, ...]) -> None:
         shape = self._shapes[indices[0]]
         self._work += _INDIRECT_COST + _INDIRECT_VALUE_COST * sum(shape)
         self._fork(_INDIRECT_TANGLE)
         self._height += shape.results - shape.params - 1
+        self._look()
 
     def _return_call(self, block: _Block, indices: tuple[int, ...]) -> None:
         self._call(block, indices)
@@ -246,6 +248,11 @@ class FunctionCost:
 
     def _grow(self, _block: _Block, _indices: tuple[int, ...]) -> None:
         self._fork(_GROW_TANGLE, checks=_BULK_CHECKS)
+
+    def _look(self) -> None:
+        """Count the empty loop that lowering puts behind a call."""
+        self._work += _BLOCK_COST + _LOOP_COST
+        self._fork(_LOOP_TANGLE, _LOOP_POINTS)
 
     def _fork(self, tangle: int, points: int = _BRANCH_POINTS, checks: int = 1) -> None:
         """Count a place where control branches, in one or several checks, across which locals and operands may live."""

@@ -23,6 +23,7 @@ from attrs import evolve, field, frozen
 
 from storagemod.wasm.binary import read_declarations
 from storagemod.wasm.engine import shared_engine
+from storagemod.wasm.lowering import lower
 from tests.fuzz.shapes import PIECES, SECTIONS, Segment, Shape, module
 
 MEMORY_BYTES_MAX = 4 << 30
@@ -81,10 +82,12 @@ class Compiler:
         wasm = module(shape)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(len(wasm).to_bytes(4, "big") + wasm)
+        declarations = read_declarations(wasm)
+        lowered = lower(wasm, declarations, memory_pages_max=1 << 10).wasm  # that is what is compiled
+        self._process.stdin.write(len(lowered).to_bytes(4, "big") + lowered)
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        cost = read_declarations(wasm).compile_cost
+        cost = declarations.compile_cost
         assert "died" not in answer, f"the compiler {answer['died']}, at {cost:,} units: {shape}"
         return Measured(shape, len(wasm), cost, answer["seconds"], answer["memory_bytes"])
 
