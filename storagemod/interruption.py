@@ -53,6 +53,7 @@ class Interruption:
         self._main_thread = threading.main_thread().ident
         self._depth = 0
         self._guards = WeakSet[object]()
+        self._guarded = False  # whether there may be some: to ask a WeakSet takes longer
         self._handlers: dict[int, _Handler] = {}  # those that ours has stood in for
         self._replaced: list[tuple[int, _Handler]] = []
         self._seen: tuple[tuple[object, ...], list[tuple[int, _Handler]]] = ((), [])
@@ -96,7 +97,7 @@ class Interruption:
             self._depth -= 1
             return
         try:
-            if not self._guards:
+            if not self._guarded or not self._guards:
                 self._put_handlers_back()
         finally:
             self._depth = 0
@@ -139,10 +140,12 @@ class Interruption:
         """
         if threading.get_ident() == self._main_thread:
             self._guards.add(block)
+            self._guarded = True
 
     def unguard(self, block: object) -> None:
         """End what :meth:`guard` began. To be called in a section. Idempotent."""
         self._guards.discard(block)
+        self._guarded = bool(self._guards)
 
     # Handlers
 

@@ -66,7 +66,7 @@ def test_a_thread_that_cannot_be_had_is_a_state_error_and_the_world_goes_on(monk
             if deep:
                 patch.setattr(stack._callers_stack, "suffices", False)
                 patch.setattr(stack, "_idle", [])
-            patch.setattr(threading, "_start_new_thread", refuse_threads)
+            patch.setattr(threading.Thread, "start", refuse_threads)
             with pytest.raises(StateError, match="a thread for running transactions cannot be started"):
                 world.transact(one, "one")
         assert world.state_root == root
