@@ -250,7 +250,7 @@ class FunctionCost:
         self._fork(_GROW_TANGLE, checks=_BULK_CHECKS)
 
     def _look(self) -> None:
-        """Count the empty loop that lowering puts behind a call."""
+        """Count the empty loop that lowering puts behind an instruction."""
         self._work += _BLOCK_COST + _LOOP_COST
         self._fork(_LOOP_TANGLE, _LOOP_POINTS)
 

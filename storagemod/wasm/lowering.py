@@ -6,6 +6,7 @@
   it -1, contracts would see what machine they run on (rule 8).
 - A call is followed by an empty loop. wasmtime looks at fuel and epochs at function entries and loop heads only, so
   nothing else would stop a million calls that return one after another, each into long code without either.
+- So is an instruction like ``memory.fill``: each may take as long as many epochs.
 
 No index of the module changes: what is new comes last. Empty loops use no fuel; a guard uses some ten units.
 Source: WebAssembly core specification 5.4, "Instructions", and 5.5, "Modules".
@@ -42,6 +43,15 @@ _TAIL_BYTES = 64
 _EMPTY_LOOP = b"\x03\x40\x0b"
 _CALL = b"\x10"
 _CALLS = (Instruction.CALL, Instruction.CALL_INDIRECT)  # nothing runs behind tail calls
+_BULK = (
+    Instruction.MEMORY_INIT,
+    Instruction.MEMORY_COPY,
+    Instruction.MEMORY_FILL,
+    Instruction.TABLE_INIT,
+    Instruction.TABLE_COPY,
+    Instruction.TABLE_GROW,
+    Instruction.TABLE_FILL,
+)
 
 _BEFORE_CODE = 9
 """The last section that comes before the code by its number. Sections up to it stand in the order of their numbers."""
@@ -133,7 +143,7 @@ def _bounded(memory: MemoryType, pages_max: int) -> MemoryType:
 
 
 def _guarded(code: bytes, guards: dict[int, int]) -> Iterator[bytes]:
-    """Yield the functions of a code section, with guards called where memories grow, and loops after calls."""
+    """Yield the functions of a code section, with guards called where memories grow, and with empty loops."""
     count, offset = read_unsigned(code, 0)
     for _ in range(count):
         length, start = read_unsigned(code, offset)
@@ -144,7 +154,7 @@ def _guarded(code: bytes, guards: dict[int, int]) -> Iterator[bytes]:
             if stop.instruction is Instruction.MEMORY_GROW:
                 pieces += [code[copied : stop.start], _CALL + write_unsigned(guards[stop.indices[0]])]
                 copied = stop.end
-            elif stop.instruction in _CALLS and offset - stop.end > _TAIL_BYTES:
+            elif stop.instruction in _BULK or (stop.instruction in _CALLS and offset - stop.end > _TAIL_BYTES):
                 pieces += [code[copied : stop.end], _EMPTY_LOOP]
                 copied = stop.end
         yield _sized(b"".join((*pieces, code[copied:offset])))

@@ -266,6 +266,26 @@ def test_fuel_is_looked_at_behind_a_call_where_much_code_follows(call: str, leng
     assert b"\x03\x40\x0b" not in wasm
 
 
+@pytest.mark.parametrize(
+    "bulk",
+    [
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 60000))",
+        "(memory.copy (i32.const 0) (i32.const 1) (i32.const 60000))",
+        "(memory.init $d (i32.const 0) (i32.const 0) (i32.const 1))",
+        "(table.fill (i32.const 0) (ref.null func) (i32.const 1))",
+        "(table.copy (i32.const 0) (i32.const 0) (i32.const 1))",
+        "(table.init $e (i32.const 0) (i32.const 0) (i32.const 1))",
+        "(drop (table.grow (ref.null func) (i32.const 1)))",
+    ],
+)
+def test_the_time_is_looked_at_behind_instructions_that_take_long(bulk: str) -> None:
+    """In a straight line of them nothing else would: hours for who has the gas."""
+    wasm = compiled(f"""(module (memory 1) (data $d "x") (table 1 funcref) (elem $e func $f)
+      (func $f (export "run") {bulk * 50}))""")
+    lowered = lower(wasm, read_declarations(wasm), memory_pages_max=9).wasm
+    assert validated(lowered).count(b"\x03\x40\x0b") == 50
+
+
 def test_calls_that_return_into_long_code_stop_where_fuel_ends() -> None:
     """Without lowering, all of them would run to their ends: a hundred times the fuel that there is."""
     wasm = recursion("(i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))" * 100)
