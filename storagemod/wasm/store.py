@@ -68,7 +68,7 @@ class Store:
         self.instances = self.memories = 0
         self._deadline = 0.0
         self._work = 0
-        self._interrupted = self._for_main_thread = False
+        self._for_main_thread = False
         self._before: Store | None = None
         self._scratch = ctypes.c_uint64()
         self._scratch_address = ctypes.addressof(self._scratch)
@@ -104,7 +104,6 @@ class Store:
         """
         process.enter(self, frames)
         self._before, _bound.store = _bound.store, self
-        self._interrupted = False
         self._for_main_thread = _bound.for_main_thread
         self.lost = None
         self.host_calls = 0
@@ -120,18 +119,15 @@ class Store:
         """Free all instances. Nothing of the store can be used any more."""
         self.handle._delete(self.handle._consume())  # an interruption in `close` would have it freed twice
 
-    def interrupt(self) -> None:
-        """Make running wasm stop within an epoch, as at its deadline. Safe from another thread."""
-        self._interrupted = True
-
     def check_time(self) -> None:
         """Check that there is time left; called once an epoch while wasm runs.
 
         Raises:
             DeadlineError: The deadline has passed, or the run was interrupted.
         """
-        self.check_lost()
-        if self._interrupted or (self._for_main_thread and interruption.raised is not None):
+        if self.lost is not None:
+            self.check_lost()
+        if self._for_main_thread and interruption.raised is not None:
             raise DeadlineError("interrupted")
         if time.monotonic() > self._deadline:
             raise DeadlineError("stopped at the deadline (deadline_seconds)", hint="is a loop without end?")
