@@ -1,4 +1,4 @@
-"""``storagemod compile``: is this WAT, Wasm, C or Zig a contract? And ``storagemod header``, which C includes."""
+"""``storagemod compile``: is this file a contract? And ``storagemod header``, which C includes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import attrs
 import click
 from attrs import frozen
 
-from storagemod.cli.build import HEADER, build
 from storagemod.cli.options import NamedPath, json_option, link_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StorageModError, ValidationError
+from storagemod.languages import HEADER, compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
 from storagemod.scenario import DEFAULT_OPTION, load_contract
-from storagemod.scenario.deploy import COMPILED_SUFFIXES
 from storagemod.vm import Contract
 from storagemod.wasm import read_source
 
@@ -48,8 +47,8 @@ def compile_command(paths: tuple[Path, ...], output: Path | None, link: str | No
 
     A PATH is a file of WAT or Wasm, or a folder, in which every *.wat and *.wasm is compiled. Or it is a file of C
     (*.c, which may #include <storagemod.h>) or Zig (*.zig), for which `pip install 'storagemod[c]'` installs a
-    compiler. Every file that fails is reported, with line and column where its text is wrong, and makes the exit
-    status 2.
+    compiler; of AssemblyScript (*.ts) or Rust (*.rs), if their compilers are installed. Every file that fails is
+    reported, with line and column where its text is wrong, and makes the exit status 2.
     """
     if output is not None and (len(paths) > 1 or _is_folder(paths[0])):
         raise click.UsageError("--output is for one file at a time")
@@ -126,10 +125,10 @@ def _compile(path: Path, link: str | None) -> Compiled:
     try:
         if _is_folder(path):
             raise ValidationError(f"{path} is a folder without any {' or '.join(SUFFIXES)} file to compile")
-        if path.suffix in COMPILED_SUFFIXES:
+        if is_source(path):
             read_source(path, Limits())  # whether it can be read is said as of every file
-            code, warnings = build(path)
-            return Compiled(path, Contract.load(code, name=str(path)), warnings=warnings)
+            made = compile_source(path)
+            return Compiled(path, Contract.load(made.code, name=str(path)), warnings=made.warnings)
         return Compiled(path, load_contract(path, label=str(path), option=link or DEFAULT_OPTION))
     except StorageModError as error:
         return Compiled(path, error=error)

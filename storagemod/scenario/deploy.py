@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
+from storagemod.languages import is_source
 from storagemod.limits import Limits
 from storagemod.scenario.contents import preset
 from storagemod.scenario.fixtures import needs_prelude, prelude, splice
@@ -20,9 +21,6 @@ from storagemod.world import World
 DEFAULT_OPTION = "single"
 """The linking option of a contract that leaves its storage open, if none is named."""
 
-COMPILED_SUFFIXES = (".c", ".zig")
-"""Suffixes of source files that `storagemod compile` compiles to contracts."""
-
 
 def load_contract(
     source: Path | str, *, label: str, option: str = DEFAULT_OPTION, limits: Limits | None = None
@@ -30,7 +28,8 @@ def load_contract(
     """Compile and validate a contract. If it leaves its linking option open, link it under the option given here.
 
     Args:
-        source: The path of a file of WAT or Wasm, or WAT text. Text with a line ``;; @storage`` leaves the option open.
+        source: The path of a file, as :meth:`Contract.load` takes it, or WAT text. Text with a line ``;; @storage``
+            leaves the option open.
         label: The name of the contract in messages: its path, if it has one.
         option: The linking option of a contract that leaves it open; others are loaded unchanged.
         limits: The limits to validate it with.
@@ -40,11 +39,9 @@ def load_contract(
         LinkError: It imports something that is not offered.
     """
     limits = limits or Limits()
+    if isinstance(source, Path) and is_source(source):
+        return Contract.load(source, name=label, limits=limits)
     code = read_source(source, limits) if isinstance(source, Path) else source.encode()
-    if isinstance(source, Path) and source.suffix in COMPILED_SUFFIXES:
-        raise ValidationError(
-            f"{label} is neither WAT nor Wasm", hint=f"compile it first: storagemod compile {source.name} -o FILE.wasm"
-        )
     text = _decode(code)
     if text is not None and needs_prelude(text):
         try:
@@ -56,11 +53,13 @@ def load_contract(
 
 
 def leaves_open(source: Path | str, limits: Limits | None = None) -> bool:
-    """Check whether a contract leaves its linking option open: it is text with a line ``;; @storage``.
+    """Check whether a contract leaves its linking option open: it is WAT with a line ``;; @storage``.
 
     Raises:
         ValidationError: The source cannot be read.
     """
+    if isinstance(source, Path) and is_source(source):
+        return False
     code = read_source(source, limits or Limits()) if isinstance(source, Path) else source.encode()
     text = _decode(code)
     return text is not None and needs_prelude(text)

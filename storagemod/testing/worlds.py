@@ -11,7 +11,7 @@ from attrs import field, frozen
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.scenario import Scenario, deploy_scenario
-from storagemod.scenario.deploy import COMPILED_SUFFIXES, leaves_open
+from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import prelude, splice
 from storagemod.scenario.structure import did_you_mean
 from storagemod.testing.variants import Variant
@@ -57,7 +57,7 @@ class VariantWorld(World):
             code = Path(code)
         if isinstance(code, Path):
             name = name or code.stem
-        if not isinstance(code, bytes) and not self._is_foreign(code) and leaves_open(code, self.limits):
+        if not isinstance(code, bytes) and leaves_open(code, self.limits):
             text = code.read_text(encoding="utf-8-sig") if isinstance(code, Path) else code
             code = splice(text, prelude(self.variant.link))
         if mapping is None and self._load(code, name).maps_storage:
@@ -73,10 +73,6 @@ class VariantWorld(World):
             init=init,
             args=args,
         )
-
-    @staticmethod
-    def _is_foreign(code: str | Path) -> bool:
-        return isinstance(code, Path) and code.suffix in COMPILED_SUFFIXES
 
     def _load(self, code: str | bytes | Path, name: str | None) -> Contract:
         rules = self.rules

@@ -13,6 +13,7 @@ import attrs
 from attrs import field, frozen
 
 from storagemod.errors import LinkError, StorageModError, ValidationError
+from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.types import (
     MAP_OPTIONS,
@@ -211,7 +212,8 @@ class Contract:
     ) -> Contract:
         """Compile and validate a contract: WAT text, a Wasm binary, or the path of a file of either.
 
-        Text without a parenthesis is taken for a path.
+        A path can be of a file in C, Zig, AssemblyScript or Rust as well (:mod:`storagemod.languages`). Text without a
+        parenthesis is taken for a path.
 
         Args:
             source: The contract.
@@ -260,14 +262,16 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
     """Return a contract as a Wasm binary, its name, and what to call it in messages.
 
     Raises:
-        ValidationError: It cannot be read, or is too long, or is neither WAT nor a Wasm binary.
+        ValidationError: It cannot be read, is too long, does not compile, or is neither WAT nor a Wasm binary.
+        StorageModError: Its compiler is not installed.
     """
     if isinstance(source, str) and source.strip() and "(" not in source:
         source = Path(source)  # WAT without a parenthesis holds no module
     if isinstance(source, Path):
         name = name or source.stem
         label = str(source)
-        source = read_source(source, limits)
+        text = read_source(source, limits)
+        source = compile_source(source).code if is_source(source) else text
     elif isinstance(source, str | bytes):
         name = name or "contract"
         label = name

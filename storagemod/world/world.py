@@ -397,7 +397,7 @@ class World:
         """Deploy a contract and give its address.
 
         Args:
-            code: WAT text, a Wasm binary, or the path of a file of either.
+            code: WAT text, a Wasm binary, or the path of a file of either, or of C, Zig, AssemblyScript or Rust.
             address: Where; by default derived from the default sender and its nonce, as Ethereum does.
             balance: What it holds from the start.
             links: The address for each ``contract:NAME`` that it imports from. It may be one where nothing stands yet,

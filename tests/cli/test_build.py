@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storagemod import World
-from storagemod.cli.build import HEADER
+from storagemod.languages import HEADER
 from storagemod.scenario.fixtures import fixture_path, scenario_path
 from tests.languages.compilers import FOLDER, require
 
@@ -125,18 +125,18 @@ def test_without_the_compiler_it_is_said_how_to_install_it(
     ran = run("compile", "a.c")
 
     assert ran.status == 2
-    assert ran.err.startswith("error: a.c: C and Zig are compiled by Zig, which is not installed (pip install ")
+    assert ran.err.startswith("error: a.c: C is compiled by Zig, which is not installed (pip install ")
 
 
-def test_source_that_is_named_where_a_contract_belongs_is_told_to_be_compiled_first(run: Run, folder: Path) -> None:
+@pytest.mark.usefixtures("zig")
+def test_source_that_is_named_where_a_contract_belongs_is_compiled(run: Run, folder: Path) -> None:
     (folder / "a.c").write_text(COUNTER)
-    (folder / "a.toml").write_text('[contracts.a]\ncode = "a.c"\n[[transactions]]\nto = "a"\n')
+    (folder / "a.toml").write_text(
+        '[contracts.a]\ncode = "a.c"\n[[transactions]]\nto = "a"\nmethod = "increment"\nexpect = { value = 1 }\n'
+    )
 
-    ran = run("run", "a.toml")
-
-    assert ran.status == 2
-    assert "a.c is neither WAT nor Wasm (compile it first: storagemod compile a.c -o FILE.wasm)" in ran.err
-    assert "compile it first" in run("inspect", "a.c").err
+    assert run("run", "a.toml").status == 0
+    assert "increment  (func (result i64))" in run("inspect", "a.c").out
 
 
 def test_source_that_is_not_there_is_an_error_that_says_why(run: Run, folder: Path) -> None:

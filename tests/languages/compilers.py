@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from storagemod.cli.build import build
+from storagemod.languages import _rust_compiler, compile_source
 
 FOLDER = Path(__file__).parent
 STYLES = ("mapped", "methods", "keyed")
@@ -26,6 +26,7 @@ _ASC = Path("assemblyscript", "bin", "asc.js")
 _HOW = {
     "zig": "pip install 'storagemod[c]'",
     "asc": "install Node, and run `npm ci` in tests/languages/assemblyscript",
+    "rustc": "apt install rustc libstd-rust-dev-wasm32 lld, or rustup target add wasm32-unknown-unknown",
 }
 
 
@@ -41,9 +42,9 @@ def native(name: str) -> bytes:
     """A contract in C or Zig, as `storagemod compile` builds it."""
     require("zig")
     path = FOLDER / Path(name).suffix.removeprefix(".") / name
-    code, warnings = build(path)
-    assert not warnings
-    return code
+    made = compile_source(path)
+    assert not made.warnings
+    return made.code
 
 
 def c(source: str, folder: Path) -> bytes:
@@ -51,9 +52,9 @@ def c(source: str, folder: Path) -> bytes:
     require("zig")
     path = folder / "contract.c"
     path.write_text(source)
-    code, warnings = build(path)
-    assert not warnings
-    return code
+    made = compile_source(path)
+    assert not made.warnings
+    return made.code
 
 
 @functools.cache
@@ -72,8 +73,14 @@ def assemblyscript(name: str, *options: str) -> bytes:
 
 def require(compiler: str) -> None:
     """Skip the test where a compiler is missing; fail it where it has to be there."""
-    there = importlib.util.find_spec("ziglang") if compiler == "zig" else shutil.which("node") and _asc().is_file()
+    there = {
+        "zig": lambda: importlib.util.find_spec("ziglang"),
+        "asc": lambda: shutil.which("node") and _asc().is_file(),
+        "rustc": _rust_compiler,
+    }[compiler]()
     if there:
+        if compiler == "asc":
+            os.environ.setdefault("STORAGEMOD_NODE_MODULES", str(_asc().parents[2]))
         return
     if compiler in os.environ.get("STORAGEMOD_COMPILERS", "").split():
         pytest.fail(f"{compiler} is missing, and STORAGEMOD_COMPILERS says that it is there")

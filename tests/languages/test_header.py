@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from storagemod import Contract, StorageMapping, World, vm
-from storagemod.cli.build import HEADER
 from storagemod.errors import ValidationError
+from storagemod.languages import HEADER
 from storagemod.types import MAP_OPTIONS
 from storagemod.vm.methods import accessor_types
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 
 import wasmtime
+from attrs import evolve
 
 from storagemod import Contract, World
 from storagemod.errors import StorageModError
@@ -89,8 +90,13 @@ def _agrees_with_wasmtime(contract: Contract) -> None:
         (item.module, item.name, _described(item.type)) for item in module.imports
     ]
     exports = {item.name: _described(item.type) for item in module.exports}
-    state = contract.module.state
-    added = {*state.globals.values(), *state.memories.values()} - declared.exports.keys()
+    lowered = contract.module.lowered
+    added = {*lowered.globals.values(), *lowered.memories.values(), *lowered.maxima.values()}
+    own = dict(declared.own_memories)
+    for name, index in declared.memory_exports.items():
+        if index in own:  # these got a maximum
+            assert exports[name] == evolve(own[index], pages_max=exports[name].pages_max)  # type: ignore[union-attr]
+            exports[name] = own[index]
     assert declared.exports == {name: exported for name, exported in exports.items() if name not in added}
 
 
