@@ -16,7 +16,7 @@ from attrs import define, evolve, field, frozen
 from storagemod.errors import LimitError
 from storagemod.events import FrameRun, PageRun
 from storagemod.types import Address
-from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, refuse_mapping
+from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, nothing_mapped, refuse_mapping
 
 if TYPE_CHECKING:
     from storagemod.vm.storage import StorageAccess
@@ -93,6 +93,7 @@ class PageTable:
         self._frames = frames
         self._exclusive = exclusive
         self._first_pages: dict[FrameKey, int] = {}
+        self._entered: dict[int, list[tuple[int, FrameKey]]] = {}  # by the offset that they were mapped at
         self.frame_bytes = frame_bytes
         self.pages: dict[int, FrameKey] = {}
 
@@ -124,7 +125,24 @@ class PageTable:
             key = FrameKey(*self.owner, index + step, size)
             if self._enter(first + step, key):
                 new.append((first + step, key))
+        if new:
+            self._entered.setdefault(memory_offset, []).extend(new)
         return new
+
+    def leave(self, memory_offset: int) -> list[tuple[int, FrameKey]]:
+        """Take out the pages that a mapping at this offset entered; return them, with their frames.
+
+        Raises:
+            TrapError: None did.
+        """
+        left = self._entered.pop(memory_offset, None)
+        if left is None:
+            raise nothing_mapped(memory_offset)
+        for number, key in left:
+            del self.pages[number]
+            if self._first_pages.get(key) == number:
+                del self._first_pages[key]
+        return left
 
     def _enter(self, number: int, key: FrameKey) -> bool:
         """Enter one page; ``False`` if it stands for that frame already."""
@@ -211,8 +229,28 @@ class PagedMappings(Mappings):
 
     def suspend(self) -> None:
         """Write changed pages to their frames, in the order of pages: of two that stand for one frame the last wins."""
+        self._write_back(sorted(self.table.pages.items()))
+
+    def flush(self) -> None:
+        """Write changed pages to their frames."""
+        self.suspend()
+
+    def unmap(self, memory_offset: int) -> None:
+        """Write changed pages of one mapping to their frames, and take them out of the table.
+
+        Raises:
+            TrapError: No mapping that entered pages begins there.
+        """
         size = self.table.frame_bytes
-        for number, frame in sorted(self.table.pages.items()):
+        left = self.table.leave(memory_offset)
+        self._write_back(left)
+        for number, _ in left:
+            del self._loaded[number]
+            self._memory.write(number * size, bytes(size))
+
+    def _write_back(self, pages: Iterable[tuple[int, FrameKey]]) -> None:
+        size = self.table.frame_bytes
+        for number, frame in pages:
             self._storage.count_work(size)
             now = self._memory.read(number * size, size)
             if now != self._loaded[number]:
