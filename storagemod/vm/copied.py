@@ -12,7 +12,14 @@ from attrs import define
 
 from storagemod.pages import differing_bytes
 from storagemod.types import SyncPolicy
-from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, nothing_mapped, refuse_mapping
+from storagemod.vm.storage_map import (
+    CallMemory,
+    Mappings,
+    StorageMapOption,
+    check_range,
+    nothing_mapped,
+    refuse_mapping,
+)
 
 if TYPE_CHECKING:
     from storagemod.vm.storage import StorageAccess

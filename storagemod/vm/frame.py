@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
-from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped
+from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped, StorageUnmapped
 from storagemod.pages import LiveRegion
 from storagemod.state import created_address
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
@@ -373,16 +373,14 @@ class Frame:
         """
         machine = self.machine
         if self.window is not None:
-            option = WINDOW
             self.window.map(self, memory_offset, storage_offset, length)
         else:
-            settings = machine.accounts[self.code_address].mapping or machine.mapping
-            option = settings.option
             if self.mappings is None:
-                self.mappings = self._new_mappings(settings)
+                self.mappings = self._new_mappings(self._mapping_settings)
                 self._memory = self.mappings.guard(self.memory)
             self.mappings.map(memory_offset, storage_offset, length)
         if machine.notify is not None:
+            option = self._mapping_option
             machine.notify((StorageMapped, self.call_id, self.address, option, memory_offset, storage_offset, length))
 
     def unmap_storage(self, memory_offset: int) -> None:
@@ -397,6 +395,8 @@ class Frame:
             self.mappings.unmap(memory_offset)
         else:
             raise nothing_mapped(memory_offset)
+        if self.machine.notify is not None:
+            self.machine.notify((StorageUnmapped, self.call_id, self.address, self._mapping_option, memory_offset))
 
     def storage_size(self) -> int:
         """Return how long storage is, in bytes, with what mappings that are kept in line have grown it by."""
@@ -407,6 +407,15 @@ class Frame:
         elif self.mappings is not None:
             self.mappings.flush()
         return self.storage_memory(DEFAULT_REGION).length
+
+    @property
+    def _mapping_settings(self) -> StorageMapping:
+        return self.machine.accounts[self.code_address].mapping or self.machine.mapping
+
+    @property
+    def _mapping_option(self) -> str:
+        """The linking option under which it maps storage."""
+        return self._mapping_settings.option if self.window is None else WINDOW
 
     def _new_mappings(self, settings: StorageMapping) -> Mappings:
         machine = self.machine

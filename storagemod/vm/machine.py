@@ -576,7 +576,7 @@ class Machine:
             storage, pool = self._link(frame, contract)
         frame.storage = storage
         if contract.layout.window is not None:
-            frame.window = storage.window
+            frame.window = storage.window  # type: ignore[union-attr] # it is linked
         frame.resume()
         if contract.has_own_parts:
             self._count_instance(frame, contract, pool)

@@ -16,7 +16,14 @@ from attrs import define, evolve, field, frozen
 from storagemod.errors import LimitError
 from storagemod.events import FrameRun, PageRun
 from storagemod.types import Address
-from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, nothing_mapped, refuse_mapping
+from storagemod.vm.storage_map import (
+    CallMemory,
+    Mappings,
+    StorageMapOption,
+    check_range,
+    nothing_mapped,
+    refuse_mapping,
+)
 
 if TYPE_CHECKING:
     from storagemod.vm.storage import StorageAccess

@@ -32,7 +32,9 @@ def storage_module_wat(layout: Layout) -> str:
         lines += [f"  {field}" for option in OPTIONS for field in option.module_fields(region, memory)]
     if layout.window is not None:
         lines.append("  ;; window, imported as a memory: storage appears where it is mapped")
-        lines.append(f"  (memory $window (export {wat_string(WINDOW)}) {layout.window.pages_min} {layout.window.pages_max})")
+        lines.append(
+            f"  (memory $window (export {wat_string(WINDOW)}) {layout.window.pages_min} {layout.window.pages_max})"
+        )
     lines.append(")")
     return "\n".join(lines) + "\n"
 

@@ -19,8 +19,18 @@ from attrs import define
 from storagemod.errors import LimitError, LinkError, StateError, TrapError, ValidationError
 from storagemod.events import PageRun, TablesShown
 from storagemod.limits import Limits
-from storagemod.pages import PAGE_BYTES, PROT_NONE, PROT_READ, PROT_READ_WRITE, LiveRegion, PageBackend, SharedView
-from storagemod.pages import UndoLog, protect, why_not_shared
+from storagemod.pages import (
+    PAGE_BYTES,
+    PROT_NONE,
+    PROT_READ,
+    PROT_READ_WRITE,
+    LiveRegion,
+    PageBackend,
+    SharedView,
+    UndoLog,
+    protect,
+    why_not_shared,
+)
 from storagemod.types import WASM_PAGE_BYTES, Address, MemoryType
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, WINDOW, Layout, Region, static_write
 from storagemod.vm.option import memory_fits
@@ -70,7 +80,11 @@ class Window:
     def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:  # noqa: ARG002 - it never grows
         """Whether the window's type fits."""
         window = layout.window
-        return window is not None and isinstance(item.type, MemoryType) and memory_fits(item.type, window, window.pages_min)
+        return (
+            window is not None
+            and isinstance(item.type, MemoryType)
+            and memory_fits(item.type, window, window.pages_min)
+        )
 
     def link(self, item: Import, instance: Instance) -> Any | None:
         """The memory."""
