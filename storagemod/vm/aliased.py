@@ -62,6 +62,8 @@ class AliasedMappings(Mappings):
         writing: Whether stores to the pages are let through. If not, they trap (rule 6).
     """
 
+    option = "aliased"
+
     def __init__(
         self, memory: LinearMemory, storage: StorageAccess, frames: FrameFile, table: PageTable, *, writing: bool
     ) -> None:

@@ -55,6 +55,8 @@ class CopiedMappings(Mappings):
             storage, the bytes that were copied in, and those that are in their place.
     """
 
+    option = "copied"
+
     def __init__(
         self,
         memory: CallMemory,
@@ -93,8 +95,10 @@ class CopiedMappings(Mappings):
 
     def suspend(self) -> None:
         """Copy back what changed, if that is the policy."""
-        self.flush()
-        if self._sync is not SyncPolicy.CALL and self._held_back is not None:
+        if self._sync is SyncPolicy.CALL:
+            for area in self._areas:
+                self._copy_back(area)
+        elif self._held_back is not None:
             self._held_back([self._hold_back(area) for area in self._areas])
 
     def resume(self) -> None:
@@ -108,8 +112,12 @@ class CopiedMappings(Mappings):
 
     def end(self) -> None:
         """Copy back what changed, or everything."""
-        for area in self._areas:
-            self._end(area)
+        if self._sync is SyncPolicy.NONE:
+            for area in self._areas:
+                self._write_whole(area)
+        else:
+            for area in self._areas:
+                self._copy_back(area)
 
     def unmap(self, memory_offset: int) -> None:
         """Copy back what changed in one area, or all of it, whatever the policy says of calls.
@@ -120,21 +128,20 @@ class CopiedMappings(Mappings):
         area = next((each for each in self._areas if each.memory_offset == memory_offset), None)
         if area is None:
             raise nothing_mapped(memory_offset)
-        self._end(area)
+        if self._sync is SyncPolicy.NONE:
+            self._write_whole(area)
+        else:
+            self._copy_back(area)
         self._areas.remove(area)
         self._memory.write(memory_offset, bytes(area.length))
 
     def flush(self) -> None:
         """Copy back what changed, if that is the policy."""
         if self._sync is SyncPolicy.CALL:
-            for area in self._areas:
-                self._copy_back(area)
+            self.suspend()
 
-    def _end(self, area: _Area) -> None:
-        if self._sync is SyncPolicy.NONE:
-            self._storage.write_mapped(area.storage_offset, self._memory.read(area.memory_offset, area.length))
-        else:
-            self._copy_back(area)
+    def _write_whole(self, area: _Area) -> None:
+        self._storage.write_mapped(area.storage_offset, self._memory.read(area.memory_offset, area.length))
 
     def _hold_back(self, area: _Area) -> tuple[int, bytes, bytes]:
         self._storage.count_work(area.length)

@@ -376,11 +376,11 @@ class Frame:
             self.window.map(self, memory_offset, storage_offset, length)
         else:
             if self.mappings is None:
-                self.mappings = self._new_mappings(self._mapping_settings)
+                self.mappings = self._new_mappings(machine.accounts[self.code_address].mapping or machine.mapping)
                 self._memory = self.mappings.guard(self.memory)
             self.mappings.map(memory_offset, storage_offset, length)
         if machine.notify is not None:
-            option = self._mapping_option
+            option = WINDOW if self.mappings is None else self.mappings.option
             machine.notify((StorageMapped, self.call_id, self.address, option, memory_offset, storage_offset, length))
 
     def unmap_storage(self, memory_offset: int) -> None:
@@ -396,7 +396,8 @@ class Frame:
         else:
             raise nothing_mapped(memory_offset)
         if self.machine.notify is not None:
-            self.machine.notify((StorageUnmapped, self.call_id, self.address, self._mapping_option, memory_offset))
+            option = WINDOW if self.mappings is None else self.mappings.option
+            self.machine.notify((StorageUnmapped, self.call_id, self.address, option, memory_offset))
 
     def storage_size(self) -> int:
         """Return how long storage is, in bytes, with what mappings that are kept in line have grown it by."""
@@ -407,15 +408,6 @@ class Frame:
         elif self.mappings is not None:
             self.mappings.flush()
         return self.storage_memory(DEFAULT_REGION).length
-
-    @property
-    def _mapping_settings(self) -> StorageMapping:
-        return self.machine.accounts[self.code_address].mapping or self.machine.mapping
-
-    @property
-    def _mapping_option(self) -> str:
-        """The linking option under which it maps storage."""
-        return self._mapping_settings.option if self.window is None else WINDOW
 
     def _new_mappings(self, settings: StorageMapping) -> Mappings:
         machine = self.machine

@@ -132,8 +132,10 @@ class PageTable:
             key = FrameKey(*self.owner, index + step, size)
             if self._enter(first + step, key):
                 new.append((first + step, key))
-        if new:
-            self._entered.setdefault(memory_offset, []).extend(new)
+        if memory_offset in self._entered:
+            self._entered[memory_offset] += new
+        elif new:
+            self._entered[memory_offset] = new
         return new
 
     def leave(self, memory_offset: int) -> list[tuple[int, FrameKey]]:
@@ -215,6 +217,8 @@ class PagedMappings(Mappings):
         table: Its page table, empty as yet.
     """
 
+    option = "paged"
+
     def __init__(self, memory: CallMemory, storage: StorageAccess, table: PageTable) -> None:
         self._memory = memory
         self._storage = storage
@@ -236,34 +240,30 @@ class PagedMappings(Mappings):
 
     def suspend(self) -> None:
         """Write changed pages to their frames, in the order of pages: of two that stand for one frame the last wins."""
-        self._write_back(sorted(self.table.pages.items()))
-
-    def flush(self) -> None:
-        """Write changed pages to their frames."""
-        self.suspend()
-
-    def unmap(self, memory_offset: int) -> None:
-        """Write changed pages of one mapping to their frames, and take them out of the table.
-
-        Raises:
-            TrapError: No mapping that entered pages begins there.
-        """
         size = self.table.frame_bytes
-        left = self.table.leave(memory_offset)
-        self._write_back(left)
-        for number, _ in left:
-            del self._loaded[number]
-            self._memory.write(number * size, bytes(size))
-
-    def _write_back(self, pages: Iterable[tuple[int, FrameKey]]) -> None:
-        size = self.table.frame_bytes
-        for number, frame in pages:
+        for number, frame in sorted(self.table.pages.items()):
             self._storage.count_work(size)
             now = self._memory.read(number * size, size)
             if now != self._loaded[number]:
                 self._storage.write_mapped(frame.index * size, now)
                 self.table.written(frame)
                 self._loaded[number] = now
+
+    def flush(self) -> None:
+        """Write changed pages to their frames."""
+        self.suspend()
+
+    def unmap(self, memory_offset: int) -> None:
+        """Write changed pages to their frames, and take those of one mapping out of the table.
+
+        Raises:
+            TrapError: No mapping that entered pages begins there.
+        """
+        self.suspend()
+        size = self.table.frame_bytes
+        for number, _ in self.table.leave(memory_offset):
+            del self._loaded[number]
+            self._memory.write(number * size, bytes(size))
 
     def resume(self) -> None:
         """Bring frames that changed into their pages."""

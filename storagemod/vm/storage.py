@@ -357,17 +357,13 @@ class StorageAccess:
         """The length of the region, in bytes."""
         return self._live.wasm_pages * WASM_PAGE_BYTES
 
-    def read_mapped(self, offset: int, length: int) -> bytes:
-        """Copy bytes out; zeros beyond the region's length."""
+    def read_mapped(self, offset: int, length: int, *, can_grow_stale: bool = True) -> bytes:
+        """Copy bytes out; zeros beyond the region's length. Copies that can grow stale are an event."""
         frame = self._frame
-        notify = frame.machine.notify
-        if notify is not None and StorageLoaded in frame.machine.wants:
-            notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
-        return self.read_unseen(offset, length)
-
-    def read_unseen(self, offset: int, length: int) -> bytes:
-        """Copy bytes out where no copy can grow stale, so that nobody has to know; zeros beyond the region's length."""
         self.count_work(length)
+        notify = frame.machine.notify
+        if can_grow_stale and notify is not None and StorageLoaded in frame.machine.wants:
+            notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
         inside = max(min(length, self.length - offset), 0)
         return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
 

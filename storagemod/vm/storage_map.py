@@ -38,7 +38,12 @@ class CallMemory(Protocol):
 
 
 class Mappings(ABC):
-    """The mappings of one call: which bytes of its memory stand for which bytes of storage."""
+    """The mappings of one call: which bytes of its memory stand for which bytes of storage.
+
+    ``option`` is the name of the linking option.
+    """
+
+    option: ClassVar[str]
 
     @abstractmethod
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:

@@ -187,7 +187,7 @@ class StorageWindow:
                 frame.machine.frame_file, self._memory, memory_offset, storage_offset, length, writing=self._writing
             )
         else:
-            self._memory.write(memory_offset, storage.read_unseen(storage_offset, length))
+            self._memory.write(memory_offset, storage.read_mapped(storage_offset, length, can_grow_stale=False))
         self._mapped[memory_offset] = mapping
         self._log.append((self._take_out, mapping))
         if TablesShown in frame.machine.wants:
@@ -223,7 +223,7 @@ class StorageWindow:
         elif self._mapped:
             storage = frame.storage_memory(DEFAULT_REGION)
             for mapping in self._mapped.values():
-                data = storage.read_unseen(mapping.storage_offset, mapping.length)
+                data = storage.read_mapped(mapping.storage_offset, mapping.length, can_grow_stale=False)
                 if data != self._memory.read(mapping.memory_offset, mapping.length):
                     self._memory.write(mapping.memory_offset, data)
 
@@ -349,7 +349,7 @@ class StorageWindow:
         """Number and bytes of the copied pages that differ from storage."""
         storage = frame.storage_memory(DEFAULT_REGION)
         for mapping in self._in_order():
-            old = storage.read_unseen(mapping.storage_offset, mapping.length)
+            old = storage.read_mapped(mapping.storage_offset, mapping.length, can_grow_stale=False)
             new = self._memory.read(mapping.memory_offset, mapping.length)
             for start in range(0, 0 if old == new else mapping.length, PAGE_BYTES):
                 data = new[start : start + PAGE_BYTES]
