@@ -14,6 +14,7 @@ from storagemod.pages import LiveRegion
 from storagemod.state import created_address
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
 from storagemod.vm.aliased import AliasedMappings, check_aliasing
+from storagemod.vm.boundary import collect
 from storagemod.vm.contract import MEMORY_EXPORT, Contract, ContractImport
 from storagemod.vm.copied import CopiedMappings
 from storagemod.vm.ethereum import Finished
@@ -387,7 +388,7 @@ class Frame:
         """Take out the storage that was mapped at an offset: what was written there is storage's, and zeros are left.
 
         Raises:
-            TrapError: Nothing was mapped there.
+            TrapError: Nothing was mapped there, or a static call wrote it.
         """
         if self.window is not None:
             self.window.unmap(self, memory_offset)
@@ -395,6 +396,7 @@ class Frame:
             self.mappings.unmap(memory_offset)
         else:
             raise nothing_mapped(memory_offset)
+        collect(self.machine, self)  # before the same bytes are copied in again: an update may have been lost
         if self.machine.notify is not None:
             option = WINDOW if self.mappings is None else self.mappings.option
             self.machine.notify((StorageUnmapped, self.call_id, self.address, option, memory_offset))

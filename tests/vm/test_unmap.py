@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from storagemod import Limits, Outcome, StorageMapping, TrapError, World
 from storagemod.events import StorageUnmapped
 from storagemod.pages import BACKENDS, why_not_shared
+from storagemod.trace import HazardKind
 from storagemod.types import CallKind
 from tests.vm.mapper import (
     WASM_PAGE,
@@ -133,6 +134,18 @@ def test_a_trace_says_what_was_unmapped() -> None:
     assert trace is not None
     (step,) = [step for record in trace for step in record.steps if isinstance(step, StorageUnmapped)]
     assert (step.option, step.memory_offset) == ("paged", PAGE)
+
+
+@pytest.mark.parametrize("sync", ["end", "none"])
+@pytest.mark.parametrize("ending", [(), (Unmap(0),), (Unmap(0), Map(0, 0, 8))])
+def test_an_update_that_unmapping_lost_is_found(sync: str, ending: tuple[Operation, ...]) -> None:
+    world = World()
+    a = deploy(world, StorageMapping("copied", sync))
+    inner = Call(a, (Map(0, 0, 8), Set(0, b"\2" * 8)))
+    trace = run(world, a, Map(0, 0, 8), Get(0, 8), Set(0, b"\1" * 8), inner, *ending).trace
+    assert trace is not None
+    kinds = [HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.WRITE_AFTER_CALL]
+    assert [hazard.kind for hazard in trace.hazards] == kinds
 
 
 # Options that keep the rules agree
