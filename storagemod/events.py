@@ -120,7 +120,7 @@ class StorageGrown:
 
 @frozen
 class StorageMapped:
-    """The running call mapped storage into its own memory, by ``ethereum.storageMap``.
+    """The running call mapped storage into its own memory or its window, by ``ethereum.storageMap``.
 
     ``option`` is the linking option that keeps the two in line; offsets and length are in bytes.
     """
@@ -131,6 +131,16 @@ class StorageMapped:
     memory_offset: int
     storage_offset: int
     length: int
+
+
+@frozen
+class StorageUnmapped:
+    """The running call took a mapping out of its own memory or its window, by ``ethereum.storageUnmap``."""
+
+    call_id: int
+    address: Address
+    option: str
+    memory_offset: int
 
 
 @frozen
@@ -271,6 +281,7 @@ Event: TypeAlias = (
     | StorageWritten
     | StorageGrown
     | StorageMapped
+    | StorageUnmapped
     | StorageLoaded
     | StorageHeldBack
     | TablesShown

@@ -83,6 +83,14 @@ STEPS_MAPPED = _CALLS_ITSELF.format(
 )
 """The same, where each call maps the 1 MiB first."""
 
+STEPS_WINDOW = _CALLS_ITSELF.format(
+    imports="""(import "storage" "window" (memory $window 32))
+  (import "ethereum" "storageMap" (func $map (param i32 i32 i32)))""",
+    use="(call $map (i32.const 0x10000) (i32.const 0) (i32.const 0x100000))",
+    memory="window",
+)
+"""The same in a window, where all but the first find it mapped."""
+
 WORDS = """
 (module
   (import "storage" "memory" (memory $storage {pages} 65536))
@@ -156,6 +164,11 @@ PING_PONG = {
     (call $store (i32.const 0) (i32.const 32))""",
         },
         **dict.fromkeys(("copied", "paged", "aliased"), _MAPS),
+        "window": {
+            "imports": '(import "storage" "window" (memory $window 1)) ' + _MAPS["imports"],
+            "memory": "",
+            "count": f"(call $map (i32.const 0) (i32.const 0) (i32.const 4096)) {_increment('window')}",
+        },
     }.items()
 }
 """Two such contracts call one another, so many calls deep, by linking option; each call counts in a word of storage.

@@ -9,13 +9,14 @@ from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 
-from storagemod.bench.contracts import NESTED, STEPS_MAPPED, STEPS_SHARED, SUM, WRITE_PAGES
+from storagemod.bench.contracts import NESTED, STEPS_MAPPED, STEPS_SHARED, STEPS_WINDOW, SUM, WRITE_PAGES
 from storagemod.bench.measure import Comparison, compare
 from storagemod.limits import Limits
 from storagemod.pages import PAGE_BYTES, choose_backend, why_not_shared
 from storagemod.types import MAP_OPTIONS, WASM_PAGE_BYTES, Address
 from storagemod.vm import Aliased
 from storagemod.vm.shared_memories import Single
+from storagemod.vm.window import Window
 from storagemod.world import World
 
 _LIMITS = Limits(storage_pages_max=65_536)
@@ -125,11 +126,11 @@ def _mapping(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
     options = [
         option for option in MAP_OPTIONS if option != Aliased.name or why_not_shared(choose_backend(tracker)) is None
     ]
-    for option in (Single.name, *options):
+    codes = {Single.name: STEPS_SHARED, **dict.fromkeys(options, STEPS_MAPPED), Window.name: STEPS_WINDOW}
+    for option, code in codes.items():
         world, address = open_world(stack, tracker), Address(0xBE)
-        is_mapped = option in MAP_OPTIONS
-        code = STEPS_MAPPED if is_mapped else STEPS_SHARED
-        world.deploy(code, address=address, links={"self": address}, mapping=option if is_mapped else None)
+        mapping = option if option in MAP_OPTIONS else None
+        world.deploy(code, address=address, links={"self": address}, mapping=mapping)
         world.load_storage(address, "memory", bytes(range(256)) * 4_096)
         subjects[option] = lambda world=world, address=address: transact(world, address, "run", _NESTED_CALLS)  # type: ignore[misc]
     return compare(

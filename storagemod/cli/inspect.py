@@ -23,6 +23,7 @@ from storagemod.vm import (
     PREFIX,
     Access,
     Contract,
+    Layout,
     ServedByHost,
     contract_import,
     is_storage,
@@ -46,7 +47,7 @@ _REACHED = {
     "with_tables",
     is_flag=True,
     help="CONTRACT is a scenario: run it, and show the page table and the frame table at each call, under the linking "
-    "options that have them: paged (the default here) and aliased.",
+    "options that have them: paged (the default here), aliased and window.",
 )
 @json_option
 def inspect_command(contract: Path, link: str | None, with_tables: bool, as_json: bool) -> int:
@@ -126,7 +127,9 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     _section("Imports")
     imports = [(f"{item.module} {item.name}", str(item.type), _linked_to(item, contract)) for item in contract.imports]
     _table(("import", "type", "linked to"), imports)
-    if contract.layout.regions:
+    if contract.layout.window is not None:
+        _section(f"Window, a memory into which storage is mapped, of {contract.layout.window.pages_min} Wasm pages")
+    if contract.layout.regions or contract.layout.window is not None:
         _section("Storage module, as generated for this layout")
         say("\n".join(f"  {line}" for line in storage_module_wat(contract.layout).splitlines()))
 
@@ -182,5 +185,6 @@ def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, obje
             }
             for item in contract.imports
         ],
-        "storage_module": storage_module_wat(contract.layout) if contract.layout.regions else None,
+        "window_pages": None if contract.layout.window is None else contract.layout.window.pages_min,
+        "storage_module": storage_module_wat(contract.layout) if contract.layout != Layout() else None,
     }

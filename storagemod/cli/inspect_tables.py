@@ -15,7 +15,7 @@ from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import ScenarioResult, run_scenario
 from storagemod.world import World
 
-OPTIONS_WITH_TABLES = ("paged", "aliased")
+OPTIONS_WITH_TABLES = ("paged", "aliased", "window")
 """The linking options that have tables, the one that is taken by default first."""
 
 
@@ -27,7 +27,8 @@ def inspect_tables(file: Path, link: str | None, *, as_json: bool) -> int:
     """
     link = link or OPTIONS_WITH_TABLES[0]
     if link not in OPTIONS_WITH_TABLES:
-        raise click.UsageError(f"{link} has no tables; {' and '.join(OPTIONS_WITH_TABLES)} have")
+        *others, last = OPTIONS_WITH_TABLES
+        raise click.UsageError(f"{link} has no tables; {', '.join(others)} and {last} have")
     try:
         scenario = load_named_scenario(file)
         with World(trace="tables") as world:

@@ -72,6 +72,14 @@ enum { ETHEREUM_OK = 0, ETHEREUM_FAILED = 1, ETHEREUM_REVERTED = 2 };
 STORAGEMOD_IMPORT("ethereum", "storageMap")
 void ethereum_storageMap(void *memory, uint32_t storage_offset, uint32_t length);
 
+/* Take out what was mapped at `memory`: what was written there stays in storage, and `memory` has zeros. */
+STORAGEMOD_IMPORT("ethereum", "storageUnmap")
+void ethereum_storageUnmap(void *memory);
+
+/* The length of storage in bytes. */
+STORAGEMOD_IMPORT("ethereum", "storageSize")
+uint64_t ethereum_storageSize(void);
+
 #define STORAGEMOD_PAGE_BYTES 4096
 #define STORAGEMOD_PAGED __attribute__((aligned(STORAGEMOD_PAGE_BYTES)))
 

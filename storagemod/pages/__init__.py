@@ -1,5 +1,6 @@
 """Images, live regions, write trackers, the undo log and digests: bytes and pages, and nothing of contracts."""
 
+from storagemod.pages._libc import PROT_NONE, PROT_READ, PROT_READ_WRITE, protect
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_not_shared, why_unavailable
 from storagemod.pages.file_image import FileImage, MemoryFile, OverlayImage, PageFile
 from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
@@ -33,6 +34,9 @@ __all__ = [
     "NO_IMAGE",
     "PAGES_PER_WASM_PAGE",
     "PAGE_BYTES",
+    "PROT_NONE",
+    "PROT_READ",
+    "PROT_READ_WRITE",
     "TREE_PAGES_MAX",
     "WORD_BYTES",
     "ZERO_PAGE",
@@ -61,6 +65,7 @@ __all__ = [
     "erased",
     "merged_runs",
     "page_digest",
+    "protect",
     "read_image",
     "why_not_shared",
     "why_unavailable",

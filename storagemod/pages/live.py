@@ -603,7 +603,33 @@ class LiveRegion:
         except LimitError:  # that of the deadline is an OSError as well
             raise
         except OSError as error:
-            raise StateError(f"storage cannot be shared: {error}", cause=error, hint=_SCARCE) from error
+            raise _cannot_share(error) from error
+
+    def show(self, pages: range, memory: LiveMemory, at: int, *, writing: bool) -> SharedView:
+        """Show pages that are shared already in a memory, from its page ``at`` on.
+
+        Raises:
+            StateError: The system refuses; the transaction is over.
+        """
+        assert self._shared is not None  # noqa: S101 - they are shared
+        try:
+            return self._shared.show(memory, at, pages.start, len(pages), writing=writing)
+        except OSError as error:
+            raise _cannot_share(error) from error
+
+    def hide(self, view: SharedView) -> None:
+        """Take a view out of the memory that shows it: zeros of that memory's own take its place.
+
+        Raises:
+            StateError: The system refuses; the transaction is over.
+        """
+        try:
+            if self._shared is None:
+                view.hide()
+            else:
+                self._shared.hide(view)
+        except OSError as error:
+            raise StateError(f"shared storage cannot be taken out of memory: {error}", cause=error) from error
 
     def _bytes_now(self, number: int) -> bytes:
         """Return the bytes of a page; those that nobody wrote are not looked for in memory, which would fill it."""
@@ -617,6 +643,10 @@ class LiveRegion:
 
 
 _SCARCE = "the process may have too many files or mappings: see `ulimit -n` and vm.max_map_count"
+
+
+def _cannot_share(error: OSError) -> StateError:
+    return StateError(f"storage cannot be shared: {error}", cause=error, hint=_SCARCE)
 
 
 def _cannot_map(error: OSError) -> StateError:

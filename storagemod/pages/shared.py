@@ -91,6 +91,7 @@ class SharedPages:
         self._new_watch = new_watch
         self._own: list[SharedView] = []
         self._views: list[SharedView] = []
+        self._seen: set[int] = set()  # touched through views that are hidden
         self.numbers: set[int] = set()
 
     def share(self, pages: Mapping[int, bytes]) -> int:
@@ -142,7 +143,17 @@ class SharedPages:
 
     def touched(self) -> set[int]:
         """The pages that were read or written since they were shared, wherever they are shown."""
-        return {number for view in self._views for number in view.touched()}
+        return self._seen.union(*(view.touched() for view in self._views))
+
+    def hide(self, view: SharedView) -> None:
+        """Take a view out of the memory that shows it, where others may be shown in its place.
+
+        Raises:
+            OSError: The system has no more mappings.
+        """
+        self._seen.update(view.touched())
+        self._views.remove(view)
+        view.hide()
 
 
 class FrameFile:
@@ -150,11 +161,15 @@ class FrameFile:
 
     Args:
         new_watch: How writes to shared pages are noted, or ``None`` where each of them has to be looked at.
+
+    Attributes:
+        is_open: Whether any page was shared since it was closed.
     """
 
     def __init__(self, new_watch: NewWatch | None) -> None:
         self._new_watch = new_watch
         self._file: MemoryFile | None = None
+        self.is_open = False
 
     def share(self, memory: LiveMemory) -> SharedPages:
         """Begin to share pages of a memory.
@@ -164,10 +179,12 @@ class FrameFile:
         """
         if self._file is None:
             self._file = MemoryFile()
+            self.is_open = True
         return SharedPages(memory, self._file, self._file.new_slot(), self._new_watch)
 
     def close(self) -> None:
         """Close the file; what is mapped stays mapped. The next page that is shared gets a new one."""
         if self._file is not None:
             file, self._file = self._file, None
+            self.is_open = False
             file.close()

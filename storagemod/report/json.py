@@ -28,6 +28,7 @@ from storagemod.events import (
     StorageGrown,
     StorageMapped,
     StorageModuleInstantiated,
+    StorageUnmapped,
     StorageWritten,
     TablesShown,
 )
@@ -187,8 +188,25 @@ def _step(step: Step) -> JSON:
             return {"type": kind, "address": str(step.address), **details}
 
 
+def _mapping_step(step: StorageMapped | StorageUnmapped) -> tuple[str, JSON]:
+    if isinstance(step, StorageUnmapped):
+        return "storage_unmapped", {"option": step.option, "memory_offset_bytes": step.memory_offset}
+    return "storage_mapped", {
+        "option": step.option,
+        "memory_offset_bytes": step.memory_offset,
+        "storage_offset_bytes": step.storage_offset,
+        "length_bytes": step.length,
+    }
+
+
 def _storage_step(
-    step: StorageWritten | StorageGrown | StorageMapped | TablesShown | StorageModuleInstantiated | PagesTouched,
+    step: StorageWritten
+    | StorageGrown
+    | StorageMapped
+    | StorageUnmapped
+    | TablesShown
+    | StorageModuleInstantiated
+    | PagesTouched,
 ) -> tuple[str, JSON]:
     match step:
         case StorageWritten():
@@ -199,13 +217,8 @@ def _storage_step(
                 "pages_old": step.pages_old,
                 "pages_new": step.pages_new,
             }
-        case StorageMapped():
-            return "storage_mapped", {
-                "option": step.option,
-                "memory_offset_bytes": step.memory_offset,
-                "storage_offset_bytes": step.storage_offset,
-                "length_bytes": step.length,
-            }
+        case StorageMapped() | StorageUnmapped():
+            return _mapping_step(step)
         case StorageModuleInstantiated():
             return "storage_module", {"regions": list(step.regions)}
         case TablesShown():

@@ -43,6 +43,7 @@ from storagemod.events import (
     StorageGrown,
     StorageMapped,
     StorageModuleInstantiated,
+    StorageUnmapped,
     StorageWritten,
     TablesShown,
 )
@@ -61,8 +62,11 @@ _HEX_BYTES_MAX = 32
 
 _NUMBER_MAX = 2**53  # a word beyond it is more likely to be text or packed fields than a number
 
-_LASTING = (StorageModuleInstantiated, PagesTouched, StorageMapped, TablesShown, DebugPrinted)
+_LASTING = (StorageModuleInstantiated, PagesTouched, TablesShown, DebugPrinted)
 """Steps that an undone call leaves behind: instances stay for later calls, and what was read was read."""
+
+_WINDOW = "window"
+"""The linking option whose mappings are undone with their call. Others end with it, however it ends."""
 
 _NO_NAMES: WordNames = {}
 
@@ -132,7 +136,7 @@ def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames)
             open_calls.append((step, iter(step.steps), undone or _ended_badly(step)))
         elif details:
             # An instance stays for later calls, what was read was read, and what was printed was printed.
-            can_be_undone = not isinstance(step, _LASTING)
+            can_be_undone = not isinstance(step, _LASTING) and not _in_memory_of_its_own(step)
             for segments in _step_lines(trace, step, names):
                 mark: list[Segment] = [(" (undone)", "red")] if undone and can_be_undone else []
                 yield [*_indent(level), ("├─ ", "dim"), *segments, *mark]
@@ -259,7 +263,7 @@ def _step_lines(trace: Trace, step: Step, names: WordNames) -> Iterator[list[Seg
 
 
 def _storage_step(
-    trace: Trace, step: StorageGrown | PagesTouched | StorageMapped | StorageModuleInstantiated
+    trace: Trace, step: StorageGrown | PagesTouched | StorageMapped | StorageUnmapped | StorageModuleInstantiated
 ) -> list[Segment]:
     if isinstance(step, StorageGrown):
         return [(f"{_printable(step.region)} grew {step.pages_old} -> {step.pages_new} pages", "yellow")]
@@ -268,9 +272,20 @@ def _storage_step(
         return [(f"{_printable(step.region)} touched first: pages {pages}", "dim")]
     if isinstance(step, StorageMapped):
         storage = f"[{step.storage_offset:#x}..{step.storage_offset + step.length:#x}]"
-        return [(f"storage{storage} mapped at {step.memory_offset:#x} of its memory, {step.option}", "dim")]
+        return [(f"storage{storage} mapped at {step.memory_offset:#x} of its {_shown_in(step)}", "dim")]
+    if isinstance(step, StorageUnmapped):
+        return [(f"storage unmapped at {step.memory_offset:#x} of its {_shown_in(step)}", "dim")]
     regions = ", ".join(map(_printable, step.regions))
     return [(f"storage module of {_label(trace, step.address)} instantiated: {regions}", "dim")]
+
+
+def _in_memory_of_its_own(step: object) -> bool:
+    """Return whether a step changed what the call mapped into its own memory."""
+    return isinstance(step, StorageMapped | StorageUnmapped) and step.option != _WINDOW
+
+
+def _shown_in(step: StorageMapped | StorageUnmapped) -> str:
+    return step.option if step.option == _WINDOW else f"memory, {step.option}"
 
 
 def _account_step(trace: Trace, step: AccountCreated | AccountDestroyed | DebugPrinted) -> list[Segment]:

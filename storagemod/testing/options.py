@@ -67,7 +67,8 @@ SETTINGS = {
     for setting in (
         Setting(
             "link",
-            "linking option of contracts that leave it open: single, regions, methods, keyed, copied, paged or aliased",
+            "linking option of contracts that leave it open: single, regions, methods, keyed, copied, paged, "
+            "aliased or window",
             "linking option",
             _links,
             several=True,

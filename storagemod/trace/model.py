@@ -30,6 +30,7 @@ from storagemod.events import (
     StorageLoaded,
     StorageMapped,
     StorageModuleInstantiated,
+    StorageUnmapped,
     StorageWritten,
     TablesShown,
     decode,
@@ -47,8 +48,8 @@ HAZARD_EVENTS: Final[frozenset[type[Event]]] = frozenset({StorageLoaded, Storage
 """Events that hazards are found by, and that cost something to find out. No step of a call is made of them."""
 
 Step: TypeAlias = (
-    "CallRecord | StorageWritten | StorageGrown | StorageMapped | TablesShown | PagesTouched | LogEmitted"
-    " | StorageModuleInstantiated | AccountCreated | AccountDestroyed | DebugPrinted"
+    "CallRecord | StorageWritten | StorageGrown | StorageMapped | StorageUnmapped | TablesShown | PagesTouched"
+    " | LogEmitted | StorageModuleInstantiated | AccountCreated | AccountDestroyed | DebugPrinted"
 )
 
 

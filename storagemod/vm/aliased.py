@@ -43,7 +43,7 @@ def check_aliasing(backend: PageBackend) -> None:
         )
 
 
-@define
+@define(eq=False)
 class _Shown:
     """A run of frames in memory, at an offset."""
 
@@ -61,6 +61,8 @@ class AliasedMappings(Mappings):
         table: Its page table, empty as yet. Its frames are whole pages of the machine.
         writing: Whether stores to the pages are let through. If not, they trap (rule 6).
     """
+
+    option = "aliased"
 
     def __init__(
         self, memory: LinearMemory, storage: StorageAccess, frames: FrameFile, table: PageTable, *, writing: bool
@@ -96,6 +98,23 @@ class AliasedMappings(Mappings):
 
     def end(self) -> None:
         """Nothing: storage has what was written."""
+
+    def flush(self) -> None:
+        """Take in what was written, so that storage is as long as that needs."""
+        self.settle()
+
+    def unmap(self, memory_offset: int) -> None:
+        """Take the pages of one mapping out of memory.
+
+        Raises:
+            TrapError: No mapping that entered pages begins there.
+            StateError: The system refuses; it ends the transaction.
+        """
+        self.settle()
+        left = {number * self.table.frame_bytes for number, _ in self.table.leave(memory_offset)}
+        for shown in [each for each in self._shown if each.memory_offset in left]:
+            self._storage.live.hide(shown.view)
+            self._shown.remove(shown)
 
     def settle(self) -> None:
         """Say which pages were written."""

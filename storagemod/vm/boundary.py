@@ -17,6 +17,7 @@ from storagemod.vm.aliased import AliasedMappings
 from storagemod.vm.layout import outside_region, static_growth, static_write
 from storagemod.vm.paged import PagedMappings
 from storagemod.vm.storage import StorageInstance
+from storagemod.vm.window import StorageWindow
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -36,11 +37,15 @@ def collect(machine: Machine, frame: Frame) -> None:
         frame.mappings.settle()
         if TablesShown in machine.wants:
             _show_tables(machine, frame)
+    broken: TrapError | None = None
+    if frame.window is not None:
+        broken = frame.window.settle(frame)
+        if TablesShown in machine.wants:
+            _show_window(machine, frame, frame.window)
     storage, contract = frame.storage, frame.contract
     if storage is None or contract is None:
         return
     written: list[tuple[str, Sequence[PageChange]]] = []
-    broken: TrapError | None = None
     for region in storage.regions:
         changed = region.collect(may_grow=contract.grows_storage)
         if changed:
@@ -86,3 +91,10 @@ def _show_tables(machine: Machine, frame: Frame) -> None:
         table = frame.mappings.table
         frames = tuple(machine.frame_table.runs())
         machine.notify((TablesShown, frame.call_id, frame.address, table.frame_bytes, tuple(table.runs()), frames))
+
+
+def _show_window(machine: Machine, frame: Frame, window: StorageWindow) -> None:
+    """Report what a window shows when a call stopped running, as the page table that it is."""
+    runs, frames = tuple(window.runs()), tuple(machine.frame_table.runs())
+    if runs and machine.notify is not None:
+        machine.notify((TablesShown, frame.call_id, frame.address, PAGE_BYTES, runs, frames))

@@ -131,6 +131,14 @@ class Budget:
             LimitError: The calls of the transaction have more together than they may.
         """
         frame.working_pages += pages
+        self.keep_pages(pages)
+
+    def keep_pages(self, pages: int) -> None:
+        """Count Wasm pages of working memory that stay until the transaction ends.
+
+        Raises:
+            LimitError: There are more together than there may be.
+        """
         self.working_pages += pages
         allowed = self._limits.working_pages_max
         if self.working_pages > allowed:

@@ -31,6 +31,8 @@ from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
 from storagemod.vm.methods import GROW, accessor_types
 from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
+from storagemod.vm.storage_map import StorageMapOption
+from storagemod.vm.window import window_type
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
     TABLE_ELEMENT_BYTES,
@@ -237,7 +239,7 @@ class Contract:
 
     @property
     def maps_storage(self) -> bool:
-        """Whether it calls ``ethereum.storageMap``; its deployment chooses the linking option."""
+        """Whether it maps storage into its own memory; its deployment chooses the linking option."""
         return not self.options.isdisjoint(MAP_OPTIONS)
 
     def entry_point(self, method: str) -> FunctionType:
@@ -339,25 +341,31 @@ def _load(module: Module, rules: CodeRules) -> Contract:
     layout = _layout(storage, limits)
     for option in OPTIONS:
         served = option.host_functions([item for item in storage if option_for(item) is option], layout)
-        copying = [f"{each.module}.{each.name}" for each in served if each.name != GROW]
-        if copying:
+        copying = [f"{each.module}.{each.name}" for each in served if each.name not in _WITHOUT_MEMORY]
+        if copying and not (layout.window is not None and isinstance(option, StorageMapOption)):
             _require_memory(module, " or ".join(copying))
         functions += served
     entry_points = {export: kind for export, kind in module.exports.items() if isinstance(kind, FunctionType)}
     memories = [item for item in module.imports if isinstance(item.type, MemoryType)]
     declarations = module.declarations
     exported = declarations.memory_exports.get(MEMORY_EXPORT)
+    memory_region = memories[exported].name if exported is not None and exported < len(memories) else None
+    if memory_region == layouts.WINDOW:
+        raise ValidationError(
+            f'expected a memory of the contract\'s own as export "{MEMORY_EXPORT}", got its window',
+            hint="host functions read and write that memory, and most of a window may be unmapped",
+        )
     table_pages = _table_pages(declarations, limits)
     return Contract(
         name="contract",
         module=module,
         layout=layout,
-        options=frozenset(option.name for item in storage for option in options_for(item)),
+        options=_option_names(storage, layout),
         entry_points=MappingProxyType(entry_points),
         entries=MappingProxyType({export: EntryPoint(export, kind) for export, kind in entry_points.items()}),
         contract_imports=tuple(contracts),
         functions=MappingProxyType({(each.module, each.name): each for each in functions}),
-        memory_region=memories[exported].name if exported is not None and exported < len(memories) else None,
+        memory_region=memory_region,
         bulk_storage=any(index < len(memories) for index in declarations.bulk_memories),
         bulk_memory=declarations.bulk_instructions,
         grows_storage=any(index < len(memories) for index in declarations.grows_memory)
@@ -367,6 +375,12 @@ def _load(module: Module, rules: CodeRules) -> Contract:
         working_pages=table_pages + sum(memory.pages_min for memory in declarations.memories),
         has_own_parts=bool(declarations.memories or declarations.own_tables or declarations.active_segments),
     )
+
+
+def _option_names(storage: list[Import], layout: Layout) -> frozenset[str]:
+    """Return the options that a contract uses or can run under. Code that imports a window maps storage there."""
+    names = {option.name for item in storage for option in options_for(item)}
+    return frozenset(names if layout.window is None else names - {*MAP_OPTIONS})
 
 
 def _table_pages(declarations: Declarations, limits: Limits) -> int:
@@ -456,8 +470,11 @@ def _layout(items: list[Import], limits: Limits) -> Layout:
             )
     if len(regions) > limits.regions_max:
         raise ValidationError(f"{len(regions)} regions of storage, and {limits.regions_max} are allowed (regions_max)")
-    return Layout(tuple(sorted(regions, key=lambda region: region.name)))
+    return Layout(tuple(sorted(regions, key=lambda region: region.name)), window_type(items, limits))
 
+
+_WITHOUT_MEMORY = (GROW, "storageSize")
+"""Functions of storage that use no memory of the contract."""
 
 _FUNCTION_NAMES = tuple(accessor_types(is_64=False))
 

@@ -12,7 +12,14 @@ from attrs import define
 
 from storagemod.pages import differing_bytes
 from storagemod.types import SyncPolicy
-from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, refuse_mapping
+from storagemod.vm.storage_map import (
+    CallMemory,
+    Mappings,
+    StorageMapOption,
+    check_range,
+    nothing_mapped,
+    refuse_mapping,
+)
 
 if TYPE_CHECKING:
     from storagemod.vm.storage import StorageAccess
@@ -25,7 +32,7 @@ class Copied(StorageMapOption):
     summary = "the host copies mapped storage into the contract's memory, and back what changed"
 
 
-@define
+@define(eq=False)
 class _Area:
     memory_offset: int
     storage_offset: int
@@ -47,6 +54,8 @@ class CopiedMappings(Mappings):
         held_back: Called before each call that it makes, with its areas that are not copied back: the offset in
             storage, the bytes that were copied in, and those that are in their place.
     """
+
+    option = "copied"
 
     def __init__(
         self,
@@ -87,7 +96,8 @@ class CopiedMappings(Mappings):
     def suspend(self) -> None:
         """Copy back what changed, if that is the policy."""
         if self._sync is SyncPolicy.CALL:
-            self._copy_back()
+            for area in self._areas:
+                self._copy_back(area)
         elif self._held_back is not None:
             self._held_back([self._hold_back(area) for area in self._areas])
 
@@ -104,9 +114,34 @@ class CopiedMappings(Mappings):
         """Copy back what changed, or everything."""
         if self._sync is SyncPolicy.NONE:
             for area in self._areas:
-                self._storage.write_mapped(area.storage_offset, self._memory.read(area.memory_offset, area.length))
+                self._write_whole(area)
         else:
-            self._copy_back()
+            for area in self._areas:
+                self._copy_back(area)
+
+    def unmap(self, memory_offset: int) -> None:
+        """Copy back what changed in one area, or all of it, whatever the policy says of calls.
+
+        Raises:
+            TrapError: No area begins there.
+        """
+        area = next((each for each in self._areas if each.memory_offset == memory_offset), None)
+        if area is None:
+            raise nothing_mapped(memory_offset)
+        if self._sync is SyncPolicy.NONE:
+            self._write_whole(area)
+        else:
+            self._copy_back(area)
+        self._areas.remove(area)
+        self._memory.write(memory_offset, bytes(area.length))
+
+    def flush(self) -> None:
+        """Copy back what changed, if that is the policy."""
+        if self._sync is SyncPolicy.CALL:
+            self.suspend()
+
+    def _write_whole(self, area: _Area) -> None:
+        self._storage.write_mapped(area.storage_offset, self._memory.read(area.memory_offset, area.length))
 
     def _hold_back(self, area: _Area) -> tuple[int, bytes, bytes]:
         self._storage.count_work(area.length)
@@ -115,12 +150,11 @@ class CopiedMappings(Mappings):
             area.held_back = now
         return area.storage_offset, area.loaded, area.held_back
 
-    def _copy_back(self) -> None:
-        for area in self._areas:
-            self._storage.count_work(area.length)
-            now = self._memory.read(area.memory_offset, area.length)
-            if now == area.loaded:
-                continue
-            for start, stop in differing_bytes(area.loaded, now):
-                self._storage.write_mapped(area.storage_offset + start, now[start:stop])
-            area.loaded = now
+    def _copy_back(self, area: _Area) -> None:
+        self._storage.count_work(area.length)
+        now = self._memory.read(area.memory_offset, area.length)
+        if now == area.loaded:
+            return
+        for start, stop in differing_bytes(area.loaded, now):
+            self._storage.write_mapped(area.storage_offset + start, now[start:stop])
+        area.loaded = now

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
-from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped
+from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped, StorageUnmapped
 from storagemod.pages import LiveRegion
 from storagemod.state import created_address
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
 from storagemod.vm.aliased import AliasedMappings, check_aliasing
+from storagemod.vm.boundary import collect
 from storagemod.vm.contract import MEMORY_EXPORT, Contract, ContractImport
 from storagemod.vm.copied import CopiedMappings
 from storagemod.vm.ethereum import Finished
-from storagemod.vm.layout import DEFAULT_REGION
+from storagemod.vm.layout import DEFAULT_REGION, WINDOW
 from storagemod.vm.paged import PagedMappings, PageTable
 from storagemod.vm.schedule import GasSchedule
 from storagemod.vm.storage import StorageAccess, StorageInstance
-from storagemod.vm.storage_map import CallMemory, Mappings, refuse_mapping
+from storagemod.vm.storage_map import CallMemory, Mappings, nothing_mapped, refuse_mapping
+from storagemod.vm.window import StorageWindow
 from storagemod.wasm import RAW_VALUE_BYTES, Instance, InstancePool, LinearMemory
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class Frame:
         storage: The storage that it runs on.
         pool: Where its instance goes back to.
         mappings: What it mapped into its memory.
+        window: The window of its storage, if its code imports that.
         return_data: The output of the last call that it made, or what its last creation reverted with.
         outcome: How it ended.
         values: The results of its method, as raw events have them.
@@ -118,6 +121,7 @@ class Frame:
         "storage",
         "value",
         "values",
+        "window",
         "working_pages",
     )
 
@@ -160,6 +164,7 @@ class Frame:
         self.pool: InstancePool | None = None
         self.instance: Instance | None = None
         self.mappings: Mappings | None = None
+        self.window: StorageWindow | None = None
         self._memory: CallMemory | None = None
         self._owed = self.working_pages = 0
         self.return_data = self.output = b""
@@ -361,22 +366,50 @@ class Frame:
     # Storage mapped into its memory
 
     def map_storage(self, memory_offset: int, storage_offset: int, length: int) -> None:
-        """Make storage appear in this call's memory.
+        """Make storage appear in this call's memory, or in the window that its code imports.
 
         Raises:
             TrapError: The linking option refuses it.
             LinkError: This machine cannot show storage in its memory.
         """
         machine = self.machine
-        option = machine.accounts[self.code_address].mapping or machine.mapping
-        if self.mappings is None:
-            self.mappings = self._new_mappings(option)
-            self._memory = self.mappings.guard(self.memory)
-        self.mappings.map(memory_offset, storage_offset, length)
+        if self.window is not None:
+            self.window.map(self, memory_offset, storage_offset, length)
+        else:
+            if self.mappings is None:
+                self.mappings = self._new_mappings(machine.accounts[self.code_address].mapping or machine.mapping)
+                self._memory = self.mappings.guard(self.memory)
+            self.mappings.map(memory_offset, storage_offset, length)
         if machine.notify is not None:
-            machine.notify(
-                (StorageMapped, self.call_id, self.address, option.option, memory_offset, storage_offset, length)
-            )
+            option = WINDOW if self.mappings is None else self.mappings.option
+            machine.notify((StorageMapped, self.call_id, self.address, option, memory_offset, storage_offset, length))
+
+    def unmap_storage(self, memory_offset: int) -> None:
+        """Take out the storage that was mapped at an offset: what was written there is storage's, and zeros are left.
+
+        Raises:
+            TrapError: Nothing was mapped there, or a static call wrote it.
+        """
+        if self.window is not None:
+            self.window.unmap(self, memory_offset)
+        elif self.mappings is not None:
+            self.mappings.unmap(memory_offset)
+        else:
+            raise nothing_mapped(memory_offset)
+        collect(self.machine, self)  # before the same bytes are copied in again: an update may have been lost
+        if self.machine.notify is not None:
+            option = WINDOW if self.mappings is None else self.mappings.option
+            self.machine.notify((StorageUnmapped, self.call_id, self.address, option, memory_offset))
+
+    def storage_size(self) -> int:
+        """Return how long storage is, in bytes, with what mappings that are kept in line have grown it by."""
+        if self.window is not None:
+            broken = self.window.settle(self)
+            if broken is not None:
+                raise broken
+        elif self.mappings is not None:
+            self.mappings.flush()
+        return self.storage_memory(DEFAULT_REGION).length
 
     def _new_mappings(self, settings: StorageMapping) -> Mappings:
         machine = self.machine
@@ -412,6 +445,8 @@ class Frame:
             for region in self.storage.regions:
                 if self.static or not region.plain:
                     self._allow(region)
+        if self.window is not None:
+            self.window.resume(self)
         if self.mappings is not None:
             self.mappings.resume()
 

@@ -20,6 +20,9 @@ PAGES_MAX = 65_536
 DEFAULT_REGION = "memory"
 """The one region of ``single``, and the private one of ``methods``."""
 
+WINDOW = "window"
+"""The memory into which the option ``window`` maps storage. It is no region: nothing of it is committed."""
+
 
 class Access(enum.StrEnum):
     """How a contract reaches a region."""
@@ -47,9 +50,10 @@ class Region:
 
 @frozen(cache_hash=True)
 class Layout:
-    """The regions of a contract's storage, ordered by name."""
+    """The regions of a contract's storage, ordered by name, and its window if it imports one."""
 
     regions: tuple[Region, ...] = ()
+    window: MemoryType | None = None
 
     def region(self, name: str) -> Region | None:
         """The region of that name, or ``None``."""

@@ -51,7 +51,7 @@ from storagemod.vm.budget import Budget
 from storagemod.vm.contract import MAIN, CodeRules, Contract, EntryPoint, check_unlinked, load_binary
 from storagemod.vm.ethereum import Finished
 from storagemod.vm.frame import Frame
-from storagemod.vm.layout import Layout
+from storagemod.vm.layout import WINDOW, Layout
 from storagemod.vm.paged import FrameTable
 from storagemod.vm.schedule import GasSchedule
 from storagemod.vm.storage import StorageInstance, broken_rule
@@ -220,6 +220,7 @@ class Machine:
             self.logs = []
         if self.frame_table.frames:
             self.frame_table = FrameTable()
+        if self.frame_file.is_open:
             self.frame_file.close()
         self.budget.restart()
         self.origin = frame.caller
@@ -465,6 +466,8 @@ class Machine:
             frame.mappings.end()
         if frame.storage is not None:
             collect(self, frame)
+        if frame.static and frame.window is not None and len(self._log) > self._log.newest:
+            self._log.undo(self._log.newest)  # a static call changes nothing: all that it can have logged is mappings
         if kind is _CREATE and self.notify is not None:
             self.notify((AccountCreated, frame.call_id, address, self.accounts[address].code))
 
@@ -572,6 +575,8 @@ class Machine:
         else:
             storage, pool = self._link(frame, contract)
         frame.storage = storage
+        if contract.layout.window is not None:
+            frame.window = storage.window  # type: ignore[union-attr] # it is linked
         frame.resume()
         if contract.has_own_parts:
             self._count_instance(frame, contract, pool)
@@ -646,6 +651,8 @@ class Machine:
             self._used[storage] = frame.address
         self.budget.instances += 1
         self.budget.count_memories(len(added))
+        if storage.layout.window is not None and WINDOW in added:
+            self.budget.keep_pages(storage.layout.window.pages_min)
         if self.notify is not None:
             self.notify((StorageModuleInstantiated, frame.call_id, frame.address, added))
 

@@ -14,9 +14,10 @@ from storagemod.vm.methods import Methods
 from storagemod.vm.option import LinkingOption, ServedByHost
 from storagemod.vm.paged import Paged
 from storagemod.vm.shared_memories import Regions, Single
+from storagemod.vm.window import Window
 from storagemod.wasm import Import
 
-OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed(), Copied(), Paged(), Aliased())
+OPTIONS: tuple[LinkingOption, ...] = (Single(), Regions(), Methods(), Keyed(), Copied(), Paged(), Aliased(), Window())
 """In the order in which they are shown."""
 
 

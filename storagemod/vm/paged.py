@@ -16,7 +16,14 @@ from attrs import define, evolve, field, frozen
 from storagemod.errors import LimitError
 from storagemod.events import FrameRun, PageRun
 from storagemod.types import Address
-from storagemod.vm.storage_map import CallMemory, Mappings, StorageMapOption, check_range, refuse_mapping
+from storagemod.vm.storage_map import (
+    CallMemory,
+    Mappings,
+    StorageMapOption,
+    check_range,
+    nothing_mapped,
+    refuse_mapping,
+)
 
 if TYPE_CHECKING:
     from storagemod.vm.storage import StorageAccess
@@ -93,6 +100,7 @@ class PageTable:
         self._frames = frames
         self._exclusive = exclusive
         self._first_pages: dict[FrameKey, int] = {}
+        self._entered: dict[int, list[tuple[int, FrameKey]]] = {}  # by the offset that they were mapped at
         self.frame_bytes = frame_bytes
         self.pages: dict[int, FrameKey] = {}
 
@@ -124,7 +132,26 @@ class PageTable:
             key = FrameKey(*self.owner, index + step, size)
             if self._enter(first + step, key):
                 new.append((first + step, key))
+        if memory_offset in self._entered:
+            self._entered[memory_offset] += new
+        elif new:
+            self._entered[memory_offset] = new
         return new
+
+    def leave(self, memory_offset: int) -> list[tuple[int, FrameKey]]:
+        """Take out the pages that a mapping at this offset entered; return them, with their frames.
+
+        Raises:
+            TrapError: None did.
+        """
+        left = self._entered.pop(memory_offset, None)
+        if left is None:
+            raise nothing_mapped(memory_offset)
+        for number, key in left:
+            del self.pages[number]
+            if self._first_pages.get(key) == number:
+                del self._first_pages[key]
+        return left
 
     def _enter(self, number: int, key: FrameKey) -> bool:
         """Enter one page; ``False`` if it stands for that frame already."""
@@ -190,6 +217,8 @@ class PagedMappings(Mappings):
         table: Its page table, empty as yet.
     """
 
+    option = "paged"
+
     def __init__(self, memory: CallMemory, storage: StorageAccess, table: PageTable) -> None:
         self._memory = memory
         self._storage = storage
@@ -219,6 +248,22 @@ class PagedMappings(Mappings):
                 self._storage.write_mapped(frame.index * size, now)
                 self.table.written(frame)
                 self._loaded[number] = now
+
+    def flush(self) -> None:
+        """Write changed pages to their frames."""
+        self.suspend()
+
+    def unmap(self, memory_offset: int) -> None:
+        """Write changed pages to their frames, and take those of one mapping out of the table.
+
+        Raises:
+            TrapError: No mapping that entered pages begins there.
+        """
+        self.suspend()
+        size = self.table.frame_bytes
+        for number, _ in self.table.leave(memory_offset):
+            del self._loaded[number]
+            self._memory.write(number * size, bytes(size))
 
     def resume(self) -> None:
         """Bring frames that changed into their pages."""

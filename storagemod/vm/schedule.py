@@ -40,8 +40,8 @@ class GasSchedule:
     base: int = _price(2)
     """Whatever tells one fact about the call, the block or the transaction: ``getAddress``, ``getCaller``,
     ``getCallValue``, ``getCallDataSize``, ``getReturnDataSize``, ``getCodeSize``, ``getGasLeft``, ``getTxOrigin``,
-    ``getTxGasPrice``, ``getBlockCoinbase``, ``getBlockDifficulty``, ``getBlockGasLimit``, ``getBlockNumber`` and
-    ``getBlockTimestamp`` (``W_base``)."""
+    ``getTxGasPrice``, ``getBlockCoinbase``, ``getBlockDifficulty``, ``getBlockGasLimit``, ``getBlockNumber``,
+    ``getBlockTimestamp`` (``W_base``) and ``storageSize``."""
     copy: int = _price(3)
     """``callDataCopy``, ``returnDataCopy`` and ``codeCopy``, and ``copy_in`` and ``copy_out`` of the linking option
     ``methods``, before the bytes (``W_verylow``)."""
@@ -54,7 +54,7 @@ class GasSchedule:
     block_hash: int = _price(800)
     """``getBlockHash`` (EIP-210, which the implementations of the interface took: a hash is read from state)."""
     storage_load: int = _price(200)
-    """``storageLoad``, and ``storageMap`` before the bytes (``G_sload``, EIP-150)."""
+    """``storageLoad``, ``storageUnmap``, and ``storageMap`` before the bytes (``G_sload``, EIP-150)."""
     storage_store: int = _price(5_000)
     """``storageStore`` (``G_sreset``). Nothing is given back for storing zeros."""
     storage_store_new: int = _price(20_000)

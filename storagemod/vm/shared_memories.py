@@ -7,7 +7,7 @@ from typing import Any
 
 from storagemod.limits import Limits
 from storagemod.types import MemoryType
-from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, shared_regions
+from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, WINDOW, Access, Layout, Region, shared_regions
 from storagemod.vm.option import memory_fits
 from storagemod.wasm import HostFunction, Import, Instance
 
@@ -65,5 +65,6 @@ class Regions(SharedMemories):
     summary = "the contract imports several memories of the storage module, one for each region"
 
     def claims(self, item: Import) -> bool:
-        """Memory imports of any but the default name."""
-        return item.module == NAMESPACE and isinstance(item.type, MemoryType) and item.name != DEFAULT_REGION
+        """Memory imports of any name but the default one and that of the window."""
+        is_memory = item.module == NAMESPACE and isinstance(item.type, MemoryType)
+        return is_memory and item.name not in {DEFAULT_REGION, WINDOW}

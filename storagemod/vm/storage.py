@@ -21,9 +21,10 @@ from storagemod.pages import (
 )
 from storagemod.types import WASM_PAGE_BYTES, MemoryType
 from storagemod.vm.contract import Contract
-from storagemod.vm.layout import Access, Layout, Region, outside_region, static_write
+from storagemod.vm.layout import WINDOW, Access, Layout, Region, outside_region, static_write
 from storagemod.vm.options import option_for
 from storagemod.vm.storage_module import storage_module
+from storagemod.vm.window import StorageWindow
 from storagemod.wasm import Import, Instance, InstancePool, LinearMemory, Linker, Store
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class StorageInstance:
         layout: The regions of this transaction.
         regions: The same, live, in the order in which they came.
         own: The code that ran last as the owner's own, with its instances, if it can run again as it is.
+        window: The memory into which storage is mapped under the option ``window``, once a contract imported it.
         names: The names of the regions that :meth:`reopen` adds.
     """
 
@@ -73,6 +75,7 @@ class StorageInstance:
         "own",
         "regions",
         "transaction",
+        "window",
     )
 
     def __init__(self, store: Store, backend: PageBackend, log: UndoLog, image_of: Callable[[str], Image]) -> None:
@@ -89,6 +92,7 @@ class StorageInstance:
         self.layout = _NO_LAYOUT
         self.regions: tuple[LiveRegion, ...] = ()
         self.own: tuple[Contract, InstancePool] | None = None
+        self.window: StorageWindow | None = None
 
     def open(self, transaction: int) -> None:
         """Begin with no regions, for a transaction."""
@@ -96,6 +100,8 @@ class StorageInstance:
         self.layout = _NO_LAYOUT
         self.regions = ()
         self.own = None
+        if self.window is not None:
+            self.window.clear()
 
     def keep(self, contract: Contract, pool: InstancePool) -> None:
         """Remember what the owner's own code runs with, until its regions change, and for the next transactions."""
@@ -103,6 +109,8 @@ class StorageInstance:
         if self.layout is contract.layout:
             self._kept = (contract, pool, self.regions)
             self.names = tuple(region.name for region in self.regions)
+            if contract.layout.window is not None:
+                self.names += (WINDOW,)
 
     def reopen(self, transaction: int, contract: Contract) -> bool:
         """Begin a transaction with what :meth:`keep` remembers, if it is that code, and nothing else changed storage.
@@ -118,17 +126,21 @@ class StorageInstance:
         for region in regions:
             if not region.reusable or not (region.version == region.image.version or region.follow()):
                 return False
+        if self.window is not None:
+            self.window.clear()
         self.transaction = transaction
         self.layout, self.regions, self.own = contract.layout, regions, (contract, pool)
         return True
 
     def release(self) -> None:
         """Give back what memory it has: nobody uses it any more. The instances stay in their store."""
+        if self.window is not None:
+            self.window.clear()
         for _, live, *_ in self._live.values():
             live.release()
 
     def add(self, layout: Layout, *, anew: bool = False) -> tuple[str, ...]:
-        """Add the regions of a layout that are not there, as long as their committed images; return their names.
+        """Add what of a layout is not there, regions as long as their committed images; return the names of memories.
 
         Args:
             layout: The regions.
@@ -139,7 +151,8 @@ class StorageInstance:
             StateError: The system refuses; the transaction is over.
         """
         new = tuple(self._missing(layout))
-        if not new:
+        window = layout.window if self.layout.window is None else None
+        if not new and window is None:
             return ()
         self.own = None
         stale = []
@@ -147,25 +160,29 @@ class StorageInstance:
             known = self._live.get(region.name)
             if known is None or known[0] != region or not known[1].refresh(self._image_of(region.name), anew=anew):
                 stale.append(region)
-        if stale:
-            self._instantiate(tuple(stale))
+        if window is not None and self.window is not None and self.window.type != window:
+            self.window = None
+        new_window = window if self.window is None else None
+        if stale or new_window is not None:
+            self._instantiate(tuple(stale), new_window)
         names = tuple(region.name for region in new)
         self.regions += tuple(self._live[name][1] for name in names)
         if self.layout is _NO_LAYOUT:
             self.layout = layout
         else:
-            self.layout = Layout(tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name)))
-        return names
+            regions = tuple(sorted((*self.layout.regions, *new), key=lambda region: region.name))
+            self.layout = Layout(regions, window or self.layout.window)
+        return names if window is None else (*names, WINDOW)
 
     def _missing(self, layout: Layout) -> Iterable[Region]:
         names = {region.name for region in self.layout.regions}
         return (region for region in layout.regions if region.name not in names)
 
-    def _instantiate(self, regions: tuple[Region, ...]) -> None:
-        """Make a storage module for regions, with their images in its memories."""
-        prepared = Linker().prepare(storage_module(Layout(regions)))
+    def _instantiate(self, regions: tuple[Region, ...], window: MemoryType | None) -> None:
+        """Make a storage module for regions, with their images in its memories, and for a window if one is missing."""
+        prepared = Linker().prepare(storage_module(Layout(regions, window)))
         instance = self._store.instantiate(prepared.address)
-        self._store.memories += len(regions)
+        self._store.memories += len(regions) + (window is not None)
         memories = [instance.memory(region.name) for region in regions]
         images = [self._image_of(region.name) for region in regions]
         extents_max = next(most for memories_max, most in _EXTENTS if self._store.memories <= memories_max)
@@ -179,6 +196,8 @@ class StorageInstance:
         self._instances.append(instance)
         self._pools.clear()  # what is linked may have the memories that these replace
         self._kept = None
+        if window is not None:
+            self.window = StorageWindow(window, instance.memory(WINDOW), self._backend, self._log)
         for region, memory, image in zip(regions, memories, images, strict=True):
             replaced = self._live.pop(region.name, None)
             if replaced is not None:
@@ -238,6 +257,8 @@ class StorageInstance:
         return pool
 
     def _maximum(self, name: str) -> int:
+        if name == WINDOW and self.window is not None:
+            return self.window.type.pages_min
         region, _, memory, _ = self._live[name]
         return region.type.pages_max or memory.pages
 
@@ -327,26 +348,32 @@ class StorageAccess:
         return before if self._memory.grow(pages, self.bytes_max // WASM_PAGE_BYTES) else -1
 
     @property
-    def _end(self) -> int:
+    def live(self) -> LiveRegion:
+        """The region itself."""
+        return self._live
+
+    @property
+    def length(self) -> int:
+        """The length of the region, in bytes."""
         return self._live.wasm_pages * WASM_PAGE_BYTES
 
-    def read_mapped(self, offset: int, length: int) -> bytes:
-        """Copy bytes out; zeros beyond the region's length."""
+    def read_mapped(self, offset: int, length: int, *, can_grow_stale: bool = True) -> bytes:
+        """Copy bytes out; zeros beyond the region's length. Copies that can grow stale are an event."""
         frame = self._frame
         self.count_work(length)
         notify = frame.machine.notify
-        if notify is not None and StorageLoaded in frame.machine.wants:
+        if can_grow_stale and notify is not None and StorageLoaded in frame.machine.wants:
             notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
-        inside = max(min(length, self._end - offset), 0)
+        inside = max(min(length, self.length - offset), 0)
         return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
 
     def write_mapped(self, offset: int, data: bytes) -> None:
         """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
         self.count_work(len(data))
         content = data.rstrip(b"\0")
-        if content and offset + len(content) > self._end:
+        if content and offset + len(content) > self.length:
             self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
-        data = data[: max(self._end - offset, 0)]
+        data = data[: max(self.length - offset, 0)]
         if data and (self._writing or self._memory.read(offset, len(data)) != data):
             self.write(offset, data)  # a static call may copy back what is there already (rule 6)
 
@@ -377,7 +404,7 @@ class StorageAccess:
         live = self._live
         changed = [(number, data) for number, data in pages if data != live.page(number)]
         ends = [number * PAGE_BYTES + len(data.rstrip(b"\0")) for number, data in changed if data != ZERO_PAGE]
-        if ends and max(ends) > self._end and self._writing:
+        if ends and max(ends) > self.length and self._writing:
             live.lengthen(-(-max(ends) // WASM_PAGE_BYTES))
         numbers = [number for number, _ in changed]
         live.note(numbers)
@@ -402,6 +429,8 @@ def broken_rule(frame: Frame, offset: int, length: int) -> TrapError | None:
     wasmtime does not report which memory faulted; one of that length, in bytes, is taken.
     """
     if frame.mappings is not None and (broken := frame.mappings.forbidden(offset)) is not None:
+        return broken
+    if frame.window is not None and (broken := frame.window.forbidden(offset, length, static=frame.static)) is not None:
         return broken
     if frame.storage is None or not frame.enforced or offset >= length:
         return None

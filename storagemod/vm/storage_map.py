@@ -1,7 +1,8 @@
 """What the options that map storage into working memory have in common: ``ethereum.storageMap``.
 
 ``storageMap(memoryOffset: i32, storageOffset: i32, storageLength: i32)`` makes a range of linear storage appear at an
-offset of the contract's memory. How the two are kept in line is what the options differ in.
+offset of the contract's memory. ``storageUnmap(memoryOffset: i32)`` takes it out again, and ``storageSize() -> i64``
+returns the length of storage in bytes. How memory and storage are kept in line is what the options differ in.
 Source: ewasm/design issue 188, "Linear storage design".
 """
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
     from storagemod.vm.storage import StorageAccess
 
-_NAME = "storageMap"
-_TYPE = FunctionType(("i32", "i32", "i32"))
 _PAGES_MIN = 1
 
 
@@ -39,7 +38,12 @@ class CallMemory(Protocol):
 
 
 class Mappings(ABC):
-    """The mappings of one call: which bytes of its memory stand for which bytes of storage."""
+    """The mappings of one call: which bytes of its memory stand for which bytes of storage.
+
+    ``option`` is the name of the linking option.
+    """
+
+    option: ClassVar[str]
 
     @abstractmethod
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
@@ -56,6 +60,18 @@ class Mappings(ABC):
     @abstractmethod
     def end(self) -> None:
         """The call is about to end well."""
+
+    @abstractmethod
+    def unmap(self, memory_offset: int) -> None:
+        """Bring to storage what was written in the mapping made at this offset, and leave zeros in its place.
+
+        Raises:
+            TrapError: No mapping was made there.
+        """
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Bring to storage what was written so far, if that would be done before a call."""
 
     def settle(self) -> None:  # noqa: B027 - there is nothing to do where bytes are copied
         """The call stopped running, for now or for good, and however it ended: say what it wrote in storage itself."""
@@ -75,10 +91,27 @@ def _storage_map(frame: Frame, memory_offset: int, storage_offset: int, length: 
     frame.map_storage(u32(memory_offset), u32(storage_offset), u32(length))
 
 
-class StorageMapOption(ServedByHost):
-    """The import of ``storageMap``; storage is one region, which only the host reaches."""
+def _storage_unmap(frame: Frame, memory_offset: int) -> None:
+    frame.use_gas(frame.schedule.storage_load)
+    frame.unmap_storage(u32(memory_offset))
 
-    functions: ClassVar = {_NAME: HostFunction(ethereum.NAMESPACE, _NAME, _TYPE, _storage_map)}
+
+def _storage_size(frame: Frame) -> int:
+    frame.use_gas(frame.schedule.base)
+    return frame.storage_size()
+
+
+class StorageMapOption(ServedByHost):
+    """The imports of ``storageMap`` and its kin; storage is one region, which only the host reaches."""
+
+    functions: ClassVar = {
+        each.name: each
+        for each in (
+            HostFunction(ethereum.NAMESPACE, "storageMap", FunctionType(("i32", "i32", "i32")), _storage_map),
+            HostFunction(ethereum.NAMESPACE, "storageUnmap", FunctionType(("i32",)), _storage_unmap),
+            HostFunction(ethereum.NAMESPACE, "storageSize", FunctionType((), ("i64",)), _storage_size),
+        )
+    }
     region_name = DEFAULT_REGION
 
     def region(self, limits: Limits) -> Region:
@@ -118,6 +151,11 @@ def check_range(
             code=error.code,
             cause=error,
         ) from error
+
+
+def nothing_mapped(memory_offset: int) -> TrapError:
+    """Return the error of unmapping what was never mapped, or is not any more."""
+    return TrapError(f"storageUnmap: no mapping begins at byte {memory_offset:#x} of memory", code="storage_map")
 
 
 def refuse_mapping(reason: str) -> TrapError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from storagemod.limits import Limits
-from storagemod.vm.layout import PAGES_MAX, Access, Layout
+from storagemod.vm.layout import PAGES_MAX, WINDOW, Access, Layout
 from storagemod.vm.options import OPTIONS
 from storagemod.wasm import Module, compile_module, to_wasm
 
@@ -30,6 +30,11 @@ def storage_module_wat(layout: Layout) -> str:
         lines.append(f"  ;; region {wat_string(region.name)}, {_REACHED[region.access]}")
         lines.append(f"  (memory {memory} (export {wat_string(region.name)}) {width}{limits})")
         lines += [f"  {field}" for option in OPTIONS for field in option.module_fields(region, memory)]
+    if layout.window is not None:
+        lines.append("  ;; window, imported as a memory: storage appears where it is mapped")
+        lines.append(
+            f"  (memory $window (export {wat_string(WINDOW)}) {layout.window.pages_min} {layout.window.pages_max})"
+        )
     lines.append(")")
     return "\n".join(lines) + "\n"
 

@@ -65,7 +65,9 @@ class Deployment:
             )
         if self.mapping is not None and not self.contract.maps_storage:
             raise ValidationError(
-                "how its storage is mapped is given, but it does not import ethereum.storageMap",
+                "how its storage is mapped is given, but it does not import ethereum.storageMap"
+                if self.contract.layout.window is None
+                else f"its storage is to be mapped by {self.mapping.option}, but it imports storage.window",
                 contract=self.contract.name,
             )
         try:

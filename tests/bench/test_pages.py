@@ -14,7 +14,7 @@ MEASURED = {
     "a transaction that opens storage and touches nothing": ["64 KiB", "64 MiB", "4 GiB"],
     "a transaction that writes pages of 4 GiB, far apart": ["1 page", "10 pages", "100 pages"],
     "64 nested calls that write a page": ["and return", "and revert"],
-    "64 nested calls that each map 1 MiB and write a word": ["single", "copied", "paged", "aliased"],
+    "64 nested calls that each map 1 MiB and write a word": ["single", "copied", "paged", "aliased", "window"],
     "20 transactions that commit 10 pages each": [
         "plain SQLite, the same page writes",
         "a world in a directory",

@@ -35,7 +35,7 @@ def test_json_has_it_all(run: Run) -> None:
     document = json.loads(run("compare", "exchange/change", "--json").out)
     assert document["schema"] == "storagemod.compare/1"
     by_variant = {(each["link"], each["sync"]): each for each in document["variants"]}
-    assert len(by_variant) == 9
+    assert len(by_variant) == 10
     end = by_variant["copied", "end"]
     assert end["hazards"] == {"stale read": 2}
     assert end["transactions"][1]["outcome"] == "reverted"

@@ -116,15 +116,25 @@ def test_what_cannot_be_inspected_is_an_error_with_status_two(run: Run, args: li
     assert message in ran.err
 
 
-@pytest.mark.parametrize("link", ["paged", "aliased"])
+@pytest.mark.parametrize("link", ["paged", "aliased", "window"])
 def test_tables_are_shown_at_each_call_of_a_scenario(run: Run, link: str) -> None:
+    pages = "0-15" if link == "window" else "16-31"
     shown = run("inspect", "--tables", "bank/robbed", "--link", link)
     assert (shown.status, shown.err) == (0, "")
     lines = shown.out.splitlines()
     attack = lines[lines.index("Mallory withdraws, and twice more while she is paid") :]
-    assert "  ├─ page table: pages 16-31 of 4,096 bytes stand for frames 0-15" in [line[2:] for line in attack]
+    assert f"  ├─ page table: pages {pages} of 4,096 bytes stand for frames 0-15" in [line[2:] for line in attack]
     assert any(line.endswith("frame table: frames 0 of mallory memory[0x0..0x1000], written") for line in attack)
     assert any(line.endswith("frame table: frames 0-15 of bank memory[0x0..0x10000], not written") for line in attack)
+
+
+def test_a_window_is_shown_with_the_storage_behind_it(run: Run) -> None:
+    shown = run("inspect", "bank/bank", "--link", "window").out
+    assert "  linking  window; its source leaves the option open (--link)\n" in shown
+    assert "Window, a memory into which storage is mapped, of 1 Wasm pages" in shown
+    assert '(memory $window (export "window") 1 1)' in shown
+    document = json.loads(run("inspect", "bank/bank", "--link", "window", "--json").out)
+    assert (document["options"], document["window_pages"]) == (["window"], 1)
 
 
 def test_tables_are_told_to_programs_with_frames_of_any_length(run: Run, tmp_path: Path) -> None:
@@ -164,7 +174,7 @@ method = "run"
 def test_options_without_tables_and_scenarios_without_mappings_are_told(run: Run) -> None:
     refused = run("inspect", "--tables", "bank/robbed", "--link", "single")
     assert refused.status == 2
-    assert "single has no tables; paged and aliased have" in refused.err
+    assert "single has no tables; paged, aliased and window have" in refused.err
     missing = run("inspect", "--tables", "bank/rob")
     assert missing.status == 2
     assert "error: " in missing.err

@@ -94,6 +94,7 @@ def _bulk(memory: str) -> tuple[str, tuple[tuple[str, FunctionType], ...]]:
 _MEMORY = '(memory $memory (export "memory") 2 4)'
 _SINGLE = '(import "storage" "memory" (memory $storage 1 3))'
 _MAP = ("ethereum.storageMap", _COPY)
+_MAP_KIN = (("ethereum.storageUnmap", FunctionType(("i32",))), ("ethereum.storageSize", FunctionType((), ("i64",))))
 _KEYS = FunctionType(("i32", "i32"))
 _KEYED = (("ethereum.storageLoad", _KEYS), ("ethereum.storageStore", _KEYS))
 _PRINTS = tuple((f"debug.printStorage{way}", FunctionType(("i32",))) for way in ("", "Hex"))
@@ -125,8 +126,14 @@ def _hosted(name: str, functions: tuple[tuple[str, FunctionType], ...], *, bulk:
 
 
 def _mapped(name: str, mapping: StorageMapping, *, bulk: bool = False) -> Kind:
-    kind = _hosted(name, (_MAP, *_KEYED), bulk=bulk)
+    kind = _hosted(name, (_MAP, *_MAP_KIN, *_KEYED), bulk=bulk)
     return Kind(name, kind.imports, kind.functions + (_MAP,) * 6, kind.own, mapping)  # six more: likelier
+
+
+def _windowed(name: str, *, bulk: bool = False) -> Kind:
+    imports = f'(import "storage" "window" (memory $window 1)) {_imports((_MAP, *_MAP_KIN))} {_MEMORY}'
+    kind = _linear(name, imports, ("window", "memory"), bulk=bulk)
+    return Kind(name, imports, kind.functions + _MAP_KIN + (_MAP,) * 6, kind.own)
 
 
 KINDS = (
@@ -160,6 +167,8 @@ KINDS = (
     _mapped("aliased", StorageMapping("aliased")),
     _mapped("aliased, in bulk", StorageMapping("aliased"), bulk=True),
     _mapped("aliased, exclusive", StorageMapping("aliased", frame_bytes=8_192, exclusive=True)),
+    _windowed("window"),
+    _windowed("window, in bulk", bulk=True),
 )
 
 _HOST = (

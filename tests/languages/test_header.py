@@ -16,7 +16,7 @@ from storagemod.vm.methods import accessor_types
 
 from .compilers import c
 
-MAPPED_OR_KEYED = {"storageMap", "storageLoad", "storageStore"}
+MAPPED_OR_KEYED = {"storageMap", "storageUnmap", "storageSize", "storageLoad", "storageStore"}
 KEYED_PRINTING = {"printStorage", "printStorageHex"}
 
 _DECLARED = re.compile(r'STORAGEMOD_IMPORT\("(\w+)", "(\w+)"\)')

@@ -104,10 +104,11 @@ _MODELS: dict[str, type[linked.SmallStorage]] = {
     "copied, none": linked.CopiedWhole,
     "paged": linked.Paged,
     "aliased": linked.Aliased,
+    "window": linked.Window,
     "copied, mixed": linked.Mixed,
 }
 
-SMALL = ("keyed", "copied, call", "copied, end", "copied, none", "paged", "aliased")
+SMALL = ("keyed", "copied, call", "copied, end", "copied, none", "paged", "aliased", "window")
 """The options, and policies, under which storage is 64 KiB and does not grow."""
 
 ALL_SMALL = tuple(_MODELS)
@@ -135,6 +136,7 @@ SMALL_KINDS: tuple[Kind, ...] = (
     small_kind("keyed", TRACKERS[-1]),
     small_kind("paged", TRACKERS[-1], durable=True),
     small_kind("aliased", "compare", durable=True),
+    small_kind("window", TRACKERS[-1], durable=True),
 )
 """Every one of them; where it matters whether pages are protected, without that, too; and one in a directory."""
 

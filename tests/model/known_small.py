@@ -17,10 +17,10 @@ from .reference import WASM_PAGE
 A, B, C = PUPPETS
 OK, FAILED, REVERTED = Outcome.OK, Outcome.FAILED, Outcome.REVERTED
 
-IN_LINE = ("keyed", "copied, call", "paged", "aliased")
+IN_LINE = ("keyed", "copied, call", "paged", "aliased", "window")
 """Those under which a re-entrant call sees everything, and all see what it did."""
 
-STOPPED = ("keyed", "aliased")
+STOPPED = ("keyed", "aliased", "window")
 """Those under which a static call is stopped as it writes."""
 
 _END = WASM_PAGE - 8

@@ -137,6 +137,12 @@ class Aliased(SmallStorage):
     mapping = StorageMapping("aliased")
 
 
+class Window(Aliased):
+    """Storage itself, shown in one memory to all calls. It is a matter of the code, so no account says it."""
+
+    mapping = None
+
+
 class Stale(Mapped):
     """Copies are not all brought in line at calls (3).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import attrs
@@ -10,14 +11,14 @@ import pytest
 from storagemod.scenario.puppet import Call as CallOut
 from storagemod.scenario.puppet import Load, Operation, Script, Store
 from storagemod.trace import Hazard, HazardDetector, HazardKind
-from storagemod.types import StorageMapping
+from storagemod.types import Address, StorageMapping
 
 from . import known_small
 from .agreement import SideBySide
 from .histories import UNSHRUNK, HistoriesOfSmallStorage, run
 from .kinds import PUPPETS, SMALL, TRACKERS, Kind, all_small_kinds, small_kind
-from .linked import Aliased, CopiedAtCalls, CopiedAtEnds, CopiedWhole, Keyed, Mixed, Paged, SmallStorage, Stale
-from .reference import PAGE, WASM_PAGE, WRITES, Call, Failed, ReferenceWorld, Region
+from .linked import Aliased, CopiedAtCalls, CopiedAtEnds, CopiedWhole, Keyed, Mixed, Paged, SmallStorage, Stale, Window
+from .reference import PAGE, WASM_PAGE, WRITES, Account, Call, Failed, Log, ReferenceWorld, Region
 
 
 class SharesStorageAtOnce(CopiedAtEnds):
@@ -174,6 +175,23 @@ class FindsStaticWritesOfPagesAfterwards(Aliased):
         return super()._bytes(attrs.evolve(call, static=False), operation, offset, length)
 
 
+class LosesWhatAReentryWrote(Window):
+    """As if each call had a window of its own."""
+
+    def _call_out(self, call: Call, asked: CallOut) -> None:
+        before = self._storage(call)
+        super()._call_out(call, asked)
+        self.accounts[call.address].regions["memory"].memory[:8] = before[:8]
+
+
+class KeepsWhatAFailedCallWrote(Window):
+    def _undo(self, accounts: defaultdict[Address, Account], logs: list[Log]) -> None:
+        written = {address: account.copy_regions() for address, account in self.accounts.items()}
+        super()._undo(accounts, logs)
+        for address, regions in written.items():
+            self.accounts[address].regions = regions
+
+
 class ShowsNothingOfWhatACallAboveWrote(Aliased):
     def _run(self, call: Call) -> None:
         if call.parent is not None and call.parent.address == call.address:
@@ -204,13 +222,13 @@ BY_KNOWN_HISTORIES: dict[type[SmallStorage], Callable[[SideBySide, str], None]] 
 
 BY_RANDOM_HISTORIES = [
     mutant
-    for model in (CopiedAtEnds, CopiedWhole, CopiedAtCalls, Paged, Mixed, Keyed, Aliased)
+    for model in (CopiedAtEnds, CopiedWhole, CopiedAtCalls, Paged, Mixed, Keyed, Aliased, Window)
     for mutant in model.__subclasses__()
     if mutant.__module__ == __name__ and mutant not in BY_KNOWN_HISTORIES
 ]
 
 _DISAGREEMENT = (
-    "^[a-z]+, (keyed|paged|aliased|copied, [a-z]+)(: 0x[0-9a-f]+)?: "
+    "^[a-z]+, (keyed|paged|aliased|window|copied, [a-z]+)(: 0x[0-9a-f]+)?: "
     "(outcome|output|logs|changes|lost updates|nonce|balance|code|regions|length of|bytes of)"
 )
 
@@ -219,6 +237,8 @@ def name_of(model: type[SmallStorage]) -> str:
     """The option and policy that a model is of."""
     if issubclass(model, Mixed):
         return "copied, mixed"
+    if issubclass(model, Window):
+        return "window"
     if model.mapping is None:
         return "keyed"
     return f"copied, {model.mapping.sync}" if model.mapping.option == "copied" else model.mapping.option

@@ -11,7 +11,7 @@ from storagemod.scenario.fixtures import scenario_names, scenario_path
 from storagemod.trace import HazardKind
 from storagemod.types import SyncPolicy
 
-KEEPS_THE_RULES = ("single", "regions", "methods", "keyed", "copied, call", "paged", "aliased")
+KEEPS_THE_RULES = ("single", "regions", "methods", "keyed", "copied, call", "paged", "aliased", "window")
 BENDS_THEM = ("copied, end", "copied, none")
 FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPING)
 
@@ -111,4 +111,4 @@ def test_what_is_wrong_under_every_option_is_an_error() -> None:
 
 def test_variants_are_those_that_are_named() -> None:
     assert [str(each) for each in variants(["single", "copied"], [SyncPolicy.END])] == ["single", "copied, end"]
-    assert len(variants()) == 9
+    assert len(variants()) == 10

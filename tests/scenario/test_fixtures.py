@@ -83,6 +83,7 @@ STORAGE_IMPORTS = {
     "copied": {"storageMap"},
     "paged": {"storageMap"},
     "aliased": {"storageMap"},
+    "window": {"window", "storageMap"},
 }
 NAMESPACES = dict.fromkeys(("keyed", "copied", "paged", "aliased"), "ethereum")
 
@@ -122,7 +123,10 @@ class TestFixtures:
         self, engine: wasmtime.Engine, option: str
     ) -> None:
         module = wasmtime.Module(engine, fixture("counter/counter", option))
-        assert {each.module for each in module.imports} == {NAMESPACES.get(option, "storage")}
+        both = {"storage", "ethereum"}
+        assert {each.module for each in module.imports} == (
+            both if option == "window" else {NAMESPACES.get(option, "storage")}
+        )
         assert set(storage_imports(module)) == STORAGE_IMPORTS[option]
 
     def test_regions_have_the_limits_that_they_are_documented_with(self, engine: wasmtime.Engine) -> None:
@@ -150,7 +154,7 @@ class TestFixtures:
 
     def test_preludes_are_no_fixtures(self) -> None:
         assert set(fixture_names()) == set(METHODS)
-        assert option_names() == ("aliased", "copied", "keyed", "methods", "paged", "regions", "single")
+        assert option_names() == ("aliased", "copied", "keyed", "methods", "paged", "regions", "single", "window")
 
     @pytest.mark.parametrize("name", ["bank/bnak", "bank/bank.wat", "bank"])
     def test_an_unknown_one_is_refused_with_a_suggestion(self, name: str) -> None:
@@ -166,7 +170,7 @@ class TestFixtures:
     def test_an_unknown_option_is_refused_with_a_suggestion(self, name: str) -> None:
         with pytest.raises(ValidationError, match=r"no linking option 'singel'.*did you mean single"):
             fixture(name, "singel")
-        with pytest.raises(ValidationError, match="there are aliased, copied, keyed, methods, paged, regions, single"):
+        with pytest.raises(ValidationError, match=r"there are aliased, copied, keyed, methods, .*, single, window"):
             fixture(name, "zzz")
 
 

@@ -124,6 +124,17 @@ MAPS = f"""
 """
 
 
+def test_a_window_holds_the_deadline_at_boundaries(tracker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(limits=Limits(deadline_seconds=600), tracker=tracker)
+    code = MAPS.replace(f'(memory (export "memory") {PAGES // 16})', "")
+    code = code.replace("(import", f'(import "storage" "window" (memory {PAGES // 16}))\n  (import', 1)
+    world.deploy(code, address=A, links={"self": A})
+    world.transact(A, "fill", 1).raise_for_error()
+    assert ends_at_each_look(world, "fill", monkeypatch) > PAGES // PAGES_PER_LOOK
+    assert world.transact(A, "fill", 3).ok
+    assert world.storage(A)["memory"].read_int(4096) == 3
+
+
 @pytest.mark.parametrize("mapping", [name for name in MAP_OPTIONS if works(name)])
 def test_mapped_storage_holds_the_deadline_at_boundaries(mapping: str, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(limits=Limits(deadline_seconds=600), mapping=mapping)

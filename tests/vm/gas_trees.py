@@ -35,6 +35,10 @@ TOUCHES = {
     "copied": _MAP,
     "paged": _MAP,
     "aliased": _MAP,
+    "window": (
+        f'(import "storage" "window" (memory $w 2)) {_MAP[0]}',
+        _MAP[1].replace("i64.store", "i64.store $w"),
+    ),
 }
 """How a contract writes to its storage under each option: an import, and instructions."""
 

@@ -21,6 +21,8 @@ MEMORY_BYTES = 0x80000
 MAPPER = """
 (module $mapper
   (import "ethereum" "storageMap" (func $map (param $memory i32) (param $storage i32) (param $length i32)))
+  (import "ethereum" "storageUnmap" (func $unmap (param $memory i32)))
+  (import "ethereum" "storageSize" (func $size (result i64)))
   (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
   (import "ethereum" "callStatic" (func $call_static (param i64 i32 i32 i32) (result i32)))
   (import "ethereum" "callDelegate" (func $call_delegate (param i64 i32 i32 i32) (result i32)))
@@ -80,8 +82,60 @@ MAPPER = """
       (if (i32.eq (local.get $opcode) (i32.const 3)) (then (call $append (call $u32) (call $u32))))
       (if (i32.eq (local.get $opcode) (i32.const 4)) (then (call $make_call)))
       (if (i32.eq (local.get $opcode) (i32.const 5)) (then (call $revert (i32.const 0) (i32.const 0))))
+      (if (i32.eq (local.get $opcode) (i32.const 6)) (then (call $unmap (call $u32))))
+      (if (i32.eq (local.get $opcode) (i32.const 7)) (then (call $append_u32 (i32.wrap_i64 (call $size)))))
       (br $next))))
 """
+
+WINDOW_PAGES = 2
+
+_IN_WINDOW = """
+  (func $set (local $to i32) (local $length i32) (local $from i32)
+    (local.set $to (call $u32))
+    (local.set $length (call $u32))
+    (local.set $from (call $skip (local.get $length)))
+    (block $done (loop $next
+      (br_if $done (i32.eqz (local.get $length)))
+      (i32.store8 $window (local.get $to) (i32.load8_u $own (local.get $from)))
+      (local.set $to (i32.add (local.get $to) (i32.const 1)))
+      (local.set $from (i32.add (local.get $from) (i32.const 1)))
+      (local.set $length (i32.sub (local.get $length) (i32.const 1)))
+      (br $next))))
+  (func $get (param $from i32) (param $length i32)
+    (block $done (loop $next
+      (br_if $done (i32.eqz (local.get $length)))
+      (i32.store8 $own (global.get $out) (i32.load8_u $window (local.get $from)))
+      (local.set $from (i32.add (local.get $from) (i32.const 1)))
+      (global.set $out (i32.add (global.get $out) (i32.const 1)))
+      (local.set $length (i32.sub (local.get $length) (i32.const 1)))
+      (br $next))))
+"""
+
+_IN_BULK = """
+  (func $set (local $to i32) (local $length i32)
+    (local.set $to (call $u32))
+    (local.set $length (call $u32))
+    (memory.copy $window $own (local.get $to) (call $skip (local.get $length)) (local.get $length)))
+  (func $get (param $from i32) (param $length i32)
+    (memory.copy $own $window (global.get $out) (local.get $from) (local.get $length))
+    (global.set $out (i32.add (global.get $out) (local.get $length))))
+"""
+
+
+def window_mapper(*, bulk: bool = False) -> str:
+    """The same contract under the option `window`: it sets and gets bytes of its window.
+
+    In bulk it does so by ``memory.copy``, where nothing faults.
+    """
+    start, end = MAPPER.index("  (func $set"), MAPPER.index("  (func $make_call")
+    code = MAPPER[:start] + (_IN_BULK if bulk else _IN_WINDOW) + MAPPER[end:]
+    code = code.replace("(call $append (call $u32)", "(call $get (call $u32)").replace(
+        "(memory (export", "(memory $own (export"
+    )
+    code = code.replace("(memory.copy (", "(memory.copy $own $own (")
+    for instruction in ("i32.load", "i32.store"):
+        code = code.replace(f"({instruction} (", f"({instruction} $own (")
+    return code.replace("(import", f'(import "storage" "window" (memory $window {WINDOW_PAGES}))\n  (import', 1)
 
 
 @frozen
@@ -147,10 +201,29 @@ class Revert:
         return struct.pack("<I", 5)
 
 
-Operation: TypeAlias = Trap | Map | Set | Get | Call | Revert
+@frozen
+class Unmap:
+    """Take out what was mapped at an offset of memory."""
+
+    memory: int
+
+    def __bytes__(self) -> bytes:
+        return struct.pack("<II", 6, self.memory)
+
+
+@frozen
+class Size:
+    """Append the length of storage, as 4 bytes."""
+
+    def __bytes__(self) -> bytes:
+        return struct.pack("<I", 7)
+
+
+Operation: TypeAlias = Trap | Map | Set | Get | Call | Revert | Unmap | Size
 
 Result: TypeAlias = Any
-"""The bytes of a :class:`Get`; of a :class:`Call` its outcome, and a list of results where that is ``OK``."""
+"""The bytes of a :class:`Get`; the number of a :class:`Size`; of a :class:`Call` its outcome, and a list of results
+where that is ``OK``."""
 
 
 def encode(*script: Operation) -> bytes:
@@ -168,6 +241,9 @@ def decode(script: tuple[Operation, ...], output: bytes) -> list[Result]:
             returned, output = output[8 : 8 + length], output[8 + length :]
             inner = decode(operation.script, returned) if outcome == Outcome.OK else None
             results.append((Outcome(outcome), inner))
+        elif isinstance(operation, Size):
+            results.append(int.from_bytes(output[:4], "little"))
+            output = output[4:]
     assert not output
     return results
 
@@ -223,6 +299,10 @@ class Storage(Memory):
 
     @property
     def bytes_max(self) -> int:
+        return len(self.bytes)
+
+    @property
+    def length(self) -> int:
         return len(self.bytes)
 
     def read_mapped(self, offset: int, length: int) -> bytes:

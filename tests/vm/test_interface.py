@@ -30,7 +30,7 @@ def wrong_types(method: Method) -> dict[str, FunctionType]:
 
 
 def test_the_table_has_the_methods_of_the_interface_their_older_names_and_no_others() -> None:
-    assert FUNCTIONS.keys() | served_names("ethereum") == EVERY.keys() | {"storageMap"}
+    assert FUNCTIONS.keys() | served_names("ethereum") == EVERY.keys() | {"storageMap", "storageUnmap", "storageSize"}
     assert DEBUG_FUNCTIONS.keys() | served_names("debug") == DEBUG_METHODS.keys()
 
 

@@ -51,6 +51,7 @@ IN_LINE = {
     "paged, small frames": everywhere("paged", StorageMapping("paged", frame_bytes=256, exclusive=True)),
     "aliased": everywhere("aliased", StorageMapping("aliased")),
     "aliased, long frames": everywhere("aliased", StorageMapping("aliased", frame_bytes=WASM_PAGE, exclusive=True)),
+    "window": everywhere("window"),
 }
 MIXED = dict(
     zip(

@@ -38,7 +38,7 @@ ORDINARY = settings(
 )
 
 PAGE = 65_536
-OPTIONS = ("single", "regions", "methods", "keyed", "copied", "paged", "aliased")
+OPTIONS = ("single", "regions", "methods", "keyed", "copied", "paged", "aliased", "window")
 PUPPETS = {Address(0xA0 + number): option for number, option in enumerate(OPTIONS)}
 OWNERS = tuple(Address(0xB0 + number) for number in range(4))
 """Accounts whose code is replaced by other code time and again."""

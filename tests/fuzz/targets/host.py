@@ -66,7 +66,8 @@ def choose(source: Source) -> Chosen:
 def run(data: bytes) -> None:
     """Run a script twice, under two trackers as a rule; the second has to do what the first does."""
     chosen = choose(FromBytes(data))
-    usable = _trackers(aliased="aliased" in chosen.kind.name + chosen.peer.name)
+    names = chosen.kind.name + chosen.peer.name
+    usable = _trackers(aliased="aliased" in names or "window" in names)
     first = usable[chosen.tracker % len(usable)]
     second = _PORTABLE if first == _PORTABLE else next(each for each in usable[::-1] if each != _PORTABLE)
     outcomes = [_outcome(chosen, tracker) for tracker in (first, second)]
