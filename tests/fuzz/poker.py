@@ -156,10 +156,10 @@ KINDS = (
     _hosted("keyed", _KEYED + _PRINTS),
     *(_mapped(f"copied, {sync}", StorageMapping("copied", sync), bulk=True) for sync in ("call", "end", "none")),
     _mapped("paged", StorageMapping("paged", frame_bytes=64)),
-    _mapped("paged, exclusive", StorageMapping("paged", exclusive=True), bulk=True),
+    _mapped("paged, exclusive", StorageMapping("paged", exclusive="call"), bulk=True),
     _mapped("aliased", StorageMapping("aliased")),
     _mapped("aliased, in bulk", StorageMapping("aliased"), bulk=True),
-    _mapped("aliased, exclusive", StorageMapping("aliased", frame_bytes=8_192, exclusive=True)),
+    _mapped("aliased, exclusive", StorageMapping("aliased", frame_bytes=8_192, exclusive="call")),
 )
 
 _HOST = (

@@ -111,7 +111,7 @@ def test_a_contract_that_maps_storage_says_how(keys: str, found: int) -> None:
         ("frame_bytes = 64", {"link": "paged"}, StorageMapping("paged", frame_bytes=64)),
         ("frame_bytes = 64\nexclusive = false", {"link": "copied"}, StorageMapping("copied")),
         ("mapping = 'paged'", {"sync": SyncPolicy.END}, StorageMapping("paged")),
-        ("mapping = 'paged'\nexclusive = true", {"link": "paged"}, StorageMapping("paged", exclusive=True)),
+        ("mapping = 'paged'\nexclusive = true", {"link": "paged"}, StorageMapping("paged", exclusive="call")),
     ],
 )
 @pytest.mark.parametrize("text", [MAPS, OPEN])
@@ -195,7 +195,7 @@ def test_keys_about_mapping_are_refused_where_nothing_is_mapped(key: str, source
         ("mapping = 'keyed'", ['file.toml:3: "keyed" is no linking option that maps storage: copied, paged, aliased']),
         ("mapping = true", ["file.toml:3: wanted a linking option, found a boolean"]),
         ("sync = 'ende'", ['file.toml:3: "ende" is no sync policy (did you mean "end"?)']),
-        ("sync = 'always'", ['file.toml:3: "always" is no sync policy: call, end, none']),
+        ("sync = 'always'", ['file.toml:3: "always" is no sync policy: call, end, none, revision']),
         ("sync = 0", ["file.toml:3: wanted a sync policy, found an integer"]),
         ("frame_bytes = 12", ["file.toml:3: a frame is a power of two of bytes from 8 to 65,536, not 12"]),
         ("frame_bytes = true", ["file.toml:3: wanted an integer, found a boolean"]),

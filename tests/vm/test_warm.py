@@ -54,7 +54,7 @@ MAPPINGS = (
     StorageMapping("paged"),
     StorageMapping("aliased"),
     *(StorageMapping("copied", sync) for sync in SyncPolicy),
-    StorageMapping("paged", frame_bytes=64, exclusive=True),
+    StorageMapping("paged", frame_bytes=64, exclusive="call"),
 )
 TIGHT = Limits(
     call_depth_max=5,
