@@ -185,6 +185,9 @@ class ExclusivePolicy(enum.StrEnum):
 MAP_OPTIONS = ("copied", "paged", "aliased")
 """Linking options that implement ``ethereum.storageMap``."""
 
+FRAME_OPTIONS = ("paged", "aliased")
+"""Those of them that map storage in frames."""
+
 _FRAME_BYTES_MAX = 65_536
 _MACHINE_PAGE_BYTES = 4_096
 

@@ -8,13 +8,20 @@ from typing import Any
 import click
 from attrs import asdict
 
-from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, sync_choice, tracker_option
+from storagemod.cli.options import (
+    NamedPath,
+    exclusives_option,
+    link_choice,
+    load_named_scenario,
+    sync_choice,
+    tracker_option,
+)
 from storagemod.cli.output import say, say_document
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario.compare import Compared, Comparison, compare_scenario, variants
 from storagemod.trace import HazardKind
-from storagemod.types import SyncPolicy
+from storagemod.types import ExclusivePolicy, SyncPolicy
 
 _HEADERS = (
     "linking",
@@ -44,12 +51,19 @@ _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPIN
     type=sync_choice,
     help="Only these sync policies of the option `copied`; may be repeated.",
 )
+@exclusives_option
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print the table as Markdown.")
 @click.option("--no-time", is_flag=True, help="Leave out the times, which are not the same from run to run.")
 @tracker_option
 def compare_command(
-    file: Path, links: tuple[str, ...], syncs: tuple[str, ...], form: str | None, no_time: bool, tracker: str | None
+    file: Path,
+    links: tuple[str, ...],
+    syncs: tuple[str, ...],
+    exclusives: tuple[str, ...],
+    form: str | None,
+    no_time: bool,
+    tracker: str | None,
 ) -> int:
     """Run a scenario under every linking option that its contracts can be built for, and show what each costs.
 
@@ -61,7 +75,8 @@ def compare_command(
     The exit status is 0 whatever differs: under some options things go wrong on purpose.
     """
     scenario = load_named_scenario(file)
-    comparison = compare_scenario(scenario, variants(links, [SyncPolicy(sync) for sync in syncs]), tracker=tracker)
+    wanted = variants(links, [SyncPolicy(each) for each in syncs], [ExclusivePolicy(each) for each in exclusives])
+    comparison = compare_scenario(scenario, wanted, tracker=tracker)
     if form == "json":
         say_document(document("compare", _to_json(comparison, timed=not no_time)))
         return 0
@@ -131,6 +146,7 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
             {
                 "link": each.variant.link,
                 "sync": None if each.variant.sync is None else each.variant.sync.value,
+                "exclusive": None if each.variant.exclusive is None else each.variant.exclusive.value,
                 "transactions": [
                     {
                         "title": transaction.title,
