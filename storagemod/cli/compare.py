@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,8 @@ _HEADERS = (
     "written",
     "touched",
 )
-COLUMNS_ALIKE = len(_HEADERS) - 1
-"""How many columns are the same on every machine: which pages were touched is not known everywhere."""
+COLUMNS_NARROW = len(_HEADERS) - 3
+"""How many columns are shown where a line has 100 characters; they are the same on every machine."""
 
 _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPING)
 
@@ -93,7 +95,7 @@ def compare_command(
 
 
 def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
-    """Headers and rows, one for each variant; the first ``COLUMNS_ALIKE`` columns are alike everywhere."""
+    """Headers and rows, one for each variant; the first ``COLUMNS_NARROW`` columns are a narrow table."""
     quickest = min(each.seconds for each in comparison.compared)
     headers, rows = list(_HEADERS), [_row(each) for each in comparison.compared]
     if timed:
@@ -121,14 +123,14 @@ def _row(compared: Compared) -> list[str | int]:
     ]
 
 
-def say_differences(comparison: Comparison) -> None:
-    """Print, in words, what differs, and why a variant could not run."""
+def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> None:
+    """Print, in words, what differs, and why a variant could not run; longer lines are wrapped."""
     for compared in comparison.compared:
         if compared.differences:
             say()
             say(f"{compared.variant}", "bold")
             for difference in compared.differences:
-                say(f"  {difference}")
+                say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "))
             for kind, number in sorted(compared.hazards.items()):
                 if kind in _FAULTS:
                     say(f"  {number} {kind.value}{'' if number == 1 else 's'} (`storagemod run -vvvv` shows where)")

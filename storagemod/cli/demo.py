@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from storagemod.cli.compare import COLUMNS_ALIKE, comparison_table, say_differences
+from storagemod.cli.compare import COLUMNS_NARROW, comparison_table, say_differences
 from storagemod.cli.options import link_choice
 from storagemod.cli.output import say, say_tree
 from storagemod.cli.stories import STORIES, Ending, Story, trace_of
@@ -53,8 +53,9 @@ _WHAT_IS_COMPARED = (
 _WHAT_DIFFERS = (
     "With copies that are brought in line too late, calls acted on bytes that were not true any more, and wrote them "
     "over those that were: the hazards, which every option that keeps one storage is free of. `revision` loses no "
-    "update, and still shows stale reads; `transaction` is a lock that lets no call come back. In brackets are writes "
-    "after a call during which a contract was re-entered: the bank's own fault, under every option."
+    "update, and still shows stale reads. `transaction` is a lock by frame, on the attacker's storage as on the "
+    "bank's: no call comes back to a frame that a call above it holds. In brackets are writes after a call during "
+    "which a contract was re-entered: the bank's own fault, wherever a call came back."
 )
 _WHAT_NEXT = """\
 What next
@@ -120,8 +121,8 @@ def _compare() -> None:
     _tell(_WHAT_IS_COMPARED)
     comparison = compare_scenario(load_scenario(scenario_path(_COMPARED), label=_COMPARED), variants())
     headers, rows = comparison_table(comparison, timed=False)
-    say(render_table(headers[:COLUMNS_ALIKE], [row[:COLUMNS_ALIKE] for row in rows]))
-    say_differences(comparison)
+    say(render_table(headers[:COLUMNS_NARROW], [row[:COLUMNS_NARROW] for row in rows]))
+    say_differences(comparison, columns=WIDTH)
     say()
     _tell(_WHAT_DIFFERS)
 
