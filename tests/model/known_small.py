@@ -185,6 +185,37 @@ def of_two_calls_one_is_enough_to_exclude_the_other(both: SideBySide) -> None:
     assert outcome(both, Store(0, 1), Call(C, Script(Store(8, 1)), kind=CallKind.DELEGATE)) is FAILED
 
 
+def what_broke_other_systems_comes_out_as_each_policy_wants_it(both: SideBySide, name: str) -> None:
+    """For each script what is committed in line, and under the policies: the second is `revision`, the third exclusive.
+
+    They are those of ``tests/semantics`` that these policies refuse.
+    """
+    count = Script(Load(0), Store(0, 4))
+    third = Call(C, Script(Call(A, count)))
+    second = Call(A, Script(Load(0), Store(0, 2), Call(B, Script(third)), Load(0)), kind=CallKind.DELEGATE)
+    guarded = (Store(0, 1), Call(B, Script(Call(A, Script(Load(0))))), Store(0, 0))
+    rights = Call(A, Script(Load(0), Call(B, Script(Store(0, 1)))), kind=CallKind.STATIC)
+    for script, expected in (
+        ((Store(0, 1), second, Load(0)), (4, 0, 1)),  # soroban-env PR 1617
+        (guarded, (0, 0, 0)),  # openbrush-contracts#85
+        ((Store(0, 5), rights, Store(8, 6)), (5, 5, 5)),  # solana-labs#32649
+        ((Store(0, 1), Call(A, Script(Store(64, 2))), Store(0, 3)), (3, 0, 3)),  # polkadot-sdk#12267
+        ((Store(0, 1), Call(A, Script(Store(64, 2), Revert())), Store(0, 3)), (3, 3, 3)),
+        ((CopyIn(0, b"kept"), Call(A, Script(Load(0)))), (0x74_70_65_6B,) * 3),  # burrow#1417
+        *(
+            ((Store(0, 41), Call(B, Script(Call(A, Script(Load(0)), kind=kind)))), (41, 41, 41))  # Stylus
+            for kind in (CallKind.CALL, CallKind.STATIC, CallKind.DELEGATE)
+        ),
+    ):
+        both.load_storage(A, "memory", bytes(128), 0)
+        ended = outcome(both, *script)
+        if name in IN_LINE or name == REVISION:  # the others are as wrong as the model says
+            in_line, by_revision, exclusive = expected
+            wanted = exclusive if name in EXCLUSIVE else by_revision if name == REVISION else in_line
+            assert _committed(both) == wanted
+            assert ended is (FAILED if name == REVISION and in_line and not by_revision else OK)
+
+
 HISTORIES = (
     a_reentry_sees_what_was_written_where_copies_are_in_line,
     a_copy_that_was_not_changed_is_written_back_under_none,
@@ -198,6 +229,7 @@ HISTORIES = (
     calls_one_after_another_share_storage_whatever_excludes_them,
     a_call_that_only_reads_may_be_behind_storage,
     a_call_above_the_caller_counts_as_much_as_the_caller,
+    what_broke_other_systems_comes_out_as_each_policy_wants_it,
     a_world_opened_anew_is_as_it_was,
 )
 
