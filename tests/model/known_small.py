@@ -196,7 +196,7 @@ def what_broke_other_systems_comes_out_as_each_policy_wants_it(both: SideBySide,
     guarded = (Store(0, 1), Call(B, Script(Call(A, Script(Load(0))))), Store(0, 0))
     rights = Call(A, Script(Load(0), Call(B, Script(Store(0, 1)))), kind=CallKind.STATIC)
     for script, expected in (
-        ((Store(0, 1), second, Load(0)), (4, 0, 1)),  # soroban-env PR 1617
+        ((Store(0, 1), second, Load(0)), (4, 1, 1)),  # soroban-env PR 1617; the second call fails, and all in it
         (guarded, (0, 0, 0)),  # openbrush-contracts#85
         ((Store(0, 5), rights, Store(8, 6)), (5, 5, 5)),  # solana-labs#32649
         ((Store(0, 1), Call(A, Script(Store(64, 2))), Store(0, 3)), (3, 0, 3)),  # polkadot-sdk#12267
