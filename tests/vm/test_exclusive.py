@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from storagemod import Address, ExclusivePolicy, Outcome, Receipt, StorageMapping, ValidationError, World
 from storagemod.errors import LimitError, TrapError
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
+from storagemod.state import Account
+from storagemod.state.rows import account_of, account_row, checksum
 from storagemod.types import CallKind
 from storagemod.vm import paged
 from storagemod.vm.paged import FrameTable, PageTable
@@ -195,6 +197,14 @@ def test_the_spellings_of_two_policies_as_true_and_false_mean_what_they_meant() 
     assert (
         str(StorageMapping("paged", exclusive="transaction")) == "paged, frames of 4,096 bytes, exclusive transaction"
     )
+
+
+def test_stored_worlds_that_say_true_or_false_are_read() -> None:
+    for stored, policy in (("true", CALL), ("false", NONE), ('"transaction"', TRANSACTION)):
+        mapping = StorageMapping("paged", exclusive=policy)
+        *row, _ = account_row(A, Account(mapping=mapping))
+        row[7] = row[7].replace(f'"exclusive": "{policy}"', f'"exclusive": {stored}')
+        assert account_of((*row, checksum(row)), {None: b""})[1].mapping == mapping
 
 
 @pytest.mark.parametrize("value", ["transactions", "", 1, None])

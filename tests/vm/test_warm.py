@@ -55,6 +55,8 @@ MAPPINGS = (
     StorageMapping("aliased"),
     *(StorageMapping("copied", sync) for sync in SyncPolicy),
     StorageMapping("paged", frame_bytes=64, exclusive="call"),
+    StorageMapping("paged", frame_bytes=64, exclusive="transaction"),
+    StorageMapping("aliased", exclusive="transaction"),
 )
 TIGHT = Limits(
     call_depth_max=5,
