@@ -27,7 +27,16 @@ if TYPE_CHECKING:
         ValidationError,
     )
     from storagemod.limits import DEFAULT_GAS, Limits
-    from storagemod.types import Address, CallKind, Outcome, ReentryPolicy, StorageMapping, SyncPolicy, ValidationMode
+    from storagemod.types import (
+        Address,
+        CallKind,
+        ExclusivePolicy,
+        Outcome,
+        ReentryPolicy,
+        StorageMapping,
+        SyncPolicy,
+        ValidationMode,
+    )
     from storagemod.vm import Contract, GasSchedule
     from storagemod.world import Receipt, Snapshot, StorageView, World
 
@@ -41,6 +50,7 @@ __all__ = [
     "CallKind",
     "Contract",
     "DeadlineError",
+    "ExclusivePolicy",
     "GasSchedule",
     "LimitError",
     "Limits",
@@ -72,6 +82,7 @@ _ROOMS = {
     "Block": "block",
     "CallKind": "types",
     "Contract": "vm",
+    "ExclusivePolicy": "types",
     "GasSchedule": "vm",
     "Limits": "limits",
     "Outcome": "types",

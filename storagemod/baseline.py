@@ -52,7 +52,7 @@ class Entry:
     Attributes:
         path: The scenario file, or the name of a scenario that ships with the package.
         title: The transaction. The second of several with one title ends in ``#2``.
-        variant: The linking option, with the sync policy of `copied`.
+        variant: The linking option, with the sync policy of `copied` or the exclusive policy of `paged` or `aliased`.
         outcome: ``ok``, ``failed``, ``reverted``, or ``refused`` for a transaction that could not start.
         gas: Gas used.
         touched: Pages of 4 KiB that were read or written, or ``None`` if the write tracker cannot know.
@@ -135,7 +135,7 @@ def take_snapshot(
         for variant in available:
             with World(trace="pages", tracker=tracker) as world:
                 try:
-                    deploy_scenario(scenario, world, link=variant.link, sync=variant.sync)
+                    deploy_scenario(scenario, world, link=variant.link, sync=variant.sync, exclusive=variant.exclusive)
                 except ScenarioError as error:
                     if not isinstance(error.cause, ValidationError):  # the variant is not the cause
                         raise

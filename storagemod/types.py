@@ -165,10 +165,28 @@ class SyncPolicy(enum.StrEnum):
     """At the end of the call: changes are copied back. Re-entrant calls read stale bytes."""
     NONE = "none"
     """At the end of the call: all bytes are copied back, changed or not."""
+    REVISION = "revision"
+    """At the end of the call, as under ``end``. A call fails that would copy back a range whose revision is newer than
+    its copy: no update is lost. The revision of a range is its bytes; no counter has to be undone."""
+
+
+class ExclusivePolicy(enum.StrEnum):
+    """Whether several pages of memory may stand for one frame of storage, under the options that have frames."""
+
+    NONE = "none"
+    """Any pages of any calls may."""
+    CALL = "call"
+    """One page of each call. A call that maps the frame a second time fails."""
+    TRANSACTION = "transaction"
+    """One page of all calls that have not ended: a re-entrancy lock by frame. A call fails that maps a frame which a
+    call above it holds."""
 
 
 MAP_OPTIONS = ("copied", "paged", "aliased")
 """Linking options that implement ``ethereum.storageMap``."""
+
+FRAME_OPTIONS = ("paged", "aliased")
+"""Those of them that map storage in frames."""
 
 _FRAME_BYTES_MAX = 65_536
 _MACHINE_PAGE_BYTES = 4_096
@@ -176,6 +194,12 @@ _MACHINE_PAGE_BYTES = 4_096
 
 def _sync_policy(value: SyncPolicy | str) -> SyncPolicy:
     return parse_enum(SyncPolicy, value, "sync policy")
+
+
+def _exclusive_policy(value: ExclusivePolicy | str | bool) -> ExclusivePolicy:
+    if isinstance(value, bool):  # as it was spelled before there was a third policy, in stored worlds for instance
+        return ExclusivePolicy.CALL if value else ExclusivePolicy.NONE
+    return parse_enum(ExclusivePolicy, value, "exclusive policy")
 
 
 def _is_frame_length(_instance: object, _attribute: object, value: object) -> None:
@@ -197,7 +221,8 @@ class StorageMapping:
         sync: When copies and storage are synchronized, for ``copied``.
         frame_bytes: The length of frames and pages, for ``paged`` and ``aliased``: a power of two, 65,536 at most.
             Frames of ``aliased`` are pages of the machine, so they have at least 4,096 bytes.
-        exclusive: Whether a second page for a frame is refused, for ``paged`` and ``aliased``.
+        exclusive: Which second page for a frame is refused, for ``paged`` and ``aliased``. ``True`` is ``call``, and
+            ``False`` is ``none``.
 
     Raises:
         ValidationError: A value is not allowed.
@@ -206,7 +231,7 @@ class StorageMapping:
     option: str = field(default="copied", validator=_is_map_option)
     sync: SyncPolicy = field(default=SyncPolicy.CALL, converter=_sync_policy)
     frame_bytes: int = field(default=4_096, validator=_is_frame_length, kw_only=True)
-    exclusive: bool = field(default=False, kw_only=True)
+    exclusive: ExclusivePolicy = field(default=ExclusivePolicy.NONE, converter=_exclusive_policy, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         """Check that frames of ``aliased`` are whole pages of the machine."""
@@ -219,4 +244,5 @@ class StorageMapping:
     def __str__(self) -> str:
         if self.option == "copied":
             return f"copied, sync {self.sync}"
-        return f"{self.option}, frames of {self.frame_bytes:,} bytes{', exclusive' if self.exclusive else ''}"
+        exclusive = "" if self.exclusive is ExclusivePolicy.NONE else f", exclusive {self.exclusive}"
+        return f"{self.option}, frames of {self.frame_bytes:,} bytes{exclusive}"

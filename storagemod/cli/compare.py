@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import click
 from attrs import asdict
 
-from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, sync_choice, tracker_option
+from storagemod.cli.options import (
+    NamedPath,
+    exclusives_option,
+    link_choice,
+    load_named_scenario,
+    sync_choice,
+    tracker_option,
+)
 from storagemod.cli.output import say, say_document
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario.compare import Compared, Comparison, compare_scenario, variants
 from storagemod.trace import HazardKind
-from storagemod.types import SyncPolicy
+from storagemod.types import ExclusivePolicy, SyncPolicy
 
 _HEADERS = (
     "linking",
@@ -28,8 +37,8 @@ _HEADERS = (
     "written",
     "touched",
 )
-COLUMNS_ALIKE = len(_HEADERS) - 1
-"""How many columns are the same on every machine: which pages were touched is not known everywhere."""
+COLUMNS_NARROW = len(_HEADERS) - 3
+"""How many columns are shown where a line has 100 characters; they are the same on every machine."""
 
 _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPING)
 
@@ -44,12 +53,19 @@ _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPIN
     type=sync_choice,
     help="Only these sync policies of the option `copied`; may be repeated.",
 )
+@exclusives_option
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print the table as Markdown.")
 @click.option("--no-time", is_flag=True, help="Leave out the times, which are not the same from run to run.")
 @tracker_option
 def compare_command(
-    file: Path, links: tuple[str, ...], syncs: tuple[str, ...], form: str | None, no_time: bool, tracker: str | None
+    file: Path,
+    links: tuple[str, ...],
+    syncs: tuple[str, ...],
+    exclusives: tuple[str, ...],
+    form: str | None,
+    no_time: bool,
+    tracker: str | None,
 ) -> int:
     """Run a scenario under every linking option that its contracts can be built for, and show what each costs.
 
@@ -61,7 +77,8 @@ def compare_command(
     The exit status is 0 whatever differs: under some options things go wrong on purpose.
     """
     scenario = load_named_scenario(file)
-    comparison = compare_scenario(scenario, variants(links, [SyncPolicy(sync) for sync in syncs]), tracker=tracker)
+    wanted = variants(links, [SyncPolicy(each) for each in syncs], [ExclusivePolicy(each) for each in exclusives])
+    comparison = compare_scenario(scenario, wanted, tracker=tracker)
     if form == "json":
         say_document(document("compare", _to_json(comparison, timed=not no_time)))
         return 0
@@ -78,7 +95,7 @@ def compare_command(
 
 
 def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
-    """Headers and rows, one for each variant; the first ``COLUMNS_ALIKE`` columns are alike everywhere."""
+    """Headers and rows, one for each variant; the first ``COLUMNS_NARROW`` columns are a narrow table."""
     quickest = min(each.seconds for each in comparison.compared)
     headers, rows = list(_HEADERS), [_row(each) for each in comparison.compared]
     if timed:
@@ -106,14 +123,14 @@ def _row(compared: Compared) -> list[str | int]:
     ]
 
 
-def say_differences(comparison: Comparison) -> None:
-    """Print, in words, what differs, and why a variant could not run."""
+def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> None:
+    """Print, in words, what differs, and why a variant could not run; longer lines are wrapped."""
     for compared in comparison.compared:
         if compared.differences:
             say()
             say(f"{compared.variant}", "bold")
             for difference in compared.differences:
-                say(f"  {difference}")
+                say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "))
             for kind, number in sorted(compared.hazards.items()):
                 if kind in _FAULTS:
                     say(f"  {number} {kind.value}{'' if number == 1 else 's'} (`storagemod run -vvvv` shows where)")
@@ -131,6 +148,7 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
             {
                 "link": each.variant.link,
                 "sync": None if each.variant.sync is None else each.variant.sync.value,
+                "exclusive": None if each.variant.exclusive is None else each.variant.exclusive.value,
                 "transactions": [
                     {
                         "title": transaction.title,

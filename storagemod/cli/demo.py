@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from storagemod.cli.compare import COLUMNS_ALIKE, comparison_table, say_differences
+from storagemod.cli.compare import COLUMNS_NARROW, comparison_table, say_differences
 from storagemod.cli.options import link_choice
 from storagemod.cli.output import say, say_tree
 from storagemod.cli.stories import STORIES, Ending, Story, trace_of
@@ -46,12 +46,16 @@ _COMPARED = "bank/robbed"
 _WHAT_IS_COMPARED = (
     "The bank with a fault as a scenario file, whose transactions say what is to come of them. Under `copied` each "
     "call has copies of storage, and a policy says when they are brought in line with it: at each call, at a call's "
-    "end (`end`), or then with everything, changed or not (`none`)."
+    "end (`end`), or then with everything, changed or not (`none`). Under `revision` a call fails that would write "
+    "over what another one wrote meanwhile. Under `transaction` a call fails that maps a frame which a call above it "
+    "holds."
 )
 _WHAT_DIFFERS = (
     "With copies that are brought in line too late, calls acted on bytes that were not true any more, and wrote them "
-    "over those that were: the hazards, which every option that keeps one storage is free of. In brackets are writes "
-    "after a call during which a contract was re-entered: the bank's own fault, under every option."
+    "over those that were: the hazards, which every option that keeps one storage is free of. `revision` loses no "
+    "update, and still shows stale reads. `transaction` is a lock by frame, on the attacker's storage as on the "
+    "bank's: no call comes back to a frame that a call above it holds. In brackets are writes after a call during "
+    "which a contract was re-entered: the bank's own fault, wherever a call came back."
 )
 _WHAT_NEXT = """\
 What next
@@ -112,13 +116,13 @@ def _show(number: int, story: Story, ending: Ending) -> None:
 
 
 def _compare() -> None:
-    """The first story once more, under every option and sync policy, with what it costs and what goes wrong."""
+    """The first story once more, under every option and policy, with what it costs and what goes wrong."""
     say("The first story, side by side\n", "bold")
     _tell(_WHAT_IS_COMPARED)
     comparison = compare_scenario(load_scenario(scenario_path(_COMPARED), label=_COMPARED), variants())
     headers, rows = comparison_table(comparison, timed=False)
-    say(render_table(headers[:COLUMNS_ALIKE], [row[:COLUMNS_ALIKE] for row in rows]))
-    say_differences(comparison)
+    say(render_table(headers[:COLUMNS_NARROW], [row[:COLUMNS_NARROW] for row in rows]))
+    say_differences(comparison, columns=WIDTH)
     say()
     _tell(_WHAT_DIFFERS)
 

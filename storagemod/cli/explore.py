@@ -12,7 +12,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from storagemod.cli.options import NamedPath, link_option, load_named_scenario, sync_choice, tracker_option
+from storagemod.cli.options import (
+    NamedPath,
+    check_policies,
+    exclusive_option,
+    link_option,
+    load_named_scenario,
+    sync_choice,
+    tracker_option,
+)
 from storagemod.cli.output import note, say, say_document, say_tree
 from storagemod.explore import Exploration, Violation, explore
 from storagemod.explore.executors import JOBS_MAX, dask_executor
@@ -77,6 +85,7 @@ _SECONDS_MAX = 10_000_000
 @click.option("--boundaries", is_flag=True, help="Check all invariants at the start and the end of each call, too.")
 @link_option
 @click.option("--sync", type=sync_choice, help="When copies of storage are brought in line with it, under `copied`.")
+@exclusive_option
 @click.option(
     "--policy",
     type=click.Choice([policy.value for policy in ReentryPolicy]),
@@ -113,6 +122,7 @@ def explore_command(
     boundaries: bool,
     link: str | None,
     sync: str | None,
+    exclusive: str | None,
     policy: str,
     jobs: int,
     dask: str | None,
@@ -132,8 +142,7 @@ def explore_command(
     """
     if jobs > 1 and dask is not None:
         raise click.UsageError("--jobs is about processes of this machine; the cluster of --dask has its own workers")
-    if sync is not None and link not in {None, "copied"}:
-        raise click.UsageError("--sync is about copies of storage, which are made under --link copied")
+    check_policies(() if link is None else (link,), sync, exclusive)
     scenario = load_named_scenario(file)
     with ExitStack() as stack:
         executor: Executor | None = None if dask is None else stack.enter_context(dask_executor(dask))
@@ -142,6 +151,7 @@ def explore_command(
             scenario,
             link=link,
             sync=sync,
+            exclusive=exclusive,
             policy=policy,
             calls=calls,
             depth=depth,

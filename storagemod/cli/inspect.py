@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from storagemod.cli.inspect_tables import inspect_tables
-from storagemod.cli.options import NamedPath, is_missing, json_option, link_option
+from storagemod.cli.options import NamedPath, exclusive_option, is_missing, json_option, link_option
 from storagemod.cli.output import say, say_document
 from storagemod.errors import ValidationError
 from storagemod.report import document, render_table
@@ -49,8 +49,9 @@ _REACHED = {
     help="CONTRACT is a scenario: run it, and show the page table and the frame table at each call, under the linking "
     "options that have them: paged (the default here), aliased and window.",
 )
+@exclusive_option
 @json_option
-def inspect_command(contract: Path, link: str | None, with_tables: bool, as_json: bool) -> int:
+def inspect_command(contract: Path, link: str | None, with_tables: bool, exclusive: str | None, as_json: bool) -> int:
     """Show a contract's storage layout, its entry points, what its imports are linked to, and its storage module.
 
     CONTRACT is a file of WAT or Wasm, or a contract that comes with storagemod: bank/attacker, bank/bank,
@@ -60,7 +61,9 @@ def inspect_command(contract: Path, link: str | None, with_tables: bool, as_json
     token/token_regions.
     """
     if with_tables:
-        return inspect_tables(contract, link, as_json=as_json)
+        return inspect_tables(contract, link, exclusive, as_json=as_json)
+    if exclusive is not None:
+        raise click.UsageError("--exclusive is about calls, which run with --tables")
     name = str(contract)
     source = _find(contract)
     loaded = load_contract(source, label=name, option=link or DEFAULT_OPTION)

@@ -13,13 +13,14 @@ from storagemod.events import TablesShown
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import ScenarioResult, run_scenario
+from storagemod.types import FRAME_OPTIONS, ExclusivePolicy
 from storagemod.world import World
 
-OPTIONS_WITH_TABLES = ("paged", "aliased", "window")
+OPTIONS_WITH_TABLES = (*FRAME_OPTIONS, "window")
 """The linking options that have tables, the one that is taken by default first."""
 
 
-def inspect_tables(file: Path, link: str | None, *, as_json: bool) -> int:
+def inspect_tables(file: Path, link: str | None, exclusive: str | None, *, as_json: bool) -> int:
     """Run a scenario under an option that has tables, and show them in its call trees.
 
     Raises:
@@ -32,14 +33,16 @@ def inspect_tables(file: Path, link: str | None, *, as_json: bool) -> int:
     try:
         scenario = load_named_scenario(file)
         with World(trace="tables") as world:
-            result = run_scenario(scenario, link=link, world=world)
+            policy = None if exclusive is None else ExclusivePolicy(exclusive)
+            result = run_scenario(scenario, link=link, exclusive=policy, world=world)
     except ScenarioError as error:
         note(f"error: {error}")
         return 2
     if as_json:
         say_document(document("tables", scenario_to_json(result)))
         return 0
-    say(f"{scenario.path}: {scenario.name}, linked as {link}", "bold")
+    policy_told = "" if result.exclusive is None else f", exclusive {result.exclusive}"
+    say(f"{scenario.path}: {scenario.name}, linked as {link}{policy_told}", "bold")
     for transaction in result.transactions:
         say(f"\n{transaction.title}", "bold")
         if transaction.receipt is not None and transaction.receipt.trace is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from storagemod.errors import ScenarioError, StorageModError
 from storagemod.pages import BACKENDS
 from storagemod.scenario import Scenario, load_scenario
 from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
-from storagemod.types import SyncPolicy
+from storagemod.types import FRAME_OPTIONS, ExclusivePolicy, SyncPolicy
 from storagemod.vm import option_names
 
 link_choice = click.Choice(option_names())
@@ -23,6 +24,37 @@ link_option = click.option(
 )
 
 sync_choice = click.Choice([policy.value for policy in SyncPolicy])
+
+exclusive_choice = click.Choice([policy.value for policy in ExclusivePolicy])
+
+exclusive_option = click.option(
+    "--exclusive",
+    type=exclusive_choice,
+    help="Which second page for a frame of storage is refused, for contracts that run under `paged` or `aliased` and "
+    "do not say it in the file (default: none).",
+)
+
+exclusives_option = click.option(
+    "--exclusive",
+    "exclusives",
+    multiple=True,
+    type=exclusive_choice,
+    help="Only this exclusive policy of the options `paged` and `aliased`; may be repeated.",
+)
+
+
+def check_policies(links: Collection[str], sync: str | None, exclusive: str | None) -> None:
+    """Check that policies are about an option that is asked for; no option means that contracts say theirs.
+
+    Raises:
+        UsageError: One is not.
+    """
+    if sync is not None and links and "copied" not in links:
+        raise click.UsageError("--sync is about copies of storage, which are made under --link copied")
+    if exclusive is not None and links and not set(FRAME_OPTIONS) & set(links):
+        options = " and ".join(f"--link {option}" for option in FRAME_OPTIONS)
+        raise click.UsageError(f"--exclusive is about frames of storage, which {options} have")
+
 
 tracker_option = click.option(
     "--tracker",

@@ -8,13 +8,21 @@ from pathlib import Path
 
 import click
 
-from storagemod.cli.options import NamedPath, link_choice, load_named_scenario, sync_choice, tracker_option
+from storagemod.cli.options import (
+    NamedPath,
+    check_policies,
+    exclusive_option,
+    link_choice,
+    load_named_scenario,
+    sync_choice,
+    tracker_option,
+)
 from storagemod.cli.output import note, say, say_document, say_tree
 from storagemod.errors import ScenarioError
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, run_scenario
-from storagemod.types import SyncPolicy
+from storagemod.types import ExclusivePolicy, SyncPolicy
 from storagemod.world import World
 
 
@@ -33,6 +41,7 @@ from storagemod.world import World
     help="When copies of storage are brought in line with it, for contracts that run under `copied` and do not say it "
     "in the file (default: call).",
 )
+@exclusive_option
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of text; it has all call trees in it."
 )
@@ -56,6 +65,7 @@ def run_command(
     files: tuple[Path, ...],
     links: tuple[str, ...],
     sync: str | None,
+    exclusive: str | None,
     as_json: bool,
     verbosity: int,
     directory: Path | None,
@@ -73,8 +83,7 @@ def run_command(
     """
     if directory is not None and len(set(links)) > 1:
         raise click.UsageError("contracts stand in a --world under one --link only")
-    if sync is not None and links and "copied" not in links:
-        raise click.UsageError("--sync is about copies of storage, which are made under --link copied")
+    check_policies(links, sync, exclusive)
     scenarios = [scenario for scenario in map(_load, files) if scenario is not None]
     if len(scenarios) < len(files):
         return 2
@@ -83,12 +92,20 @@ def run_command(
         kept = None if directory is None else stack.enter_context(World(directory, tracker=tracker))
         for scenario, link in product(scenarios, dict.fromkeys(links) or (None,)):
             world = kept or stack.enter_context(World(tracker=tracker))
-            result = run_scenario(scenario, link=link, sync=None if sync is None else SyncPolicy(sync), world=world)
+            result = run_scenario(
+                scenario,
+                link=link,
+                sync=None if sync is None else SyncPolicy(sync),
+                exclusive=None if exclusive is None else ExclusivePolicy(exclusive),
+                world=world,
+            )
             results.append(result)
             if not as_json:
                 _print(result, min(verbosity, VERBOSITY_MAX))
     if sync is not None and not any(result.sync for result in results):
         note("note: --sync changed nothing: no contract ran under `copied`, or those that did say it in the file")
+    if exclusive is not None and not any(result.exclusive for result in results):
+        note("note: --exclusive changed nothing: no contract ran under `paged` or `aliased`, or those did say it")
     ok = all(result.ok for result in results)
     if as_json:
         say_document(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}))
@@ -114,7 +131,9 @@ def _print(result: ScenarioResult, verbosity: int) -> None:
 
 
 def _linking(result: ScenarioResult) -> str:
-    return result.link if result.sync is None else f"{result.link}, sync {result.sync}"
+    sync = "" if result.sync is None else f", sync {result.sync}"
+    exclusive = "" if result.exclusive is None else f", exclusive {result.exclusive}"
+    return f"{result.link}{sync}{exclusive}"
 
 
 def _print_transaction(result: ScenarioResult, transaction: TransactionResult, verbosity: int) -> None:

@@ -21,6 +21,7 @@ from storagemod.baseline import (
 )
 from storagemod.cli.options import (
     NamedPath,
+    exclusives_option,
     is_missing,
     json_option,
     link_choice,
@@ -34,7 +35,7 @@ from storagemod.report import document
 from storagemod.scenario import Scenario
 from storagemod.scenario.compare import variants
 from storagemod.scenario_files import read_text, scenarios_in
-from storagemod.types import SyncPolicy
+from storagemod.types import ExclusivePolicy, SyncPolicy
 
 DEFAULT_FILE = "storagemod.snapshot"
 _FILE_BYTES_MAX = 64 << 20
@@ -70,6 +71,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
     type=sync_choice,
     help="Only this sync policy of the option `copied`; may be repeated.",
 )
+@exclusives_option
 @json_option
 @tracker_option
 def snapshot_command(
@@ -80,6 +82,7 @@ def snapshot_command(
     tolerance: float,
     links: tuple[str, ...],
     syncs: tuple[str, ...],
+    exclusives: tuple[str, ...],
     as_json: bool,
     tracker: str | None,
 ) -> int:
@@ -96,7 +99,7 @@ def snapshot_command(
         raise click.UsageError("nan is no percentage")
     if tolerance and not (check or diff):
         raise click.UsageError("--tolerance goes with --check or --diff: what is written is what was found")
-    wanted = variants(links, [SyncPolicy(sync) for sync in syncs])
+    wanted = variants(links, [SyncPolicy(each) for each in syncs], [ExclusivePolicy(each) for each in exclusives])
     old = _read(file, needed=check or diff)
     run = take_snapshot(_scenarios(paths, file), wanted, tracker=tracker)
     for name, reason in run.unavailable.items():

@@ -281,7 +281,7 @@ def _mapping(mapping: StorageMapping) -> dict[str, Any]:
         "option": mapping.option,
         "sync": None if has_frames else mapping.sync.value,
         "frame_bytes": mapping.frame_bytes if has_frames else None,
-        "exclusive": mapping.exclusive if has_frames else None,
+        "exclusive": mapping.exclusive.value if has_frames else None,
     }
 
 

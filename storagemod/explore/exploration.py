@@ -27,7 +27,7 @@ from storagemod.explore.search import Budget, Found, Progress, Violation, search
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
-from storagemod.types import Address, ReentryPolicy, SyncPolicy, parse_enum
+from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
 from storagemod.world import World
 
@@ -43,6 +43,7 @@ class Settings:
     Attributes:
         link: The linking option of contracts that leave it open.
         sync: The sync policy of contracts that are copied and do not say it.
+        exclusive: The exclusive policy of contracts that are paged or aliased and do not say it.
         policy: The re-entry policy of contracts that say none.
         calls: The most calls in a try.
         depth: How deep calls back are nested at most.
@@ -55,6 +56,7 @@ class Settings:
 
     link: str | None = None
     sync: SyncPolicy | None = None
+    exclusive: ExclusivePolicy | None = None
     policy: ReentryPolicy = ReentryPolicy.ALLOW
     calls: int = DEFAULT_CALLS
     depth: int = DEFAULT_DEPTH
@@ -124,6 +126,7 @@ def explore(
     invariants: Mapping[str, str | Callable[[World], object]] | None = None,
     link: str | None = None,
     sync: SyncPolicy | str | None = None,
+    exclusive: ExclusivePolicy | str | None = None,
     policy: ReentryPolicy | str = ReentryPolicy.ALLOW,
     calls: int = DEFAULT_CALLS,
     depth: int = DEFAULT_DEPTH,
@@ -149,6 +152,7 @@ def explore(
             module.
         link: See :class:`Settings`, as for what follows.
         sync: See there.
+        exclusive: See there.
         policy: See there.
         calls: See there.
         depth: See there.
@@ -174,6 +178,7 @@ def explore(
     settings = Settings(
         link=link,
         sync=None if sync is None else parse_enum(SyncPolicy, sync, "sync policy"),
+        exclusive=None if exclusive is None else parse_enum(ExclusivePolicy, exclusive, "exclusive policy"),
         policy=parse_enum(ReentryPolicy, policy, "re-entry policy"),
         calls=calls,
         depth=depth,
@@ -225,7 +230,14 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         address = scenario.address(transaction.to)
         observed.call(address, transaction.method, transaction.args, transaction.data, transaction.value)
     _deploy_attackers(world, scenario, trust_model, attackers)
-    deploy_scenario(reduced, world, link=settings.link, sync=settings.sync, policy=settings.policy)
+    deploy_scenario(
+        reduced,
+        world,
+        link=settings.link,
+        sync=settings.sync,
+        exclusive=settings.exclusive,
+        policy=settings.policy,
+    )
     untrusted = {attacker.account for attacker in attackers}
     setup = 0
     quiet = attrs.evolve(reduced, invariants=())

@@ -181,10 +181,12 @@ def _try(exploration: Exploration, call: Call, number: int, cursors: Mapping[Add
 def _test(exploration: Exploration, violation: Violation, name: str) -> str:
     settings = exploration.settings
     options = [f"link={settings.link!r}"] if settings.link is not None else []
-    imports = ""
-    if settings.sync is not None:
-        options.append(f"sync=SyncPolicy({settings.sync.value!r})")
-        imports = "from storagemod import SyncPolicy\n"
+    imported = []
+    for key, policy in (("exclusive", settings.exclusive), ("sync", settings.sync)):
+        if policy is not None:
+            imported.append(type(policy).__name__)
+            options.append(f"{key}={imported[-1]}({policy.value!r})")
+    imports = f"from storagemod import {', '.join(imported)}\n" if imported else ""
     call = ", ".join(["scenario", *options])
     lines = describe(violation.script, exploration.labels) or ["(nothing: it does not hold from the start)"]
     told = "\n".join(f"# {_safe(line)}" for line in lines)

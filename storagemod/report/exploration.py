@@ -92,6 +92,7 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
         "settings": {
             "link": settings.link,
             "sync": None if settings.sync is None else settings.sync.value,
+            "exclusive": None if settings.exclusive is None else settings.exclusive.value,
             "policy": settings.policy.value,
             "calls": settings.calls,
             "depth": settings.depth,

@@ -65,6 +65,7 @@ def scenario_to_json(result: ScenarioResult) -> JSON:
         "name": result.scenario.name,
         "link": result.link,
         "sync": None if result.sync is None else result.sync.value,
+        "exclusive": None if result.exclusive is None else result.exclusive.value,
         "ok": result.ok,
         "state_root": _hex(result.state_root),
         "transactions": [_transaction(transaction) for transaction in result.transactions],

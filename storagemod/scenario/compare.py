@@ -1,4 +1,4 @@
-"""Run one scenario under every linking option and sync policy, and compare the results."""
+"""Run one scenario under every linking option and policy, and compare the results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storagemod.scenario.contents import contents
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario
 from storagemod.trace import HazardKind
-from storagemod.types import WASM_PAGE_BYTES, SyncPolicy
+from storagemod.types import FRAME_OPTIONS, WASM_PAGE_BYTES, ExclusivePolicy, SyncPolicy
 from storagemod.vm import DEFAULT_REGION, Costs, option_names
 from storagemod.world import World
 
@@ -22,13 +22,15 @@ _ROUNDS = 3
 
 @frozen
 class Variant:
-    """Linking option, with the sync policy of `copied`."""
+    """Linking option, with the sync policy of `copied`, or the exclusive policy of `paged` and `aliased`."""
 
     link: str
     sync: SyncPolicy | None = None
+    exclusive: ExclusivePolicy | None = None
 
     def __str__(self) -> str:
-        return self.link if self.sync is None else f"{self.link}, {self.sync}"
+        policy = self.sync or self.exclusive
+        return self.link if policy is None else f"{self.link}, {policy}"
 
 
 @frozen
@@ -74,11 +76,21 @@ class Comparison:
     refused: Mapping[Variant, str]
 
 
-def variants(links: Sequence[str] = (), syncs: Sequence[SyncPolicy] = ()) -> list[Variant]:
-    """Return the variants of some options and policies; by default of all."""
+def variants(
+    links: Sequence[str] = (), syncs: Sequence[SyncPolicy] = (), exclusives: Sequence[ExclusivePolicy] = ()
+) -> list[Variant]:
+    """Return the variants of some options and policies.
+
+    By default of all, but for the exclusive policy `call`: what it refuses in a contract has nothing to do with calls.
+    """
     found = []
     for link in links or option_names():
-        found += [Variant(link, sync) for sync in syncs or SyncPolicy] if link == "copied" else [Variant(link)]
+        if link == "copied":
+            found += [Variant(link, sync) for sync in syncs or SyncPolicy]
+        elif link in FRAME_OPTIONS:
+            found += [Variant(link, None, exclusive) for exclusive in exclusives or (None, ExclusivePolicy.TRANSACTION)]
+        else:
+            found.append(Variant(link))
     return found
 
 
@@ -96,7 +108,9 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
                 continue
             world = World(trace="pages", tracker=tracker)
             try:
-                result = run_scenario(scenario, link=variant.link, sync=variant.sync, world=world)
+                result = run_scenario(
+                    scenario, link=variant.link, sync=variant.sync, exclusive=variant.exclusive, world=world
+                )
             except ScenarioError as error:
                 if not isinstance(error.cause, ValidationError):  # the variant is not the cause
                     raise

@@ -13,7 +13,7 @@ from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import ContractSpec, Scenario
 from storagemod.scenario.structure import did_you_mean
 from storagemod.state import NO_ACCOUNT, Account
-from storagemod.types import MAP_OPTIONS, ReentryPolicy, StorageMapping, SyncPolicy
+from storagemod.types import MAP_OPTIONS, ExclusivePolicy, ReentryPolicy, StorageMapping, SyncPolicy
 from storagemod.vm import PREFIX, Contract
 from storagemod.wasm import read_source
 from storagemod.world import World
@@ -96,8 +96,9 @@ def deploy_scenario(
     *,
     link: str | None = None,
     sync: SyncPolicy | None = None,
+    exclusive: ExclusivePolicy | None = None,
     policy: ReentryPolicy = ReentryPolicy.ALLOW,
-) -> SyncPolicy | None:
+) -> tuple[SyncPolicy | None, ExclusivePolicy | None]:
     """Deploy the accounts and contracts of a scenario into a world, without running its transactions.
 
     Args:
@@ -105,10 +106,11 @@ def deploy_scenario(
         world: The world. Contracts and accounts that it already has are left unchanged.
         link: As for :func:`run_scenario`.
         sync: As for :func:`run_scenario`.
+        exclusive: As for :func:`run_scenario`.
         policy: The re-entry policy of contracts for which the file has none.
 
     Returns:
-        ``sync``, if it applies to a contract.
+        ``sync`` and ``exclusive``, each if it applies to a contract.
 
     Raises:
         ScenarioError: A contract cannot be deployed.
@@ -116,12 +118,13 @@ def deploy_scenario(
     for name, account in scenario.accounts.items():
         if world.account(scenario.address(name)) == NO_ACCOUNT:
             world.fund(scenario.address(name), account.balance, name=name)
-    sync_applies = False
+    sync_applies = exclusive_applies = False
     deployed = []
     for name, spec in scenario.contracts.items():
-        contract, is_new = _deploy(scenario, world, name, link, sync, policy)
-        if contract.maps_storage and spec.takes_sync(link):
-            sync_applies = True
+        contract, is_new = _deploy(scenario, world, name, link, sync, exclusive, policy)
+        if contract.maps_storage:
+            sync_applies |= spec.takes_sync(link)
+            exclusive_applies |= spec.takes_exclusive(link)
         if is_new:
             deployed.append(name)
     for name in deployed:
@@ -130,11 +133,17 @@ def deploy_scenario(
                 preset(world, scenario.address(name), content.region, content.data, offset=content.offset_bytes)
             except StorageModError as error:
                 raise contract_error(scenario, name, ("storage", number), error) from error
-    return sync if sync_applies else None
+    return sync if sync_applies else None, exclusive if exclusive_applies else None
 
 
 def _deploy(
-    scenario: Scenario, world: World, name: str, link: str | None, sync: SyncPolicy | None, policy: ReentryPolicy
+    scenario: Scenario,
+    world: World,
+    name: str,
+    link: str | None,
+    sync: SyncPolicy | None,
+    exclusive: ExclusivePolicy | None,
+    policy: ReentryPolicy,
 ) -> tuple[Contract, bool]:
     """Deploy one contract unless the world has it already; return it, and whether it is new.
 
@@ -160,10 +169,12 @@ def _deploy(
         if keys and not contract.maps_storage and not leaves_open(source, world.limits):
             key = keys[0]
             raise ValidationError(f"`{key}` is given, but the contract does not import ethereum.storageMap")
-        mapping = spec.storage_mapping(link, sync) if contract.maps_storage else None
+        mapping = spec.storage_mapping(link, sync, exclusive) if contract.maps_storage else None
         if world.account(address).code:
-            sync_is_asked = sync is not None and contract.maps_storage and spec.takes_sync(link)
-            mapping_is_asked = bool(keys) or link in MAP_OPTIONS or sync_is_asked
+            sync_is_asked = sync is not None and spec.takes_sync(link)
+            exclusive_is_asked = exclusive is not None and spec.takes_exclusive(link)
+            policy_is_asked = contract.maps_storage and (sync_is_asked or exclusive_is_asked)
+            mapping_is_asked = bool(keys) or link in MAP_OPTIONS or policy_is_asked
             _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
             return contract, False
         key = "links"

@@ -13,7 +13,7 @@ from storagemod.scenario.check import Difference, check_transaction
 from storagemod.scenario.deploy import DEFAULT_OPTION, deploy_scenario
 from storagemod.scenario.invariants import InvariantCheck
 from storagemod.scenario.schema import Scenario, TransactionSpec
-from storagemod.types import SyncPolicy
+from storagemod.types import ExclusivePolicy, SyncPolicy
 from storagemod.world import Receipt, World
 
 
@@ -47,12 +47,13 @@ class TransactionResult:
 class ScenarioResult:
     """Result of a scenario under one linking option.
 
-    ``sync`` is the policy of the run, if it applies to a contract.
+    ``sync`` and ``exclusive`` are the policies of the run, each if it applies to a contract.
     """
 
     scenario: Scenario
     link: str
     sync: SyncPolicy | None
+    exclusive: ExclusivePolicy | None
     transactions: tuple[TransactionResult, ...]
     state_root: bytes
 
@@ -67,6 +68,7 @@ def run_scenario(
     *,
     link: str | None = None,
     sync: SyncPolicy | None = None,
+    exclusive: ExclusivePolicy | None = None,
     limits: Limits | None = None,
     world: World | None = None,
 ) -> ScenarioResult:
@@ -81,6 +83,8 @@ def run_scenario(
             By default such a contract runs as it is.
         sync: When copies and storage are synchronized, for contracts under ``copied`` without a ``sync`` of their own;
             by default at every call.
+        exclusive: Which second page for a frame is refused, for contracts under ``paged`` or ``aliased`` without an
+            ``exclusive`` of their own; by default none.
         limits: The limits of a new world.
         world: The world to run it in; by default a new one in memory.
 
@@ -89,9 +93,9 @@ def run_scenario(
     """
     if world is None:
         world = World(limits=limits or Limits())
-    applied_sync = deploy_scenario(scenario, world, link=link, sync=sync)
+    applied = deploy_scenario(scenario, world, link=link, sync=sync, exclusive=exclusive)
     results = tuple(run_transaction(world, scenario, number) for number in range(len(scenario.transactions)))
-    return ScenarioResult(scenario, link or DEFAULT_OPTION, applied_sync, results, world.state_root)
+    return ScenarioResult(scenario, link or DEFAULT_OPTION, *applied, results, world.state_root)
 
 
 def run_transaction(world: World, scenario: Scenario, number: int) -> TransactionResult:

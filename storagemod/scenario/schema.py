@@ -14,7 +14,16 @@ from typing import Any, NewType, TypeAlias
 from attrs import field, fields, frozen
 
 from storagemod.scenario.locate import Lines
-from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
+from storagemod.types import (
+    FRAME_OPTIONS,
+    MAP_OPTIONS,
+    Address,
+    ExclusivePolicy,
+    ReentryPolicy,
+    StorageMapping,
+    SyncPolicy,
+    Value,
+)
 
 Gas = NewType("Gas", int)
 """0 to 2**63 - 1."""
@@ -116,7 +125,7 @@ class ContractSpec:
     mapping: MapOption | None = None
     sync: SyncPolicy | None = None
     frame_bytes: FrameBytes | None = None
-    exclusive: bool | None = None
+    exclusive: ExclusivePolicy | None = None
     init: str | None = None
     args: tuple[Value, ...] = ()
     storage: tuple[Content, ...] = ()
@@ -128,17 +137,25 @@ class ContractSpec:
         keys = dict.fromkeys(("mapping", *(key for option in MAP_OPTIONS for key in MAPPING_KEYS[option])))
         return [key for key in keys if getattr(self, key) is not None]
 
-    def storage_mapping(self, link: str | None, sync: SyncPolicy | None) -> StorageMapping:
+    def storage_mapping(
+        self, link: str | None, sync: SyncPolicy | None, exclusive: ExclusivePolicy | None
+    ) -> StorageMapping:
         """Choose how storage is mapped: as the file says, else as the run asks, else by default."""
         option = self._map_option(link)
         settings: dict[str, Any] = {key: getattr(self, key) for key in MAPPING_KEYS[option]}
         if self.takes_sync(link):
             settings["sync"] = sync
+        if self.takes_exclusive(link):
+            settings["exclusive"] = exclusive
         return StorageMapping(option, **{key: value for key, value in settings.items() if value is not None})
 
     def takes_sync(self, link: str | None) -> bool:
         """Whether the sync policy of a run under a linking option applies to this contract, if it maps storage."""
         return self._map_option(link) == "copied" and self.sync is None
+
+    def takes_exclusive(self, link: str | None) -> bool:
+        """Whether the exclusive policy of a run under a linking option applies to this contract, if it maps storage."""
+        return self._map_option(link) in FRAME_OPTIONS and self.exclusive is None
 
     def _map_option(self, link: str | None) -> str:
         return self.mapping or (link if link in MAP_OPTIONS and not self.own_link else MAP_OPTIONS[0])

@@ -25,7 +25,15 @@ from storagemod.errors import StorageModError
 from storagemod.limits import GAS_MAX
 from storagemod.scenario import schema
 from storagemod.scenario.locate import TomlPath
-from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
+from storagemod.types import (
+    MAP_OPTIONS,
+    Address,
+    ExclusivePolicy,
+    ReentryPolicy,
+    StorageMapping,
+    SyncPolicy,
+    Value,
+)
 
 T = TypeVar("T")
 
@@ -202,6 +210,15 @@ def _one_of(what: str, wanted: str, known: Sequence[str], make: Callable[[str], 
     return hook
 
 
+_exclusive_word = _one_of("exclusive policy", "an exclusive policy", list(ExclusivePolicy), ExclusivePolicy)
+
+
+def _exclusive(raw: object, kind: object) -> ExclusivePolicy:
+    if isinstance(raw, bool):  # `true` is "call", as for StorageMapping
+        return StorageMapping("paged", exclusive=raw).exclusive
+    return _exclusive_word(raw, kind)
+
+
 def _frame_bytes(raw: object, _: object) -> int:
     if not isinstance(raw, int) or isinstance(raw, bool):
         raise _wanted("an integer", raw)
@@ -275,6 +292,7 @@ for _kind, _hook in (
     (float, _float),
     (Address, _address),
     (ReentryPolicy, _one_of("re-entry policy", "a re-entry policy", list(ReentryPolicy), ReentryPolicy)),
+    (ExclusivePolicy, _exclusive),
     (SyncPolicy, _one_of("sync policy", "a sync policy", list(SyncPolicy), SyncPolicy)),
     (schema.MapOption, _one_of("linking option that maps storage", "a linking option", MAP_OPTIONS, str)),
     (schema.Moment, _one_of("moment", "a moment", ("end", "boundaries"), str)),

@@ -76,7 +76,7 @@ SETTINGS = {
         ),
         Setting(
             "sync",
-            "when copies of storage are brought in line with it: call, end or none",
+            "when copies of storage are brought in line with it: call, end, none or revision",
             "sync policy",
             _syncs,
             several=True,

@@ -122,12 +122,13 @@ class AliasedMappings(Mappings):
         for number in self._storage.take_shared(self._written()):
             self.table.written(FrameKey(*owner, number * PAGE_BYTES // size, size))
 
-    def hide(self) -> None:
-        """Take the pages out of the call's memory: the call is over.
+    def release(self) -> None:
+        """Let go of the frames, and take their pages out of the call's memory.
 
         Raises:
             StateError: The system refuses; the transaction is over.
         """
+        self.table.release()
         try:
             for shown in self._shown:
                 shown.view.hide()

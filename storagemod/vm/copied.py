@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from storagemod.errors import TrapError
 from storagemod.pages import differing_bytes
 from storagemod.types import SyncPolicy
 from storagemod.vm.storage_map import (
@@ -51,6 +52,7 @@ class CopiedMappings(Mappings):
         storage: Its storage.
         sync: ``end``: what changed is copied back when the call ends. ``call``: before each call that it makes as well,
             and storage is copied in again after it. ``none``: at the end everything is copied back, changed or not.
+            ``revision``: as ``end``, unless a range that is to be copied back has changed in storage.
         held_back: Called before each call that it makes, with its areas that are not copied back: the offset in
             storage, the bytes that were copied in, and those that are in their place.
     """
@@ -111,7 +113,11 @@ class CopiedMappings(Mappings):
                     area.loaded = data
 
     def end(self) -> None:
-        """Copy back what changed, or everything."""
+        """Copy back what changed, or everything.
+
+        Raises:
+            TrapError: Under ``revision``, an area that is to be copied back changed in storage.
+        """
         if self._sync is SyncPolicy.NONE:
             for area in self._areas:
                 self._write_whole(area)
@@ -155,6 +161,17 @@ class CopiedMappings(Mappings):
         now = self._memory.read(area.memory_offset, area.length)
         if now == area.loaded:
             return
+        if self._sync is SyncPolicy.REVISION and not self._storage.holds(area.storage_offset, area.loaded):
+            raise _newer_revision(area)
         for start, stop in differing_bytes(area.loaded, now):
             self._storage.write_mapped(area.storage_offset + start, now[start:stop])
         area.loaded = now
+
+
+def _newer_revision(area: _Area) -> TrapError:
+    return TrapError(
+        f"storageMap: bytes [{area.storage_offset:#x}, {area.storage_offset + area.length:#x}) of storage have a newer "
+        "revision than the copy that the call changed",
+        code="newer_revision",
+        hint="map a range after the calls that may change it, or in smaller ranges, or use the sync policy call",
+    )

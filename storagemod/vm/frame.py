@@ -420,6 +420,7 @@ class Frame:
         table = PageTable(
             (self.address, DEFAULT_REGION),
             machine.frame_table,
+            depth=self.depth,
             frame_bytes=settings.frame_bytes,
             exclusive=settings.exclusive,
         )

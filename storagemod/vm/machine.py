@@ -392,7 +392,7 @@ class Machine:
                 self._fail(frame, error, checkpoint)
             if frame.working_pages:
                 budget.release_pages(frame, frame.contract.lasting_pages)  # type: ignore[union-attr] # it has pages
-            if frame.pool is not None:
+            if frame.pool is not None or frame.mappings is not None:
                 self._give_back(frame)
         finally:
             log.newest = newest
@@ -517,13 +517,19 @@ class Machine:
             frame.outcome, frame.output = _REVERTED, failure.output
 
     def _give_back(self, frame: Frame) -> None:
-        """Hand the instance of a call to the next one that needs it, unless pages of storage are mapped into it."""
-        if isinstance(frame.mappings, AliasedMappings):
-            frame.mappings.hide()
-            frame.pool.discard(frame.instance)  # type: ignore[union-attr,arg-type] # it has both
-        else:
-            frame.pool.give_back(frame.instance)  # type: ignore[union-attr,arg-type] # as above
-        frame.instance = frame.pool = None
+        """Let go of what a call mapped, and hand its instance to the next one that needs it.
+
+        An instance into which pages of storage were mapped serves no other call.
+        """
+        mappings, pool = frame.mappings, frame.pool
+        if mappings is not None:
+            mappings.release()
+        if pool is not None:
+            if isinstance(mappings, AliasedMappings):
+                pool.discard(frame.instance)  # type: ignore[arg-type] # it has one
+            else:
+                pool.give_back(frame.instance)  # type: ignore[arg-type] # as above
+            frame.instance = frame.pool = None
 
     # Running code
 

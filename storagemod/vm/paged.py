@@ -8,14 +8,14 @@ all storage. A page has a copy of its frame's bytes; the host brings the two in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field, frozen
 
-from storagemod.errors import LimitError
+from storagemod.errors import LimitError, TrapError
 from storagemod.events import FrameRun, PageRun
-from storagemod.types import Address
+from storagemod.types import Address, ExclusivePolicy
 from storagemod.vm.storage_map import (
     CallMemory,
     Mappings,
@@ -58,6 +58,11 @@ class FrameTable:
     """The frames that one transaction has used. Entries stay when a call is undone: they say what was mapped."""
 
     frames: dict[FrameKey, Frame] = field(factory=dict)
+    _holders: dict[tuple[Address, str], dict[int, dict[int, list[PageTable]]]] = field(factory=dict, repr=False)
+    """The page tables of calls that run or are suspended, the outermost first, by storage, length and number of frame.
+
+    Code that runs on foreign storage brings a length of its own, so frames of several lengths can have bytes in common.
+    """
 
     def frame(self, key: FrameKey) -> Frame:
         """The entry of a frame, made at its first use."""
@@ -65,6 +70,41 @@ class FrameTable:
         if frame is None:
             frame = self.frames[key] = Frame()
         return frame
+
+    def hold(self, key: FrameKey, table: PageTable) -> None:
+        """Note that a call holds a frame, until :meth:`let_go`.
+
+        Raises:
+            TrapError: Another call holds bytes of the frame, and one of the two calls maps them exclusively.
+        """
+        lengths = self._holders.setdefault((key.address, key.region), {})
+        held = lengths.setdefault(key.frame_bytes, {})
+        if len(lengths) > 1:
+            for other in self._overlapping(key, lengths):
+                _check_shared(other, lengths[other.frame_bytes][other.index], table)
+        holders = held.get(key.index)
+        if holders is None:
+            held[key.index] = [table]
+        else:
+            _check_shared(key, holders, table)
+            holders.append(table)
+
+    def let_go(self, keys: Iterable[FrameKey]) -> None:
+        """Note that the newest call is over which holds these frames."""
+        for key in keys:
+            held = self._holders[key.address, key.region][key.frame_bytes]
+            holders = held[key.index]
+            holders.pop()
+            if not holders:
+                del held[key.index]
+
+    @staticmethod
+    def _overlapping(key: FrameKey, lengths: Mapping[int, Mapping[int, object]]) -> Iterator[FrameKey]:
+        """Yield the frames of other lengths that are held and have bytes in common with a frame."""
+        start, end = key.index * key.frame_bytes, (key.index + 1) * key.frame_bytes
+        for length in sorted(lengths.keys() - {key.frame_bytes}):
+            for index in filter(lengths[length].__contains__, range(start // length, -(-end // length))):
+                yield FrameKey(key.address, key.region, index, length)
 
     def runs(self) -> Iterator[FrameRun]:
         """The table in order, frames side by side that are alike together."""
@@ -87,18 +127,28 @@ class PageTable:
 
     Args:
         frames: The frame table of the transaction.
-        exclusive: Whether a frame may stand in one page only, as capabilities want it.
 
     Attributes:
         owner: The contract and region that the frames belong to.
+        depth: The depth of the call.
         frame_bytes: Length of a frame, and of a page.
+        exclusive: Whether a frame may stand in one page only, as capabilities want it, and of which calls.
         pages: Frames by the number of the page that stands for them.
     """
 
-    def __init__(self, owner: tuple[Address, str], frames: FrameTable, *, frame_bytes: int, exclusive: bool) -> None:
+    def __init__(
+        self,
+        owner: tuple[Address, str],
+        frames: FrameTable,
+        *,
+        depth: int,
+        frame_bytes: int,
+        exclusive: ExclusivePolicy,
+    ) -> None:
         self.owner = owner
+        self.depth = depth
+        self.exclusive = exclusive
         self._frames = frames
-        self._exclusive = exclusive
         self._first_pages: dict[FrameKey, int] = {}
         self._entered: dict[int, list[tuple[int, FrameKey]]] = {}  # by the offset that they were mapped at
         self.frame_bytes = frame_bytes
@@ -114,7 +164,7 @@ class PageTable:
 
         Raises:
             TrapError: A page fault: an offset is not that of a page or frame, or outside. Or a page stands for another
-                frame already, or, where frames are exclusive, a frame stands in another page.
+                frame already, or, where frames are exclusive, a frame stands in another page, of this call or another.
             LimitError: The page table would be too long.
         """
         if not length:
@@ -147,10 +197,16 @@ class PageTable:
         left = self._entered.pop(memory_offset, None)
         if left is None:
             raise nothing_mapped(memory_offset)
-        for number, key in left:
+        for number, _ in left:
             del self.pages[number]
-            if self._first_pages.get(key) == number:
-                del self._first_pages[key]
+        others: dict[FrameKey, int] = {}
+        for number, key in self.pages.items():
+            others.setdefault(key, number)
+        for _, key in left:
+            if key in others:
+                self._first_pages[key] = others[key]
+            elif self._first_pages.pop(key, None) is not None:
+                self._frames.let_go([key])
         return left
 
     def _enter(self, number: int, key: FrameKey) -> bool:
@@ -160,15 +216,27 @@ class PageTable:
             raise refuse_mapping(f"page {number:,} of memory stands for frame {standing.index:,} already")
         if standing is not None:
             return False
-        if self._exclusive and (first := self._first_pages.setdefault(key, number)) != number:
+        first = self._first_pages.get(key)
+        if first is not None and self.exclusive is not ExclusivePolicy.NONE:
             raise refuse_mapping(f"frame {key.index:,} stands in page {first:,} already, and is exclusive")
         if len(self.pages) >= PAGES_MAX:
             raise LimitError(
                 f"a page table would have more than {PAGES_MAX:,} pages", hint="longer frames make fewer of them"
             )
+        if first is None:
+            self._frames.hold(key, self)
+            self._first_pages[key] = number
         self._frames.frame(key)
         self.pages[number] = key
         return True
+
+    def page_of(self, key: FrameKey) -> int:
+        """Return the first page that was to stand for a frame."""
+        return self._first_pages[key]
+
+    def release(self) -> None:
+        """Let go of all frames: the call is over, and so are the calls that it made."""
+        self._frames.let_go(self._first_pages)
 
     def runs(self) -> Iterator[PageRun]:
         """The table in order, pages side by side that stand for frames side by side together."""
@@ -185,6 +253,23 @@ class PageTable:
         if end - first > len(self.pages):
             return any(first <= number < end for number in self.pages)
         return any(number in self.pages for number in range(first, end))
+
+
+def _check_shared(key: FrameKey, holders: list[PageTable], table: PageTable) -> None:
+    """Check that a call may share a frame with those that hold it. If one of these is exclusive, it is the only one.
+
+    Raises:
+        TrapError: It may not.
+    """
+    first = holders[0]
+    if first.exclusive is not ExclusivePolicy.TRANSACTION and table.exclusive is not ExclusivePolicy.TRANSACTION:
+        return
+    raise TrapError(
+        f"storageMap: frame {key.index:,} of {key.frame_bytes:,} bytes stands in page {first.page_of(key):,} of the "
+        f"call at depth {first.depth:,}, and is exclusive in the transaction",
+        code="frame_held",
+        hint="let a call that comes back map other frames, or use the exclusive policy call",
+    )
 
 
 def page_runs(pages: Iterable[tuple[int, FrameKey]]) -> Iterator[PageRun]:
@@ -277,3 +362,7 @@ class PagedMappings(Mappings):
     def end(self) -> None:
         """Write changed pages to their frames."""
         self.suspend()
+
+    def release(self) -> None:
+        """Let go of the frames."""
+        self.table.release()

@@ -367,6 +367,12 @@ class StorageAccess:
         inside = max(min(length, self.length - offset), 0)
         return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
 
+    def holds(self, offset: int, data: bytes) -> bool:
+        """Return whether storage has these bytes there. Nothing is copied for the contract, so this is no load."""
+        self.count_work(len(data))
+        inside = max(min(len(data), self._end - offset), 0)
+        return (self._memory.read(offset, inside) if inside else b"").ljust(len(data), b"\0") == data
+
     def write_mapped(self, offset: int, data: bytes) -> None:
         """Copy bytes in; the region becomes as long as what is not zero needs. Traps in a static call."""
         self.count_work(len(data))

@@ -76,6 +76,9 @@ class Mappings(ABC):
     def settle(self) -> None:  # noqa: B027 - there is nothing to do where bytes are copied
         """The call stopped running, for now or for good, and however it ended: say what it wrote in storage itself."""
 
+    def release(self) -> None:  # noqa: B027 - copies are simply forgotten
+        """The call is over, however it ended: hold nothing any more."""
+
     def guard(self, memory: CallMemory) -> CallMemory:
         """The call's memory as host functions are to use it from now on."""
         return memory

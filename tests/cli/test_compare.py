@@ -18,6 +18,19 @@ def test_only_what_is_named_is_compared(run: Run) -> None:
     assert "copied, call" not in shown.out
 
 
+def test_only_exclusive_policies_that_are_named_are_compared(run: Run) -> None:
+    shown = run("compare", "counter/counter", "-l", "paged", "-l", "single", "--exclusive", "call", "--markdown")
+    rows = [line.split(" | ")[0] for line in shown.out.splitlines() if line.startswith("|")]
+    assert rows[2:] == ["| paged, call", "| single"]
+
+
+def test_what_a_policy_refuses_is_told(run: Run) -> None:
+    shown = run("compare", "bank/robbed", "--no-time", "-l", "single", "-l", "copied", "--sync", "revision")
+    assert "copied, revision" in shown.out
+    assert "2 stale reads" in shown.out
+    assert "lost update" not in shown.out
+
+
 def test_the_table_can_be_markdown(run: Run) -> None:
     lines = run("compare", "counter/counter", "--markdown").out.splitlines()
     assert lines[0].startswith("| linking | as expected |")
@@ -34,9 +47,10 @@ def test_without_times_the_same_input_prints_the_same(run: Run) -> None:
 def test_json_has_it_all(run: Run) -> None:
     document = json.loads(run("compare", "exchange/change", "--json").out)
     assert document["schema"] == "storagemod.compare/1"
-    by_variant = {(each["link"], each["sync"]): each for each in document["variants"]}
-    assert len(by_variant) == 10
-    end = by_variant["copied", "end"]
+    by_variant = {(each["link"], each["sync"], each["exclusive"]): each for each in document["variants"]}
+    assert len(by_variant) == 13
+    assert ("aliased", None, "transaction") in by_variant
+    end = by_variant["copied", "end", None]
     assert end["hazards"] == {"stale read": 2}
     assert end["transactions"][1]["outcome"] == "reverted"
     assert min(each["time_ratio"] for each in by_variant.values()) == 1

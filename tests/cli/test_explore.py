@@ -73,10 +73,12 @@ def test_write_writes_a_scenario_and_a_test(run: Run, tmp_path: Path) -> None:
     assert (nothing.status, "nothing to write" in nothing.err) == (0, True)
 
 
-def test_link_sync_policy_and_boundaries_are_taken(run: Run) -> None:
+def test_link_sync_and_other_policies_and_boundaries_are_taken(run: Run) -> None:
     assert run("explore", "reentry/withdraw", "--link", "copied", "--sync", "call", "--calls", "2").status == 1
     assert run("explore", "reentry/withdraw", "--policy", "deny", "--calls", "2", "--tries", "300").status == 0
     assert run("explore", "reentry/withdraw", "--calls", "1").status == 0
+    paged = ("--link", "paged", "--calls", "2", "--tries", "300", "--exclusive")
+    assert [run("explore", "reentry/withdraw", *paged, each).status for each in ("call", "transaction")] == [1, 0]
     shown = run("explore", "reentry/read_only", "--boundaries", "--calls", "1")
     assert shown.status == 1  # the lender writes a debt before it asks whether it is covered
     assert "in transaction 1, at the start of its call 1" in shown.out
@@ -102,6 +104,8 @@ def test_link_sync_policy_and_boundaries_are_taken(run: Run) -> None:
         (["--tracker", "eyes"], "--tracker"),
         (["--write", ""], "it is empty"),
         (["--sync", "end", "--link", "single"], "--sync is about copies"),
+        (["--exclusive", "call", "--link", "copied"], "--exclusive is about frames"),
+        (["--exclusive", "always"], "--exclusive"),
         (["--jobs", "2", "--dask", "tcp://127.0.0.1:1"], "--jobs is about processes of this machine"),
         (["--wirte", "x"], "--wirte"),
     ],

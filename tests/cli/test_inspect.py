@@ -137,6 +137,18 @@ def test_a_window_is_shown_with_the_storage_behind_it(run: Run) -> None:
     assert (document["options"], document["window_pages"]) == (["window"], 1)
 
 
+def test_tables_show_which_call_holds_the_frame_that_another_one_was_refused(run: Run) -> None:
+    shown = run("inspect", "--tables", "bank/robbed", "--exclusive", "transaction")
+    assert (shown.status, shown.err) == (0, "")
+    assert "linked as paged, exclusive transaction\n" in shown.out
+    assert "stands in page 16 of the call at depth 1, and is exclusive in the transaction" in " ".join(
+        shown.out.split()
+    )
+    refused = run("inspect", "bank/bank", "--exclusive", "call")
+    assert (refused.status, refused.out) == (2, "")
+    assert "--exclusive is about calls, which run with --tables" in refused.err
+
+
 def test_tables_are_told_to_programs_with_frames_of_any_length(run: Run, tmp_path: Path) -> None:
     (tmp_path / "maps.toml").write_text(
         """

@@ -341,3 +341,24 @@ def test_a_world_in_a_directory_has_room_for_one_way_of_mapping(run: Run, tmp_pa
     again = run("run", "counter/counter", "--world", tmp_path / "w", "--link", "copied")
     assert again.status == 2
     assert "in the world its storage is mapped otherwise: paged, frames of 4,096 bytes" in again.err
+
+
+def test_an_exclusive_policy_is_that_of_the_whole_run(run: Run) -> None:
+    ran = run("run", "bank/robbed", "--link", "paged", "--exclusive", "transaction", "-vvv")
+
+    assert ran.status == 1
+    assert "linked as paged, exclusive transaction\n" in ran.out
+    assert "stands in page 16 of the call at depth 1, and is exclusive in the transaction" in " ".join(ran.out.split())
+    document = json.loads(run("run", "bank/robbed", "--link", "paged", "--exclusive", "transaction", "--json").out)
+    (done,) = document["runs"]
+    assert (done["sync"], done["exclusive"]) == (None, "transaction")
+    errors = [call["error"] for each in done["transactions"] for call in each["receipt"]["trace"]["calls"]]
+    assert [error["code"] for error in errors if error is not None][:1] == ["frame_held"]
+
+
+def test_an_exclusive_policy_that_changes_nothing_is_noted_or_refused(run: Run) -> None:
+    ran = run("run", "counter/counter", "--exclusive", "call")
+    assert "note: --exclusive changed nothing" in ran.err
+    refused = run("run", "counter/counter", "--exclusive", "call", "--link", "copied")
+    assert refused.status == 2
+    assert "error: --exclusive is about frames of storage, which --link paged and --link aliased have\n" in refused.err

@@ -145,6 +145,13 @@ def test_options_can_be_chosen_and_scenarios_that_come_with_the_package_named(ru
     }
 
 
+def test_exclusive_policies_can_be_chosen(run: Run, folder: Path) -> None:
+    policies = ("--exclusive", "none", "--exclusive", "transaction")
+    assert run("snapshot", "bank/robbed", "--link", "paged", *policies, "--file", "b.snapshot").status == 0
+    variants = {line.split(" | ")[2] for line in (folder / "b.snapshot").read_text().splitlines()[2:]}
+    assert variants == {"paged, none", "paged, transaction"}
+
+
 def test_paths_are_from_the_folder_of_the_snapshot_wherever_it_is_run(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

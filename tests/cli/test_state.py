@@ -64,7 +64,7 @@ def mapped(tmp_path: Path) -> Path:
     folder = tmp_path / "mapped"
     with World(folder) as world:
         world.deploy(MAPS, name="copier", mapping=StorageMapping("copied", "end"))
-        world.deploy(MAPS, name="pager", mapping=StorageMapping("paged", frame_bytes=64, exclusive=True))
+        world.deploy(MAPS, name="pager", mapping=StorageMapping("paged", frame_bytes=64, exclusive="call"))
         world.deploy(CONTRACT, address=A, name="keeper")
     return folder
 
@@ -72,7 +72,7 @@ def mapped(tmp_path: Path) -> Path:
 def test_how_storage_is_mapped_is_listed(run: Run, mapped: Path) -> None:
     listed = run("state", mapped).out
     assert "by host (copied, sync end), 1 to 65536" in listed
-    assert "by host (paged, frames of 64 bytes, exclusive), 1 to 65536" in listed
+    assert "by host (paged, frames of 64 bytes, exclusive call), 1 to 65536" in listed
     assert listed.count("by memory, 1 to 8") == 3
     accounts = json.loads(run("state", mapped, "--json").out)["accounts"]
     mappings = {account["name"]: account["mapping"] for account in accounts}
@@ -80,7 +80,7 @@ def test_how_storage_is_mapped_is_listed(run: Run, mapped: Path) -> None:
         "sender": None,
         "keeper": None,
         "copier": {"option": "copied", "sync": "end", "frame_bytes": None, "exclusive": None},
-        "pager": {"option": "paged", "sync": None, "frame_bytes": 64, "exclusive": True},
+        "pager": {"option": "paged", "sync": None, "frame_bytes": 64, "exclusive": "call"},
     }
 
 

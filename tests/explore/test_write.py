@@ -81,6 +81,17 @@ def test_they_run_under_the_linking_option_that_the_fault_was_found_under(contra
     assert pytest_in(test.parent).returncode == 1
 
 
+def test_they_have_the_policies_that_the_fault_was_found_under(contracts: Path) -> None:
+    exploration = explore(
+        contracts / "reentry" / "withdraw.toml", link="paged", sync="revision", exclusive="call", calls=2, tries=200
+    )
+    _, test = write_tests(exploration, contracts / "tests")
+
+    assert "from storagemod import ExclusivePolicy, SyncPolicy\n" in test.read_text()
+    assert "exclusive=ExclusivePolicy('call'), sync=SyncPolicy('revision')" in test.read_text()
+    assert pytest_in(test.parent).returncode == 1
+
+
 def test_tries_of_several_transactions_and_reactions_are_played_as_they_were(tmp_path: Path) -> None:
     goal = "shop.memory[8] != 1 or shop.memory[16] == 0"
     exploration = quick(shop(rule(goal, "several things")), calls=2, depth=0, tries=2_000)

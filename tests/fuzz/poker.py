@@ -13,7 +13,7 @@ from attrs import frozen
 
 from storagemod import Address, StorageMapping
 from storagemod.limits import Limits
-from storagemod.types import FunctionType
+from storagemod.types import FunctionType, SyncPolicy
 from storagemod.vm import DEBUG_FUNCTIONS, FUNCTIONS
 from storagemod.vm.methods import accessor_types
 from storagemod.wasm import to_wasm
@@ -161,12 +161,14 @@ KINDS = (
     _hosted("methods", _methods(is_64=False)),
     _hosted("methods, 64 bits", _methods(is_64=True), bulk=True),
     _hosted("keyed", _KEYED + _PRINTS),
-    *(_mapped(f"copied, {sync}", StorageMapping("copied", sync), bulk=True) for sync in ("call", "end", "none")),
+    *(_mapped(f"copied, {sync}", StorageMapping("copied", sync), bulk=True) for sync in SyncPolicy),
     _mapped("paged", StorageMapping("paged", frame_bytes=64)),
-    _mapped("paged, exclusive", StorageMapping("paged", exclusive=True), bulk=True),
+    _mapped("paged, exclusive", StorageMapping("paged", exclusive="call"), bulk=True),
+    _mapped("paged, transaction", StorageMapping("paged", frame_bytes=64, exclusive="transaction")),
     _mapped("aliased", StorageMapping("aliased")),
     _mapped("aliased, in bulk", StorageMapping("aliased"), bulk=True),
-    _mapped("aliased, exclusive", StorageMapping("aliased", frame_bytes=8_192, exclusive=True)),
+    _mapped("aliased, exclusive", StorageMapping("aliased", frame_bytes=8_192, exclusive="call")),
+    _mapped("aliased, transaction", StorageMapping("aliased", exclusive="transaction")),
     _windowed("window"),
     _windowed("window, in bulk", bulk=True),
 )

@@ -30,6 +30,13 @@ class Variant:
         """Whether re-entrant calls read storage as it was when the call above them mapped it."""
         return self.mapping is not None and self.mapping.option == "copied" and self.mapping.sync is not SyncPolicy.CALL
 
+    @property
+    def loot(self) -> int:
+        """How much the attacker has in the end: nothing, where an attack fails that would have an update lost."""
+        if self.mapping is not None and self.mapping.sync is SyncPolicy.REVISION:
+            return 0
+        return 300 if self.is_stale else 100
+
     def __str__(self) -> str:
         return self.option if self.mapping is None else str(self.mapping)
 
@@ -102,5 +109,5 @@ def test_bank_is_robbed_where_a_re_entrant_call_reads_stale_books_and_nowhere_el
 ) -> None:
     told = story(bank(language, variant.style), variant)
 
-    assert told.endings[3] == (Outcome.OK, 300 if variant.is_stale else 100)
+    assert told.endings[3] == (Outcome.OK, variant.loot)
     assert (HazardKind.STALE_READ in told.hazards) is variant.is_stale

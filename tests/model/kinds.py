@@ -105,10 +105,14 @@ _MODELS: dict[str, type[linked.SmallStorage]] = {
     "paged": linked.Paged,
     "aliased": linked.Aliased,
     "window": linked.Window,
+    "copied, revision": linked.CopiedByRevision,
+    "paged, transaction": linked.PagedExclusively,
+    "aliased, transaction": linked.AliasedExclusively,
     "copied, mixed": linked.Mixed,
+    "paged, mixed": linked.Guarded,
 }
 
-SMALL = ("keyed", "copied, call", "copied, end", "copied, none", "paged", "aliased", "window")
+SMALL = tuple(name for name in _MODELS if not name.endswith("mixed"))
 """The options, and policies, under which storage is 64 KiB and does not grow."""
 
 ALL_SMALL = tuple(_MODELS)
@@ -125,7 +129,7 @@ def small_kind(name: str, tracker: str, *, durable: bool = False) -> Kind:
 
 def all_small_kinds(name: str) -> tuple[Kind, ...]:
     """One of these options under every tracker, and in a directory."""
-    trackers = [each for each in TRACKERS if name != "aliased" or why_not_shared(BACKENDS[each]) is None]
+    trackers = [each for each in TRACKERS if not name.startswith("aliased") or why_not_shared(BACKENDS[each]) is None]
     return *(small_kind(name, tracker) for tracker in trackers), small_kind(name, trackers[0], durable=True)
 
 

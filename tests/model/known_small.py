@@ -17,10 +17,16 @@ from .reference import WASM_PAGE
 A, B, C = PUPPETS
 OK, FAILED, REVERTED = Outcome.OK, Outcome.FAILED, Outcome.REVERTED
 
-IN_LINE = ("keyed", "copied, call", "paged", "aliased", "window")
-"""Those under which a re-entrant call sees everything, and all see what it did."""
+EXCLUSIVE = ("paged, transaction", "aliased, transaction")
+"""Those under which a re-entrant call that uses storage fails, if a call above it used it."""
 
-STOPPED = ("keyed", "aliased", "window")
+IN_LINE = ("keyed", "copied, call", "paged", "aliased", "window", *EXCLUSIVE)
+"""Those under which a re-entrant call that can use storage sees everything, and all see what it did."""
+
+REVISION = "copied, revision"
+"""That under which a call fails which changed its copy, if another call changed storage."""
+
+STOPPED = ("keyed", "aliased", "aliased, transaction", "window")
 """Those under which a static call is stopped as it writes."""
 
 _END = WASM_PAGE - 8
@@ -31,21 +37,33 @@ def _committed(both: SideBySide, offset: int = 0) -> int:
 
 
 def a_reentry_sees_what_was_written_where_copies_are_in_line(both: SideBySide, name: str) -> None:
-    inner, seen = played(both, Store(0, 1), Call(A, Script(Load(0), Store(0, 5))), Load(0))
+    script = (Store(0, 1), Call(A, Script(Load(0), Store(0, 5))), Load(0))
+    if name == REVISION:
+        assert (outcome(both, *script), _committed(both)) == (FAILED, 0)
+        return
+    inner, seen = played(both, *script)
+    if name in EXCLUSIVE:
+        assert (inner.outcome, seen, _committed(both)) == (FAILED, 1, 1)
+        return
     assert (inner.results, seen, _committed(both)) == (([1], 5, 5) if name in IN_LINE else ([0], 1, 1))
 
 
 def a_copy_that_was_not_changed_is_written_back_under_none(both: SideBySide, name: str) -> None:
     _, _, seen = played(both, Load(0), Call(B, Script(Call(A, Script(Store(0, 5), Store(_END, 6))))), Load(0))
-    assert seen == (5 if name in IN_LINE else 0)
-    expected = (0, 0) if name == "copied, none" else (5, 6)
+    assert seen == (5 if name in IN_LINE and name not in EXCLUSIVE else 0)
+    expected = (0, 0) if name in {"copied, none", *EXCLUSIVE} else (5, 6)
     assert (_committed(both), _committed(both, _END)) == expected
 
 
 def bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none(both: SideBySide, name: str) -> None:
-    played(both, Store(0, 1), Call(A, Script(CopyIn(1, b"\2"), CopyIn(4_096, b"\3"))), CopyIn(2, b"\4"))
-    assert _committed(both) == (0x04_00_01 if name == "copied, none" else 0x04_02_01)
-    assert _committed(both, 4_096) == (0 if name == "copied, none" else 3)
+    script = (Store(0, 1), Call(A, Script(CopyIn(1, b"\2"), CopyIn(4_096, b"\3"))), CopyIn(2, b"\4"))
+    if name == REVISION:
+        assert (outcome(both, *script), _committed(both), _committed(both, 4_096)) == (FAILED, 0, 0)
+        return
+    played(both, *script)
+    of_one_call = name in {"copied, none", *EXCLUSIVE}
+    assert _committed(both) == (0x04_00_01 if of_one_call else 0x04_02_01)
+    assert _committed(both, 4_096) == (0 if of_one_call else 3)
 
 
 def storage_is_copied_when_it_is_first_used(both: SideBySide, name: str) -> None:  # noqa: ARG001 - under each
@@ -54,14 +72,21 @@ def storage_is_copied_when_it_is_first_used(both: SideBySide, name: str) -> None
 
 
 def a_delegate_call_has_a_copy_of_its_own(both: SideBySide, name: str) -> None:
-    inner, seen = played(both, Store(0, 1), Call(B, Script(Load(0), Store(8, 2)), kind=CallKind.DELEGATE), Load(8))
+    script = (Store(0, 1), Call(B, Script(Load(0), Store(8, 2)), kind=CallKind.DELEGATE), Load(8))
+    if name == REVISION:
+        assert (outcome(both, *script), _committed(both), _committed(both, 8)) == (FAILED, 0, 0)
+        return
+    inner, seen = played(both, *script)
+    if name in EXCLUSIVE:
+        assert (inner.outcome, seen, _committed(both), _committed(both, 8)) == (FAILED, 0, 1, 0)
+        return
     assert (inner.results, seen) == (([1], 2) if name in IN_LINE else ([0], 0))
     assert (_committed(both), _committed(both, 8)) == (1, 0 if name == "copied, none" else 2)
 
 
-def what_an_undone_call_made_of_its_copy_is_gone(both: SideBySide, name: str) -> None:  # noqa: ARG001 - under each
+def what_an_undone_call_made_of_its_copy_is_gone(both: SideBySide, name: str) -> None:
     called, seen = played(both, Store(0, 1), Call(A, Script(Store(0, 2), Store(8, 2), Revert())), Load(8))
-    assert (called.outcome, seen) == (REVERTED, 0)
+    assert (called.outcome, seen) == (FAILED if name in EXCLUSIVE else REVERTED, 0)
     assert (_committed(both), _committed(both, 8)) == (1, 0)
 
 
@@ -114,6 +139,83 @@ def a_delegate_call_maps_storage_as_its_code_does(both: SideBySide) -> None:
     assert _committed(both) == 6
 
 
+def calls_one_after_another_share_storage_whatever_excludes_them(both: SideBySide, name: str) -> None:  # noqa: ARG001
+    script = Script(Load(0), Store(0, 1)), Script(Load(0), Store(0, 2), Revert()), Script(Load(0), Store(0, 3))
+    first, undone, third, seen = played(both, *(Call(A, each) for each in script), Load(0))
+    assert (first.results, undone.outcome, third.results, seen) == ([0], REVERTED, [1], 3)
+    assert _committed(both) == 3
+
+
+def a_call_that_only_reads_may_be_behind_storage(both: SideBySide, name: str) -> None:
+    """And a failed one makes no revision."""
+    undone = Call(A, Script(Store(0, 9), Revert()))
+    (*_, seen) = played(both, Load(0), Call(A, Script(Store(8, 5))), undone, Load(8))
+    kept = name not in {"copied, none", *EXCLUSIVE}
+    assert (seen, _committed(both), _committed(both, 8)) == (
+        5 if name in IN_LINE and kept else 0,
+        0,
+        5 if kept else 0,
+    )
+    assert played(both, Load(8), undone, Store(8, 6))[0] == (5 if kept else 0)
+    assert _committed(both, 8) == 6
+
+
+def a_call_above_the_caller_counts_as_much_as_the_caller(both: SideBySide, name: str) -> None:
+    inner = Call(B, Script(Call(C, Script(Call(A, Script(Load(0), Store(8, 2)))))))
+    script = (Store(0, 1), inner)
+    expected = {REVISION: (0, 0), "copied, none": (1, 0), **dict.fromkeys(EXCLUSIVE, (1, 0))}
+    assert outcome(both, *script) is (FAILED if name == REVISION else OK)
+    assert (_committed(both), _committed(both, 8)) == expected.get(name, (1, 2))
+
+
+def of_two_calls_one_is_enough_to_exclude_the_other(both: SideBySide) -> None:
+    """Where C pages, A copies by revision, and B pages exclusively."""
+    look = Script(Load(0))
+    alone, shared = (Call(each, look, kind=CallKind.DELEGATE) for each in (B, C))
+    inner, outer = [], []
+    for first in (B, C):
+        called = Script(Load(0), alone, shared)
+        (result,) = played(both, Call(first, called, kind=CallKind.DELEGATE))
+        inner.append([each.outcome for each in result.results[1:]])
+        (result,) = played(both, Call(first, called))
+        outer.append([each.outcome for each in result.results[1:]])
+    assert inner == outer == [[FAILED, FAILED], [FAILED, OK]]
+    called = played(both, Load(0), alone, shared, Call(B, Script(Load(0), Call(A, Script(Load(0))))))
+    assert [each.outcome for each in called[1:]] == [OK, OK, OK]
+    assert outcome(both, Store(0, 1), Call(C, Script(Store(8, 1)), kind=CallKind.DELEGATE)) is FAILED
+
+
+def what_broke_other_systems_comes_out_as_each_policy_wants_it(both: SideBySide, name: str) -> None:
+    """For each script what is committed in line, and under the policies: the second is `revision`, the third exclusive.
+
+    They are those of ``tests/semantics`` that these policies refuse.
+    """
+    count = Script(Load(0), Store(0, 4))
+    third = Call(C, Script(Call(A, count)))
+    second = Call(A, Script(Load(0), Store(0, 2), Call(B, Script(third)), Load(0)), kind=CallKind.DELEGATE)
+    guarded = (Store(0, 1), Call(B, Script(Call(A, Script(Load(0))))), Store(0, 0))
+    rights = Call(A, Script(Load(0), Call(B, Script(Store(0, 1)))), kind=CallKind.STATIC)
+    for script, expected in (
+        ((Store(0, 1), second, Load(0)), (4, 1, 1)),  # soroban-env PR 1617; the second call fails, and all in it
+        (guarded, (0, 0, 0)),  # openbrush-contracts#85
+        ((Store(0, 5), rights, Store(8, 6)), (5, 5, 5)),  # solana-labs#32649
+        ((Store(0, 1), Call(A, Script(Store(64, 2))), Store(0, 3)), (3, 0, 3)),  # polkadot-sdk#12267
+        ((Store(0, 1), Call(A, Script(Store(64, 2), Revert())), Store(0, 3)), (3, 3, 3)),
+        ((CopyIn(0, b"kept"), Call(A, Script(Load(0)))), (0x74_70_65_6B,) * 3),  # burrow#1417
+        *(
+            ((Store(0, 41), Call(B, Script(Call(A, Script(Load(0)), kind=kind)))), (41, 41, 41))  # Stylus
+            for kind in (CallKind.CALL, CallKind.STATIC, CallKind.DELEGATE)
+        ),
+    ):
+        both.load_storage(A, "memory", bytes(128), 0)
+        ended = outcome(both, *script)
+        if name in IN_LINE or name == REVISION:  # the others are as wrong as the model says
+            in_line, by_revision, exclusive = expected
+            wanted = exclusive if name in EXCLUSIVE else by_revision if name == REVISION else in_line
+            assert _committed(both) == wanted
+            assert ended is (FAILED if name == REVISION and in_line and not by_revision else OK)
+
+
 HISTORIES = (
     a_reentry_sees_what_was_written_where_copies_are_in_line,
     a_copy_that_was_not_changed_is_written_back_under_none,
@@ -124,6 +226,10 @@ HISTORIES = (
     a_static_call_may_not_end_or_call_with_a_copy_that_it_changed,
     a_static_call_that_stores_what_is_there_fails_only_where_stores_are_stopped,
     storage_has_one_page_and_no_way_to_more,
+    calls_one_after_another_share_storage_whatever_excludes_them,
+    a_call_that_only_reads_may_be_behind_storage,
+    a_call_above_the_caller_counts_as_much_as_the_caller,
+    what_broke_other_systems_comes_out_as_each_policy_wants_it,
     a_world_opened_anew_is_as_it_was,
 )
 

@@ -12,7 +12,7 @@ import attrs
 
 from storagemod.scenario import puppet
 from storagemod.scenario.puppet import Operation, Script
-from storagemod.types import Address, StorageMapping, SyncPolicy
+from storagemod.types import Address, ExclusivePolicy, StorageMapping, SyncPolicy
 
 from .reference import PAGE, WASM_PAGE, WRITES, Byte, Call, Failed, Prediction, ReferenceWorld, Region, append, i32
 
@@ -143,6 +143,33 @@ class Window(Aliased):
     mapping = None
 
 
+class Exclusive(SmallStorage):
+    """A call fails as it maps storage that a call above it holds, if one of the two wants it for itself."""
+
+    def _region(self, call: Call, operation: Operation) -> Region:
+        mapping = self.mapping_at(call.code)
+        if mapping is not None and mapping.option != "copied" and not call.holds:
+            above = call.parent
+            while above is not None:
+                if above.holds and above.address == call.address and self._excludes(above, call):
+                    raise Failed
+                above = above.parent
+            call.holds = True
+        return super()._region(call, operation)
+
+    def _excludes(self, *calls: Call) -> bool:
+        mappings = [self.mapping_at(call.code) for call in calls]
+        return any(each is not None and each.exclusive is ExclusivePolicy.TRANSACTION for each in mappings)
+
+
+class PagedExclusively(Exclusive, Paged):
+    mapping = StorageMapping("paged", exclusive="transaction")
+
+
+class AliasedExclusively(Exclusive, Aliased):
+    mapping = StorageMapping("aliased", exclusive="transaction")
+
+
 class Stale(Mapped):
     """Copies are not all brought in line at calls (3).
 
@@ -186,6 +213,44 @@ class CopiedAtEnds(Stale):
 
 class CopiedWhole(Stale):
     mapping = StorageMapping("copied", SyncPolicy.NONE)
+
+
+class CopiedByRevision(Stale):
+    """A call fails at its end if its copy and storage have both changed since they were in line: nothing is lost."""
+
+    mapping = StorageMapping("copied", SyncPolicy.REVISION)
+
+    def _finish(self, call: Call) -> None:
+        if call.copy is not None and self._mapping(call).sync is SyncPolicy.REVISION:
+            self._check_revision(call, call.copy)
+        super()._finish(call)
+
+    def _check_revision(self, call: Call, copy: bytearray) -> None:
+        if copy != call.copied != self._storage(call):
+            raise Failed
+
+
+class Guarded(Exclusive, CopiedByRevision):
+    """Each account has its own: one copies by revision, one pages exclusively, and one pages and excludes nobody."""
+
+    _refused = False
+
+    @classmethod
+    def mapping_at(cls, address: Address) -> StorageMapping:
+        mappings = [each.mapping for each in (Paged, CopiedByRevision, PagedExclusively)]
+        return mappings[address[-1] % len(mappings)]
+
+    def transact(
+        self, to: Address, script: Script | bytes, *, sender: Address, value: int, commit: bool = True
+    ) -> Prediction:
+        """Foretell it; a call that was refused is no fault that a hazard would have to explain."""
+        self._refused = False
+        prediction = super().transact(to, script, sender=sender, value=value, commit=commit)
+        return attrs.evolve(prediction, astray=prediction.astray and not self._refused)
+
+    def _excludes(self, *calls: Call) -> bool:
+        self._refused |= super()._excludes(*calls)
+        return super()._excludes(*calls)
 
 
 class Mixed(Stale):

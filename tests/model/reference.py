@@ -102,6 +102,8 @@ class Call:
     """Under an option that maps storage, what this call has of it in its working memory, once it has used it."""
     copied: bytes = b""
     """What storage and that copy had in common when they were last brought in line."""
+    holds: bool = False
+    """Whether it has mapped storage, under an option that has frames."""
 
     @property
     def depth(self) -> int:

@@ -34,6 +34,11 @@ def test_delegate_call_maps_storage_as_its_code_does() -> None:
         known_small.a_delegate_call_maps_storage_as_its_code_does(both)
 
 
+def test_of_two_calls_one_is_enough_to_exclude_the_other() -> None:
+    with SideBySide.with_puppets(kinds=all_small_kinds("paged, mixed")) as both:
+        known_small.of_two_calls_one_is_enough_to_exclude_the_other(both)
+
+
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("history", known_small.ALIKE, ids=lambda history: history.__name__)
 def test_what_has_nothing_to_do_with_storage_is_the_same_under_every_option(

@@ -17,7 +17,23 @@ from . import known_small
 from .agreement import SideBySide
 from .histories import UNSHRUNK, HistoriesOfSmallStorage, run
 from .kinds import PUPPETS, SMALL, TRACKERS, Kind, all_small_kinds, small_kind
-from .linked import Aliased, CopiedAtCalls, CopiedAtEnds, CopiedWhole, Keyed, Mixed, Paged, SmallStorage, Stale, Window
+from .linked import (
+    Aliased,
+    AliasedExclusively,
+    CopiedAtCalls,
+    CopiedAtEnds,
+    CopiedByRevision,
+    CopiedWhole,
+    Exclusive,
+    Guarded,
+    Keyed,
+    Mixed,
+    Paged,
+    PagedExclusively,
+    SmallStorage,
+    Stale,
+    Window,
+)
 from .reference import PAGE, WASM_PAGE, WRITES, Account, Call, Failed, Log, ReferenceWorld, Region
 
 
@@ -153,6 +169,82 @@ class GrowsByOnePage(Paged):
         ReferenceWorld._access(self, call, operation)
 
 
+class LosesUpdatesAllTheSame(CopiedByRevision):
+    def _check_revision(self, call: Call, copy: bytearray) -> None:
+        pass
+
+
+class ComparesByteByByte(CopiedByRevision):
+    """As if it were enough that no byte was written by both."""
+
+    def _check_revision(self, call: Call, copy: bytearray) -> None:
+        if any(own != old != now for own, old, now in zip(copy, call.copied, self._storage(call), strict=True)):
+            raise Failed
+
+
+class RefusesCopiesThatAreMerelyOld(CopiedByRevision):
+    def _check_revision(self, call: Call, copy: bytearray) -> None:
+        if call.copied != self._storage(call):
+            raise Failed
+        super()._check_revision(call, copy)
+
+
+class ChecksCallsThatRevert(CopiedByRevision):
+    def _run(self, call: Call) -> None:
+        try:
+            super()._run(call)
+        except Exception:
+            if call.copy is not None:
+                self._check_revision(call, call.copy)
+            raise
+
+
+class CountsWhatWasUndone(CopiedByRevision):
+    """As if a revision were a number that nobody puts back."""
+
+    def _call_out(self, call: Call, asked: CallOut) -> None:
+        super()._call_out(call, asked)
+        if call.copy is not None and asked.address == call.address and call.output[-8:-4] != bytes(4):
+            call.copied = bytes([call.copied[0] ^ 1]) + call.copied[1:]
+
+
+class LooksAtTheCallerOnly(PagedExclusively):
+    def _excludes(self, *calls: Call) -> bool:
+        return calls[0] is calls[1].parent and super()._excludes(*calls)
+
+
+class LetsStaticCallsShare(PagedExclusively):
+    def _excludes(self, *calls: Call) -> bool:
+        return not calls[1].static and super()._excludes(*calls)
+
+
+class LetsDelegateCallsShare(AliasedExclusively):
+    def _excludes(self, *calls: Call) -> bool:
+        return calls[1].kind != "callDelegate" and super()._excludes(*calls)
+
+
+class HoldsWhatACallThatEndedHeld(AliasedExclusively):
+    def _call_out(self, call: Call, asked: CallOut) -> None:
+        super()._call_out(call, asked)
+        call.holds |= asked.address == call.address
+
+
+class HoldsFromTheStart(PagedExclusively):
+    def _run(self, call: Call) -> None:
+        self._region(call, Load(0))
+        super()._run(call)
+
+
+class TheNewcomerAloneExcludes(Guarded):
+    def _excludes(self, *calls: Call) -> bool:
+        return super()._excludes(calls[1])
+
+
+class TheHolderAloneExcludes(Guarded):
+    def _excludes(self, *calls: Call) -> bool:
+        return super()._excludes(calls[0])
+
+
 class TakesTheMappingOfTheStorage(Mixed):
     """In a delegate call, rather than that of the code."""
 
@@ -216,32 +308,46 @@ BY_KNOWN_HISTORIES: dict[type[SmallStorage], Callable[[SideBySide, str], None]] 
     RefreshesTheCallerOnly: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
     JudgesStaticCallsThatRevert: known_small.a_static_call_may_not_end_or_call_with_a_copy_that_it_changed,
     TakesTheMappingOfTheStorage: lambda both, _: known_small.a_delegate_call_maps_storage_as_its_code_does(both),
+    LosesUpdatesAllTheSame: known_small.bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none,
+    ComparesByteByByte: known_small.bytes_that_two_calls_wrote_side_by_side_are_all_kept_but_under_none,
+    RefusesCopiesThatAreMerelyOld: known_small.a_copy_that_was_not_changed_is_written_back_under_none,
+    CountsWhatWasUndone: known_small.what_an_undone_call_made_of_its_copy_is_gone,
+    LooksAtTheCallerOnly: known_small.a_call_above_the_caller_counts_as_much_as_the_caller,
+    LetsDelegateCallsShare: known_small.a_delegate_call_has_a_copy_of_its_own,
+    HoldsFromTheStart: known_small.calls_one_after_another_share_storage_whatever_excludes_them,
+    TheNewcomerAloneExcludes: lambda both, _: known_small.of_two_calls_one_is_enough_to_exclude_the_other(both),
+    TheHolderAloneExcludes: lambda both, _: known_small.of_two_calls_one_is_enough_to_exclude_the_other(both),
     GrowsByOnePage: known_small.storage_has_one_page_and_no_way_to_more,
 }
 """These mutants random histories find out too, but not as quickly."""
 
 BY_RANDOM_HISTORIES = [
     mutant
-    for model in (CopiedAtEnds, CopiedWhole, CopiedAtCalls, Paged, Mixed, Keyed, Aliased, Window)
+    for model in (
+        *(CopiedAtEnds, CopiedWhole, CopiedByRevision, CopiedAtCalls, Paged, PagedExclusively, Mixed, Guarded),
+        *(Keyed, Aliased, AliasedExclusively, Window),
+    )
     for mutant in model.__subclasses__()
     if mutant.__module__ == __name__ and mutant not in BY_KNOWN_HISTORIES
 ]
 
 _DISAGREEMENT = (
-    "^[a-z]+, (keyed|paged|aliased|window|copied, [a-z]+)(: 0x[0-9a-f]+)?: "
+    "^[a-z]+, (keyed|paged|aliased|window|copied)(, [a-z]+)?(: 0x[0-9a-f]+)?: "
     "(outcome|output|logs|changes|lost updates|nonce|balance|code|regions|length of|bytes of)"
 )
 
 
 def name_of(model: type[SmallStorage]) -> str:
     """The option and policy that a model is of."""
-    if issubclass(model, Mixed):
-        return "copied, mixed"
+    if issubclass(model, Mixed | Guarded):
+        return "copied, mixed" if issubclass(model, Mixed) else "paged, mixed"
     if issubclass(model, Window):
         return "window"
     if model.mapping is None:
         return "keyed"
-    return f"copied, {model.mapping.sync}" if model.mapping.option == "copied" else model.mapping.option
+    if model.mapping.option == "copied":
+        return f"copied, {model.mapping.sync}"
+    return f"{model.mapping.option}, transaction" if issubclass(model, Exclusive) else model.mapping.option
 
 
 def kinds_of(mutant: type[SmallStorage]) -> tuple[Kind, ...]:

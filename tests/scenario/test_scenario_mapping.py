@@ -10,7 +10,7 @@ from storagemod import StorageMapping, World
 from storagemod.errors import ScenarioError
 from storagemod.scenario import Scenario, ScenarioFileError, ScenarioResult, parse_scenario, run_scenario
 from storagemod.scenario.compare import compare_scenario, variants
-from storagemod.types import SyncPolicy
+from storagemod.types import ExclusivePolicy, SyncPolicy
 
 # A contract that calls itself back, and gives what it has in its first bytes after that. What a test says of it is on
 # line 3 of the file. It maps storage itself, or leaves that open.
@@ -57,6 +57,8 @@ to = "it"
 method = "re_enter"
 '''
 
+HELD = ExclusivePolicy.TRANSACTION
+
 IN_LINE, STALE = 0x0107, 0x0100
 
 
@@ -65,15 +67,30 @@ def scenario(text: str, keys: str = "") -> Scenario:
 
 
 def run(
-    text: str, keys: str = "", *, link: str | None = None, sync: SyncPolicy | None = None, world: World | None = None
+    text: str,
+    keys: str = "",
+    *,
+    link: str | None = None,
+    sync: SyncPolicy | None = None,
+    exclusive: ExclusivePolicy | None = None,
+    world: World | None = None,
 ) -> ScenarioResult:
-    return run_scenario(scenario(text, keys), link=link, sync=sync, world=world)
+    return run_scenario(scenario(text, keys), link=link, sync=sync, exclusive=exclusive, world=world)
 
 
 def value(result: ScenarioResult) -> object:
     receipt = result.transactions[0].receipt
     assert receipt is not None
     return receipt.raise_for_error().value
+
+
+def error_code(result: ScenarioResult) -> object:
+    receipt = result.transactions[0].receipt
+    assert receipt is not None
+    error = receipt.error
+    while error is not None and getattr(error, "code", None) == "callee_failed":
+        error = error.cause  # type: ignore[assignment] # of a call that failed
+    return getattr(error, "code", None)
 
 
 def mapping(text: str, keys: str = "", **asked: object) -> StorageMapping | None:
@@ -99,6 +116,18 @@ def test_a_contract_that_maps_storage_says_how(keys: str, found: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "code"),
+    [
+        ("sync = 'revision'", "newer_revision"),
+        ("mapping = 'paged'\nexclusive = 'transaction'", "frame_held"),
+        ("mapping = 'aliased'\nexclusive = 'transaction'", "frame_held"),
+    ],
+)
+def test_a_call_that_a_policy_refuses_fails_with_the_code_of_the_policy(keys: str, code: str) -> None:
+    assert error_code(run(MAPS, keys)) == code
+
+
+@pytest.mark.parametrize(
     ("keys", "asked", "expected"),
     [
         ("", {}, StorageMapping()),
@@ -111,7 +140,14 @@ def test_a_contract_that_maps_storage_says_how(keys: str, found: int) -> None:
         ("frame_bytes = 64", {"link": "paged"}, StorageMapping("paged", frame_bytes=64)),
         ("frame_bytes = 64\nexclusive = false", {"link": "copied"}, StorageMapping("copied")),
         ("mapping = 'paged'", {"sync": SyncPolicy.END}, StorageMapping("paged")),
-        ("mapping = 'paged'\nexclusive = true", {"link": "paged"}, StorageMapping("paged", exclusive=True)),
+        ("mapping = 'paged'\nexclusive = true", {"link": "paged"}, StorageMapping("paged", exclusive="call")),
+        ("exclusive = 'transaction'", {"link": "paged"}, StorageMapping("paged", exclusive="transaction")),
+        ("", {"link": "paged", "exclusive": HELD}, StorageMapping("paged", exclusive="transaction")),
+        ("", {"link": "aliased", "exclusive": HELD}, StorageMapping("aliased", exclusive="transaction")),
+        ("", {"link": "copied", "exclusive": HELD}, StorageMapping("copied")),
+        ("exclusive = false", {"link": "paged", "exclusive": HELD}, StorageMapping("paged")),
+        ("mapping = 'paged'", {"exclusive": HELD}, StorageMapping("paged", exclusive="transaction")),
+        ("", {"sync": SyncPolicy.REVISION, "exclusive": HELD}, StorageMapping("copied", "revision")),
     ],
 )
 @pytest.mark.parametrize("text", [MAPS, OPEN])
@@ -151,8 +187,8 @@ def test_an_open_contract_that_names_a_mapping_has_its_prelude() -> None:
 
 def test_a_contract_that_names_a_mapping_is_compared_under_that_only() -> None:
     comparison = compare_scenario(scenario(OPEN, "mapping = 'paged'"), variants())
-    assert [str(each.variant) for each in comparison.compared] == ["paged"]
-    assert len(comparison.refused) == len(variants()) - 1
+    assert [str(each.variant) for each in comparison.compared] == ["paged", "paged, transaction"]
+    assert len(comparison.refused) == len(variants()) - 2
     assert all("`mapping` says 'paged'" in reason for reason in comparison.refused.values())
 
 
@@ -195,11 +231,13 @@ def test_keys_about_mapping_are_refused_where_nothing_is_mapped(key: str, source
         ("mapping = 'keyed'", ['file.toml:3: "keyed" is no linking option that maps storage: copied, paged, aliased']),
         ("mapping = true", ["file.toml:3: wanted a linking option, found a boolean"]),
         ("sync = 'ende'", ['file.toml:3: "ende" is no sync policy (did you mean "end"?)']),
-        ("sync = 'always'", ['file.toml:3: "always" is no sync policy: call, end, none']),
+        ("sync = 'always'", ['file.toml:3: "always" is no sync policy: call, end, none, revision']),
         ("sync = 0", ["file.toml:3: wanted a sync policy, found an integer"]),
         ("frame_bytes = 12", ["file.toml:3: a frame is a power of two of bytes from 8 to 65,536, not 12"]),
         ("frame_bytes = true", ["file.toml:3: wanted an integer, found a boolean"]),
-        ("exclusive = 'yes'", ["file.toml:3: wanted true or false, found a string"]),
+        ("exclusive = 'yes'", ['file.toml:3: "yes" is no exclusive policy: none, call, transaction']),
+        ("exclusive = 'cal'", ['file.toml:3: "cal" is no exclusive policy (did you mean "call"?)']),
+        ("exclusive = 1", ["file.toml:3: wanted an exclusive policy, found an integer"]),
         ("frame_size = 8", ['file.toml:3: unknown key "frame_size" (did you mean "frame_bytes"?)']),
         (
             "mapping = 'paged'\nsync = 'end'",

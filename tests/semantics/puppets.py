@@ -8,12 +8,21 @@ from storagemod import Address, Receipt, World
 from storagemod.scenario import puppet
 from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture
-from storagemod.types import MAP_OPTIONS
+from storagemod.types import MAP_OPTIONS, StorageMapping
+
+POLICIES = {
+    "copied, revision": StorageMapping("copied", "revision"),
+    "paged, transaction": StorageMapping("paged", exclusive="transaction"),
+    "aliased, transaction": StorageMapping("aliased", exclusive="transaction"),
+}
+"""Policies under which calls are refused that others let through."""
 
 
 def deploy_puppet(world: World, option: str, **arguments: Any) -> Address:
-    mapping = option if option in MAP_OPTIONS else None
-    return world.deploy(fixture("puppet/puppet", option), **{"name": "puppet", "mapping": mapping} | arguments)
+    """Deploy one under a linking option, or under one of the policies of ``POLICIES``."""
+    mapping = POLICIES.get(option) or (StorageMapping(option) if option in MAP_OPTIONS else None)
+    link = option if mapping is None else mapping.option
+    return world.deploy(fixture("puppet/puppet", link), **{"name": "puppet", "mapping": mapping} | arguments)
 
 
 def play(world: World, to: Address, *operations: puppet.Operation, **arguments: Any) -> Receipt:

@@ -27,7 +27,7 @@ from storagemod.scenario.puppet import (
 )
 from storagemod.types import MAP_OPTIONS, CallKind, ReentryPolicy
 from storagemod.vm import OPTIONS
-from tests.semantics.puppets import deploy_puppet, integer_at, play, play_ok, script
+from tests.semantics.puppets import POLICIES, deploy_puppet, integer_at, play, play_ok, script
 
 GUARD, BALANCE = 0, 8
 GROWS = ("single", "regions", "methods")
@@ -220,9 +220,10 @@ def test_a_deployment_that_fails_when_it_is_instantiated_leaves_nothing(any_opti
     """multi-memory `linking3`: segments that were written before an instantiation failed persist."""
     world = World()
     root = world.state_root
-    mapping = any_option if any_option in MAP_OPTIONS else None
+    option = any_option.partition(", ")[0]
+    mapping = POLICIES.get(any_option) or (option if option in MAP_OPTIONS else None)
     with pytest.raises(LinkError):
-        world.deploy(fixture("bank/bank", any_option), mapping=mapping, links={})
+        world.deploy(fixture("bank/bank", option), mapping=mapping, links={})
     assert world.state_root == root
 
 

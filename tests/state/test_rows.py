@@ -21,7 +21,7 @@ from storagemod.state.rows import (
     unpacked,
     untrimmed,
 )
-from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy
+from storagemod.types import MAP_OPTIONS, Address, ExclusivePolicy, ReentryPolicy, StorageMapping, SyncPolicy
 
 digests = st.one_of(st.just(bytes(32)), st.binary(min_size=32, max_size=32))
 
@@ -93,7 +93,7 @@ FIELDS = {
             st.sampled_from(MAP_OPTIONS),
             st.sampled_from(SyncPolicy),
             frame_bytes=st.sampled_from([4_096, 65_536]),
-            exclusive=st.booleans(),
+            exclusive=st.sampled_from(ExclusivePolicy),
         ),
     ),
 }

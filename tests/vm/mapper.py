@@ -309,6 +309,9 @@ class Storage(Memory):
         self.reads.append((offset, length))
         return self.read(offset, length)
 
+    def holds(self, offset: int, data: bytes) -> bool:
+        return self.read(offset, len(data)) == data
+
     def write_mapped(self, offset: int, data: bytes) -> None:
         self.writes.append((offset, data))
         self.write(offset, data)

@@ -51,7 +51,7 @@ def test_two_pages_for_one_frame_are_one_page(world: World) -> None:
 
 
 def test_a_second_page_is_refused_where_frames_are_exclusive(world: World) -> None:
-    aliased(world, exclusive=True)
+    aliased(world, exclusive="call")
     receipt = run(world, A, Map(0, 0, 8), Map(PAGE, 0, 8))
     assert "frame 0 stands in page 0 already, and is exclusive" in str(receipt.error)
 

@@ -92,7 +92,7 @@ _NESTED = {
     "methods": (62, 74, 0, 11),
     "keyed": (187, 200, 3, 15),
     "copied": (196, 212, 19, 32),
-    "paged": (202, 218, 29, 42),
+    "paged": (215, 231, 30, 43),
     "window": (175, 188, 1, 13),
 }
 """Calls and blocks for each nested call, without and with a trace."""

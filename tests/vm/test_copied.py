@@ -569,7 +569,7 @@ def test_mapping_is_charged_for_by_the_word_begun(world: World) -> None:
     [
         ({"option": "single"}, "storage is mapped by one of copied, paged, aliased, not 'single'"),
         ({"option": None}, "storage is mapped by one of copied, paged, aliased"),
-        ({"sync": "always"}, "there is no sync policy 'always' (there are: call, end, none)"),
+        ({"sync": "always"}, "there is no sync policy 'always' (there are: call, end, none, revision)"),
         ({"sync": None}, "there is no sync policy None"),
         *(
             ({"frame_bytes": size}, "a frame is a power of two of bytes from 8 to 65,536")
@@ -600,7 +600,7 @@ def test_a_contract_that_maps_is_copied_at_every_call_unless_told_otherwise() ->
 SETTINGS = [
     StorageMapping("copied", SyncPolicy.END),
     StorageMapping("copied", SyncPolicy.NONE),
-    StorageMapping("paged", frame_bytes=64, exclusive=True),
+    StorageMapping("paged", frame_bytes=64, exclusive="call"),
 ]
 
 

@@ -48,9 +48,9 @@ SHARED = everywhere("single")
 IN_LINE = {
     "copied": everywhere("copied", StorageMapping("copied")),
     "paged": everywhere("paged", StorageMapping("paged")),
-    "paged, small frames": everywhere("paged", StorageMapping("paged", frame_bytes=256, exclusive=True)),
+    "paged, small frames": everywhere("paged", StorageMapping("paged", frame_bytes=256, exclusive="call")),
     "aliased": everywhere("aliased", StorageMapping("aliased")),
-    "aliased, long frames": everywhere("aliased", StorageMapping("aliased", frame_bytes=WASM_PAGE, exclusive=True)),
+    "aliased, long frames": everywhere("aliased", StorageMapping("aliased", frame_bytes=WASM_PAGE, exclusive="call")),
     "window": everywhere("window"),
 }
 MIXED = dict(

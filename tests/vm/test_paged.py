@@ -6,7 +6,7 @@ import pytest
 
 from storagemod import Address, Limits, Outcome, StorageMapping, World
 from storagemod.errors import LimitError, TrapError
-from storagemod.types import CallKind
+from storagemod.types import CallKind, ExclusivePolicy
 from storagemod.vm import paged as page_table
 from storagemod.vm.paged import Frame, FrameKey, FrameTable, PagedMappings, PageTable
 
@@ -38,14 +38,18 @@ def world(tracker: str) -> World:
 
 
 def paging(
-    table: FrameTable | None = None, *, frame_bytes: int = 16, exclusive: bool = False
+    table: FrameTable | None = None,
+    *,
+    frame_bytes: int = 16,
+    exclusive: ExclusivePolicy = ExclusivePolicy.NONE,
+    depth: int = 1,
 ) -> tuple[PagedMappings, Memory, Storage]:
     """A page table over storage that holds 0, 1, 2 and so on."""
     memory, storage = Memory(), Storage()
     storage.bytes[:] = range(256)
     owner = (A, "memory")
     frames = FrameTable() if table is None else table
-    pages = PageTable(owner, frames, frame_bytes=frame_bytes, exclusive=exclusive)
+    pages = PageTable(owner, frames, depth=depth, frame_bytes=frame_bytes, exclusive=exclusive)
     return PagedMappings(memory, storage, pages), memory, storage
 
 
@@ -114,7 +118,7 @@ def test_a_length_of_zero_maps_nothing_wherever_it_is(offset: int) -> None:
 
 
 def test_the_same_frame_in_the_same_page_is_mapped_once_and_keeps_what_was_written() -> None:
-    mappings, memory, _ = paging(exclusive=True)
+    mappings, memory, _ = paging(exclusive=ExclusivePolicy.CALL)
     mappings.map(0, 32, 16)
     memory.write(0, b"x")
     mappings.map(0, 32, 32)
@@ -156,7 +160,7 @@ def test_of_two_pages_for_one_frame_only_those_that_changed_are_written() -> Non
 
 
 def test_where_frames_are_exclusive_a_second_page_for_one_is_refused() -> None:
-    mappings, _, _ = paging(exclusive=True)
+    mappings, _, _ = paging(exclusive=ExclusivePolicy.CALL)
     mappings.map(16, 32, 32)
     with pytest.raises(TrapError, match="frame 3 stands in page 2 already, and is exclusive") as refused:
         mappings.map(64, 48, 16)
@@ -310,7 +314,7 @@ def test_a_static_call_fails_by_a_changed_page_and_not_by_an_unchanged_one(world
     "mappings",
     [
         (StorageMapping("paged"), StorageMapping("copied", "end")),
-        (StorageMapping("paged"), StorageMapping("paged", frame_bytes=8, exclusive=True)),
+        (StorageMapping("paged"), StorageMapping("paged", frame_bytes=8, exclusive="call")),
         (StorageMapping("copied"), StorageMapping("paged", frame_bytes=8)),
     ],
     ids=str,
@@ -342,7 +346,7 @@ def test_contracts_with_different_options_call_each_other(world: World, option: 
 def test_a_second_page_for_a_frame_fails_the_call_where_frames_are_exclusive() -> None:
     world = World()
     script = (Map(0, 0, 8), Map(64, 0, 8), Set(0, b"first"), Set(64, b"last!"))
-    deploy(world, StorageMapping("paged", frame_bytes=64, exclusive=True), address=A)
+    deploy(world, StorageMapping("paged", frame_bytes=64, exclusive="call"), address=A)
     deploy(world, StorageMapping("paged", frame_bytes=64), address=B)
     assert "frame 0 stands in page 0 already, and is exclusive" in str(run(world, A, *script).error)
     assert storage_of(world, A, 0, 5) == bytes(5)
@@ -352,5 +356,5 @@ def test_a_second_page_for_a_frame_fails_the_call_where_frames_are_exclusive() -
 
 def test_many_small_frames_can_be_mapped_and_be_exclusive() -> None:
     world = World(trace=False)
-    deploy(world, StorageMapping("paged", frame_bytes=8, exclusive=True), address=A)
+    deploy(world, StorageMapping("paged", frame_bytes=8, exclusive="call"), address=A)
     assert run_ok(world, A, Map(0, 0, 4 * WASM_PAGE), Set(0, b"x"), Get(0, 1)) == [b"x"]

@@ -54,7 +54,9 @@ MAPPINGS = (
     StorageMapping("paged"),
     StorageMapping("aliased"),
     *(StorageMapping("copied", sync) for sync in SyncPolicy),
-    StorageMapping("paged", frame_bytes=64, exclusive=True),
+    StorageMapping("paged", frame_bytes=64, exclusive="call"),
+    StorageMapping("paged", frame_bytes=64, exclusive="transaction"),
+    StorageMapping("aliased", exclusive="transaction"),
 )
 TIGHT = Limits(
     call_depth_max=5,
