@@ -167,6 +167,9 @@ class SyncPolicy(enum.StrEnum):
     """At the end of the call: all bytes are copied back, changed or not."""
 
 
+METHODS_OPTIONS = ("methods", "single", "regions")
+"""Linking options of a contract that imports functions of `methods`. Under the last two, instructions replace calls."""
+
 MAP_OPTIONS = ("copied", "paged", "aliased")
 """Linking options that implement ``ethereum.storageMap``."""
 

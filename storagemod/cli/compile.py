@@ -17,7 +17,7 @@ from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
-from storagemod.scenario import DEFAULT_OPTION, load_contract
+from storagemod.scenario import load_contract
 from storagemod.scenario.deploy import COMPILED_SUFFIXES
 from storagemod.vm import Contract
 from storagemod.wasm import read_source
@@ -130,7 +130,7 @@ def _compile(path: Path, link: str | None) -> Compiled:
             read_source(path, Limits())  # whether it can be read is said as of every file
             code, warnings = build(path)
             return Compiled(path, Contract.load(code, name=str(path)), warnings=warnings)
-        return Compiled(path, load_contract(path, label=str(path), option=link or DEFAULT_OPTION))
+        return Compiled(path, load_contract(path, label=str(path), option=link))
     except StorageModError as error:
         return Compiled(path, error=error)
 

@@ -13,7 +13,7 @@ from storagemod.cli.output import say, say_document
 from storagemod.errors import ValidationError
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
-from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
+from storagemod.scenario import load_contract
 from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import did_you_mean, fixture_names, fixture_path
 from storagemod.types import MAP_OPTIONS
@@ -24,6 +24,7 @@ from storagemod.vm import (
     Access,
     Contract,
     ServedByHost,
+    check_option,
     contract_import,
     is_storage,
     option_for,
@@ -62,7 +63,7 @@ def inspect_command(contract: Path, link: str | None, with_tables: bool, as_json
         return inspect_tables(contract, link, as_json=as_json)
     name = str(contract)
     source = _find(contract)
-    loaded = load_contract(source, label=name, option=link or DEFAULT_OPTION)
+    loaded = load_contract(source, label=name, option=link)
     if link is not None:
         check_option(loaded, link)
     is_open = leaves_open(source)

@@ -12,8 +12,8 @@ from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import ContractSpec, Scenario
 from storagemod.scenario.structure import did_you_mean
 from storagemod.state import NO_ACCOUNT, Account
-from storagemod.types import MAP_OPTIONS, ReentryPolicy, StorageMapping, SyncPolicy
-from storagemod.vm import PREFIX, Contract
+from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS, ReentryPolicy, StorageMapping, SyncPolicy
+from storagemod.vm import PREFIX, Contract, check_option
 from storagemod.wasm import read_source
 from storagemod.world import World
 
@@ -25,14 +25,17 @@ COMPILED_SUFFIXES = (".c", ".zig")
 
 
 def load_contract(
-    source: Path | str, *, label: str, option: str = DEFAULT_OPTION, limits: Limits | None = None
+    source: Path | str, *, label: str, option: str | None = None, limits: Limits | None = None
 ) -> Contract:
     """Compile and validate a contract. If it leaves its linking option open, link it under the option given here.
+
+    A contract that imports the functions of ``methods`` can run under ``single`` and ``regions`` as well.
 
     Args:
         source: The path of a file of WAT or Wasm, or WAT text. Text with a line ``;; @storage`` leaves the option open.
         label: The name of the contract in messages: its path, if it has one.
-        option: The linking option of a contract that leaves it open; others are loaded unchanged.
+        option: The linking option of a contract that leaves it open, by default ``single``. Others run as they are,
+            or under this one if they can.
         limits: The limits to validate it with.
 
     Raises:
@@ -48,11 +51,14 @@ def load_contract(
     text = _decode(code)
     if text is not None and needs_prelude(text):
         try:
-            code = splice(text, prelude(option)).encode()
+            code = splice(text, prelude(option or DEFAULT_OPTION)).encode()
         except ValidationError as error:
             error.at(label)
             raise
-    return Contract.load(code, name=label, limits=limits)
+    contract = Contract.load(code, name=label, limits=limits)
+    if option in METHODS_OPTIONS and not contract.options.isdisjoint(METHODS_OPTIONS[:1]):
+        contract = Contract.load(contract.code, name=label, limits=limits, link=option)
+    return contract
 
 
 def leaves_open(source: Path | str, limits: Limits | None = None) -> bool:
@@ -74,21 +80,6 @@ def _decode(code: bytes) -> str | None:
         return code.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
-
-
-def check_option(contract: Contract, option: str) -> None:
-    """Check that a contract uses a linking option, or has no storage to link.
-
-    Raises:
-        ValidationError: It uses other options.
-    """
-    if contract.options and option not in contract.options:
-        raise ValidationError(
-            f"the linking option {option!r} is asked for, but the contract imports its storage in its own way: "
-            f"{', '.join(sorted(contract.options))}",
-            contract=contract.name,
-            hint="to leave the option open, its source has a line `;; @storage`",
-        )
 
 
 def deploy_scenario(
@@ -153,7 +144,7 @@ def _deploy(
         key = "wat" if spec.code is None else "code"
         source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
         label = name if isinstance(source, str) else str(source)
-        option = spec.mapping or own_link or DEFAULT_OPTION
+        option = spec.mapping or own_link
         contract = load_contract(source, label=label, option=option, limits=world.limits)
         if own_link is not None:
             check_option(contract, own_link)
@@ -166,6 +157,7 @@ def _deploy(
             sync_is_asked = sync is not None and contract.maps_storage and spec.takes_sync(link)
             mapping_is_asked = bool(keys) or link in MAP_OPTIONS or sync_is_asked
             _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
+            _check_link(world.account(address), contract, own_link)
             return contract, False
         key = "links"
         _check_links(contract, spec)
@@ -178,6 +170,7 @@ def _deploy(
             policy=spec.policy or policy,
             name=name,
             mapping=mapping,
+            link=contract.link,
             init=spec.init,
             args=spec.args,
         )
@@ -198,6 +191,15 @@ def _check_deployed(
         raise StateError(
             f"in the world its storage is mapped otherwise: {account.mapping}, and {mapping} is asked for",
             hint="use another world",
+        )
+
+
+def _check_link(account: Account, contract: Contract, link: str | None) -> None:
+    """Check that the contract in the world runs under the linking option that is asked for, if one is."""
+    if link is not None and account.link != contract.link:
+        found, wanted = (each or METHODS_OPTIONS[0] for each in (account.link, contract.link))
+        raise StateError(
+            f"in the world it is linked as {found!r}, and {wanted!r} is asked for", hint="use another world"
         )
 
 
