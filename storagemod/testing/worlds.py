@@ -65,7 +65,8 @@ class VariantWorld(World):
         contract = self._load(code, name)
         if mapping is None and link not in MAP_OPTIONS and contract.maps_storage:
             mapping = self._variant_mapping()
-        if link is None and self.variant.link in METHODS_OPTIONS and METHODS_OPTIONS[0] in contract.options:
+        is_named = self.variant.link_is_named and self.variant.link in METHODS_OPTIONS
+        if link is None and is_named and METHODS_OPTIONS[0] in contract.options:
             link = self.variant.link
         return super().deploy(
             code,
