@@ -10,6 +10,7 @@ memory, and instructions on it replace calls. So compilers that know one memory 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
-from storagemod.wasm import MEMORY_SIZE, HostFunction, Import, Instance, Module, inline
+from storagemod.wasm import FIRST_ACCESS, HostFunction, Import, Instance, Module, inline
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -72,8 +73,7 @@ def _value_type(name: str) -> ValueType:
 
 _TYPES = {is_64: accessor_types(is_64) for is_64 in (False, True)}
 
-_OPCODES = {name: MEMORY_SIZE - index for index, name in enumerate(("size", *reversed((*_LOADS, *_STORES))))}
-_OPCODES[GROW] = MEMORY_SIZE + 1
+_OPCODES = dict(zip((*_LOADS, *_STORES, "size", GROW), itertools.count(FIRST_ACCESS)))
 """Opcode of the instruction that does what a function does. Loads and stores above are in the order of opcodes."""
 
 
@@ -149,7 +149,7 @@ class Methods:
         return fields
 
     def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:
-        """``copy_in``, ``copy_out`` and ``grow``, as far as they are imported; and all that is imported but not called."""
+        """``copy_in``, ``copy_out`` and ``grow``, as far as they are imported, and what instructions replace."""
         region = layout.region(DEFAULT_REGION)
         if region is None:
             return []

@@ -34,15 +34,26 @@ from storagemod.wasm.binary import (
 from storagemod.wasm.instructions import Instruction, find_operands, read_unsigned, skip_constant, write_unsigned
 from storagemod.wasm.lowering import _appended, _first_instruction, _sized, _vector, _with_sections
 
-MEMORY_SIZE = 0x3F
-"""Opcode from which on, and up to ``memory.grow``, instructions have the index of a memory and nothing else."""
+FIRST_ACCESS = 0x28
+"""Opcode of ``i32.load``. The other loads follow, the stores, ``memory.size`` and ``memory.grow``."""
+
+_MEMORY_SIZE = 0x3F
 
 _RETURN = b"\x0f"
-_BULK, _VECTOR = 0xFC, 0xFD
 _NAMES_MEMORY = 0x40
 """Bit of an alignment that says that the index of a memory follows."""
 
-_VECTOR_ACCESSES = {*range(12), *range(84, 94)}
+_PREFIXES = (0xFC, 0xFD)
+_ACCESSES = {*range(FIRST_ACCESS, _MEMORY_SIZE), *(0xFD << 8 | number for number in (*range(12), *range(84, 94)))}
+"""Loads and stores. Where an opcode has a prefix, that is the upper byte."""
+
+_BY_INDEX = {
+    _MEMORY_SIZE,
+    Instruction.MEMORY_GROW,
+    Instruction.MEMORY_INIT,
+    Instruction.MEMORY_COPY,
+    Instruction.MEMORY_FILL,
+}
 
 
 def inline(wasm: bytes, declarations: Declarations, memory: Import, opcodes: Mapping[int, int]) -> bytes:
@@ -85,7 +96,7 @@ class _Mover:
 
     def _access(self, opcode: int) -> bytes:
         """Return the instruction on the new memory: alignment of one byte, which is a hint only, and offset 0."""
-        if opcode >= MEMORY_SIZE:
+        if opcode >= _MEMORY_SIZE:
             return bytes([opcode]) + write_unsigned(self._added)
         return bytes([opcode]) + self._operands(0, self._added) + b"\0"
 
@@ -139,28 +150,19 @@ class _Mover:
 
     def _instruction(self, code: bytes, start: int, end: int) -> bytes | None:
         """Return what replaces an instruction, or ``None`` if nothing does."""
-        opcode = code[start]
+        opcode, operands = code[start], start + 1
         if opcode in (Instruction.CALL, Instruction.RETURN_CALL):
-            access = self._accesses.get(read_unsigned(code, start + 1)[0])
-            if access is None or opcode == Instruction.CALL:
-                return access
-            return access + _RETURN
-        if opcode in (MEMORY_SIZE, Instruction.MEMORY_GROW):
-            return code[start : start + 1] + self._indices(code, start + 1, end)
-        if opcode == _BULK:
-            operation, operands = read_unsigned(code, start + 1)
-            instruction = opcode << 8 | operation
-            if instruction == Instruction.MEMORY_INIT:  # the first index is a data segment
-                _, memory = read_unsigned(code, operands)
-                return code[start:memory] + self._indices(code, memory, end)
-            if instruction in (Instruction.MEMORY_COPY, Instruction.MEMORY_FILL):
-                return code[start:operands] + self._indices(code, operands, end)
-            return None
-        operands = start + 1
-        if opcode == _VECTOR:
+            access = self._accesses.get(read_unsigned(code, operands)[0])
+            return access + _RETURN if access is not None and opcode == Instruction.RETURN_CALL else access
+        if opcode in _PREFIXES:
             operation, operands = read_unsigned(code, operands)
-            if operation not in _VECTOR_ACCESSES:
-                return None
+            opcode = opcode << 8 | operation
+        if opcode in _BY_INDEX:
+            if opcode == Instruction.MEMORY_INIT:  # its first index is a data segment
+                _, operands = read_unsigned(code, operands)
+            return code[start:operands] + self._indices(code, operands, end)
+        if opcode not in _ACCESSES:
+            return None
         alignment, rest = read_unsigned(code, operands)
         memory = 0
         if alignment & _NAMES_MEMORY:

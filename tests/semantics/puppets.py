@@ -10,10 +10,19 @@ from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture
 from storagemod.types import MAP_OPTIONS
 
+LOWERED = "lowered"
+"""Stands beside the linking options: contracts that call functions of `methods`, and run under `single`."""
+
+
+def linked(name: str, option: str) -> dict[str, Any]:
+    """Return what deploys a fixture under a linking option, or lowered."""
+    if option == LOWERED:
+        return {"code": fixture(name, "methods"), "link": "single"}
+    return {"code": fixture(name, option), "mapping": option if option in MAP_OPTIONS else None}
+
 
 def deploy_puppet(world: World, option: str, **arguments: Any) -> Address:
-    mapping = option if option in MAP_OPTIONS else None
-    return world.deploy(fixture("puppet/puppet", option), **{"name": "puppet", "mapping": mapping} | arguments)
+    return world.deploy(**{"name": "puppet"} | linked("puppet/puppet", option) | arguments)
 
 
 def play(world: World, to: Address, *operations: puppet.Operation, **arguments: Any) -> Receipt:

@@ -15,19 +15,13 @@ from storagemod.wasm.engine import shared_engine
 from tests.fuzz.seeds import modules as seeds
 from tests.wasm.modules import compiled, leb, sections, validated
 
-LOADS = {
-    name: 0x28 + number
-    for number, name in enumerate(
-        "i32.load i64.load f32.load f64.load i32.load8_s i32.load8_u i32.load16_s i32.load16_u i64.load8_s i64.load8_u "
-        "i64.load16_s i64.load16_u i64.load32_s i64.load32_u".split()
-    )
-}
-STORES = {
-    name: 0x36 + number
-    for number, name in enumerate(
-        "i32.store i64.store f32.store f64.store i32.store8 i32.store16 i64.store8 i64.store16 i64.store32".split()
-    )
-}
+_LOADS = """
+i32.load i64.load f32.load f64.load i32.load8_s i32.load8_u i32.load16_s i32.load16_u i64.load8_s i64.load8_u
+i64.load16_s i64.load16_u i64.load32_s i64.load32_u
+"""
+_STORES = "i32.store i64.store f32.store f64.store i32.store8 i32.store16 i64.store8 i64.store16 i64.store32"
+LOADS = {name: 0x28 + number for number, name in enumerate(_LOADS.split())}
+STORES = {name: 0x36 + number for number, name in enumerate(_STORES.split())}
 OPCODES = {**LOADS, **STORES, "memory.size": 0x3F, "memory.grow": 0x40}
 
 OWN = (
@@ -193,7 +187,9 @@ def test_numbers_that_are_written_long_are_read_and_custom_sections_kept() -> No
     inlined = validated(inline(wasm, read_declarations(wasm), Import("s", "m", MemoryType(1)), {0: 0x29}))
     assert inlined.count(note) == len(pieces)
     changed = b"\0" + b"\x41\x08" + b"\x28\x42\x01" + leb(5, 2) + b"\x29\x00\x00" + b"\x0b"
-    assert dict((n, c) for n, c in sections(inlined) if n)[10] == b"\1" + leb(len(changed)) + changed
+    assert {number: content for number, content in sections(inlined) if number}[10] == b"\1" + leb(
+        len(changed)
+    ) + changed
 
 
 def test_functions_that_are_values_are_named_by_the_declarations() -> None:
@@ -220,7 +216,7 @@ def test_an_inlined_module_does_what_the_calls_did() -> None:
     wasm = compiled(text)
     inlined = inline(wasm, read_declarations(wasm), Import("storage", "memory", MemoryType(1)), {0: 0x28})
     store = wasmtime.Store(shared_engine())
-    store.set_fuel(1_000)
+    store.set_fuel(1_000_000)
     store.set_epoch_deadline(1_000)
     memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, 3)))
     memory.write(store, b"that", 4)
