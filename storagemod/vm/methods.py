@@ -77,9 +77,11 @@ _OPCODES = dict(zip((*_LOADS, *_STORES, "size", GROW), itertools.count(FIRST_ACC
 """Opcode of the instruction that does what a function does. Loads and stores above are in the order of opcodes."""
 
 
-def is_inlined(item: Import) -> bool:
-    """Whether an instruction replaces calls of an import where the contract has the memory."""
-    return item.module == NAMESPACE and isinstance(item.type, FunctionType) and item.name in _OPCODES
+def instruction_for(item: Import) -> str | None:
+    """Return the instruction that replaces calls of an import where a contract has the memory, or ``None``."""
+    if item.module != NAMESPACE or not isinstance(item.type, FunctionType) or item.name not in _OPCODES:
+        return None
+    return _instruction(item.name) if "_" in item.name else f"memory.{item.name}"
 
 
 def with_memory(module: Module, region: Region) -> bytes:
@@ -97,7 +99,7 @@ def with_memory(module: Module, region: Region) -> bytes:
     """
     declarations = module.declarations
     functions = (item for item in module.imports if isinstance(item.type, FunctionType))
-    inlined = {index: item for index, item in enumerate(functions) if is_inlined(item)}
+    inlined = {index: item for index, item in enumerate(functions) if instruction_for(item)}
     for index in sorted(declarations.imported_references & inlined.keys()):
         raise LinkError(
             f"{inlined[index]} is exported, or stands in a table or a global: no instruction can replace it there",
