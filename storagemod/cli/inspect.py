@@ -100,9 +100,9 @@ def _linking(contract: Contract, *, is_open: bool) -> str:
     if not contract.options:
         return "none: it has no storage"
     parts = sorted(contract.options - set(MAP_OPTIONS))
-    if METHODS_OPTIONS[0] in contract.options:
-        _, *others = METHODS_OPTIONS
-        parts[parts.index(METHODS_OPTIONS[0])] += f" (or {' or '.join(others)}, by --link or as it is deployed)"
+    if METHODS_OPTIONS[0] in contract.options and not is_open:
+        first, *others = METHODS_OPTIONS
+        parts[parts.index(first)] += f" (or {' or '.join(others)}, by --link or as it is deployed)"
     if contract.maps_storage:
         *others, last = MAP_OPTIONS
         parts.append(f"{', '.join(others)} or {last}, as it is deployed")
@@ -170,6 +170,7 @@ def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, obje
         "code_bytes": len(contract.code),
         "code_sha256": hashlib.sha256(contract.code).hexdigest(),
         "options": sorted(contract.options),
+        "link": contract.link,
         "leaves_open": is_open,
         "layout": [
             {

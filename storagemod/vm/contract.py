@@ -326,8 +326,7 @@ def _load_linked(contract: Contract, rules: CodeRules, link: str) -> Contract:
     """Return a contract as it runs under a linking option.
 
     Raises:
-        ValidationError: It cannot run under that one.
-        LinkError: It uses a function of storage as a value.
+        ValidationError: It cannot run under that one, or uses a function of storage as a value.
     """
     check_option_name(link)
     if Methods.name in contract.options and link in METHODS_OPTIONS and link != Methods.name:

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from storagemod.errors import LinkError
+from storagemod.errors import LinkError, ValidationError
 from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.vm.ethereum import u32
@@ -95,13 +95,13 @@ def with_memory(module: Module, region: Region) -> bytes:
         region: The private region that it has there.
 
     Raises:
-        LinkError: It uses one of the functions as a value.
+        ValidationError: It uses one of the functions as a value.
     """
     declarations = module.declarations
     functions = (item for item in module.imports if isinstance(item.type, FunctionType))
     inlined = {index: item for index, item in enumerate(functions) if instruction_for(item)}
     for index in sorted(declarations.imported_references & inlined.keys()):
-        raise LinkError(
+        raise ValidationError(
             f"{inlined[index]} is exported, or stands in a table or a global: no instruction can replace it there",
             hint="call it directly, or link the contract under 'methods'",
         )

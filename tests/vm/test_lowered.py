@@ -235,7 +235,7 @@ def test_deploying_without_a_link_leaves_contracts_as_they_import_storage() -> N
 def test_a_function_that_is_a_value_is_refused_and_runs_under_methods(field: str) -> None:
     code = COUNTER.removesuffix(")") + f"{field})"
     world = World()
-    with pytest.raises(LinkError, match="no instruction can replace it there") as caught:
+    with pytest.raises(ValidationError, match="no instruction can replace it there") as caught:
         world.deploy(code, link="single")
     assert "link the contract under 'methods'" in str(caught.value)
     assert world.transact(world.deploy(code, link="methods"), "count").value == 1
