@@ -92,8 +92,7 @@ def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
     """
     spec = scenario.contracts[name]
     source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
-    option = spec.mapping or (None if spec.own_link else link)
-    return load_contract(source, label=name, option=option)
+    return load_contract(source, label=name, option=spec.option(link))
 
 
 def attackers_of(

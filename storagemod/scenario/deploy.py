@@ -136,18 +136,22 @@ def _deploy(
     key = "mapping"
     try:
         own_link = None if spec.own_link else link
-        if own_link is not None and spec.mapping not in {None, own_link}:
+        option = spec.option(link)
+        if own_link is not None and option != own_link:
+            key = "link" if spec.mapping is None else "mapping"
             raise ValidationError(
-                f"the linking option {own_link!r} is asked for, but `mapping` says {spec.mapping!r}",
-                hint="to leave the option open, leave out `mapping`",
+                f"the linking option {own_link!r} is asked for, but `{key}` says {option!r}",
+                hint=f"to leave the option open, leave out `{key}`",
             )
         key = "wat" if spec.code is None else "code"
         source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
         label = name if isinstance(source, str) else str(source)
-        option = spec.mapping or own_link
         contract = load_contract(source, label=label, option=option, limits=world.limits)
         if own_link is not None:
             check_option(contract, own_link)
+        if spec.link is not None:
+            key = "link"
+            check_option(contract, spec.link)
         keys = spec.mapping_keys
         if keys and not contract.maps_storage and not leaves_open(source, world.limits):
             key = keys[0]
@@ -157,7 +161,7 @@ def _deploy(
             sync_is_asked = sync is not None and contract.maps_storage and spec.takes_sync(link)
             mapping_is_asked = bool(keys) or link in MAP_OPTIONS or sync_is_asked
             _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
-            _check_link(world.account(address), contract, own_link)
+            _check_link(world.account(address), contract, spec.link or own_link)
             return contract, False
         key = "links"
         _check_links(contract, spec)

@@ -25,7 +25,7 @@ from storagemod.errors import StorageModError
 from storagemod.limits import GAS_MAX
 from storagemod.scenario import schema
 from storagemod.scenario.locate import TomlPath
-from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
+from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
 
 T = TypeVar("T")
 
@@ -276,6 +276,7 @@ for _kind, _hook in (
     (Address, _address),
     (ReentryPolicy, _one_of("re-entry policy", "a re-entry policy", list(ReentryPolicy), ReentryPolicy)),
     (SyncPolicy, _one_of("sync policy", "a sync policy", list(SyncPolicy), SyncPolicy)),
+    (schema.MethodsOption, _one_of("linking option for functions", "a linking option", METHODS_OPTIONS, str)),
     (schema.MapOption, _one_of("linking option that maps storage", "a linking option", MAP_OPTIONS, str)),
     (schema.Moment, _one_of("moment", "a moment", ("end", "boundaries"), str)),
     (schema.FrameBytes, _frame_bytes),

@@ -360,7 +360,8 @@ def _linked(items: Iterable[Import], link: str | None) -> tuple[Import, ...]:
 
 def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract:
     limits = rules.limits
-    _check_shape(module, limits)
+    if link is None:  # else it was checked without the memory that was added
+        _check_shape(module, limits)
     if rules.mode is ValidationMode.EWASM:
         _check_interface(module, debug=rules.debug)
     _check_debugging(module, debug=rules.debug)

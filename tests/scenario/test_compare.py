@@ -158,10 +158,35 @@ def test_a_contract_in_a_world_stays_linked_as_it_was_deployed() -> None:
     assert again.receipt.value == 2
 
 
+def of_functions(*lines: str) -> Scenario:
+    """Return the scenario of the counter, with more keys of its contract."""
+    text = COUNTED.format(code=FUNCTIONS.format(more=""))
+    return parsed(text.replace("wat =", "\n".join((*lines, "wat ="))))
+
+
 def test_a_contract_with_a_link_of_its_own_stays_as_it_imports_storage() -> None:
-    scenario, world = (
-        parsed(COUNTED.format(code=FUNCTIONS.format(more="")).replace("wat =", "own_link = true\nwat =")),
-        World(),
-    )
+    scenario, world = of_functions("own_link = true"), World()
     assert run_scenario(scenario, link="single", world=world).ok
     assert world.account(scenario.address("c")).link is None
+
+
+def test_a_file_fixes_what_a_contract_is_linked_as() -> None:
+    for lines, asked, wanted in (
+        (['link = "single"'], None, "single"),
+        (['link = "regions"'], "regions", "regions"),
+        (['link = "methods"'], None, None),
+        (['link = "single"', "own_link = true"], "keyed", "single"),
+    ):
+        scenario, world = of_functions(*lines), World()
+        assert run_scenario(scenario, link=asked, world=world).ok
+        assert world.account(scenario.address("c")).link == wanted
+    with pytest.raises(ScenarioError, match="'methods' is asked for, but `link` says 'single'") as caught:
+        run_scenario(of_functions('link = "single"'), link="methods")
+    assert caught.value.line == 3
+    with pytest.raises(ScenarioError, match=r"test.toml:3: .* linking option"):
+        of_functions('link = "keyed"')
+    with pytest.raises(ScenarioError, match="`link` is for contracts that import functions, `mapping` for others"):
+        of_functions('link = "single"', 'mapping = "paged"')
+    memory = COUNTED.format(code='(module (import "storage" "memory" (memory 1)) (func (export "count")))')
+    with pytest.raises(ScenarioError, match="imports its storage in its own way: single"):
+        run_scenario(parsed(memory.replace("wat =", 'link = "methods"\nwat =')))

@@ -302,3 +302,24 @@ def test_foreign_code_runs_on_storage_that_it_reaches_the_same_way(
     called, seen = results(play(world, ours, *operations), *operations)
     assert called.outcome is (Outcome.OK if fits else Outcome.FAILED)
     assert seen == (2 if fits else 1)
+
+
+def test_limits_are_those_of_the_code_that_was_deployed() -> None:
+    limits = Limits(imports_max=3)
+    world = World(limits=limits)
+    assert world.transact(world.deploy(COUNTER, link="single"), "count").value == 1
+    with pytest.raises(ValidationError, match="3 imports, and 2 are allowed"):
+        World(limits=Limits(imports_max=2)).deploy(COUNTER, link="single")
+
+
+def test_storage_in_keys_and_behind_functions_can_be_one_contracts() -> None:
+    code = """(module (import "storage" "load_i64" (func $load (param i32) (result i64)))
+      (import "ethereum" "storageStore" (func $store (param i32 i32))) (memory (export "memory") 1)
+      (data (i32.const 32) "value")
+      (func (export "put") (result i64) (call $store (i32.const 0) (i32.const 32)) (call $load (i32.const 0))))"""
+    for link in METHODS_OPTIONS:
+        world = World()
+        address = world.deploy(code, link=link)
+        assert world.transact(address, "put").value == 0
+        assert world.slots(address)[bytes(32)][:5] == b"value"
+        assert world.contract(address).options == {link, "keyed"}
