@@ -129,7 +129,7 @@ def _compile(path: Path, link: str | None) -> Compiled:
         if path.suffix in COMPILED_SUFFIXES:
             read_source(path, Limits())  # whether it can be read is said as of every file
             code, warnings = build(path)
-            return Compiled(path, Contract.load(code, name=str(path)), warnings=warnings)
+            return Compiled(path, load_contract(code, label=str(path), option=link), warnings=warnings)
         return Compiled(path, load_contract(path, label=str(path), option=link))
     except StorageModError as error:
         return Compiled(path, error=error)

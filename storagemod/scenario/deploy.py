@@ -25,14 +25,15 @@ COMPILED_SUFFIXES = (".c", ".zig")
 
 
 def load_contract(
-    source: Path | str, *, label: str, option: str | None = None, limits: Limits | None = None
+    source: Path | str | bytes, *, label: str, option: str | None = None, limits: Limits | None = None
 ) -> Contract:
     """Compile and validate a contract. If it leaves its linking option open, link it under the option given here.
 
     A contract that imports the functions of ``methods`` can run under ``single`` and ``regions`` as well.
 
     Args:
-        source: The path of a file of WAT or Wasm, or WAT text. Text with a line ``;; @storage`` leaves the option open.
+        source: The path of a file of WAT or Wasm, WAT text, or a Wasm binary. Text with a line ``;; @storage`` leaves
+            the option open.
         label: The name of the contract in messages: its path, if it has one.
         option: The linking option of a contract that leaves it open, by default ``single``. Others run as they are,
             or under this one if they can.
@@ -43,7 +44,9 @@ def load_contract(
         LinkError: It imports something that is not offered.
     """
     limits = limits or Limits()
-    code = read_source(source, limits) if isinstance(source, Path) else source.encode()
+    code = source.encode() if isinstance(source, str) else source
+    if isinstance(code, Path):
+        code = read_source(code, limits)
     if isinstance(source, Path) and source.suffix in COMPILED_SUFFIXES:
         raise ValidationError(
             f"{label} is neither WAT nor Wasm", hint=f"compile it first: storagemod compile {source.name} -o FILE.wasm"
