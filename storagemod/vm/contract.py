@@ -345,11 +345,14 @@ def check_option(contract: Contract, option: str) -> None:
         ValidationError: It uses other options.
     """
     if contract.options and option not in contract.options:
+        calls = Methods.name in contract.options
         raise ValidationError(
             f"the linking option {option!r} is asked for, but the contract imports its storage in its own way: "
             f"{', '.join(sorted(contract.options))}",
             contract=contract.name,
-            hint="to leave the option open, its source has a line `;; @storage`",
+            hint=f"it calls functions, so it can be linked as {', '.join(METHODS_OPTIONS)}"
+            if calls
+            else "to leave the option open, its source has a line `;; @storage`",
         )
 
 
