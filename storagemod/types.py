@@ -182,6 +182,9 @@ class ExclusivePolicy(enum.StrEnum):
     call above it holds."""
 
 
+METHODS_OPTIONS = ("methods", "single", "regions")
+"""Linking options of a contract that imports functions of `methods`. Under the last two, instructions replace calls."""
+
 MAP_OPTIONS = ("copied", "paged", "aliased")
 """Linking options that implement ``ethereum.storageMap``."""
 

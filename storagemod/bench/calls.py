@@ -10,7 +10,7 @@ from typing import Self
 
 from attrs import frozen
 
-from storagemod.bench.contracts import PING_PONG, PING_PONG_OWN_PAGE, WORDS
+from storagemod.bench.contracts import BUMP_METHODS, BUMP_SINGLE, PING_PONG, PING_PONG_OWN_PAGE, WORDS
 from storagemod.bench.litesvm import LiteSvm
 from storagemod.bench.measure import Comparison, compare
 from storagemod.bench.pages import committing, open_world, transact
@@ -28,6 +28,8 @@ INSTALL_PEERS = "pip install 'storagemod[bench]'"
 DEPTH = 64
 SUMMED = bytes(range(256)) * 125
 """What is summed: 4,000 words of 8 bytes, or 1,000 slots of 32 bytes."""
+
+BUMPS = 100
 
 TRIES = 1_000
 EXPLORED = "reentry/withdraw_fixed"
@@ -82,7 +84,7 @@ def call_comparisons(peers: Peers, *, tracker: str | None = None, rounds: int = 
         for trace in (False, True):
             with ExitStack() as stack:
                 yield _nested(stack, peers, tracker, rounds, trace=trace, traps=traps)
-    for last in (_own_page, committing):
+    for last in (_lowered, _own_page, committing):
         with ExitStack() as stack:
             yield last(stack, tracker, rounds)
     yield _exploring(tracker, rounds)
@@ -181,6 +183,27 @@ def open_ping_pong(
     for address, peer in ((PING, PONG), (PONG, PING)):
         world.deploy(code, address=address, links={"peer": peer}, mapping=mapping)
     return world
+
+
+def _lowered(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:
+    subjects: _Subjects = {}
+    for name, code, link in (
+        ("single, written by hand", BUMP_SINGLE, None),
+        ("calls of functions, run as single", BUMP_METHODS, "single"),
+        ("calls of functions, run as methods", BUMP_METHODS, "methods"),
+    ):
+        world = open_world(stack, tracker)
+        contract = world.deploy(code, link=link)
+        world.load_storage(contract, "memory", SUMMED)
+        subjects[name] = partial(transact, world, contract, "bump", len(SUMMED), BUMPS)
+    return compare(
+        f"a word of storage that is loaded and stored, {BUMPS} times all words of 32 KB",
+        "what is written for methods and run as single within 5 % of what is written for single",
+        subjects,
+        rounds=rounds,
+        repeats=2,
+        parts=BUMPS * len(SUMMED) // 8,
+    )
 
 
 def _own_page(stack: ExitStack, tracker: str | None, rounds: int) -> Comparison:

@@ -110,6 +110,32 @@ WORDS = """
 """
 """Does nothing, sums words, fills words with numbers that follow one another, or counts in one word."""
 
+_BUMP = """
+(module
+  {imports}
+  (memory (export "memory") 1)
+  (func (export "bump") (param $length i32) (param $passes i32) (local $at i32)
+    (loop $pass
+      (local.set $at (i32.const 0))
+      (loop $next
+        ({store} (local.get $at) (i64.add ({load} (local.get $at)) (i64.const 1)))
+        (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8))) (local.get $length))))
+      (br_if $pass (local.tee $passes (i32.sub (local.get $passes) (i32.const 1)))))))
+"""
+
+BUMP_SINGLE = _BUMP.format(
+    imports='(import "storage" "memory" (memory $storage 1))', load="i64.load $storage", store="i64.store $storage"
+)
+"""Adds one to each word of storage, so many times over, as one writes it in text for ``single``."""
+
+BUMP_METHODS = _BUMP.format(
+    imports="""(import "storage" "load_i64" (func $load (param i32) (result i64)))
+  (import "storage" "store_i64" (func $store (param i32 i64)))""",
+    load="call $load",
+    store="call $store",
+)
+"""The same, as compilers write it: by calls of the functions of ``methods``."""
+
 _PING_PONG = """
 (module
   {imports}

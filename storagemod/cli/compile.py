@@ -17,7 +17,7 @@ from storagemod.errors import StorageModError, ValidationError
 from storagemod.languages import HEADER, compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
-from storagemod.scenario import DEFAULT_OPTION, load_contract
+from storagemod.scenario import load_contract
 from storagemod.vm import Contract
 from storagemod.wasm import read_source
 
@@ -128,8 +128,8 @@ def _compile(path: Path, link: str | None) -> Compiled:
         if is_source(path):
             read_source(path, Limits())  # whether it can be read is said as of every file
             made = compile_source(path)
-            return Compiled(path, Contract.load(made.code, name=str(path)), warnings=made.warnings)
-        return Compiled(path, load_contract(path, label=str(path), option=link or DEFAULT_OPTION))
+            return Compiled(path, load_contract(made.code, label=str(path), option=link), warnings=made.warnings)
+        return Compiled(path, load_contract(path, label=str(path), option=link))
     except StorageModError as error:
         return Compiled(path, error=error)
 

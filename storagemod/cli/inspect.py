@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,10 +14,10 @@ from storagemod.cli.output import say, say_document
 from storagemod.errors import ValidationError
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
-from storagemod.scenario import DEFAULT_OPTION, check_option, load_contract
+from storagemod.scenario import load_contract
 from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import did_you_mean, fixture_names, fixture_path
-from storagemod.types import MAP_OPTIONS
+from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS
 from storagemod.vm import (
     DEFAULT_REGION,
     NAMESPACE,
@@ -25,7 +26,9 @@ from storagemod.vm import (
     Contract,
     Layout,
     ServedByHost,
+    check_option,
     contract_import,
+    instruction_for,
     is_storage,
     option_for,
     storage_module_wat,
@@ -66,7 +69,7 @@ def inspect_command(contract: Path, link: str | None, with_tables: bool, exclusi
         raise click.UsageError("--exclusive is about calls, which run with --tables")
     name = str(contract)
     source = _find(contract)
-    loaded = load_contract(source, label=name, option=link or DEFAULT_OPTION)
+    loaded = load_contract(source, label=name, option=link)
     if link is not None:
         check_option(loaded, link)
     is_open = leaves_open(source)
@@ -101,6 +104,9 @@ def _linking(contract: Contract, *, is_open: bool) -> str:
     if not contract.options:
         return "none: it has no storage"
     parts = sorted(contract.options - set(MAP_OPTIONS))
+    if METHODS_OPTIONS[0] in contract.options and not is_open:
+        first, *others = METHODS_OPTIONS
+        parts[parts.index(first)] += f" (or {' or '.join(others)}, by --link or as it is deployed)"
     if contract.maps_storage:
         *others, last = MAP_OPTIONS
         parts.append(f"{', '.join(others)} or {last}, as it is deployed")
@@ -110,7 +116,7 @@ def _linking(contract: Contract, *, is_open: bool) -> str:
 def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     say(f"{path.stem}", "bold")
     say(f"  file     {path}")
-    say(f"  code     {len(contract.code):,} bytes, sha256 {contract.module.digest.hex()}")
+    say(f"  code     {len(contract.code):,} bytes, sha256 {hashlib.sha256(contract.code).hexdigest()}")
     say(f"  linking  {_linking(contract, is_open=is_open)}")
     _section("Storage layout, lengths in Wasm pages of 64 KiB")
     regions = [
@@ -154,6 +160,9 @@ def _linked_to(item: Import, contract: Contract) -> str:
         callee = contract_import(item)
         caught = "; failures are caught" if callee.catches else ""
         return f'"{callee.method}" of the contract bound to "{callee.link}"{caught}'
+    instruction = None if contract.link is None else instruction_for(item)
+    if instruction is not None:
+        return f'the instruction {instruction} on memory "{DEFAULT_REGION}", in place of calls'
     option = option_for(item)
     if option.host_functions([item], contract.layout):
         region = option.region_name if isinstance(option, ServedByHost) else DEFAULT_REGION
@@ -165,8 +174,9 @@ def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, obje
     return {
         "path": str(path),
         "code_bytes": len(contract.code),
-        "code_sha256": contract.module.digest.hex(),
+        "code_sha256": hashlib.sha256(contract.code).hexdigest(),
         "options": sorted(contract.options),
+        "link": contract.link,
         "leaves_open": is_open,
         "layout": [
             {

@@ -20,7 +20,8 @@ link_choice = click.Choice(option_names())
 link_option = click.option(
     "--link",
     type=link_choice,
-    help="The linking option of a contract whose source leaves it open with a line `;; @storage` (default: single).",
+    help="The linking option of a contract whose source leaves it open with a line `;; @storage` (default: single), or "
+    "that imports functions of `methods`, as compiled contracts do: methods (the default there), single or regions.",
 )
 
 sync_choice = click.Choice([policy.value for policy in SyncPolicy])

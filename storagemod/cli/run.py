@@ -33,7 +33,8 @@ from storagemod.world import World
     "links",
     multiple=True,
     type=link_choice,
-    help="Run under this linking option; given several times, once under each (default: single).",
+    help="Run under this linking option; given several times, once under each (default: single, or for contracts that "
+    "import functions of `methods`, that one).",
 )
 @click.option(
     "--sync",

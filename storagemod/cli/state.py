@@ -271,6 +271,7 @@ def _account(account: Account) -> dict[str, Any]:
         "policy": account.policy.value,
         "links": {link: str(target) for link, target in sorted(account.links.items())},
         "mapping": None if account.mapping is None else _mapping(account.mapping),
+        "link": account.link,
     }
 
 
@@ -286,7 +287,7 @@ def _mapping(mapping: StorageMapping) -> dict[str, Any]:
 
 
 def _in_words(account: Account) -> dict[str, Any]:
-    return _account(account) | {"mapping": account.mapping or "none"}
+    return _account(account) | {"mapping": account.mapping or "none", "link": account.link or "as imported"}
 
 
 def _code(account: Account) -> str:
@@ -298,7 +299,7 @@ def _access(account: Account, region: str) -> str:
     if not account.code:
         return NOTHING
     try:
-        layout = load_binary(account.code, CodeRules(Limits(storage_pages_max=1 << 16))).layout
+        layout = load_binary(account.code, CodeRules(Limits(storage_pages_max=1 << 16)), link=account.link).layout
     except StorageModError:  # deployed under other limits, or by another version
         return NOTHING
     found = layout.region(region)

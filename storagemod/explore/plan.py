@@ -33,6 +33,7 @@ class AccountPlan:
     links: tuple[tuple[str, Address], ...]
     policy: ReentryPolicy
     mapping: StorageMapping | None
+    link: str | None
     regions: tuple[tuple[str, int, tuple[tuple[int, bytes], ...]], ...]
 
 
@@ -62,6 +63,7 @@ class Blueprint:
                     links=dict(plan.links),
                     policy=plan.policy,
                     mapping=plan.mapping,
+                    link=plan.link,
                     name=plan.name,
                 )
         for plan in self.accounts:  # now the deployer's nonce, too, is what it is to be
@@ -85,6 +87,7 @@ def _plan(world: World, address: Address, account: Account) -> AccountPlan:
         links=tuple(sorted(account.links.items())),
         policy=account.policy,
         mapping=account.mapping,
+        link=account.link,
         regions=tuple((name, view.pages, tuple(view.data())) for name, view in regions if view.pages),
     )
 

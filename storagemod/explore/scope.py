@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from storagemod.errors import ScenarioError
 from storagemod.explore.attacker import DATA_BYTES_MAX, Attacker, EntryPoint
 from storagemod.explore.script import MAIN, Call
-from storagemod.scenario import DEFAULT_OPTION, Scenario, load_contract
+from storagemod.scenario import Scenario, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.trace import Trace
 from storagemod.types import Address, FunctionType, Value, ValueType
@@ -92,8 +92,7 @@ def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
     """
     spec = scenario.contracts[name]
     source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
-    option = spec.mapping or (None if spec.own_link else link) or DEFAULT_OPTION
-    return load_contract(source, label=name, option=option)
+    return load_contract(source, label=name, option=spec.option(link))
 
 
 def attackers_of(

@@ -18,7 +18,8 @@
  * A contract imports what it uses of the declarations below and nothing else, and that settles how it reaches its
  * storage: by ethereum_storageMap, by the storage_ functions, or by ethereum_storageLoad and ethereum_storageStore.
  * The name of each is that of the import, `storage.load_i64` being storage_load_i64. A contract in C has one memory,
- * its own, so storage that is itself an imported memory (the options `single` and `regions`) is out of its reach.
+ * its own. Yet one that calls the storage_ functions can be linked as `single` or `regions`, where storage is an imported
+ * memory: the loader puts that memory's instructions in place of the calls, whose cost is then that of a load or a store.
  *
  * Each call of a contract starts with fresh memory: its variables are as the source initialises them, in a re-entrant
  * call too. Only storage lasts, and is shared by all calls of the contract that are under way.

@@ -1,7 +1,7 @@
 """Scenarios: TOML files with contracts to deploy, transactions to run, and expected results."""
 
 from storagemod.scenario.check import Difference
-from storagemod.scenario.deploy import DEFAULT_OPTION, check_option, deploy_scenario, load_contract
+from storagemod.scenario.deploy import DEFAULT_OPTION, deploy_scenario, load_contract
 from storagemod.scenario.invariants import Invariant, invariants_of, parse_invariant
 from storagemod.scenario.load import ScenarioFileError, load_scenario, parse_scenario
 from storagemod.scenario.run import (
@@ -20,7 +20,6 @@ __all__ = [
     "ScenarioFileError",
     "ScenarioResult",
     "TransactionResult",
-    "check_option",
     "deploy_scenario",
     "invariants_of",
     "load_contract",

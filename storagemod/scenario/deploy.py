@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
-from storagemod.languages import is_source
+from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.scenario.contents import preset
 from storagemod.scenario.fixtures import needs_prelude, prelude, splice
@@ -13,8 +13,15 @@ from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import ContractSpec, Scenario
 from storagemod.scenario.structure import did_you_mean
 from storagemod.state import NO_ACCOUNT, Account
-from storagemod.types import MAP_OPTIONS, ExclusivePolicy, ReentryPolicy, StorageMapping, SyncPolicy
-from storagemod.vm import PREFIX, Contract
+from storagemod.types import (
+    MAP_OPTIONS,
+    METHODS_OPTIONS,
+    ExclusivePolicy,
+    ReentryPolicy,
+    StorageMapping,
+    SyncPolicy,
+)
+from storagemod.vm import PREFIX, Contract, check_option
 from storagemod.wasm import read_source
 from storagemod.world import World
 
@@ -23,15 +30,18 @@ DEFAULT_OPTION = "single"
 
 
 def load_contract(
-    source: Path | str, *, label: str, option: str = DEFAULT_OPTION, limits: Limits | None = None
+    source: Path | str | bytes, *, label: str, option: str | None = None, limits: Limits | None = None
 ) -> Contract:
     """Compile and validate a contract. If it leaves its linking option open, link it under the option given here.
 
+    A contract that imports the functions of ``methods`` can run under ``single`` and ``regions`` as well.
+
     Args:
-        source: The path of a file, as :meth:`Contract.load` takes it, or WAT text. Text with a line ``;; @storage``
-            leaves the option open.
+        source: The path of a file, as :meth:`Contract.load` takes it, WAT text, or a Wasm binary. Text with a line
+            ``;; @storage`` leaves the option open.
         label: The name of the contract in messages: its path, if it has one.
-        option: The linking option of a contract that leaves it open; others are loaded unchanged.
+        option: The linking option of a contract that leaves it open, by default ``single``. Others run as they are,
+            or under this one if they can.
         limits: The limits to validate it with.
 
     Raises:
@@ -39,17 +49,20 @@ def load_contract(
         LinkError: It imports something that is not offered.
     """
     limits = limits or Limits()
-    if isinstance(source, Path) and is_source(source):
-        return Contract.load(source, name=label, limits=limits)
-    code = read_source(source, limits) if isinstance(source, Path) else source.encode()
+    code = source.encode() if isinstance(source, str) else source
+    if isinstance(code, Path):
+        code = compile_source(code).code if is_source(code) else read_source(code, limits)
     text = _decode(code)
     if text is not None and needs_prelude(text):
         try:
-            code = splice(text, prelude(option)).encode()
+            code = splice(text, prelude(option or DEFAULT_OPTION)).encode()
         except ValidationError as error:
             error.at(label)
             raise
-    return Contract.load(code, name=label, limits=limits)
+    contract = Contract.load(code, name=label, limits=limits)
+    if option in METHODS_OPTIONS and not contract.options.isdisjoint(METHODS_OPTIONS[:1]):
+        contract = Contract.load(contract.code, name=label, limits=limits, link=option)
+    return contract
 
 
 def leaves_open(source: Path | str, limits: Limits | None = None) -> bool:
@@ -73,21 +86,6 @@ def _decode(code: bytes) -> str | None:
         return code.decode("utf-8-sig")
     except UnicodeDecodeError:
         return None
-
-
-def check_option(contract: Contract, option: str) -> None:
-    """Check that a contract uses a linking option, or has no storage to link.
-
-    Raises:
-        ValidationError: It uses other options.
-    """
-    if contract.options and option not in contract.options:
-        raise ValidationError(
-            f"the linking option {option!r} is asked for, but the contract imports its storage in its own way: "
-            f"{', '.join(sorted(contract.options))}",
-            contract=contract.name,
-            hint="to leave the option open, its source has a line `;; @storage`",
-        )
 
 
 def deploy_scenario(
@@ -153,18 +151,22 @@ def _deploy(
     key = "mapping"
     try:
         own_link = None if spec.own_link else link
-        if own_link is not None and spec.mapping not in {None, own_link}:
+        option = spec.option(link)
+        if own_link is not None and option != own_link:
+            key = "link" if spec.mapping is None else "mapping"
             raise ValidationError(
-                f"the linking option {own_link!r} is asked for, but `mapping` says {spec.mapping!r}",
-                hint="to leave the option open, leave out `mapping`",
+                f"the linking option {own_link!r} is asked for, but `{key}` says {option!r}",
+                hint=f"to leave the option open, leave out `{key}`",
             )
         key = "wat" if spec.code is None else "code"
         source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
         label = name if isinstance(source, str) else str(source)
-        option = spec.mapping or own_link or DEFAULT_OPTION
         contract = load_contract(source, label=label, option=option, limits=world.limits)
         if own_link is not None:
             check_option(contract, own_link)
+        if spec.link is not None:
+            key = "link"
+            check_option(contract, spec.link)
         keys = spec.mapping_keys
         if keys and not contract.maps_storage and not leaves_open(source, world.limits):
             key = keys[0]
@@ -176,6 +178,7 @@ def _deploy(
             policy_is_asked = contract.maps_storage and (sync_is_asked or exclusive_is_asked)
             mapping_is_asked = bool(keys) or link in MAP_OPTIONS or policy_is_asked
             _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
+            _check_link(world.account(address), contract, spec.link or own_link)
             return contract, False
         key = "links"
         _check_links(contract, spec)
@@ -188,6 +191,7 @@ def _deploy(
             policy=spec.policy or policy,
             name=name,
             mapping=mapping,
+            link=contract.link,
             init=spec.init,
             args=spec.args,
         )
@@ -208,6 +212,15 @@ def _check_deployed(
         raise StateError(
             f"in the world its storage is mapped otherwise: {account.mapping}, and {mapping} is asked for",
             hint="use another world",
+        )
+
+
+def _check_link(account: Account, contract: Contract, link: str | None) -> None:
+    """Check that the contract in the world runs under the linking option that is asked for, if one is."""
+    if link is not None and account.link != contract.link:
+        found, wanted = (each or METHODS_OPTIONS[0] for each in (account.link, contract.link))
+        raise StateError(
+            f"in the world it is linked as {found!r}, and {wanted!r} is asked for", hint="use another world"
         )
 
 

@@ -226,6 +226,8 @@ class _Loader:
             if options and contract.mapping not in {None, *options}:
                 made_for = f"`{key}` is for contracts that are {' or '.join(options)}"
                 self.report((*where, key), f"{made_for}, and `mapping` says {contract.mapping}")
+        both = contract.link is not None and contract.mapping is not None
+        self.check(not both, (*where, "link"), "`link` is for contracts that import functions, `mapping` for others")
         for name, target in contract.links.items():
             self.check_name(target, (*where, "links", name), "account or contract")
         for number, preset in enumerate(contract.storage):

@@ -38,6 +38,7 @@ ErrorKind = NewType("ErrorKind", str)
 Moment = NewType("Moment", str)
 """When an invariant must hold: ``end`` or ``boundaries``."""
 MapOption = NewType("MapOption", str)
+MethodsOption = NewType("MethodsOption", str)
 """A linking option that implements ``ethereum.storageMap``."""
 FrameBytes = NewType("FrameBytes", int)
 """The length of a frame: a power of two of bytes."""
@@ -113,6 +114,7 @@ class ContractSpec:
     Exactly one of ``code``, a path relative to the file, and ``wat``, text, is given. ``links`` maps the names of
     typed imports to contracts or accounts, by name or by address. ``mapping``, ``sync``, ``frame_bytes`` and
     ``exclusive`` are for contracts that call ``ethereum.storageMap``; ``mapping`` fixes the linking option.
+    ``link`` fixes it for contracts that import functions of ``methods``.
     A contract with ``own_link`` ignores the linking option of the run.
     """
 
@@ -123,6 +125,7 @@ class ContractSpec:
     links: dict[str, str] = field(factory=dict)
     policy: ReentryPolicy | None = None
     mapping: MapOption | None = None
+    link: MethodsOption | None = None
     sync: SyncPolicy | None = None
     frame_bytes: FrameBytes | None = None
     exclusive: ExclusivePolicy | None = None
@@ -130,6 +133,10 @@ class ContractSpec:
     args: tuple[Value, ...] = ()
     storage: tuple[Content, ...] = ()
     own_link: bool = False
+
+    def option(self, link: str | None) -> str | None:
+        """Return the linking option: what the file says, else what the run asks for, or ``None`` if neither does."""
+        return self.mapping or self.link or (None if self.own_link else link)
 
     @property
     def mapping_keys(self) -> list[str]:

@@ -27,6 +27,7 @@ from storagemod.scenario import schema
 from storagemod.scenario.locate import TomlPath
 from storagemod.types import (
     MAP_OPTIONS,
+    METHODS_OPTIONS,
     Address,
     ExclusivePolicy,
     ReentryPolicy,
@@ -294,6 +295,7 @@ for _kind, _hook in (
     (ReentryPolicy, _one_of("re-entry policy", "a re-entry policy", list(ReentryPolicy), ReentryPolicy)),
     (ExclusivePolicy, _exclusive),
     (SyncPolicy, _one_of("sync policy", "a sync policy", list(SyncPolicy), SyncPolicy)),
+    (schema.MethodsOption, _one_of("linking option for functions", "a linking option", METHODS_OPTIONS, str)),
     (schema.MapOption, _one_of("linking option that maps storage", "a linking option", MAP_OPTIONS, str)),
     (schema.Moment, _one_of("moment", "a moment", ("end", "boundaries"), str)),
     (schema.FrameBytes, _frame_bytes),

@@ -36,6 +36,8 @@ class Account:
         links: The addresses that its ``contract:NAME`` imports are bound to.
         policy: Who may call it while it is active.
         mapping: How ``ethereum.storageMap`` is carried out for it, or ``None`` where it does not call that.
+        link: The linking option that it runs under in place of ``methods``, which its imports ask for: ``single`` or
+            ``regions``.
     """
 
     nonce: int = field(default=0, validator=[validators.ge(0), validators.le(NONCE_MAX)])
@@ -45,6 +47,7 @@ class Account:
     links: Mapping[str, Address] = field(default=_no_links, hash=False)
     policy: ReentryPolicy = ReentryPolicy.ALLOW
     mapping: StorageMapping | None = None
+    link: str | None = None
 
     def with_changes(self, nonce: int | None = None, balance: int | None = None) -> Account:
         """Return a copy with another nonce or balance. Ten times faster than ``attrs.evolve``.

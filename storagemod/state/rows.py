@@ -99,17 +99,27 @@ def account_row(address: Address, account: Account) -> tuple[Column, ...]:
         account.name,
         json.dumps({link: str(target) for link, target in sorted(account.links.items())}) if account.links else "{}",
         account.policy.value,
-        None if account.mapping is None else json.dumps(attrs.asdict(account.mapping)),
+        _settings(account),
     )
     return *row, checksum(row)
+
+
+def _settings(account: Account) -> str | None:
+    """Return how an account reaches its storage, as far as its deployment chose that: the column ``mapping``."""
+    settings = {} if account.mapping is None else attrs.asdict(account.mapping)
+    if account.link is not None:
+        settings["link"] = account.link
+    return json.dumps(settings) if settings else None
 
 
 def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tuple[Address, Account]:
     """Return the account of a row."""
     check_row(row, "account")
-    address, nonce, balance, code, name, links, policy, mapping, _ = row
+    address, nonce, balance, code, name, links, policy, settings, _ = row
     if code not in codes:
         raise ValueError(f"the code of the account {Address(address)} is missing")
+    mapping = {} if settings is None else json.loads(settings)
+    link = mapping.pop("link", None)
     account = Account(
         nonce=nonce,
         balance=int.from_bytes(balance, "big"),
@@ -117,7 +127,8 @@ def account_of(row: tuple[Any, ...], codes: Mapping[bytes | None, bytes]) -> tup
         name=name,
         links=MappingProxyType({link: Address(target) for link, target in json.loads(links).items()}),
         policy=ReentryPolicy(policy),
-        mapping=None if mapping is None else StorageMapping(**json.loads(mapping)),
+        mapping=StorageMapping(**mapping) if mapping else None,
+        link=link,
     )
     return Address(address), account
 

@@ -15,7 +15,7 @@ from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import prelude, splice
 from storagemod.scenario.structure import did_you_mean
 from storagemod.testing.variants import Variant
-from storagemod.types import MAP_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
+from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
 from storagemod.vm import Contract
 from storagemod.world import World
 
@@ -23,7 +23,8 @@ from storagemod.world import World
 class VariantWorld(World):
     """World that deploys contracts under a variant, unless the deployment overrides it.
 
-    Source with a line ``;; @storage`` is linked under the variant's option. Other contracts keep their own option.
+    Source with a line ``;; @storage`` is linked under the variant's option. Contracts that
+    import functions of ``methods`` run under it if it is ``single`` or ``regions``. Others keep their own option.
 
     Args:
         variant: The variant.
@@ -45,13 +46,14 @@ class VariantWorld(World):
         links: Mapping[str, Address | str | int] | None = None,
         policy: ReentryPolicy | str | None = None,
         mapping: StorageMapping | str | None = None,
+        link: str | None = None,
         name: str | None = None,
         init: str | None = None,
         args: Sequence[Value] = (),
     ) -> Address:
         """Deploy a contract and return its address, like :meth:`storagemod.World.deploy`.
 
-        The variant has the defaults of ``policy`` and ``mapping``.
+        The variant has the defaults of ``policy``, ``mapping`` and ``link``.
         """
         if isinstance(code, str) and "(" not in code:
             code = Path(code)
@@ -60,8 +62,12 @@ class VariantWorld(World):
         if not isinstance(code, bytes) and leaves_open(code, self.limits):
             text = code.read_text(encoding="utf-8-sig") if isinstance(code, Path) else code
             code = splice(text, prelude(self.variant.link))
-        if mapping is None and self._load(code, name).maps_storage:
+        contract = self._load(code, name)
+        if mapping is None and link not in MAP_OPTIONS and contract.maps_storage:
             mapping = self._variant_mapping()
+        is_named = self.variant.link_is_named and self.variant.link in METHODS_OPTIONS
+        if link is None and is_named and METHODS_OPTIONS[0] in contract.options:
+            link = self.variant.link
         return super().deploy(
             code,
             address=address,
@@ -69,6 +75,7 @@ class VariantWorld(World):
             links=links,
             policy=policy or self.variant.policy or ReentryPolicy.ALLOW,
             mapping=mapping,
+            link=link,
             name=name,
             init=init,
             args=args,

@@ -11,6 +11,7 @@ from storagemod.vm.contract import (
     ContractImport,
     check_callee,
     check_links,
+    check_option,
     contract_import,
     load_binary,
     read_binary,
@@ -20,6 +21,7 @@ from storagemod.vm.frame import Frame
 from storagemod.vm.keyed import SLOTS_REGION
 from storagemod.vm.layout import DEFAULT_REGION, Access, Layout, Region
 from storagemod.vm.machine import Costs, Machine
+from storagemod.vm.methods import instruction_for
 from storagemod.vm.option import LinkingOption, ServedByHost
 from storagemod.vm.options import OPTIONS, check_option_name, hosted_region, is_storage, option_for, option_names
 from storagemod.vm.schedule import GasSchedule
@@ -58,9 +60,11 @@ __all__ = [
     "check_aliasing",
     "check_callee",
     "check_links",
+    "check_option",
     "check_option_name",
     "contract_import",
     "hosted_region",
+    "instruction_for",
     "is_storage",
     "load_binary",
     "option_for",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.types import (
     MAP_OPTIONS,
+    METHODS_OPTIONS,
     WASM_PAGE_BYTES,
     Address,
     FunctionType,
@@ -29,8 +30,9 @@ from storagemod.vm import ethereum
 from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
-from storagemod.vm.methods import GROW, accessor_types
-from storagemod.vm.options import OPTIONS, is_storage, option_for, options_for, served_names
+from storagemod.vm.methods import GROW, Methods, accessor_types, with_memory
+from storagemod.vm.options import OPTIONS, check_option_name, is_storage, option_for, options_for, served_names
+from storagemod.vm.shared_memories import Single
 from storagemod.vm.storage_map import StorageMapOption
 from storagemod.vm.window import window_type
 from storagemod.wasm import (
@@ -153,9 +155,11 @@ class Contract:
 
     Attributes:
         name: What to call it in messages.
-        module: The compiled module.
+        code: The Wasm binary, as its account has it.
+        module: The compiled module: of this binary, or of one in which instructions replace calls (``link``).
         layout: The regions of storage that its imports ask for.
         options: The names of the linking options that it uses, or can run under where several map storage.
+        link: The linking option that it was loaded for, in place of ``methods``, which its imports ask for.
         entry_points: The types of the exported functions that can be called, by name.
         entries: The same functions, ready to be entered.
         contract_imports: What it imports from other contracts.
@@ -171,9 +175,11 @@ class Contract:
     """
 
     name: str
+    code: bytes = field(repr=False)
     module: Module = field(repr=False)
     layout: Layout
     options: frozenset[str]
+    link: str | None
     entry_points: Mapping[str, FunctionType] = field(repr=False)
     entries: Mapping[str, EntryPoint] = field(repr=False)
     contract_imports: tuple[ContractImport, ...] = field(repr=False)
@@ -188,19 +194,14 @@ class Contract:
     has_own_parts: bool
 
     @property
-    def code(self) -> bytes:
-        """The Wasm binary."""
-        return self.module.wasm
-
-    @property
     def imports(self) -> tuple[Import, ...]:
-        """All of its imports, in order."""
+        """All of its imports, in order. The last one is the memory that ``link`` adds."""
         return self.module.imports
 
     @property
     def storage_imports(self) -> tuple[Import, ...]:
-        """Its imports of storage memories and functions."""
-        return tuple(item for item in self.imports if is_storage(item))
+        """Its imports of storage memories and functions, without those that ``link`` replaces."""
+        return _linked(filter(is_storage, self.imports), self.link)
 
     @classmethod
     def load(
@@ -211,6 +212,7 @@ class Contract:
         limits: Limits | None = None,
         mode: ValidationMode | str = ValidationMode.RELAXED,
         debug: bool = False,
+        link: str | None = None,
     ) -> Contract:
         """Compile and validate a contract: WAT text, a Wasm binary, or the path of a file of either.
 
@@ -223,14 +225,16 @@ class Contract:
             limits: What bounds it.
             mode: What it has to be: ``relaxed`` or ``ewasm``.
             debug: Whether it may import from ``debug``.
+            link: The linking option that it is to run under. A contract that imports the functions of ``methods`` can
+                run under ``single`` and ``regions`` as well; the imports of others settle it.
 
         Raises:
-            ValidationError: It is no module, or breaks a rule for contracts.
+            ValidationError: It is no module, breaks a rule for contracts, or cannot run under ``link``.
             LinkError: It imports something that is not offered, or not as it wants it.
         """
         rules = CodeRules(limits or Limits(), parse_enum(ValidationMode, mode, "validation mode"), debug)
         wasm, name, label = read_binary(source, name, rules.limits)
-        return load_binary(wasm, rules, name, label)
+        return load_binary(wasm, rules, name, label, link)
 
     @property
     def is_keyed(self) -> bool:
@@ -282,7 +286,9 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
     return to_wasm(source, name=label, limits=limits), name, label
 
 
-def load_binary(wasm: bytes, rules: CodeRules, name: str = "contract", label: str | None = None) -> Contract:
+def load_binary(
+    wasm: bytes, rules: CodeRules, name: str = "contract", label: str | None = None, link: str | None = None
+) -> Contract:
     """Validate a binary as a contract. The same bytes and rules have one compiled module, whatever the names.
 
     Args:
@@ -290,36 +296,81 @@ def load_binary(wasm: bytes, rules: CodeRules, name: str = "contract", label: st
         rules: What it has to be.
         name: What the contract is called.
         label: What errors call it; its name by default.
+        link: As for :meth:`Contract.load`.
 
     Raises:
-        ValidationError: It is no module, or breaks a rule for contracts.
+        ValidationError: It is no module, breaks a rule for contracts, or cannot run under ``link``.
         LinkError: It imports something that is not offered, or not as it wants it.
     """
     try:
-        return _load_named(wasm, rules, name)
+        return _load_named(wasm, rules, name, link)
     except StorageModError as error:
         error.at(label or name)
         raise
 
 
-def _load_named(wasm: bytes, rules: CodeRules, name: str) -> Contract:
+def _load_named(wasm: bytes, rules: CodeRules, name: str, link: str | None) -> Contract:
     """Return a contract that is remembered with its module: one place decides what is kept, and how long."""
     _check_preamble(wasm)  # first: wasmtime would take text as well, and that is no code
     uses = compile_module(wasm, rules.limits).uses
-    contract: Contract | None = uses.get((rules, name))
+    contract: Contract | None = uses.get((rules, link, name))
     if contract is None:
-        unnamed = uses.get(rules)
+        unnamed = uses.get((rules, link))
         if unnamed is None:
-            unnamed = uses[rules] = _load(compile_module(wasm, rules.limits), rules)
+            if link is None:
+                unnamed = _load(compile_module(wasm, rules.limits), rules)
+            else:
+                unnamed = _load_linked(_load_named(wasm, rules, name, None), rules, link)
+            uses[rules, link] = unnamed
         if len(uses) > _USES_KEPT:
             uses.clear()
-        contract = uses[rules, name] = attrs.evolve(unnamed, name=name)
+        contract = uses[rules, link, name] = attrs.evolve(unnamed, name=name)
     return contract
 
 
-def _load(module: Module, rules: CodeRules) -> Contract:
+def _load_linked(contract: Contract, rules: CodeRules, link: str) -> Contract:
+    """Return a contract as it runs under a linking option.
+
+    Raises:
+        ValidationError: It cannot run under that one, or uses a function of storage as a value.
+    """
+    check_option_name(link)
+    if Methods.name in contract.options and link in METHODS_OPTIONS and link != Methods.name:
+        region = contract.layout.region(layouts.DEFAULT_REGION)
+        assert region is not None  # noqa: S101 - the option methods has it
+        linked = _load(compile_module(with_memory(contract.module, region), rules.limits), rules, link)
+        return attrs.evolve(linked, code=contract.code)
+    check_option(contract, link)
+    return contract
+
+
+def check_option(contract: Contract, option: str) -> None:
+    """Check that a contract uses a linking option, or has no storage to link.
+
+    Raises:
+        ValidationError: It uses other options.
+    """
+    if contract.options and option not in contract.options:
+        calls = Methods.name in contract.options
+        raise ValidationError(
+            f"the linking option {option!r} is asked for, but the contract imports its storage in its own way: "
+            f"{', '.join(sorted(contract.options))}",
+            contract=contract.name,
+            hint=f"it calls functions, so it can be linked as {', '.join(METHODS_OPTIONS)}"
+            if calls
+            else "to leave the option open, its source has a line `;; @storage`",
+        )
+
+
+def _linked(items: Iterable[Import], link: str | None) -> tuple[Import, ...]:
+    """Return imports of storage without functions of ``methods``, if ``link`` replaces these."""
+    return tuple(item for item in items if link is None or option_for(item).name != Methods.name)
+
+
+def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract:
     limits = rules.limits
-    _check_shape(module, limits)
+    if link is None:  # else it was checked without the memory that was added
+        _check_shape(module, limits)
     if rules.mode is ValidationMode.EWASM:
         _check_interface(module, debug=rules.debug)
     _check_debugging(module, debug=rules.debug)
@@ -338,7 +389,8 @@ def _load(module: Module, rules: CodeRules) -> Contract:
             functions.append(_linked_function(item, callee))
         else:
             raise _unknown_namespace(item)
-    layout = _layout(storage, limits)
+    linked = _linked(storage, link)
+    layout = _layout(linked, limits)
     for option in OPTIONS:
         served = option.host_functions([item for item in storage if option_for(item) is option], layout)
         copying = [f"{each.module}.{each.name}" for each in served if each.name not in _WITHOUT_MEMORY]
@@ -356,11 +408,16 @@ def _load(module: Module, rules: CodeRules) -> Contract:
             hint="host functions read and write that memory, and most of a window may be unmapped",
         )
     table_pages = _table_pages(declarations, limits)
+    options = _option_names(linked, layout)
+    if link is not None:
+        options = options - {Single.name} | {link}  # the memory that was added has the name that `single` claims
     return Contract(
         name="contract",
+        code=module.wasm,
         module=module,
         layout=layout,
-        options=_option_names(storage, layout),
+        options=options,
+        link=link,
         entry_points=MappingProxyType(entry_points),
         entries=MappingProxyType({export: EntryPoint(export, kind) for export, kind in entry_points.items()}),
         contract_imports=tuple(contracts),
@@ -369,7 +426,7 @@ def _load(module: Module, rules: CodeRules) -> Contract:
         bulk_storage=any(index < len(memories) for index in declarations.bulk_memories),
         bulk_memory=declarations.bulk_instructions,
         grows_storage=any(index < len(memories) for index in declarations.grows_memory)
-        or any(item.name == GROW for item in storage),
+        or any((item.module, item.name) == (layouts.NAMESPACE, GROW) for item in linked),
         grows_memory=any(index >= len(memories) for index in declarations.grows_memory),
         lasting_pages=table_pages if declarations.mutates_tables else 0,
         working_pages=table_pages + sum(memory.pages_min for memory in declarations.memories),
@@ -377,7 +434,7 @@ def _load(module: Module, rules: CodeRules) -> Contract:
     )
 
 
-def _option_names(storage: list[Import], layout: Layout) -> frozenset[str]:
+def _option_names(storage: Iterable[Import], layout: Layout) -> frozenset[str]:
     """Return the options that a contract uses or can run under. Code that imports a window maps storage there."""
     names = {option.name for item in storage for option in options_for(item)}
     return frozenset(names if layout.window is None else names - {*MAP_OPTIONS})
@@ -453,7 +510,7 @@ def _unknown_namespace(item: Import) -> LinkError:
     return LinkError(f"{item}: nothing is offered under {item.module!r}", hint=hint)
 
 
-def _layout(items: list[Import], limits: Limits) -> Layout:
+def _layout(items: Sequence[Import], limits: Limits) -> Layout:
     """The layout that the storage imports ask for together."""
     regions: list[Region] = []
     for option in OPTIONS:

@@ -8,6 +8,7 @@ that they do not depend on what was kept.
 from __future__ import annotations
 
 import ctypes
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -164,7 +165,7 @@ class Machine:
         self.frame_table = FrameTable()
         self.frame_file: FrameFile = backend.frame_file()
         self.budget = Budget(rules.limits)
-        self._contracts: dict[bytes, Contract] = {}
+        self._contracts: defaultdict[str | None, dict[bytes, Contract]] = defaultdict(dict)  # by linking option
         self._module_bytes = 0  # of these contracts
         self._storages: dict[Address, StorageInstance] = {}
         self._used: dict[StorageInstance, Address] = {}
@@ -542,25 +543,25 @@ class Machine:
                 raise LinkError(f"there is no contract to call {frame.method!r} of")
             return  # an account without code takes a value, and that is all
         frame.links = account.links
-        contract = self._contracts.get(code) or self._load(frame, code)
+        contract = self._contracts[account.link].get(code) or self._load(frame, code, account.link)
         self._enter(frame, contract, _entry_point(contract, frame.method, expected), values)
 
-    def contract(self, code: bytes) -> Contract:
-        """Return code as a contract of this world.
+    def contract(self, code: bytes, link: str | None = None) -> Contract:
+        """Return code as a contract of this world, as it runs under a linking option (``Account.link``).
 
         Raises:
             ValidationError, LinkError: It is none.
         """
-        contract = self._contracts.get(code)
+        contract = self._contracts[link].get(code)
         if contract is None:
-            contract = self._contracts[code] = load_binary(code, self._rules)
+            contract = self._contracts[link][code] = load_binary(code, self._rules, link=link)
             self._module_bytes += contract.module.bytes_kept
         return contract
 
-    def _load(self, frame: Frame, code: bytes) -> Contract:
+    def _load(self, frame: Frame, code: bytes, link: str | None = None) -> Contract:
         self.store.check_time()  # nothing does while code is compiled
         try:
-            return self.contract(code)
+            return self.contract(code, link)
         except (ValidationError, LinkError) as error:
             frame.code_started = True
             error.contract = None

@@ -3,20 +3,24 @@
 The functions are wasm, in the storage module itself, with three exceptions. ``copy_in`` and ``copy_out`` move bytes
 between two memories of which one belongs to an instance that is younger than the storage module, so the host moves
 them. ``grow`` must not take a refusal of the system for one of the rules, and wasm cannot tell the two apart.
+
+A contract that imports these functions can also run under ``single`` and ``regions`` (:func:`with_memory`): it gets the
+memory, and instructions on it replace calls. So compilers that know one memory only reach those options as well.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from storagemod.errors import LinkError
+from storagemod.errors import LinkError, ValidationError
 from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
-from storagemod.wasm import HostFunction, Import, Instance
+from storagemod.wasm import FIRST_ACCESS, HostFunction, Import, Instance, Module, inline
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -69,6 +73,51 @@ def _value_type(name: str) -> ValueType:
 
 _TYPES = {is_64: accessor_types(is_64) for is_64 in (False, True)}
 
+_OPCODES = dict(zip((*_LOADS, *_STORES, "size", GROW), itertools.count(FIRST_ACCESS)))
+"""Opcode of the instruction that does what a function does. Loads and stores above are in the order of opcodes."""
+
+
+def instruction_for(item: Import) -> str | None:
+    """Return the instruction that replaces calls of an import where a contract has the memory, or ``None``."""
+    if item.module != NAMESPACE or not isinstance(item.type, FunctionType) or item.name not in _OPCODES:
+        return None
+    return _instruction(item.name) if "_" in item.name else f"memory.{item.name}"
+
+
+def with_memory(module: Module, region: Region) -> bytes:
+    """Return a contract as it is linked under ``single`` and ``regions``: with the memory, and without calls.
+
+    ``copy_in`` and ``copy_out`` are called as before. ``memory.copy`` would take them out of reach of page protection:
+    wasmtime carries it out in the host.
+
+    Args:
+        module: A contract that runs under ``methods``.
+        region: The private region that it has there.
+
+    Raises:
+        ValidationError: It uses one of the functions as a value.
+    """
+    declarations = module.declarations
+    functions = (item for item in module.imports if isinstance(item.type, FunctionType))
+    inlined = {index: item for index, item in enumerate(functions) if instruction_for(item)}
+    for index in sorted(declarations.imported_references & inlined.keys()):
+        raise ValidationError(
+            f"{inlined[index]} is exported, or stands in a table or a global: no instruction can replace it there",
+            hint="call it directly, or link the contract under 'methods'",
+        )
+    memory = Import(NAMESPACE, region.name, MemoryType(region.type.pages_min, None, region.type.is_64))
+    return inline(module.wasm, declarations, memory, {index: _OPCODES[item.name] for index, item in inlined.items()})
+
+
+def _not_called(*_: object) -> None:
+    raise AssertionError("an instruction replaced every call of this function")  # no contract can cause it
+
+
+_UNCALLED = {
+    is_64: {name: HostFunction(NAMESPACE, name, types[name], _not_called, takes_raw=True) for name in _OPCODES}
+    for is_64, types in _TYPES.items()
+}
+
 
 class Methods:
     """Storage module with I/O methods that trap on invalid access (the seed's last option of "storage modules")."""
@@ -102,11 +151,18 @@ class Methods:
         return fields
 
     def host_functions(self, items: Sequence[Import], layout: Layout) -> list[HostFunction]:
-        """``copy_in``, ``copy_out`` and ``grow``, as far as they are imported."""
+        """``copy_in``, ``copy_out`` and ``grow``, as far as they are imported, and what instructions replace."""
         region = layout.region(DEFAULT_REGION)
-        names = {item.name for item in items if item.name in _SERVED}
-        if region is None or not names:
+        if region is None:
             return []
+        names = {item.name for item in items}
+        uncalled = []
+        if region.access is Access.MEMORY:
+            uncalled = [_UNCALLED[region.type.is_64][name] for name in sorted(names - {*COPIES})]
+            names &= {*COPIES}
+        names &= {*_SERVED}
+        if not names:
+            return uncalled
         address_mask = 2**64 - 1 if region.type.is_64 else 2**32 - 1
         types = _TYPES[region.type.is_64]
 
@@ -124,7 +180,7 @@ class Methods:
             return frame.storage_memory(DEFAULT_REGION).grow(pages & address_mask)
 
         bodies: dict[str, Callable[..., int | None]] = {"copy_in": copy_in, "copy_out": copy_out, GROW: grow}
-        return [HostFunction(NAMESPACE, name, types[name], bodies[name]) for name in sorted(names)]
+        return uncalled + [HostFunction(NAMESPACE, name, types[name], bodies[name]) for name in sorted(names)]
 
     def offered(self, item: Import, layout: Layout) -> object | None:
         """The function's type."""

@@ -2,6 +2,7 @@
 
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
 from storagemod.wasm.binary import TABLE_ELEMENT_BYTES, Declarations, ExternType, Import, OtherType, without_names
+from storagemod.wasm.inlining import FIRST_ACCESS, inline
 from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
 from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.module import Module, compile_module
@@ -11,6 +12,7 @@ from storagemod.wasm.store import Instance, Store
 from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
 
 __all__ = [
+    "FIRST_ACCESS",
     "RAW_VALUE_BYTES",
     "TABLE_ELEMENT_BYTES",
     "WASM_MAGIC",
@@ -29,6 +31,7 @@ __all__ = [
     "check_headroom",
     "compile_module",
     "frames_for",
+    "inline",
     "no_memory",
     "raw_values",
     "read_source",

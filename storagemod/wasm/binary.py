@@ -44,6 +44,7 @@ _ELEMENTS, _CODE, _DATA, _DATA_COUNT = 9, 10, 11, 12
 
 _TABLE_WITH_ELEMENT = 0x40
 _CONSTANT_BITS = {0x41: 32, 0x42: 64}
+_REF_FUNC = 0xD2
 
 _NAME_SECTION = b"\x04name"
 
@@ -101,6 +102,8 @@ class Declarations:
         functions: Number of functions, imported ones included.
         globals: Number of globals, imported ones included.
         memory_exports: Memory index of each exported memory, by name.
+        imported_references: Indices of the imported functions that are used as values: the module exports them, or puts
+            them into tables or globals. Code can refer to no others (core specification 3.4.10, "Modules").
         own_memories: Index and type of each memory that the module defines.
         own_tables: The least number of elements of each table that the module defines.
         mutable_globals: Index and type of each mutable global that the module defines: a number type, ``v128``, or
@@ -127,6 +130,7 @@ class Declarations:
     functions: int
     globals: int
     memory_exports: dict[str, int]
+    imported_references: frozenset[int]
     own_memories: tuple[tuple[int, MemoryType], ...]
     own_tables: tuple[int, ...]
     mutable_globals: tuple[tuple[int, str], ...]
@@ -217,6 +221,7 @@ class _ModuleReader:
     imports: list[Import] = field(factory=list)
     exports: dict[str, ExternType] = field(factory=dict)
     memory_exports: dict[str, int] = field(factory=dict)
+    imported_references: set[int] = field(factory=set)
     own_memories: list[tuple[int, MemoryType]] = field(factory=list)
     own_tables: list[int] = field(factory=list)
     mutable_globals: list[tuple[int, str]] = field(factory=list)
@@ -239,6 +244,7 @@ class _ModuleReader:
             functions=len(self.spaces[_FUNC]),
             globals=len(self.spaces[_GLOBAL]),
             memory_exports=self.memory_exports,
+            imported_references=frozenset(self.imported_references),
             own_memories=tuple(self.own_memories),
             own_tables=tuple(self.own_tables),
             mutable_globals=tuple(self.mutable_globals),
@@ -300,6 +306,17 @@ class _ModuleReader:
             self.unsigned()
         return first
 
+    def reference(self, index: int) -> None:
+        """Record that a function is used as a value."""
+        if index < len(self.function_types) - len(self.functions):
+            self.imported_references.add(index)
+
+    def constant(self) -> None:
+        """Step over a constant expression; record the function that it refers to."""
+        if self.wasm[self.offset] == _REF_FUNC:
+            self.reference(read_unsigned(self.wasm, self.offset + 1)[0])
+        self.offset = skip_constant(self.wasm, self.offset)
+
     def global_type(self) -> tuple[int, bool]:
         """Read the type of a global; return the first byte of its value type, and whether it is mutable."""
         return self.value_type(), self.byte() == 1
@@ -352,7 +369,7 @@ class _ModuleReader:
             self.value_type()
             elements = self.memory_type().pages_min  # tables and memories have the same limits
             if has_first_element:
-                self.offset = skip_constant(self.wasm, self.offset)
+                self.constant()
             self.own_tables.append(elements)
             self.costs["tables"] += elements // TABLE_ELEMENTS_A_UNIT
             self.spaces[_TABLE].append(_TABLE_TYPE)
@@ -367,7 +384,7 @@ class _ModuleReader:
     def read_globals(self) -> None:
         for _ in range(self.unsigned()):
             first, mutable = self.global_type()
-            self.offset = skip_constant(self.wasm, self.offset)
+            self.constant()
             if mutable:
                 kind = _NUMBERS.get(first) or ("v128" if first == _V128 else "ref")
                 self.mutable_globals.append((len(self.spaces[_GLOBAL]), kind))
@@ -379,6 +396,8 @@ class _ModuleReader:
             self.exports[name] = self.spaces[kind][index]
             if kind == _MEMORY:
                 self.memory_exports[name] = index
+            elif kind == _FUNC:
+                self.reference(index)
 
     def read_start(self) -> None:
         self.has_start = True
@@ -433,9 +452,9 @@ class _ModuleReader:
             count = self.unsigned()
             for _ in range(count):
                 if flags & _WITH_EXPRESSIONS:
-                    self.offset = skip_constant(self.wasm, self.offset)
+                    self.constant()
                 else:
-                    self.unsigned()
+                    self.reference(self.unsigned())
             if active:
                 self.active_segments += 1
                 self.active_bytes += count * TABLE_ELEMENT_BYTES

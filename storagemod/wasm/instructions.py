@@ -51,7 +51,7 @@ def write_unsigned(value: int) -> bytes:
     return bytes([*written, value])
 
 
-_BULK = 0xFC
+_BULK, _VECTOR = 0xFC, 0xFD
 
 
 class Instruction(enum.IntEnum):
@@ -141,6 +141,25 @@ def walk(code: bytes, offset: int, end: int) -> Iterator[Stop]:
                 raise _unknown_instruction(code, offset)
     if offset != end:
         raise ValidationError(f"expected a function to end at byte {end:,} of the module, got {offset:,}")
+
+
+_OPERANDS = frozenset((Instruction.CALL, Instruction.RETURN_CALL, *range(0x28, 0x41), _BULK, _VECTOR))
+"""First bytes of the instructions that call a function by its index, or name a memory."""
+
+
+def find_operands(code: bytes, offset: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each instruction that can name a function to call, or a memory.
+
+    The code must have been walked before: opcodes are not checked again.
+    """
+    while offset < end:
+        for step in iter(_STEP.scanner(code, offset, end).match, None):  # type: ignore[attr-defined] # as above
+            start, offset = step.span()
+            if code[start] in _OPERANDS:
+                yield start, offset
+            elif code[start] == Instruction.BR_TABLE:
+                _, offset = _labels(code, offset)
+                break  # the scanner stands before the labels
 
 
 @functools.lru_cache(maxsize=4096)

@@ -21,7 +21,7 @@ def contract_of(account: Account, rules: CodeRules) -> Contract | None:
     Raises:
         ValidationError, LinkError: Its code is no contract: init code can leave any bytes.
     """
-    return load_binary(account.code, rules, account.name or "contract") if account.code else None
+    return load_binary(account.code, rules, account.name or "contract", link=account.link) if account.code else None
 
 
 @frozen
@@ -96,6 +96,7 @@ class Deployment:
             links=MappingProxyType(dict(self.links)),
             policy=policy,
             mapping=(self.mapping or StorageMapping()) if self.contract.maps_storage else None,
+            link=self.contract.link,
         )
         return ChangeSet(
             {deployer: (sender, attrs.evolve(sender, nonce=sender.nonce + 1)), self.address: (before, account)},

@@ -29,6 +29,7 @@ from storagemod.state import (
 )
 from storagemod.trace import HAZARD_EVENTS, Recording
 from storagemod.types import (
+    MAP_OPTIONS,
     WASM_PAGE_BYTES,
     Address,
     CallKind,
@@ -390,6 +391,7 @@ class World:
         links: Mapping[str, Address | str | int] | None = None,
         policy: ReentryPolicy | str = ReentryPolicy.ALLOW,
         mapping: StorageMapping | str | None = None,
+        link: str | None = None,
         name: str | None = None,
         init: str | None = None,
         args: Sequence[Value] = (),
@@ -405,6 +407,9 @@ class World:
             policy: Who may call it while it is active: ``allow``, ``deny``, ``self-only`` or ``static-only``.
             mapping: How ``ethereum.storageMap`` is carried out for it: ``copied`` (the default), ``paged``, or a
                 :class:`storagemod.StorageMapping` that says more.
+            link: The linking option that it is to run under. For a contract that imports the functions of ``methods``
+                it can be ``single`` or ``regions``: memory instructions replace its calls. For one that calls
+                ``ethereum.storageMap``, ``link="paged"`` is ``mapping="paged"``. The imports of others settle it.
             name: What to call it in traces and errors; by default the name of the file.
             init: A method to call once. If it fails, nothing is deployed.
             args: The arguments of ``init``.
@@ -415,7 +420,10 @@ class World:
             StorageModError: ``init`` failed.
         """
         check_amount("balance", balance, BALANCE_MAX)
-        contract = Contract.load(code, name=name, limits=self._limits, mode=self._rules.mode, debug=self._rules.debug)
+        rules = self._rules
+        contract = Contract.load(code, name=name, limits=rules.limits, mode=rules.mode, debug=rules.debug, link=link)
+        if link in MAP_OPTIONS and contract.maps_storage:
+            mapping = _mapping_under(link, mapping)
         bound = {link: Address(target) for link, target in (links or {}).items()}
         if args and init is None:
             raise ValidationError("args are given, but no init method to call with them")
@@ -644,7 +652,7 @@ class World:
         if not account.code:
             raise ValidationError(f"there is no contract at {account.name or address} to call {method!r} of")
         try:
-            contract = self._machine.contract(account.code)
+            contract = self._machine.contract(account.code, account.link)
             entry = contract.entries.get(method)
             if entry is None:
                 contract.entry_point(method)  # raises, and says what there is
@@ -665,7 +673,7 @@ class World:
         if not account.code:
             return
         try:
-            contract = self._machine.contract(account.code)
+            contract = self._machine.contract(account.code, account.link)
         except (LinkError, ValidationError):
             return  # the transaction fails, and says why
         if MAIN not in contract.entries:
@@ -694,3 +702,16 @@ def _to_bytes(data: object) -> bytes:
 
 def _mapping(mapping: StorageMapping | str | None) -> StorageMapping | None:
     return StorageMapping(mapping) if isinstance(mapping, str) else mapping
+
+
+def _mapping_under(link: str, mapping: StorageMapping | str | None) -> StorageMapping:
+    """Return how storage is mapped under a linking option that maps it.
+
+    Raises:
+        ValidationError: ``mapping`` says another option.
+    """
+    mapping = _mapping(link if mapping is None else mapping)
+    assert mapping is not None  # noqa: S101 - it is not None
+    if mapping.option != link:
+        raise ValidationError(f"expected a mapping under {link!r}, got {mapping.option!r}", hint="leave out `link`")
+    return mapping

@@ -11,7 +11,7 @@ from storagemod.bench import Peers, call_comparisons
 from storagemod.bench import litesvm as litesvm_module
 from storagemod.bench import revm as revm_module
 from storagemod.bench.calls import DEPTH, EXPLORED, PING, PONG, SUMMED, TRIES, open_ping_pong
-from storagemod.bench.contracts import PING_PONG, PING_PONG_OWN_PAGE, WORDS
+from storagemod.bench.contracts import BUMP_METHODS, BUMP_SINGLE, PING_PONG, PING_PONG_OWN_PAGE, WORDS
 from storagemod.bench.litesvm import LiteSvm
 from storagemod.bench.revm import SLOT_BYTES, Revm
 from storagemod.errors import StateError
@@ -157,6 +157,19 @@ def test_words_are_summed_filled_and_counted() -> None:
         assert world.storage(contract)["memory"].read_int(8) == 9
 
 
+def test_words_are_bumped_alike_however_they_are_reached() -> None:
+    roots = set()
+    for code, link in ((BUMP_SINGLE, None), (BUMP_METHODS, "single"), (BUMP_METHODS, "methods")):
+        with World() as world:
+            contract = world.deploy(code, address=1, link=link)
+            world.load_storage(contract, "memory", SUMMED)
+            world.transact(contract, "bump", len(SUMMED), 3).raise_for_error()
+            words = struct.unpack("<4000Q", world.storage(contract)["memory"][: len(SUMMED)])
+            assert words == tuple((each + 3) % 2**64 for each in WORDS_SUMMED)
+            roots.add(world.state_root)
+    assert len(roots) == 1
+
+
 def test_the_explorer_has_as_many_tries_to_make() -> None:
     assert explore(scenario_path(EXPLORED), tries=TRIES).found.tries == TRIES
 
@@ -173,6 +186,7 @@ def test_without_peers_a_world_is_measured_alone() -> None:
     ]
     assert names[4:8] == [["bare wasmtime", *PING_PONG]] * 4
     assert names[8:] == [
+        ["single, written by hand", "calls of functions, run as single", "calls of functions, run as methods"],
         ["bare wasmtime, a store for each transaction", "a world", "a world that traces"],
         ["plain SQLite, the same page writes", "a world in a directory", "a world in memory"],
         ["a try"],

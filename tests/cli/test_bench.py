@@ -30,7 +30,7 @@ def test_what_storage_costs_is_told_to_programs(run: Run) -> None:
 def test_what_calls_cost_is_shown_beside_what_is_installed(run: Run) -> None:
     shown = run("bench", "calls", "--rounds", "1")
     assert (shown.status, shown.err) == (0, "")
-    assert shown.out.count("aim: ") == 11
+    assert shown.out.count("aim: ") == 12
     for name in Peers.installed().absent:
         assert f"{name} is not installed and left out: pip install 'storagemod[bench]'" in shown.out
     assert shown.out.count("is not installed") == len(Peers.installed().absent)

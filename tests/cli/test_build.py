@@ -116,6 +116,20 @@ def test_warnings_are_shown_and_stop_nothing(run: Run, folder: Path) -> None:
     assert json.loads(ran.out)["files"][0]["entry_points"] == {"increment": "(func (result i64))"}
 
 
+@pytest.mark.usefixtures("zig")
+def test_a_contract_that_calls_functions_is_checked_for_a_link_and_written_as_compiled(run: Run, folder: Path) -> None:
+    (folder / "a.c").write_text(
+        "#include <storagemod.h>\n"
+        "STORAGEMOD_EXPORT(count) int64_t count(void) { storage_store_i64(0, storage_load_i64(0) + 1); return 0; }"
+    )
+
+    assert run("compile", "a.c", "-o", "plain.wasm").status == 0
+    lowered = json.loads(run("compile", "a.c", "-o", "a.wasm", "--link", "single", "--json").out)
+
+    assert lowered["files"][0]["options"] == ["single"]
+    assert (folder / "a.wasm").read_bytes() == (folder / "plain.wasm").read_bytes()
+
+
 def test_without_the_compiler_it_is_said_how_to_install_it(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -190,3 +190,40 @@ def test_options_without_tables_and_scenarios_without_mappings_are_told(run: Run
     missing = run("inspect", "--tables", "bank/rob")
     assert missing.status == 2
     assert "error: " in missing.err
+
+
+FUNCTIONS = """
+(module
+  (import "storage" "load_i64" (func $load (param i32) (result i64)))
+  (import "storage" "size" (func $size (result i32)))
+  (import "storage" "copy_in" (func (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (func (export "main") (drop (call $load (call $size)))))
+"""
+
+
+def test_instructions_in_place_of_calls_are_shown_and_the_code_is_what_was_written(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "functions.wat"
+    path.write_text(FUNCTIONS)
+
+    plain = json.loads(run("inspect", path, "--json").out)
+    lowered = json.loads(run("inspect", path, "--link", "single", "--json").out)
+
+    assert (plain["link"], plain["options"], lowered["link"], lowered["options"]) == (
+        None,
+        ["methods"],
+        "single",
+        ["single"],
+    )
+    assert plain["code_sha256"] == lowered["code_sha256"]
+    assert {item["name"]: item["linked_to"] for item in lowered["imports"]} == {
+        "load_i64": 'the instruction i64.load on memory "memory", in place of calls',
+        "size": 'the instruction memory.size on memory "memory", in place of calls',
+        "copy_in": 'the host, on memory "memory" of the storage module',
+        "memory": '"memory" of the storage module',
+    }
+    assert "linking  methods (or single or regions, by --link or as it is deployed)" in run("inspect", path).out
+    assert "linking  regions\n" in run("inspect", path, "--link", "regions").out
+    refused = run("inspect", path, "--link", "keyed")
+    assert refused.status == 2
+    assert "the contract imports its storage in its own way: methods" in refused.err

@@ -17,11 +17,11 @@ from storagemod import Contract, Receipt, Snapshot, World
 from storagemod.errors import ValidationError
 from storagemod.limits import GAS_MAX
 from storagemod.scenario.contents import contents, preset
-from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, Script
 from storagemod.trace import HazardKind
 from storagemod.types import Address, ReentryPolicy
 from storagemod.vm import SLOTS_REGION
+from tests.semantics import puppets
 
 from . import linked
 from .kinds import KINDS, LIMITS, PUPPET_BALANCE, PUPPETS, Kind
@@ -132,7 +132,8 @@ class SideBySide:
             model.deploy(address, balance, policy)
         for kind, world in self.worlds.items():
             mapping = kind.model.mapping_at(address) if issubclass(kind.model, linked.SmallStorage) else None
-            world.deploy(_puppet(kind.option), address=address, balance=balance, policy=policy, mapping=mapping)
+            code, link = _puppet(kind.option)
+            world.deploy(code, address=address, balance=balance, policy=policy, mapping=mapping, link=link)
         self.compare_states()
 
     def fund(self, address: Address, balance: int) -> None:
@@ -296,5 +297,7 @@ def with_gas(script: Script, gas: int = GAS_MAX) -> Script:
 
 
 @functools.cache
-def _puppet(option: str) -> bytes:
-    return Contract.load(fixture("puppet/puppet", option), name="puppet").code
+def _puppet(option: str) -> tuple[bytes, str | None]:
+    """Return the code of puppets, and what it is linked as."""
+    source = puppets.linked("puppet/puppet", option)
+    return Contract.load(source["code"], name="puppet").code, source.get("link")

@@ -12,6 +12,7 @@ from storagemod import Limits, World
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.types import Address
 from storagemod.vm.slots import WASM_PAGES
+from tests.semantics.puppets import LOWERED
 
 from . import linked
 from .reference import ReferenceWorld
@@ -57,7 +58,7 @@ class Kind:
         return World(folder, synchronous="normal", **arguments) if folder else World(**arguments)
 
 
-OPTIONS = ("single", "regions", "methods")
+OPTIONS = ("single", "regions", "methods", LOWERED)
 
 TRACKERS = tuple(name for name, backend in BACKENDS.items() if why_unavailable(backend) is None)
 """Those that work here, the quickest first, and ``portable`` last."""

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from storagemod import World
 from storagemod.errors import ScenarioError
-from storagemod.scenario import Scenario, load_scenario, parse_scenario
+from storagemod.scenario import Scenario, load_scenario, parse_scenario, run_scenario
 from storagemod.scenario.compare import Compared, Comparison, Variant, compare_scenario, variants
 from storagemod.scenario.fixtures import scenario_names, scenario_path
 from storagemod.trace import HazardKind
@@ -134,3 +135,80 @@ def test_variants_are_those_that_are_named() -> None:
         "keyed",
     ]
     assert len(variants()) == 13
+
+
+FUNCTIONS = """(module (import "storage" "load_i64" (func $load (param i32) (result i64)))
+  (import "storage" "store_i64" (func $store (param i32 i64))) {more}
+  (func (export "count") (result i64)
+    (call $store (i32.const 8) (i64.add (call $load (i32.const 8)) (i64.const 1))) (call $load (i32.const 8))))"""
+"""A counter as compilers make it: they know no second memory."""
+
+COUNTED = """
+[contracts.c]
+wat = '''{code}'''
+[[transactions]]
+to = "c"
+method = "count"
+expect = {{ value = 1 }}
+"""
+
+
+def test_a_contract_that_calls_functions_runs_as_single_and_regions_as_well() -> None:
+    comparison = compare_scenario(parsed(COUNTED.format(code=FUNCTIONS.format(more=""))), variants())
+    found = {str(each.variant): each for each in comparison.compared}
+    assert list(found) == ["single", "regions", "methods"]
+    assert all(each.result.ok and not each.differences for each in found.values())
+    assert len({each.result.state_root for each in found.values()}) == 1
+    assert found["single"].gas == found["regions"].gas < found["methods"].gas
+    assert {each.costs.host_calls for each in found.values()} == {0}
+
+
+def test_a_contract_that_uses_a_function_as_a_value_says_why_it_runs_as_methods_only() -> None:
+    code = FUNCTIONS.format(more='(export "load" (func $load))')
+    comparison = compare_scenario(parsed(COUNTED.format(code=code)), variants())
+    assert [str(each.variant) for each in comparison.compared] == ["methods"]
+    assert "no instruction can replace it there" in comparison.refused[Variant("single")]
+
+
+def test_a_contract_in_a_world_stays_linked_as_it_was_deployed() -> None:
+    scenario, world = parsed(COUNTED.format(code=FUNCTIONS.format(more=""))), World()
+    assert run_scenario(scenario, link="single", world=world).ok
+    with pytest.raises(ScenarioError, match="in the world it is linked as 'single', and 'methods' is asked for"):
+        run_scenario(scenario, link="methods", world=world)
+    again = run_scenario(scenario, world=world).transactions[0]
+    assert again.receipt is not None
+    assert again.receipt.value == 2
+
+
+def of_functions(*lines: str) -> Scenario:
+    """Return the scenario of the counter, with more keys of its contract."""
+    text = COUNTED.format(code=FUNCTIONS.format(more=""))
+    return parsed(text.replace("wat =", "\n".join((*lines, "wat ="))))
+
+
+def test_a_contract_with_a_link_of_its_own_stays_as_it_imports_storage() -> None:
+    scenario, world = of_functions("own_link = true"), World()
+    assert run_scenario(scenario, link="single", world=world).ok
+    assert world.account(scenario.address("c")).link is None
+
+
+def test_a_file_fixes_what_a_contract_is_linked_as() -> None:
+    for lines, asked, wanted in (
+        (['link = "single"'], None, "single"),
+        (['link = "regions"'], "regions", "regions"),
+        (['link = "methods"'], None, None),
+        (['link = "single"', "own_link = true"], "keyed", "single"),
+    ):
+        scenario, world = of_functions(*lines), World()
+        assert run_scenario(scenario, link=asked, world=world).ok
+        assert world.account(scenario.address("c")).link == wanted
+    with pytest.raises(ScenarioError, match="'methods' is asked for, but `link` says 'single'") as caught:
+        run_scenario(of_functions('link = "single"'), link="methods")
+    assert caught.value.line == 3
+    with pytest.raises(ScenarioError, match=r"test.toml:3: .* linking option"):
+        of_functions('link = "keyed"')
+    with pytest.raises(ScenarioError, match="`link` is for contracts that import functions, `mapping` for others"):
+        of_functions('link = "single"', 'mapping = "paged"')
+    memory = COUNTED.format(code='(module (import "storage" "memory" (memory 1)) (func (export "count")))')
+    with pytest.raises(ScenarioError, match="imports its storage in its own way: single"):
+        run_scenario(parsed(memory.replace("wat =", 'link = "methods"\nwat =')))

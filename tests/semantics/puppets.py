@@ -17,12 +17,21 @@ POLICIES = {
 }
 """Policies under which calls are refused that others let through."""
 
+LOWERED = "lowered"
+"""Stands beside the linking options: contracts that call functions of `methods`, and run under `single`."""
+
+
+def linked(name: str, option: str) -> dict[str, Any]:
+    """Return what deploys a fixture under a linking option, lowered, or under one of the policies of ``POLICIES``."""
+    if option == LOWERED:
+        return {"code": fixture(name, "methods"), "link": "single"}
+    mapping = POLICIES.get(option) or (StorageMapping(option) if option in MAP_OPTIONS else None)
+    return {"code": fixture(name, option if mapping is None else mapping.option), "mapping": mapping}
+
 
 def deploy_puppet(world: World, option: str, **arguments: Any) -> Address:
-    """Deploy one under a linking option, or under one of the policies of ``POLICIES``."""
-    mapping = POLICIES.get(option) or (StorageMapping(option) if option in MAP_OPTIONS else None)
-    link = option if mapping is None else mapping.option
-    return world.deploy(fixture("puppet/puppet", link), **{"name": "puppet", "mapping": mapping} | arguments)
+    """Deploy one under a linking option, lowered, or under one of the policies of ``POLICIES``."""
+    return world.deploy(**{"name": "puppet"} | linked("puppet/puppet", option) | arguments)
 
 
 def play(world: World, to: Address, *operations: puppet.Operation, **arguments: Any) -> Receipt:

@@ -9,7 +9,6 @@ import pytest
 
 from storagemod import Address, Limits, LinkError, Outcome, World
 from storagemod.scenario.contents import contents
-from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import (
     CALL_KINDS,
     Call,
@@ -27,10 +26,10 @@ from storagemod.scenario.puppet import (
 )
 from storagemod.types import MAP_OPTIONS, CallKind, ReentryPolicy
 from storagemod.vm import OPTIONS
-from tests.semantics.puppets import POLICIES, deploy_puppet, integer_at, play, play_ok, script
+from tests.semantics.puppets import LOWERED, deploy_puppet, integer_at, linked, play, play_ok, script
 
 GUARD, BALANCE = 0, 8
-GROWS = ("single", "regions", "methods")
+GROWS = ("single", "regions", "methods", LOWERED)
 """Options under which the storage of a puppet can become longer; the others say at once that it cannot."""
 
 
@@ -208,7 +207,7 @@ def test_a_data_segment_writes_the_memory_that_it_names_and_no_other(option: str
     assert all(view[0:65_536].strip(b"\0") == b"" for view in world.storage(address).values())
 
 
-@pytest.mark.parametrize("option", ["single", "regions", "methods"])
+@pytest.mark.parametrize("option", GROWS)
 def test_growth_stops_where_the_storage_module_says_whatever_an_import_declares(option: str) -> None:
     """multi-memory `memory_grow`: an import that declares more than the exporter's maximum stops there all the same."""
     world = World(limits=Limits(storage_pages_max=3))
@@ -220,10 +219,8 @@ def test_a_deployment_that_fails_when_it_is_instantiated_leaves_nothing(any_opti
     """multi-memory `linking3`: segments that were written before an instantiation failed persist."""
     world = World()
     root = world.state_root
-    option = any_option.partition(", ")[0]
-    mapping = POLICIES.get(any_option) or (option if option in MAP_OPTIONS else None)
     with pytest.raises(LinkError):
-        world.deploy(fixture("bank/bank", option), mapping=mapping, links={})
+        world.deploy(**linked("bank/bank", any_option), links={})
     assert world.state_root == root
 
 

@@ -73,6 +73,27 @@ def test_what_the_test_itself_says_holds(storage_world):
     project.passes(passed=4)
 
 
+def test_contracts_that_call_functions_are_linked_as_the_test_says(project: Project) -> None:
+    project.write(
+        test_it__py="""
+import pytest
+CODE = '(module (import "storage" "size" (func $size (result i32))) (func (export "f") (result i32) (call $size)))'
+@pytest.mark.storagemod(link=["single", "regions", "methods", "keyed"])
+def test_it(storage_world, storage_variant):
+    address = storage_world.deploy(CODE)
+    wanted = "methods" if storage_variant.link == "keyed" else storage_variant.link
+    assert storage_world.contract(address).options == {wanted}
+    assert storage_world.transact(address, "f").value == 1
+    assert storage_world.contract(storage_world.deploy(CODE, link="regions")).options == {"regions"}
+
+def test_nothing_is_said(storage_world):
+    assert storage_world.contract(storage_world.deploy(CODE)).options == {"methods"}
+"""
+    )
+
+    project.passes(passed=5)
+
+
 def test_contracts_that_do_not_leave_it_open_are_deployed_as_they_are(project: Project) -> None:
     project.write(
         test_it__py="""
