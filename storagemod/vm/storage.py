@@ -370,7 +370,7 @@ class StorageAccess:
     def holds(self, offset: int, data: bytes) -> bool:
         """Return whether storage has these bytes there. Nothing is copied for the contract, so this is no load."""
         self.count_work(len(data))
-        inside = max(min(len(data), self._end - offset), 0)
+        inside = max(min(len(data), self.length - offset), 0)
         return (self._memory.read(offset, inside) if inside else b"").ljust(len(data), b"\0") == data
 
     def write_mapped(self, offset: int, data: bytes) -> None:
