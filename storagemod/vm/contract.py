@@ -30,7 +30,7 @@ from storagemod.vm import ethereum
 from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
-from storagemod.vm.methods import GROW, Methods, accessor_types, with_memory
+from storagemod.vm.methods import COPIES, GROW, Methods, accessor_types, with_memory
 from storagemod.vm.options import OPTIONS, check_option_name, is_storage, option_for, options_for, served_names
 from storagemod.vm.shared_memories import Single
 from storagemod.vm.storage_map import StorageMapOption
@@ -393,7 +393,9 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
     layout = _layout(linked, limits)
     for option in OPTIONS:
         served = option.host_functions([item for item in storage if option_for(item) is option], layout)
-        copying = [f"{each.module}.{each.name}" for each in served if each.name not in _WITHOUT_MEMORY]
+        by_functions = option.name == Methods.name
+        copies = [each for each in served if (each.name in COPIES if by_functions else each.name not in _WITHOUT_MEMORY)]
+        copying = [f"{each.module}.{each.name}" for each in copies]
         if copying and not (layout.window is not None and isinstance(option, StorageMapOption)):
             _require_memory(module, " or ".join(copying))
         functions += served
@@ -530,7 +532,7 @@ def _layout(items: Sequence[Import], limits: Limits) -> Layout:
     return Layout(tuple(sorted(regions, key=lambda region: region.name)), window_type(items, limits))
 
 
-_WITHOUT_MEMORY = (GROW, "storageSize")
+_WITHOUT_MEMORY = ("storageSize",)
 """Functions of storage that use no memory of the contract."""
 
 _FUNCTION_NAMES = tuple(accessor_types(is_64=False))
