@@ -393,9 +393,8 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
     layout = _layout(linked, limits)
     for option in OPTIONS:
         served = option.host_functions([item for item in storage if option_for(item) is option], layout)
-        by_functions = option.name == Methods.name
-        copies = [each for each in served if (each.name in COPIES if by_functions else each.name not in _WITHOUT_MEMORY)]
-        copying = [f"{each.module}.{each.name}" for each in copies]
+        free = _WITHOUT_MEMORY if option.name != Methods.name else {each.name for each in served} - {*COPIES}
+        copying = [f"{each.module}.{each.name}" for each in served if each.name not in free]
         if copying and not (layout.window is not None and isinstance(option, StorageMapOption)):
             _require_memory(module, " or ".join(copying))
         functions += served
@@ -532,7 +531,7 @@ def _layout(items: Sequence[Import], limits: Limits) -> Layout:
     return Layout(tuple(sorted(regions, key=lambda region: region.name)), window_type(items, limits))
 
 
-_WITHOUT_MEMORY = ("storageSize",)
+_WITHOUT_MEMORY = {"storageSize"}
 """Functions of storage that use no memory of the contract."""
 
 _FUNCTION_NAMES = tuple(accessor_types(is_64=False))
