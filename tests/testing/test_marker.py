@@ -88,7 +88,7 @@ def test_without_our_fixtures():
             'link="singel"',
             "*: link: there is no linking option 'singel' (did you mean 'single'?); there are: single, *",
         ),
-        ('sync="x"', "*: sync: there is no sync policy 'x'; there are: call, end, none"),
+        ('sync="x"', "*: sync: there is no sync policy 'x'; there are: call, end, none, revision"),
         ('policy=["deny", 3]', "*: policy: a re-entry policy is text, not 3"),
         ("depth_max=0", "*: depth_max: a limit of call depth is an integer from 1 on, not 0"),
         ("depth_max=True", "*: depth_max: a limit of call depth is an integer from 1 on, not True"),
