@@ -96,6 +96,7 @@ FIELDS = {
             exclusive=st.booleans(),
         ),
     ),
+    "link": st.sampled_from([None, "single", "regions"]),
 }
 
 
