@@ -96,6 +96,7 @@ FIELDS = {
             exclusive=st.sampled_from(ExclusivePolicy),
         ),
     ),
+    "link": st.sampled_from([None, "single", "regions"]),
 }
 
 

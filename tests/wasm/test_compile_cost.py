@@ -148,7 +148,7 @@ def test_a_transaction_compiles_nothing_after_its_deadline(monkeypatch: pytest.M
     machine = world._machine
     loaded = []
 
-    def slow(code: bytes) -> Contract:
+    def slow(code: bytes, _link: str | None) -> Contract:
         loaded.append(code)
         while True:
             machine.store.check_time()
