@@ -49,7 +49,7 @@ class Worlds:
 
 @pytest.fixture(scope="module")
 def storage_variant(request: pytest.FixtureRequest) -> Variant:
-    """Under which options the test runs: `link`, `sync`, `policy`, `depth_max`."""
+    """Under which options the test runs: `link`, `sync`, `policy`, `depth_max`, `exclusive`."""
     found = getattr(request, "param", None)
     if found is None:  # nobody named any, or one that holds for all tests
         variants = variants_of({}, request.config.stash[SETTINGS_KEY])

@@ -56,6 +56,12 @@ def _syncs() -> Sequence[str]:
     return [policy.value for policy in SyncPolicy]
 
 
+def _exclusives() -> Sequence[str]:
+    from storagemod.types import ExclusivePolicy  # noqa: PLC0415 - as above
+
+    return [policy.value for policy in ExclusivePolicy]
+
+
 def _policies() -> Sequence[str]:
     from storagemod.types import ReentryPolicy  # noqa: PLC0415 - as above
 
@@ -94,6 +100,14 @@ SETTINGS = {
             "depth_max", "most calls inside one another", "limit of call depth", kind=int, several=True, metavar="N"
         ),
         Setting(
+            "exclusive",
+            "which second page for a frame of storage is refused: none, call or transaction",
+            "exclusive policy",
+            _exclusives,
+            several=True,
+            metavar="POLICY",
+        ),
+        Setting(
             "tracker",
             "how storage is mapped and writes are found: userfaultfd, pagemap, compare or portable",
             "write tracker",
@@ -106,7 +120,7 @@ SETTINGS = {
     )
 }
 
-DIMENSIONS = ("link", "sync", "policy", "depth_max")
+DIMENSIONS = ("link", "sync", "policy", "depth_max", "exclusive")
 """Settings under each value of which a test runs once."""
 
 MARKER_KEYS = (*DIMENSIONS, "scenario")
@@ -123,6 +137,7 @@ class Settings(NamedTuple):
         sync: Sync policies.
         policy: Re-entry policies.
         depth_max: Limits of call depth.
+        exclusive: Exclusive policies.
         tracker: The write tracker, or ``None`` for the quickest that works.
         seed: For searches that are random.
         scenario: The file whose contracts ``storage_project`` deploys, or ``None``.
@@ -137,6 +152,7 @@ class Settings(NamedTuple):
     sync: tuple[str, ...]
     policy: tuple[str, ...]
     depth_max: tuple[int, ...]
+    exclusive: tuple[str, ...]
     tracker: str | None
     seed: int
     scenario: Path | None

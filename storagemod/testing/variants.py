@@ -11,9 +11,9 @@ import pytest
 from storagemod.testing.options import DIMENSIONS, MARKER_KEYS, SETTINGS, Settings, check_words, suggestion
 
 MARKER = (
-    "storagemod(link=[...], sync=[...], policy=[...], depth_max=[...], scenario=FILE): run the test once under each "
-    "linking option, sync policy, re-entry policy and limit of call depth; each is one value or several. `scenario` is "
-    "what storage_project deploys, a path from the folder of the test."
+    "storagemod(link=[...], sync=[...], policy=[...], depth_max=[...], exclusive=[...], scenario=FILE): run the test "
+    "once under each linking option, sync policy, re-entry policy, limit of call depth and exclusive policy; each is "
+    "one value or several. `scenario` is what storage_project deploys, a path from the folder of the test."
 )
 
 DEFAULT_LINK = "single"
@@ -33,6 +33,7 @@ class Variant(NamedTuple):
         depth_max: The most calls inside one another, or ``None`` for the limit that worlds have.
         link_is_named: Whether somebody asked for this linking option, so that contracts that do not leave it open and
             use another are no matter of this variant.
+        exclusive: Which second page for a frame of storage is refused, or ``None`` where nobody says.
     """
 
     link: str = DEFAULT_LINK
@@ -40,6 +41,7 @@ class Variant(NamedTuple):
     policy: str | None = None
     depth_max: int | None = None
     link_is_named: bool = False
+    exclusive: str | None = None
 
     @property
     def title(self) -> str:
@@ -49,6 +51,7 @@ class Variant(NamedTuple):
             self.sync,
             self.policy,
             None if self.depth_max is None else f"depth{self.depth_max}",
+            None if self.exclusive is None else f"exclusive_{self.exclusive}",
         ]
         return "-".join(part for part in parts if part is not None) or self.link
 
@@ -103,10 +106,11 @@ def variants_of(said: Mapping[str, Any], settings: Settings) -> list[Variant] | 
 
 def _product(values: Mapping[str, Sequence[Any]]) -> Iterator[Variant]:
     for link, policy, depth_max in product(*(values[key] or (None,) for key in ("link", "policy", "depth_max"))):
-        # Only copies can be out of line; which contracts are copied, where no option is named, contracts say.
+        # Only copies can be out of line, and two options have frames. Where no option is named, contracts say theirs.
         syncs = values["sync"] if link in {None, "copied"} else ()
-        for sync in syncs or (None,):
-            yield Variant(link or DEFAULT_LINK, sync, policy, depth_max, link_is_named=link is not None)
+        exclusives = values["exclusive"] if link in {None, "paged", "aliased"} else ()
+        for sync, exclusive in product(syncs or (None,), exclusives or (None,)):
+            yield Variant(link or DEFAULT_LINK, sync, policy, depth_max, link is not None, exclusive)
 
 
 def parametrize(metafunc: pytest.Metafunc, settings: Settings) -> None:

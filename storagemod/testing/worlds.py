@@ -15,7 +15,16 @@ from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import prelude, splice
 from storagemod.scenario.structure import did_you_mean
 from storagemod.testing.variants import Variant
-from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS, Address, ReentryPolicy, StorageMapping, SyncPolicy, Value
+from storagemod.types import (
+    MAP_OPTIONS,
+    METHODS_OPTIONS,
+    Address,
+    ExclusivePolicy,
+    ReentryPolicy,
+    StorageMapping,
+    SyncPolicy,
+    Value,
+)
 from storagemod.vm import Contract
 from storagemod.world import World
 
@@ -87,7 +96,8 @@ class VariantWorld(World):
 
     def _variant_mapping(self) -> StorageMapping:
         option = self.variant.link if self.variant.link in MAP_OPTIONS else MAP_OPTIONS[0]
-        return StorageMapping(option, self.variant.sync or SyncPolicy.CALL)
+        exclusive = self.variant.exclusive or ExclusivePolicy.NONE
+        return StorageMapping(option, self.variant.sync or SyncPolicy.CALL, exclusive=exclusive)
 
 
 @frozen
@@ -130,6 +140,7 @@ def deploy_project(world: World, scenario: Scenario, variant: Variant) -> Projec
         world,
         link=variant.link if variant.link_is_named else None,
         sync=None if variant.sync is None else SyncPolicy(variant.sync),
+        exclusive=None if variant.exclusive is None else ExclusivePolicy(variant.exclusive),
         policy=ReentryPolicy(variant.policy or ReentryPolicy.ALLOW),
     )
     return Project(world, scenario)

@@ -32,6 +32,10 @@ def ids(lines: list[str]) -> list[str]:
             ["[single-self-only-depth3]", "[single-self-only-depth9]"],
         ),
         ('sync="none"', ["[none]"]),
+        (
+            'link=("single", "paged"), exclusive=["call", "transaction"]',
+            ["[paged-exclusive_call]", "[paged-exclusive_transaction]", "[single]"],
+        ),
         ('link=["single", "single"]', ["[single]"]),
     ],
 )
@@ -93,7 +97,7 @@ def test_without_our_fixtures():
         ("depth_max=0", "*: depth_max: a limit of call depth is an integer from 1 on, not 0"),
         ("depth_max=True", "*: depth_max: a limit of call depth is an integer from 1 on, not True"),
         ('lnik="single"', "*: unknown keyword 'lnik' (did you mean 'link'?)"),
-        ('"single"', "* takes keywords only: link, sync, policy, depth_max, scenario"),
+        ('"single"', "* takes keywords only: link, sync, policy, depth_max, exclusive, scenario"),
     ],
 )
 def test_marker_that_means_nothing_is_an_error_of_collection(project: Project, said: str, message: str) -> None:

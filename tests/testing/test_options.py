@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storagemod.pages import BACKENDS
-from storagemod.types import ReentryPolicy, SyncPolicy
+from storagemod.types import ExclusivePolicy, ReentryPolicy, SyncPolicy
 from storagemod.vm import option_names
 
 from .conftest import Project
@@ -28,9 +28,9 @@ def test_help_has_one_group_that_names_every_value(project: Project) -> None:
     text = " ".join(project.run("--help").stdout.str().split())
 
     group = text.split("storagemod: contracts and their storage:")[1].split("[pytest] configuration options")[0]
-    for option in ("link", "sync", "policy", "depth-max", "tracker", "seed", "scenario", "collect"):
+    for option in ("link", "sync", "policy", "depth-max", "exclusive", "tracker", "seed", "scenario", "collect"):
         assert f"--storagemod-{option}" in group
-    for name in (*option_names(), *BACKENDS, *SyncPolicy, *ReentryPolicy):
+    for name in (*option_names(), *BACKENDS, *SyncPolicy, *ReentryPolicy, *ExclusivePolicy):
         assert name in group
 
 
@@ -95,6 +95,7 @@ def test_world_has_the_tracker_that_was_asked_for(project: Project) -> None:
             ["--storagemod-policy=denny"],
             "there is no re-entry policy 'denny' (did you mean 'deny'?); there are: allow, ",
         ),
+        (["--storagemod-exclusive=calls"], "there is no exclusive policy 'calls' (did you mean 'call'?)"),
         (["--storagemod-tracker=pages"], "there is no write tracker 'pages'"),
         (["--storagemod-depth-max=many"], "a limit of call depth is an integer from 1 on, not 'many'"),
         (["--storagemod-seed=-1"], "a seed is an integer from 0 on, not '-1'"),

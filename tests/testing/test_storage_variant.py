@@ -7,7 +7,7 @@ def test_without_marker_and_options_a_test_runs_once_and_its_id_is_its_name(eith
     either.write(
         test_it__py="""
 def test_it(storage_world, storage_variant):
-    assert storage_variant == ("single", None, None, None, False)
+    assert storage_variant == ("single", None, None, None, False, None)
 """
     )
 

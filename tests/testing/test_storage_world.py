@@ -59,10 +59,11 @@ def test_contracts_that_map_storage_are_mapped_as_the_test_says(project: Project
     project.write(
         test_it__py="""
 import pytest
-@pytest.mark.storagemod(link=["copied", "paged"], sync=["call", "end"])
+@pytest.mark.storagemod(link=["copied", "paged"], sync=["call", "end"], exclusive=["none", "transaction"])
 def test_it(storage_world, storage_variant):
     mapping = storage_world.account(storage_world.deploy("counter.wat")).mapping
     assert (mapping.option, mapping.sync) == (storage_variant.link, storage_variant.sync or "call")
+    assert mapping.exclusive == (storage_variant.exclusive or "none")
 
 def test_what_the_test_itself_says_holds(storage_world):
     address = storage_world.deploy("counter.wat", policy="deny")
@@ -70,7 +71,7 @@ def test_what_the_test_itself_says_holds(storage_world):
 """
     )
 
-    project.passes(passed=4)
+    project.passes(passed=5)
 
 
 def test_contracts_that_call_functions_are_linked_as_the_test_says(project: Project) -> None:
