@@ -261,7 +261,7 @@ def test_how_storage_is_mapped_is_said_by_the_import_of_the_window() -> None:
     world = World()
     with pytest.raises(ValidationError, match=r"to be mapped by copied, but it imports storage\.window"):
         world.deploy(window_mapper(), mapping="copied")
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="needs no setting"):
         StorageMapping("window")
     assert world.account(windowed(world)).mapping is None
 
