@@ -61,7 +61,7 @@ def stateful_modules(draw: st.DrawFn) -> Made:
     for n in range(draw(st.integers(0, 3)) if memories else 0):
         index = draw(st.integers(0, memories - 1))
         width = "i64" if index >= imported and wide[index - imported] else "i32"
-        grow = f"(memory.grow {index} ({width}.const {draw(st.sampled_from([0, 1, 2, 70_000]))}))"
+        grow = f"(memory.grow {index} ({width}.const {draw(st.sampled_from([0, 1, 2, 60_000]))}))"
         fields.append(f'(func $g{n} (export "grow{n}") (result {width}) (local i32 funcref) {grow})')
         stores.append(f"(drop (call $g{n}))" + "(nop)" * draw(st.sampled_from([0, 60, 70, 300])))
         stores.append(f"(if ({width}.eqz (call $g{n})) (then (br_table 0 1 0 (i32.const {draw(number)}))))")
