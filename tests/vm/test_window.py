@@ -84,6 +84,18 @@ def test_nothing_is_mapped_when_a_transaction_begins(world: World) -> None:
         assert decode((Get(0, 1),), left.output) == [b"\0"] if left.ok else code_of(left) == "storage_not_mapped"
 
 
+@pytest.mark.parametrize("tracker", FAULTS)
+def test_a_fault_is_explained_by_what_was_mapped_when_it_happened(tracker: str) -> None:
+    world = World(tracker=tracker, trace=True)
+    a = windowed(world)
+    static = Call(a, (Map(PAGE, PAGE, PAGE), Set(PAGE, b"\1")), kind=STATIC)
+    taken_out = Call(a, (Unmap(0), Get(0, 1)))
+    trace = run(world, a, Map(0, 0, PAGE), static, taken_out).trace
+    assert trace is not None
+    errors = [record.ended.error for record in trace if record.ended is not None]
+    assert [error.code for error in errors if isinstance(error, TrapError)] == ["static_write", "storage_not_mapped"]
+
+
 def test_storage_can_be_longer_than_the_window(world: World) -> None:
     a = windowed(world)
     last = 3 * WASM_PAGE - PAGE
