@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import attrs
 import pytest
 from attrs import Factory, define
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from storagemod import Address, Limits, LinkError, Outcome, Receipt, StorageMapp
 from storagemod.events import StorageMapped, StorageUnmapped, TablesShown
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.types import CallKind
-from storagemod.vm import Contract, storage_module_wat
+from storagemod.vm import Contract, GasSchedule, storage_module_wat
 from tests.vm.mapper import (
     WINDOW_PAGES,
     Call,
@@ -443,6 +444,8 @@ class Model:
 
 
 A, B = Address(0xA), Address(0xB)
+UNMETERED = attrs.evolve(GasSchedule.free(), metered=False)
+"""Nothing runs out of gas: a call that fails uses all that it has."""
 
 FIRST, SECOND = Map(0, 0, 2 * PAGE), Map(3 * PAGE, WASM_PAGE - PAGE, 2 * PAGE)
 """What scripts mostly map, so that not all of them fail. The second reaches beyond the length of storage."""
@@ -492,7 +495,7 @@ _histories = st.lists(_scripts(_leaves | _scripts(_leaves)) | _leaves, min_size=
 def test_a_model_in_plain_python_predicts_every_byte(
     tracker: str, history: list[tuple[Operation, ...]], bulk: bool, commits: bool
 ) -> None:
-    world = World(tracker=tracker, limits=LIMITS)
+    world = World(tracker=tracker, limits=LIMITS, schedule=UNMETERED)
     for address in (A, B):
         world.deploy(window_mapper(bulk=bulk), address=address)
     model = Model(tracker in FAULTS and not bulk, {address: Storage() for address in (A, B)})
