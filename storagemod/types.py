@@ -212,7 +212,8 @@ def _is_frame_length(_instance: object, _attribute: object, value: object) -> No
 
 def _is_map_option(_instance: object, _attribute: object, value: object) -> None:
     if value not in MAP_OPTIONS:
-        raise ValidationError(f"storage is mapped by one of {', '.join(MAP_OPTIONS)}, not {value!r}")
+        hint = "a contract that imports storage.window maps there, and needs no setting" if value == "window" else None
+        raise ValidationError(f"storage is mapped by one of {', '.join(MAP_OPTIONS)}, not {value!r}", hint=hint)
 
 
 @frozen

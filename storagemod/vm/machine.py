@@ -502,6 +502,8 @@ class Machine:
             collect(self, frame)
         except TrapError as found:
             broken = found
+        if broken is None and isinstance(error, TrapError) and error.fault is not None and frame.window is not None:
+            broken = frame.window.forbidden(*error.fault, static=frame.static)  # before its mappings are undone
         self._log.undo(checkpoint)
         if frame.nonce_bumped:
             self.accounts.bump_nonce(frame.caller)

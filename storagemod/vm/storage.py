@@ -436,8 +436,6 @@ def broken_rule(frame: Frame, offset: int, length: int) -> TrapError | None:
     """
     if frame.mappings is not None and (broken := frame.mappings.forbidden(offset)) is not None:
         return broken
-    if frame.window is not None and (broken := frame.window.forbidden(offset, length, static=frame.static)) is not None:
-        return broken
     if frame.storage is None or not frame.enforced or offset >= length:
         return None
     ends = [

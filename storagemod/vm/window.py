@@ -143,12 +143,11 @@ class StorageWindow:
         type: Its type.
     """
 
-    __slots__ = ("_allowed", "_backend", "_log", "_mapped", "_memory", "_shows", "type")
+    __slots__ = ("_allowed", "_log", "_mapped", "_memory", "_shows", "type")
 
     def __init__(self, window_type: MemoryType, memory: LinearMemory, backend: PageBackend, log: UndoLog) -> None:
         self.type = window_type
         self._memory = memory
-        self._backend = backend
         self._log = log
         self._shows = why_not_shared(backend) is None
         self._mapped: dict[int, _Mapping] = {}

@@ -466,6 +466,21 @@ class RegionsShared(RegionsBesideCopies):
         copies.live[start : start + len(data)] = data
         copies.touched.update(range(start // PAGE_BYTES, (start + len(data) - 1) // PAGE_BYTES + 1))
 
+    @precondition(lambda self: self.views)
+    @rule(which=st.integers(0, 5), again=st.booleans())
+    def hide(self, which: int, again: bool) -> None:
+        index = which % len(self.views)
+        number, first, memory, view = self.views[index]
+        region, pages = self.regions[number], range(first, first + view.count)
+        region.note(view.written())
+        region.hide(view)
+        assert not any(memory.read(PAGE_BYTES, len(pages) * PAGE_BYTES))
+        if again:
+            self.views[index] = (number, first, memory, region.show(pages, memory, 1, writing=True))
+        else:
+            del self.views[index]
+            memory.close()
+
     def collect(self, which: int, writing: bool) -> None:
         for region, _, _, view in self.views:
             if region == which:

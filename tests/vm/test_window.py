@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import attrs
 import pytest
 from attrs import Factory, define
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from storagemod import Address, Limits, LinkError, Outcome, Receipt, StorageMapp
 from storagemod.events import StorageMapped, StorageUnmapped, TablesShown
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.types import CallKind
-from storagemod.vm import Contract, storage_module_wat
+from storagemod.vm import Contract, GasSchedule, storage_module_wat
 from tests.vm.mapper import (
     WINDOW_PAGES,
     Call,
@@ -82,6 +83,18 @@ def test_nothing_is_mapped_when_a_transaction_begins(world: World) -> None:
         run_ok(world, a, Map(0, 0, PAGE), Set(0, b"\7"))
         left = run(world, a, Get(0, 1))
         assert decode((Get(0, 1),), left.output) == [b"\0"] if left.ok else code_of(left) == "storage_not_mapped"
+
+
+@pytest.mark.parametrize("tracker", FAULTS)
+def test_a_fault_is_explained_by_what_was_mapped_when_it_happened(tracker: str) -> None:
+    world = World(tracker=tracker, trace=True)
+    a = windowed(world)
+    static = Call(a, (Map(PAGE, PAGE, PAGE), Set(PAGE, b"\1")), kind=STATIC)
+    taken_out = Call(a, (Unmap(0), Get(0, 1)))
+    trace = run(world, a, Map(0, 0, PAGE), static, taken_out).trace
+    assert trace is not None
+    errors = [record.ended.error for record in trace if record.ended is not None]
+    assert [error.code for error in errors if isinstance(error, TrapError)] == ["static_write", "storage_not_mapped"]
 
 
 def test_storage_can_be_longer_than_the_window(world: World) -> None:
@@ -261,7 +274,7 @@ def test_how_storage_is_mapped_is_said_by_the_import_of_the_window() -> None:
     world = World()
     with pytest.raises(ValidationError, match=r"to be mapped by copied, but it imports storage\.window"):
         world.deploy(window_mapper(), mapping="copied")
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="needs no setting"):
         StorageMapping("window")
     assert world.account(windowed(world)).mapping is None
 
@@ -431,6 +444,8 @@ class Model:
 
 
 A, B = Address(0xA), Address(0xB)
+UNMETERED = attrs.evolve(GasSchedule.free(), metered=False)
+"""Nothing runs out of gas: a call that fails uses all that it has."""
 
 FIRST, SECOND = Map(0, 0, 2 * PAGE), Map(3 * PAGE, WASM_PAGE - PAGE, 2 * PAGE)
 """What scripts mostly map, so that not all of them fail. The second reaches beyond the length of storage."""
@@ -480,7 +495,7 @@ _histories = st.lists(_scripts(_leaves | _scripts(_leaves)) | _leaves, min_size=
 def test_a_model_in_plain_python_predicts_every_byte(
     tracker: str, history: list[tuple[Operation, ...]], bulk: bool, commits: bool
 ) -> None:
-    world = World(tracker=tracker, limits=LIMITS)
+    world = World(tracker=tracker, limits=LIMITS, schedule=UNMETERED)
     for address in (A, B):
         world.deploy(window_mapper(bulk=bulk), address=address)
     model = Model(tracker in FAULTS and not bulk, {address: Storage() for address in (A, B)})
