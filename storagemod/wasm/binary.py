@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeAlias
 
 from attrs import define, field, frozen
@@ -36,11 +36,30 @@ from storagemod.wasm.instructions import (
     skip_constant,
     walk,
 )
-
-_PREAMBLE_BYTES = 8
-
-_CUSTOM, _TYPES, _IMPORTS, _FUNCTIONS, _TABLES, _MEMORIES, _GLOBALS, _EXPORTS, _START = range(9)
-_ELEMENTS, _CODE, _DATA, _DATA_COUNT = 9, 10, 11, 12
+from storagemod.wasm.sections import (
+    ACTIVE_WITH_MEMORY,
+    CODE,
+    CUSTOM,
+    DATA,
+    ELEMENTS,
+    EXPORTS,
+    FUNC,
+    FUNCTIONS,
+    GLOBAL,
+    GLOBALS,
+    HAS_MAXIMUM,
+    IMPORTS,
+    IS_64,
+    MEMORIES,
+    MEMORY,
+    PASSIVE,
+    PREAMBLE_BYTES,
+    START,
+    TABLE,
+    TABLES,
+    TYPES,
+    read_sections,
+)
 
 _TABLE_WITH_ELEMENT = 0x40
 _CONSTANT_BITS = {0x41: 32, 0x42: 64}
@@ -48,16 +67,12 @@ _REF_FUNC = 0xD2
 
 _NAME_SECTION = b"\x04name"
 
-_FUNC, _TABLE, _MEMORY, _GLOBAL = range(4)
-
-_HAS_MAXIMUM, _IS_64 = 1, 4
-_PASSIVE, _ACTIVE_WITH_MEMORY = 1, 2
 _NOT_ACTIVE, _WITH_INDEX, _WITH_EXPRESSIONS = 1, 2, 4  # bits of what begins an element segment
 
 TABLE_ELEMENT_BYTES = 8
 """Memory that an element of a table takes."""
 
-_NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
+NUMBERS: dict[int, ValueType] = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64"}
 _V128 = 0x7B
 _OTHERS = {_V128: "v128", 0x70: "funcref"}
 
@@ -175,7 +190,7 @@ def read_declarations(wasm: bytes, cost_max: int | None = None) -> Declarations:
     reader = _ModuleReader(wasm, sys.maxsize if cost_max is None else cost_max)
     reader.costs["length"] = len(wasm) // MODULE_BYTES_A_UNIT
     for section, _, start, end in read_sections(wasm):
-        if section == _ELEMENTS:
+        if section == ELEMENTS:
             reader.costs["elements"] += (end - start) * ELEMENT_BYTE_COST
         read = _READERS.get(section)
         if read is not None:
@@ -190,20 +205,11 @@ def without_names(wasm: bytes) -> bytes:
 
     Source: WebAssembly core specification, appendix "Custom Sections".
     """
-    kept = [wasm[:_PREAMBLE_BYTES]]
+    kept = [wasm[:PREAMBLE_BYTES]]
     for section, header, start, end in read_sections(wasm):
-        if section != _CUSTOM or not wasm.startswith(_NAME_SECTION, start):
+        if section != CUSTOM or not wasm.startswith(_NAME_SECTION, start):
             kept.append(wasm[header:end])
     return b"".join(kept)
-
-
-def read_sections(wasm: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Yield number, offset of the header, offset of the content, and end of each section."""
-    header = _PREAMBLE_BYTES
-    while header < len(wasm):
-        length, start = read_unsigned(wasm, header + 1)
-        yield wasm[header], header, start, start + length
-        header = start + length
 
 
 @define
@@ -241,8 +247,8 @@ class _ModuleReader:
             imports=tuple(self.imports),
             exports=self.exports,
             types=len(self.types),
-            functions=len(self.spaces[_FUNC]),
-            globals=len(self.spaces[_GLOBAL]),
+            functions=len(self.spaces[FUNC]),
+            globals=len(self.spaces[GLOBAL]),
             memory_exports=self.memory_exports,
             imported_references=frozenset(self.imported_references),
             own_memories=tuple(self.own_memories),
@@ -296,8 +302,8 @@ class _ModuleReader:
     def memory_type(self) -> MemoryType:
         flags = self.byte()
         minimum = self.unsigned()
-        maximum = self.unsigned() if flags & _HAS_MAXIMUM else None
-        return MemoryType(minimum, maximum, bool(flags & _IS_64))
+        maximum = self.unsigned() if flags & HAS_MAXIMUM else None
+        return MemoryType(minimum, maximum, bool(flags & IS_64))
 
     def value_type(self) -> int:
         """Read a value type and return its first byte."""
@@ -323,12 +329,12 @@ class _ModuleReader:
 
     def extern(self, kind: int) -> ExternType:
         """Read the type of an import."""
-        if kind == _FUNC:
+        if kind == FUNC:
             self.function_types.append(self.unsigned())
             return self.types[self.function_types[-1]]
-        if kind == _MEMORY:
+        if kind == MEMORY:
             return self.memory_type()
-        if kind == _TABLE:
+        if kind == TABLE:
             self.value_type()
             self.memory_type()
             return _TABLE_TYPE
@@ -359,7 +365,7 @@ class _ModuleReader:
     def read_functions(self) -> None:
         for _ in range(self.unsigned()):
             self.functions.append(self.unsigned())
-            self.spaces[_FUNC].append(self.types[self.functions[-1]])
+            self.spaces[FUNC].append(self.types[self.functions[-1]])
         self.function_types += self.functions
 
     def read_tables(self) -> None:
@@ -372,31 +378,31 @@ class _ModuleReader:
                 self.constant()
             self.own_tables.append(elements)
             self.costs["tables"] += elements // TABLE_ELEMENTS_A_UNIT
-            self.spaces[_TABLE].append(_TABLE_TYPE)
+            self.spaces[TABLE].append(_TABLE_TYPE)
 
     def read_memories(self) -> None:
         for _ in range(self.unsigned()):
             memory = self.memory_type()
-            self.own_memories.append((len(self.spaces[_MEMORY]), memory))
-            self.images[len(self.spaces[_MEMORY])] = ImageCost(memory.pages_min * WASM_PAGE_BYTES)
-            self.spaces[_MEMORY].append(memory)
+            self.own_memories.append((len(self.spaces[MEMORY]), memory))
+            self.images[len(self.spaces[MEMORY])] = ImageCost(memory.pages_min * WASM_PAGE_BYTES)
+            self.spaces[MEMORY].append(memory)
 
     def read_globals(self) -> None:
         for _ in range(self.unsigned()):
             first, mutable = self.global_type()
             self.constant()
             if mutable:
-                kind = _NUMBERS.get(first) or ("v128" if first == _V128 else "ref")
-                self.mutable_globals.append((len(self.spaces[_GLOBAL]), kind))
-            self.spaces[_GLOBAL].append(_GLOBAL_TYPE)
+                kind = NUMBERS.get(first) or ("v128" if first == _V128 else "ref")
+                self.mutable_globals.append((len(self.spaces[GLOBAL]), kind))
+            self.spaces[GLOBAL].append(_GLOBAL_TYPE)
 
     def read_exports(self) -> None:
         for _ in range(self.unsigned()):
             name, kind, index = self.name(), self.byte(), self.unsigned()
             self.exports[name] = self.spaces[kind][index]
-            if kind == _MEMORY:
+            if kind == MEMORY:
                 self.memory_exports[name] = index
-            elif kind == _FUNC:
+            elif kind == FUNC:
                 self.reference(index)
 
     def read_start(self) -> None:
@@ -462,10 +468,10 @@ class _ModuleReader:
     def read_data(self) -> None:
         for _ in range(self.unsigned()):
             mode = self.unsigned()
-            if mode == _PASSIVE:
+            if mode == PASSIVE:
                 length = self.unsigned()
             else:
-                memory = self.unsigned() if mode == _ACTIVE_WITH_MEMORY else 0
+                memory = self.unsigned() if mode == ACTIVE_WITH_MEMORY else 0
                 self.segment_memories.add(memory)
                 begin, self.offset = self.offset, skip_constant(self.wasm, self.offset)
                 offset = self.offset_at(begin)
@@ -492,17 +498,17 @@ class _ModuleReader:
 
 
 _READERS: dict[int, Callable[[_ModuleReader], None]] = {
-    _TYPES: _ModuleReader.read_types,
-    _IMPORTS: _ModuleReader.read_imports,
-    _FUNCTIONS: _ModuleReader.read_functions,
-    _TABLES: _ModuleReader.read_tables,
-    _MEMORIES: _ModuleReader.read_memories,
-    _GLOBALS: _ModuleReader.read_globals,
-    _EXPORTS: _ModuleReader.read_exports,
-    _START: _ModuleReader.read_start,
-    _ELEMENTS: _ModuleReader.read_elements,
-    _CODE: _ModuleReader.read_code,
-    _DATA: _ModuleReader.read_data,
+    TYPES: _ModuleReader.read_types,
+    IMPORTS: _ModuleReader.read_imports,
+    FUNCTIONS: _ModuleReader.read_functions,
+    TABLES: _ModuleReader.read_tables,
+    MEMORIES: _ModuleReader.read_memories,
+    GLOBALS: _ModuleReader.read_globals,
+    EXPORTS: _ModuleReader.read_exports,
+    START: _ModuleReader.read_start,
+    ELEMENTS: _ModuleReader.read_elements,
+    CODE: _ModuleReader.read_code,
+    DATA: _ModuleReader.read_data,
 }
 
 _BULK_ACCESSES = {Instruction.MEMORY_COPY, Instruction.MEMORY_FILL}
@@ -521,7 +527,7 @@ _NOTED = _TABLE_MUTATIONS | _SEGMENT_DROPS
 
 @functools.lru_cache(maxsize=1024)
 def _function_type(params: tuple[int, ...], results: tuple[int, ...]) -> FunctionType | OtherType:
-    if all(each in _NUMBERS for each in (*params, *results)):
-        return FunctionType(tuple(_NUMBERS[each] for each in params), tuple(_NUMBERS[each] for each in results))
-    texts = [" ".join(_NUMBERS.get(each) or _OTHERS.get(each, "ref") for each in part) for part in (params, results)]
+    if all(each in NUMBERS for each in (*params, *results)):
+        return FunctionType(tuple(NUMBERS[each] for each in params), tuple(NUMBERS[each] for each in results))
+    texts = [" ".join(NUMBERS.get(each) or _OTHERS.get(each, "ref") for each in part) for part in (params, results)]
     return OtherType(f"(func (param {texts[0]}) (result {texts[1]}))")

@@ -17,22 +17,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from storagemod.types import MemoryType
-from storagemod.wasm.binary import (
-    _ACTIVE_WITH_MEMORY,
-    _CODE,
-    _DATA,
-    _EXPORTS,
-    _HAS_MAXIMUM,
-    _IMPORTS,
-    _IS_64,
-    _MEMORY,
-    _PASSIVE,
-    Declarations,
-    Import,
-    read_sections,
-)
+from storagemod.wasm.binary import Declarations, Import
 from storagemod.wasm.instructions import Instruction, find_operands, read_unsigned, skip_constant, write_unsigned
-from storagemod.wasm.lowering import _appended, _first_instruction, _sized, _vector, _with_sections
+from storagemod.wasm.sections import (
+    ACTIVE_WITH_MEMORY,
+    CODE,
+    DATA,
+    EXPORTS,
+    IMPORTS,
+    MEMORY,
+    PASSIVE,
+    appended,
+    first_instruction,
+    memory_limits,
+    read_sections,
+    sized,
+    vector,
+    with_sections,
+)
 
 FIRST_ACCESS = 0x28
 """Opcode of ``i32.load``. The other loads follow, the stores, ``memory.size`` and ``memory.grow``."""
@@ -72,19 +74,16 @@ def inline(wasm: bytes, declarations: Declarations, memory: Import, opcodes: Map
     first_own = sum(isinstance(item.type, MemoryType) for item in declarations.imports)
     mover = _Mover(first_own, opcodes)
     sections = {number: wasm[start:end] for number, _, start, end in read_sections(wasm) if number}
-    changed: dict[int, bytes | None] = {_IMPORTS: _appended(sections.get(_IMPORTS), [_import(memory, memory.type)])}
-    for number, change in ((_EXPORTS, mover.exports), (_CODE, mover.functions), (_DATA, mover.segments)):
+    changed: dict[int, bytes | None] = {IMPORTS: appended(sections.get(IMPORTS), [_import(memory, memory.type)])}
+    for number, change in ((EXPORTS, mover.exports), (CODE, mover.functions), (DATA, mover.segments)):
         if number in sections:
-            changed[number] = _vector(change(sections[number]))
-    return _with_sections(wasm, changed)
+            changed[number] = vector(change(sections[number]))
+    return with_sections(wasm, changed)
 
 
 def _import(memory: Import, memory_type: MemoryType) -> bytes:
-    flags, limits = _IS_64 * memory_type.is_64, write_unsigned(memory_type.pages_min)
-    if memory_type.pages_max is not None:
-        flags, limits = flags | _HAS_MAXIMUM, limits + write_unsigned(memory_type.pages_max)
-    names = _sized(memory.module.encode()) + _sized(memory.name.encode())
-    return names + bytes([_MEMORY, flags]) + limits
+    names = sized(memory.module.encode()) + sized(memory.name.encode())
+    return names + bytes([MEMORY]) + memory_limits(memory_type)
 
 
 class _Mover:
@@ -113,7 +112,7 @@ class _Mover:
             length, name = read_unsigned(section, offset)
             kind = name + length
             index, end = read_unsigned(section, kind + 1)
-            moved = self._moved(index) if section[kind] == _MEMORY else index
+            moved = self._moved(index) if section[kind] == MEMORY else index
             yield section[offset : kind + 1] + write_unsigned(moved)
             offset = end
 
@@ -123,12 +122,12 @@ class _Mover:
             mode, content = read_unsigned(section, offset)
             head = section[offset:content]
             after = content
-            if mode != _PASSIVE:
+            if mode != PASSIVE:
                 memory = 0
-                if mode == _ACTIVE_WITH_MEMORY:
+                if mode == ACTIVE_WITH_MEMORY:
                     memory, content = read_unsigned(section, content)
                 memory = self._moved(memory)
-                head = write_unsigned(_ACTIVE_WITH_MEMORY) + write_unsigned(memory) if memory else b"\0"
+                head = write_unsigned(ACTIVE_WITH_MEMORY) + write_unsigned(memory) if memory else b"\0"
                 after = skip_constant(section, content)
             length, start = read_unsigned(section, after)
             offset = start + length
@@ -141,12 +140,12 @@ class _Mover:
             offset = start + length
             pieces = []
             copied = start
-            for begin, end in find_operands(section, _first_instruction(section, start), offset):
+            for begin, end in find_operands(section, first_instruction(section, start), offset):
                 changed = self._instruction(section, begin, end)
                 if changed is not None:
                     pieces += [section[copied:begin], changed]
                     copied = end
-            yield _sized(b"".join((*pieces, section[copied:offset])))
+            yield sized(b"".join((*pieces, section[copied:offset])))
 
     def _instruction(self, code: bytes, start: int, end: int) -> bytes | None:
         """Return what replaces an instruction, or ``None`` if nothing does."""

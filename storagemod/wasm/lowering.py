@@ -14,28 +14,30 @@ Source: WebAssembly core specification 5.4, "Instructions", and 5.5, "Modules".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 
 from attrs import field, frozen
 
 from storagemod.types import MemoryType
-from storagemod.wasm.binary import (
-    _CODE,
-    _EXPORTS,
-    _FUNCTIONS,
-    _GLOBAL,
-    _GLOBALS,
-    _HAS_MAXIMUM,
-    _IS_64,
-    _MEMORIES,
-    _MEMORY,
-    _NUMBERS,
-    _PREAMBLE_BYTES,
-    _TYPES,
-    Declarations,
+from storagemod.wasm.binary import NUMBERS, Declarations
+from storagemod.wasm.instructions import Instruction, read_unsigned, walk, write_unsigned
+from storagemod.wasm.sections import (
+    CODE,
+    EXPORTS,
+    FUNCTIONS,
+    GLOBAL,
+    GLOBALS,
+    MEMORIES,
+    MEMORY,
+    TYPES,
+    appended,
+    first_instruction,
+    memory_limits,
     read_sections,
+    sized,
+    vector,
+    with_sections,
 )
-from storagemod.wasm.instructions import LONG_REFERENCES, Instruction, read_unsigned, walk, write_unsigned
 
 _TAIL_BYTES = 64
 """Code behind a call that is too short for a look at fuel and epochs: a million times, it takes milliseconds."""
@@ -52,9 +54,6 @@ _BULK = (
     Instruction.TABLE_GROW,
     Instruction.TABLE_FILL,
 )
-
-_BEFORE_CODE = 9
-"""The last section that comes before the code by its number. Sections up to it stand in the order of their numbers."""
 
 
 @frozen
@@ -88,7 +87,7 @@ def lower(wasm: bytes, declarations: Declarations, *, memory_pages_max: int, pre
     """
     while any(name.startswith(prefix) for name in declarations.exports):
         prefix += "_"
-    numbers = _NUMBERS.values()
+    numbers = NUMBERS.values()
     own = {index: _bounded(memory, memory_pages_max) for index, memory in declarations.own_memories}
     types = {**dict(enumerate(_imported_memories(declarations))), **own}
     grown = sorted(declarations.grows_memory)
@@ -98,9 +97,9 @@ def lower(wasm: bytes, declarations: Declarations, *, memory_pages_max: int, pre
     guards = {index: declarations.functions + place for place, index in enumerate(grown)}
     maximum_globals = {index: declarations.globals + place for place, index in enumerate(maxima)}
 
-    added = [_export(name, _MEMORY, index) for index, name in memories.items()]
-    added += [_export(name, _GLOBAL, index) for index, name in state.items()]
-    added += [_export(name, _GLOBAL, maximum_globals[index]) for index, name in maxima.items()]
+    added = [_export(name, MEMORY, index) for index, name in memories.items()]
+    added += [_export(name, GLOBAL, index) for index, name in state.items()]
+    added += [_export(name, GLOBAL, maximum_globals[index]) for index, name in maxima.items()]
     widths = sorted({types[index].is_64 for index in grown})
     type_of = {is_64: declarations.types + place for place, is_64 in enumerate(widths)}
     bodies = []
@@ -114,17 +113,17 @@ def lower(wasm: bytes, declarations: Declarations, *, memory_pages_max: int, pre
 
     sections = {number: wasm[start:end] for number, _, start, end in read_sections(wasm) if number}
     changed = {
-        _TYPES: _appended(sections.get(_TYPES), [_guard_type(is_64) for is_64 in widths]),
-        _FUNCTIONS: _appended(sections.get(_FUNCTIONS), [write_unsigned(type_of[types[each].is_64]) for each in grown]),
-        _MEMORIES: _vector([_memory(memory) for memory in own.values()]) if own else None,
-        _GLOBALS: _appended(sections.get(_GLOBALS), [_mutable_zero(types[index].is_64) for index in maxima]),
-        _EXPORTS: _appended(sections.get(_EXPORTS), added),
+        TYPES: appended(sections.get(TYPES), [_guard_type(is_64) for is_64 in widths]),
+        FUNCTIONS: appended(sections.get(FUNCTIONS), [write_unsigned(type_of[types[each].is_64]) for each in grown]),
+        MEMORIES: vector([memory_limits(memory) for memory in own.values()]) if own else None,
+        GLOBALS: appended(sections.get(GLOBALS), [_mutable_zero(types[index].is_64) for index in maxima]),
+        EXPORTS: appended(sections.get(EXPORTS), added),
     }
-    code = sections.get(_CODE)
+    code = sections.get(CODE)
     if code is not None:
-        changed[_CODE] = _vector([*_guarded(code, guards), *bodies])
+        changed[CODE] = vector([*_guarded(code, guards), *bodies])
     new = {number: content for number, content in changed.items() if content not in (None, sections.get(number))}
-    lowered = _with_sections(wasm, new) if new else wasm
+    lowered = with_sections(wasm, new) if new else wasm
     first = declarations.functions
     return Lowered(lowered, memories, state, maxima, range(first, first + len(grown)))
 
@@ -150,25 +149,14 @@ def _guarded(code: bytes, guards: dict[int, int]) -> Iterator[bytes]:
         offset = start + length
         pieces = []
         copied = start
-        for stop in walk(code, _first_instruction(code, start), offset):
+        for stop in walk(code, first_instruction(code, start), offset):
             if stop.instruction is Instruction.MEMORY_GROW:
                 pieces += [code[copied : stop.start], _CALL + write_unsigned(guards[stop.indices[0]])]
                 copied = stop.end
             elif stop.instruction in _BULK or (stop.instruction in _CALLS and offset - stop.end > _TAIL_BYTES):
                 pieces += [code[copied : stop.end], _EMPTY_LOOP]
                 copied = stop.end
-        yield _sized(b"".join((*pieces, code[copied:offset])))
-
-
-def _first_instruction(code: bytes, offset: int) -> int:
-    """Return the offset behind the local variables that a function declares."""
-    groups, offset = read_unsigned(code, offset)
-    for _ in range(groups):
-        _, offset = read_unsigned(code, offset)
-        if code[offset] in LONG_REFERENCES:
-            offset += 1
-        _, offset = read_unsigned(code, offset)
-    return offset
+        yield sized(b"".join((*pieces, code[copied:offset])))
 
 
 def _guard(memory: int, maximum: bytes, is_64: bool) -> bytes:
@@ -188,7 +176,7 @@ def _guard(memory: int, maximum: bytes, is_64: bool) -> bytes:
     refused = get_pages + grow + set_result + minus_one + equal
     allowed = get_pages + maximum + size + minus + at_most
     body = refused + begin_if + allowed + begin_if + unreachable + end + end + get_result + end
-    return _sized(one_local + body)
+    return sized(one_local + body)
 
 
 def _guard_type(is_64: bool) -> bytes:
@@ -213,49 +201,11 @@ def _mutable_zero(is_64: bool) -> bytes:
     return (b"\x7e\x01" if is_64 else b"\x7f\x01") + _constant(0, is_64) + b"\x0b"
 
 
-def _memory(memory: MemoryType) -> bytes:
-    flags = _HAS_MAXIMUM | (_IS_64 if memory.is_64 else 0)
-    return bytes([flags]) + write_unsigned(memory.pages_min) + write_unsigned(memory.pages_max or 0)
-
-
 def _export(name: str, kind: int, index: int) -> bytes:
-    return _sized(name.encode()) + bytes([kind]) + write_unsigned(index)
+    return sized(name.encode()) + bytes([kind]) + write_unsigned(index)
 
 
 def _signed(value: int) -> bytes:
     """Return a number that is not negative as signed LEB128: its last byte has bit 6 clear."""
     written = write_unsigned(value)
     return written if written[-1] < 0x40 else written[:-1] + bytes([written[-1] | 0x80, 0])  # noqa: PLR2004 - bit 6
-
-
-def _sized(content: bytes) -> bytes:
-    return write_unsigned(len(content)) + content
-
-
-def _vector(items: Iterable[bytes]) -> bytes:
-    each = list(items)
-    return write_unsigned(len(each)) + b"".join(each)
-
-
-def _appended(section: bytes | None, items: list[bytes]) -> bytes | None:
-    """Return the content of a section with items added at its end."""
-    if not items:
-        return section
-    count, first = (0, 0) if section is None else read_unsigned(section, 0)
-    return write_unsigned(count + len(items)) + (section or b"")[first:] + b"".join(items)
-
-
-def _with_sections(wasm: bytes, new: Mapping[int, bytes | None]) -> bytes:
-    """Return a module with the content of some sections replaced, or added in their places."""
-    missing = sorted(new.keys() - {number for number, *_ in read_sections(wasm)})
-    pieces = [wasm[:_PREAMBLE_BYTES]]
-    for number, header, _, end in read_sections(wasm):
-        while missing and number and (number > missing[0] or number > _BEFORE_CODE):
-            pieces.append(_section(missing[0], new[missing.pop(0)]))
-        pieces.append(_section(number, new[number]) if number in new else wasm[header:end])
-    pieces += [_section(number, new[number]) for number in missing]
-    return b"".join(pieces)
-
-
-def _section(number: int, content: bytes | None) -> bytes:
-    return bytes([number]) + _sized(content or b"")

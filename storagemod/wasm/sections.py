@@ -1,0 +1,89 @@
+"""Sections of a binary: their numbers, what they are made of, and a module with some of them replaced.
+
+Only for binaries that wasmtime has validated: there is no defence against malformed ones.
+Source: WebAssembly core specification 5.5, "Modules".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from storagemod.types import MemoryType
+from storagemod.wasm.instructions import LONG_REFERENCES, read_unsigned, write_unsigned
+
+PREAMBLE_BYTES = 8
+
+CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA = range(12)
+"""Numbers of sections. Up to the elements they stand in this order."""
+
+FUNC, TABLE, MEMORY, GLOBAL = range(4)
+"""Kinds of imports and exports."""
+
+HAS_MAXIMUM, IS_64 = 1, 4
+"""Bits of what begins the limits of a memory or table."""
+
+PASSIVE, ACTIVE_WITH_MEMORY = 1, 2
+"""What a data segment begins with, unless it is active in memory 0."""
+
+
+def read_sections(wasm: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, offset of the header, offset of the content, and end of each section."""
+    header = PREAMBLE_BYTES
+    while header < len(wasm):
+        length, start = read_unsigned(wasm, header + 1)
+        yield wasm[header], header, start, start + length
+        header = start + length
+
+
+def first_instruction(code: bytes, offset: int) -> int:
+    """Return the offset behind the local variables that a function declares."""
+    groups, offset = read_unsigned(code, offset)
+    for _ in range(groups):
+        _, offset = read_unsigned(code, offset)
+        if code[offset] in LONG_REFERENCES:
+            offset += 1
+        _, offset = read_unsigned(code, offset)
+    return offset
+
+
+def sized(content: bytes) -> bytes:
+    """Return bytes with their length before them."""
+    return write_unsigned(len(content)) + content
+
+
+def vector(items: Iterable[bytes]) -> bytes:
+    """Return items with their number before them."""
+    each = list(items)
+    return write_unsigned(len(each)) + b"".join(each)
+
+
+def appended(section: bytes | None, items: list[bytes]) -> bytes | None:
+    """Return the content of a section with items added at its end; ``None`` stands for no section."""
+    if not items:
+        return section
+    count, first = (0, 0) if section is None else read_unsigned(section, 0)
+    return write_unsigned(count + len(items)) + (section or b"")[first:] + b"".join(items)
+
+
+def memory_limits(memory: MemoryType) -> bytes:
+    """Return a type of a memory as a binary has it."""
+    flags, limits = IS_64 * memory.is_64, write_unsigned(memory.pages_min)
+    if memory.pages_max is not None:
+        flags, limits = flags | HAS_MAXIMUM, limits + write_unsigned(memory.pages_max)
+    return bytes([flags]) + limits
+
+
+def with_sections(wasm: bytes, new: Mapping[int, bytes | None]) -> bytes:
+    """Return a module with the content of some sections replaced. Those up to the elements may be added as well."""
+    missing = sorted(new.keys() - {number for number, *_ in read_sections(wasm)})
+    pieces = [wasm[:PREAMBLE_BYTES]]
+    for number, header, _, end in read_sections(wasm):
+        while missing and number and (number > missing[0] or number > ELEMENTS):
+            pieces.append(_section(missing[0], new[missing.pop(0)]))
+        pieces.append(_section(number, new[number]) if number in new else wasm[header:end])
+    pieces += [_section(number, new[number]) for number in missing]
+    return b"".join(pieces)
+
+
+def _section(number: int, content: bytes | None) -> bytes:
+    return bytes([number]) + sized(content or b"")
