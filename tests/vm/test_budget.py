@@ -91,8 +91,8 @@ _NESTED = {
     "regions": (62, 74, 0, 11),
     "methods": (62, 74, 0, 11),
     "keyed": (187, 200, 3, 15),
-    "copied": (196, 212, 19, 32),
-    "paged": (215, 231, 30, 43),
+    "copied": (197, 213, 19, 32),
+    "paged": (216, 232, 30, 43),
     "window": (175, 188, 1, 13),
 }
 """Calls and blocks for each nested call, without and with a trace."""
