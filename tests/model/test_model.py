@@ -55,7 +55,7 @@ SEEN_SMALL: dict[str, Counter[str]] = {name: Counter() for name in ALL_SMALL}
 
 def witnessed(kind: Kind, name: str) -> Kind:
     """The same kind, whose model counts what it meets."""
-    witness = StoppedWitness if name.startswith(("keyed", "aliased")) else MappedWitness
+    witness = StoppedWitness if name.startswith(("keyed", "aliased", "window")) else MappedWitness
     model = type(kind.model.__name__, (witness, kind.model), {"seen": SEEN_SMALL[name]})
     return attrs.evolve(kind, model=model)
 
@@ -86,6 +86,7 @@ def test_keyed_and_mapped_storage_does_what_its_model_says_and_all_that_matters_
             "copied, none": stale,
             "paged": in_line,
             "aliased": EVENTS_WHERE_WRITES_ARE_STOPPED,
+            "window": EVENTS_WHERE_WRITES_ARE_STOPPED,
             "copied, revision": stale - {"an update was lost"},
             "paged, transaction": in_line,
             "aliased, transaction": EVENTS_WHERE_WRITES_ARE_STOPPED,
