@@ -312,13 +312,14 @@ def load_binary(
 def _load_named(wasm: bytes, rules: CodeRules, name: str, link: str | None) -> Contract:
     """Return a contract that is remembered with its module: one place decides what is kept, and how long."""
     _check_preamble(wasm)  # first: wasmtime would take text as well, and that is no code
-    uses = compile_module(wasm, rules.limits).uses
+    module = compile_module(wasm, rules.limits)
+    uses = module.uses
     contract: Contract | None = uses.get((rules, link, name))
     if contract is None:
         unnamed = uses.get((rules, link))
         if unnamed is None:
             if link is None:
-                unnamed = _load(compile_module(wasm, rules.limits), rules)
+                unnamed = _load(module, rules)
             else:
                 unnamed = _load_linked(_load_named(wasm, rules, name, None), rules, link)
             uses[rules, link] = unnamed
@@ -393,8 +394,7 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
     layout = _layout(linked, limits)
     for option in OPTIONS:
         served = option.host_functions([item for item in storage if option_for(item) is option], layout)
-        free = _WITHOUT_MEMORY if option.name != Methods.name else {each.name for each in served} - {*COPIES}
-        copying = [f"{each.module}.{each.name}" for each in served if each.name not in free]
+        copying = [f"{each.module}.{each.name}" for each in served if each.name not in _WITHOUT_MEMORY]
         if copying and not (layout.window is not None and isinstance(option, StorageMapOption)):
             _require_memory(module, " or ".join(copying))
         functions += served
@@ -531,10 +531,10 @@ def _layout(items: Sequence[Import], limits: Limits) -> Layout:
     return Layout(tuple(sorted(regions, key=lambda region: region.name)), window_type(items, limits))
 
 
-_WITHOUT_MEMORY = {"storageSize"}
-"""Functions of storage that use no memory of the contract."""
-
 _FUNCTION_NAMES = tuple(accessor_types(is_64=False))
+
+_WITHOUT_MEMORY = {"storageSize", *_FUNCTION_NAMES} - {*COPIES}
+"""Functions of storage that use no memory of the contract."""
 
 
 def _check_name(item: Import) -> None:

@@ -201,7 +201,7 @@ class Machine:
 
         Raises:
             StateError: Storage cannot be read or mapped; nothing is committed.
-            BaseException: What an observer or ``commit`` raised, or the interruption of the waiting thread.
+            BaseException: What an observer or ``commit`` raised, or what was lost in a callback.
         """
         store = self.store
         if (
