@@ -18,7 +18,22 @@ from storagemod.types import CallKind
 from storagemod.vm import paged
 from storagemod.vm.paged import FrameTable, PageTable
 
-from .mapper import Call, Get, Map, Memory, Operation, Revert, Set, Storage, Trap, deploy, run, run_ok, storage_of
+from .mapper import (
+    Call,
+    Get,
+    Map,
+    Memory,
+    Operation,
+    Revert,
+    Set,
+    Storage,
+    Trap,
+    Unmap,
+    deploy,
+    run,
+    run_ok,
+    storage_of,
+)
 
 A, B = Address(0xA), Address(0xB)
 PAGE = 4_096
@@ -120,6 +135,20 @@ def test_a_call_holds_what_it_mapped_before_it_was_refused_no_longer_than_itself
     place.deploy(A)
     refused = Call(A, (Map(0, 0, 3 * PAGE),))  # frame 0 is free, frame 1 is not
     assert place.ended(Map(PAGE, PAGE, 8), refused, Call(A, (MAP,)), MAP) == [OK, HELD, OK]
+
+
+def test_a_frame_that_was_unmapped_is_held_no_more(place: Place) -> None:
+    place.deploy(A)
+    inner = Call(A, (MAP, Set(0, b"in")))
+    assert place.ended(MAP, inner, Unmap(0), inner, MAP, inner) == [OK, HELD, OK, HELD]
+
+
+def test_a_frame_is_held_until_the_last_page_of_a_call_that_stands_for_it_is_unmapped(place: Place) -> None:
+    place.deploy(A, "none")
+    place.deploy(B)
+    other = Call(B, (MAP,), kind=CallKind.DELEGATE)
+    twice = (MAP, Map(PAGE, 0, 8), Unmap(0), other, Unmap(PAGE), other)
+    assert place.ended(*twice) == [OK, HELD, OK]
 
 
 def test_transactions_do_not_hold_frames_for_one_another(place: Place) -> None:
