@@ -170,6 +170,16 @@ class SyncPolicy(enum.StrEnum):
     its copy: no update is lost. The revision of a range is its bytes; no counter has to be undone."""
 
 
+class CallMode(enum.StrEnum):
+    """Who stands between a contract and one that it calls through a typed import."""
+
+    MEDIATED = "mediated"
+    """The host: it sees each call, can trace it, and can undo it alone."""
+    DIRECT = "direct"
+    """Nobody, while all goes well: wasm calls wasm. A transaction for which that is not enough is undone and run again
+    mediated, so that both modes give the same receipts."""
+
+
 class ExclusivePolicy(enum.StrEnum):
     """Whether several pages of memory may stand for one frame of storage, under the options that have frames."""
 

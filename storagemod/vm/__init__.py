@@ -16,6 +16,7 @@ from storagemod.vm.contract import (
     load_binary,
     read_binary,
 )
+from storagemod.vm.direct import DirectRuns
 from storagemod.vm.ethereum import ALIASES, DEBUG_FUNCTIONS, DEBUG_NAMESPACE, FUNCTIONS, NAMESPACE, Finished
 from storagemod.vm.frame import Frame
 from storagemod.vm.keyed import SLOTS_REGION
@@ -48,6 +49,7 @@ __all__ = [
     "Contract",
     "ContractImport",
     "Costs",
+    "DirectRuns",
     "Finished",
     "Frame",
     "GasSchedule",

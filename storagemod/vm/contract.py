@@ -107,6 +107,11 @@ class ContractImport:
         object.__setattr__(self, "results_bytes", RAW_VALUE_BYTES * len(self.type.results))
         object.__setattr__(self, "_args_bytes", RAW_VALUE_BYTES * len(self.type.params))
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name of the import."""
+        return PREFIX + self.link, self.method + _CATCH * self.catches
+
     def raw_args(self, values: int) -> tuple[object, ...]:
         """Return the arguments at an address as raw events have them."""
         return (self.type.params, ctypes.string_at(values, self._args_bytes)) if self._args_bytes else ()

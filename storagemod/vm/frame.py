@@ -173,6 +173,24 @@ class Frame:
         self.error: StorageModError | None = None
         self.gas_used = 0
 
+    def restart(self) -> None:
+        """Be what it was before it ran."""
+        self.__init__(  # type: ignore[misc] # all but its message is new
+            self.machine,
+            self.parent,
+            self.kind,
+            self.address,
+            self.code_address,
+            self.caller,
+            self.value,
+            self.gas,
+            self.static,
+            self.method,
+            self.args,
+            self.data,
+            self.code if self.kind is _CREATE else b"",
+        )
+
     @property
     def enforced(self) -> bool:
         """Whether the system stops it where it may not write, or reaches beyond a region's length.

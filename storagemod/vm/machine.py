@@ -50,6 +50,7 @@ from storagemod.vm.aliased import AliasedMappings
 from storagemod.vm.boundary import collect
 from storagemod.vm.budget import Budget
 from storagemod.vm.contract import MAIN, CodeRules, Contract, EntryPoint, check_unlinked, load_binary
+from storagemod.vm.direct import DirectCalls
 from storagemod.vm.ethereum import Finished
 from storagemod.vm.frame import Frame
 from storagemod.vm.layout import WINDOW, Layout
@@ -110,9 +111,11 @@ class Machine:
         rules: What code has to be, and the limits of everything.
         schedule: What host functions cost.
         mapping: How ``ethereum.storageMap`` is carried out for accounts that do not say.
+        direct: Whether contracts call one another directly where nobody listens.
         observers: Called with every event.
 
     Attributes:
+        limits: What bounds contracts and transactions.
         store: The wasmtime store.
         accounts: Accounts as the running call sees them.
         block: The block of the transaction.
@@ -126,6 +129,7 @@ class Machine:
         budget: What the transaction has used, and may use.
         recording: Where events are recorded, if anywhere.
         touches: Whether somebody wants to know the pages that are touched.
+        direct_runs: The fields of :class:`DirectRuns`.
     """
 
     def __init__(
@@ -136,11 +140,15 @@ class Machine:
         *,
         schedule: GasSchedule,
         mapping: StorageMapping,
+        direct: bool = True,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._state = state
         self._rules = rules
-        self._limits = rules.limits
+        self.limits = rules.limits
+        self._calls_directly = direct
+        self._direct: DirectCalls | None = None  # those of this store, once there are any
+        self.direct_runs = [0, 0]
         self._notifier = Notifier(observers)
         self._observed = bool(observers)
         self._log = UndoLog(rules.limits.changed_pages_max, self._check_time)
@@ -212,6 +220,19 @@ class Machine:
         ):
             self.restart()
         self._clean = False
+        self._begin()
+        self.origin = frame.caller
+        if recording is not None or self._observed:
+            self._listen(recording)
+        try:
+            changes = run_with_deep_stack(partial(self._run_all, frame, values, commit))
+        except MemoryError as error:
+            raise no_memory(error) from error
+        self._clean = True
+        return changes
+
+    def _begin(self) -> None:
+        """Begin with nothing done."""
         self._transaction += 1
         self._log.restart()
         self.accounts.restart()
@@ -224,15 +245,6 @@ class Machine:
         if self.frame_file.is_open:
             self.frame_file.close()
         self.budget.restart()
-        self.origin = frame.caller
-        if recording is not None or self._observed:
-            self._listen(recording)
-        try:
-            changes = run_with_deep_stack(partial(self._run_all, frame, values, commit))
-        except MemoryError as error:
-            raise no_memory(error) from error
-        self._clean = True
-        return changes
 
     def counts(self, changes: ChangeSet) -> tuple[int, int, int, int]:
         """Return the fields of :class:`Costs` for the last transaction, given what it changed."""
@@ -266,13 +278,13 @@ class Machine:
 
     def _run_all(self, frame: Frame, values: bytes, commit: Callable[[ChangeSet], None] | None) -> ChangeSet:
         store, log = self.store, self._log
-        store.start(self._limits.deadline_seconds, self._frames_needed)
+        store.start(self.limits.deadline_seconds, self._frames_needed)
         try:
-            self.accounts.bump_nonce(frame.caller)
-            if values:
-                ctypes.memmove(self._values_address, values, len(values))
             try:
-                self.call(frame, self._values_address)
+                self._call_top(frame, values)
+                if self._direct is not None and self._direct.gave_up:
+                    self._begin_again(frame)
+                    self._call_top(frame, values)
                 changes = _NOTHING
                 if frame.outcome is _OK:
                     changes = self.accounts.changes(self._diffs() if log.wrote else {})
@@ -291,6 +303,21 @@ class Machine:
             return changes
         finally:
             store.stop()
+
+    def _call_top(self, frame: Frame, values: bytes) -> None:
+        self.accounts.bump_nonce(frame.caller)
+        if values:
+            ctypes.memmove(self._values_address, values, len(values))
+        self.call(frame, self._values_address)
+
+    def _begin_again(self, frame: Frame) -> None:
+        """Undo a run in which contracts called one another directly, so that nothing tells that there was one."""
+        self._log.undo(0)
+        if self._log.wrote:
+            self._settle()
+        self._begin()
+        self.store.host_calls = 0
+        frame.restart()
 
     def _check_time(self) -> None:
         self.store.check_time()
@@ -330,7 +357,7 @@ class Machine:
         self._let_go()
         self._contracts.clear()
         self._module_bytes = 0
-        old, self.store = self.store, Store(self._limits, metered=self.schedule.metered)
+        old, self.store = self.store, Store(self.limits, metered=self.schedule.metered)
         old.close()
         self._clean = True
 
@@ -343,6 +370,7 @@ class Machine:
         """Forget what is in the store, which is to be closed."""
         self._used.clear()
         self._storages.clear()
+        self._direct = None
         self._log.restart()
         self.frame_file.close()
 
@@ -370,7 +398,7 @@ class Machine:
                 parent.mappings.suspend()
             collect(self, parent)
             if parent.contract.grows_memory:  # type: ignore[union-attr] # its code calls
-                self._hold_grown(parent)
+                self.hold_grown(parent)
             given = left - left // _GAS_KEPT_DIVISOR
             if not 0 <= frame.gas < given:
                 frame.gas = given
@@ -411,7 +439,7 @@ class Machine:
             store.fuel = left - frame.gas_used
             parent.resume()
 
-    def _count_instance(self, frame: Frame, contract: Contract, pool: InstancePool) -> None:
+    def count_instance(self, frame: Frame, contract: Contract, pool: InstancePool) -> None:
         """Count the memories and tables of an instance that a call is to have, and take the price of its segments.
 
         Raises:
@@ -424,7 +452,7 @@ class Machine:
             frame.code_started = True
             frame.use_gas(self.schedule.instantiating(declarations.active_segments, declarations.active_bytes))
 
-    def _hold_grown(self, frame: Frame) -> None:
+    def hold_grown(self, frame: Frame) -> None:
         """Count how much longer a call made its working memories.
 
         Raises:
@@ -439,7 +467,7 @@ class Machine:
     def _start(self, frame: Frame, values: int, expected: FunctionType | None, rejection: LimitError | None) -> None:
         """Run a call behind the checkpoint just set."""
         address, kind = frame.address, frame.kind
-        if frame.depth > self._limits.call_depth_max or frame.call_id >= self._limits.calls_max:
+        if frame.depth > self.limits.call_depth_max or frame.call_id >= self.limits.calls_max:
             self.budget.check_call(frame)
         if rejection is not None:
             raise rejection
@@ -572,23 +600,16 @@ class Machine:
     def _enter(self, frame: Frame, contract: Contract, entry: EntryPoint, values: int) -> None:
         """Run one function of code in an instance; making one can write storage already."""
         frame.contract = contract
-        storage, own = self._storages.get(frame.address), None
-        if storage is not None and not frame.borrows:
-            if storage.transaction == self._transaction:
-                own = storage.own
-            elif not self.touches and storage.reopen(self._transaction, contract):
-                own = storage.own
-                self._count_storage(frame, storage, storage.names)
-        if own is not None and own[0] is contract:
-            pool = own[1]
-        else:
-            storage, pool = self._link(frame, contract)
+        storage, pool = self.open_storage(frame, contract)
         frame.storage = storage
         if contract.layout.window is not None:
-            frame.window = storage.window  # type: ignore[union-attr] # it is linked
+            frame.window = storage.window
         frame.resume()
+        direct = None
+        if frame.parent is None and contract.contract_imports and self._calls_directly and self.notify is None:
+            direct, pool = self._begin_direct(frame, contract, storage, pool)
         if contract.has_own_parts:
-            self._count_instance(frame, contract, pool)
+            self.count_instance(frame, contract, pool)
         frame.code_started = True
         instance = pool.only
         if instance is None:
@@ -599,7 +620,10 @@ class Machine:
         self.budget.instances += 1
         function = instance.functions.get(entry.name) or instance.function(entry.name)
         try:
-            self.store.invoke(function, values, entry.count)
+            if direct is None:
+                self.store.invoke(function, values, entry.count)
+            else:
+                direct.invoke(frame, function, values, entry.count)
             frame.gas_used = frame.gas - frame.settle_gas()
         except Finished as finished:
             frame.gas_used = frame.gas - frame.settle_gas()
@@ -617,6 +641,32 @@ class Machine:
             raise
         if entry.results_bytes:
             frame.values = entry.raw_results(values)
+
+    def _begin_direct(
+        self, frame: Frame, contract: Contract, storage: StorageInstance, pool: InstancePool
+    ) -> tuple[DirectCalls | None, InstancePool]:
+        """Begin a run in which contracts call one another directly, if this one can be; return its instances."""
+        if self._direct is None:
+            self._direct = DirectCalls(self)
+        elif self._direct.gave_up:  # this is the second run
+            self._direct.gave_up = False
+            return None, pool
+        gated = self._direct.begin(frame, contract, storage)
+        return (None, pool) if gated is None else (self._direct, gated)
+
+    def open_storage(self, frame: Frame, contract: Contract) -> tuple[StorageInstance, InstancePool]:
+        """Return the storage that a call runs on, open in this transaction, and the instances of its code."""
+        storage = self._storages.get(frame.address)
+        if storage is not None and not frame.borrows:
+            own = None
+            if storage.transaction == self._transaction:
+                own = storage.own
+            elif not self.touches and storage.reopen(self._transaction, contract):
+                own = storage.own
+                self._count_storage(frame, storage, storage.names)
+            if own is not None and own[0] is contract:
+                return storage, own[1]
+        return self._link(frame, contract)
 
     def _link(self, frame: Frame, contract: Contract) -> tuple[StorageInstance, InstancePool]:
         """Return the storage that a call runs on, and the instances of its code that are linked to that.
@@ -713,7 +763,7 @@ class Machine:
                 code made.
         """
         for limit in ("created_code_bytes_max", "code_bytes_max"):
-            allowed = getattr(self._limits, limit)
+            allowed = getattr(self.limits, limit)
             if len(code) > allowed:
                 raise LimitError(f"{len(code):,} bytes of code, and {allowed:,} are allowed ({limit})")
         price, left = self.schedule.create_byte * len(code), frame.gas - frame.gas_used
@@ -749,11 +799,11 @@ class Machine:
         """
         if frame.static:
             raise TrapError("a static call emitted a log", code="static_write")
-        if len(self.logs) >= self._limits.logs_max:
-            raise LimitError(f"the transaction emits more than {self._limits.logs_max:,} logs (logs_max)")
-        if len(data) > self._limits.log_bytes_max:
+        if len(self.logs) >= self.limits.logs_max:
+            raise LimitError(f"the transaction emits more than {self.limits.logs_max:,} logs (logs_max)")
+        if len(data) > self.limits.log_bytes_max:
             raise LimitError(
-                f"a log of {len(data):,} bytes, and {self._limits.log_bytes_max:,} are allowed (log_bytes_max)"
+                f"a log of {len(data):,} bytes, and {self.limits.log_bytes_max:,} are allowed (log_bytes_max)"
             )
         log = Log(frame.address, topics, data)
         self.logs.append(log)

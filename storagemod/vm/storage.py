@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from storagemod.errors import LimitError, LinkError, TrapError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
 
 _NO_LAYOUT = Layout()
+
+_NO_GATES: Mapping[tuple[str, str], object] = MappingProxyType({})
 
 _EXTENTS = ((64, 64), (512, 8), (sys.maxsize, 1))
 """In how many pieces an image is mapped while a store has at most so many memories.
@@ -238,23 +241,27 @@ class StorageInstance:
         known = self._pools.get(contract.module.digest)
         if known is not None and not borrowed and known[1] is self.layout:
             return known[0]
-        items = contract.storage_imports
-        self._check_imports(items)
-        if known is None:
-            linker = Linker()
-            for function in contract.functions.values():
-                linker.offer(function)
-            for item in items:
-                export = self._export(item)
-                if export is not None:
-                    linker.define(self._store, item.module, item.name, export)
-            memories = [item.name for item in items if isinstance(item.type, MemoryType)]
-            maxima = {index: self._maximum(name) for index, name in enumerate(memories)}
-            pool = InstancePool(self._store, linker.prepare(contract.module), contract.module, maxima)
-        else:
-            pool = known[0]
+        self._check_imports(contract.storage_imports)
+        pool = self.link(contract) if known is None else known[0]
         self._pools[contract.module.digest] = (pool, self.layout)
         return pool
+
+    def link(self, contract: Contract, gates: Mapping[tuple[str, str], object] = _NO_GATES) -> InstancePool:
+        """Link code to this storage, and to the host but for imports that gates are given for, by namespace and name."""
+        linker = Linker()
+        for key, function in contract.functions.items():
+            if key in gates:
+                linker.define(self._store, *key, gates[key])
+            else:
+                linker.offer(function)
+        items = contract.storage_imports
+        for item in items:
+            export = self._export(item)
+            if export is not None:
+                linker.define(self._store, item.module, item.name, export)
+        memories = [item.name for item in items if isinstance(item.type, MemoryType)]
+        maxima = {index: self._maximum(name) for index, name in enumerate(memories)}
+        return InstancePool(self._store, linker.prepare(contract.module), contract.module, maxima)
 
     def _maximum(self, name: str) -> int:
         if name == WINDOW and self.window is not None:

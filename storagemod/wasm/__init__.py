@@ -8,7 +8,7 @@ from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
 from storagemod.wasm.stack import check_headroom, frames_for, run_with_deep_stack
-from storagemod.wasm.store import Instance, Store
+from storagemod.wasm.store import FunctionTable, Instance, Store
 from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "WASM_MAGIC",
     "Declarations",
     "ExternType",
+    "FunctionTable",
     "HostFunction",
     "Import",
     "Instance",

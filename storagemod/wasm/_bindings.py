@@ -59,6 +59,7 @@ memory_pages: Final = _function(_quick, "wasmtime_memory_size", _U64, _POINTER, 
 grow_memory: Final = _function(_library, "wasmtime_memory_grow", _POINTER, _POINTER, _POINTER, _U64, _POINTER)
 get_global: Final = _function(_quick, "wasmtime_global_get", None, _POINTER, _POINTER, _POINTER)
 set_global: Final = _function(_quick, "wasmtime_global_set", _POINTER, _POINTER, _POINTER, _POINTER)
+set_table: Final = _function(_quick, "wasmtime_table_set", _POINTER, _POINTER, _POINTER, _U64, _POINTER)
 trap_code: Final = _function(_quick, "wasmtime_trap_code", ctypes.c_bool, _POINTER, _POINTER)
 delete_trap: Final = _function(_library, "wasm_trap_delete", None, _POINTER)
 delete_error: Final = _function(_library, "wasmtime_error_delete", None, _POINTER)
@@ -108,7 +109,8 @@ DeadlineCallback: Final = ctypes.CFUNCTYPE(_SIZE, _POINTER, _POINTER, _POINTER, 
 
 Instance: Final[Any] = _raw.wasmtime_instance_t
 Extern: Final[Any] = _raw.wasmtime_extern_t
-GlobalValue: Final[Any] = _raw.wasmtime_val_t
+Value: Final[Any] = _raw.wasmtime_val_t
+Function: Final[Any] = _raw.wasmtime_func_t
 
 EXTERN_OFFSET: Final[int] = _raw.wasmtime_extern_t.of.offset
 """Where the function or memory itself stands in an extern."""
@@ -116,6 +118,10 @@ EXTERN_OFFSET: Final[int] = _raw.wasmtime_extern_t.of.offset
 EXTERN_FUNCTION: Final[int] = _ffi.WASMTIME_EXTERN_FUNC.value
 EXTERN_GLOBAL: Final[int] = _ffi.WASMTIME_EXTERN_GLOBAL.value
 EXTERN_MEMORY: Final[int] = _ffi.WASMTIME_EXTERN_MEMORY.value
+EXTERN_TABLE: Final[int] = _ffi.WASMTIME_EXTERN_TABLE.value
+
+FUNCTION_REFERENCE: Final[int] = _ffi.WASMTIME_FUNCREF.value
+"""The kind of a value that is a function."""
 
 RAW_VALUE_BYTES: Final = 16
 """Length of one value where wasm and the host hand each other numbers."""

@@ -46,10 +46,11 @@ class InstancePool:
 
     Attributes:
         memories: How many linear memories an instance has of its own.
-        only: The instance that serves all calls, once there is one; it need not be given back.
+        shares: Whether one instance serves all calls.
+        only: That instance, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_maxima", "_module", "_pages", "_prepared", "_store", "memories", "only")
+    __slots__ = ("_free", "_fresh", "_maxima", "_module", "_pages", "_prepared", "_store", "memories", "only", "shares")
 
     def __init__(self, store: Store, prepared: Prepared, module: Module, maxima: Mapping[int, int]) -> None:
         declarations = module.declarations
@@ -70,6 +71,7 @@ class InstancePool:
             or own_pages > _RESET_PAGES_MAX
             or len(module.lowered.globals) < len(declarations.mutable_globals)
         )
+        self.shares = not self._fresh and not declarations.has_own_state
 
     def take(self) -> Instance:
         """Return an instance that is as if it were new.
@@ -93,7 +95,7 @@ class InstancePool:
             instance.set_variable(name, self._maxima[index])
         if self._fresh:
             return instance
-        if not self._module.declarations.has_own_state:
+        if self.shares:
             self.only = instance
             return instance
         return _Resettable(instance, self._module)
@@ -156,8 +158,8 @@ class _Resettable(Instance):
                 raise raw.take_error(error)
         return True
 
-    def _global(self, name: str) -> tuple[int, raw.GlobalValue]:
-        address, value = self.variable(name), raw.GlobalValue()
+    def _global(self, name: str) -> tuple[int, raw.Value]:
+        address, value = self.variable(name), raw.Value()
         raw.get_global(self._context, address, ctypes.addressof(value))
         return address, value
 

@@ -368,12 +368,17 @@ class Instance:
 
     def set_variable(self, name: str, value: int) -> None:
         """Set an exported global of an integer type."""
-        address, holder = self.variable(name), raw.GlobalValue()
+        address, holder = self.variable(name), raw.Value()
         raw.get_global(self._context, address, ctypes.addressof(holder))  # its type is part of it
         holder.of.i64 = value
         error = raw.set_global(self._context, address, ctypes.addressof(holder))
         if error:
             raise raw.take_error(error)
+
+    def table(self, name: str) -> FunctionTable:
+        """Return an exported table of functions."""
+        handle = self._part(name, raw.EXTERN_TABLE)
+        return FunctionTable(self._context, self._externs[-1], handle)
 
     def export(self, name: str) -> raw.Extern | None:
         """Return an export as a linker takes it, or ``None``."""
@@ -390,3 +395,30 @@ class Instance:
             raise LookupError(f"nothing of that kind is exported as {name!r}")  # callers read the module's exports
         self._externs.append(extern)
         return ctypes.addressof(extern) + raw.EXTERN_OFFSET
+
+
+class FunctionTable:
+    """A table of functions of an instance.
+
+    Args:
+        context: The address of its store.
+        owner: Keeps the handle alive.
+        handle: Where wasmtime has it.
+    """
+
+    __slots__ = ("_context", "_handle", "_owner", "_value")
+
+    def __init__(self, context: int, owner: object, handle: int) -> None:
+        self._context = context
+        self._owner = owner
+        self._handle = handle
+        self._value = raw.Value()
+        self._value.kind = raw.FUNCTION_REFERENCE
+
+    def set(self, index: int, function: int | None) -> None:
+        """Set an element: to a function at an address, from :meth:`Instance.function`, or to none."""
+        no_function = raw.Function()
+        self._value.of.funcref = no_function if function is None else raw.Function.from_address(function)
+        error = raw.set_table(self._context, self._handle, index, ctypes.addressof(self._value))
+        if error:
+            raise raw.take_error(error)

@@ -33,6 +33,7 @@ from storagemod.types import (
     WASM_PAGE_BYTES,
     Address,
     CallKind,
+    CallMode,
     Outcome,
     ReentryPolicy,
     StorageMapping,
@@ -45,6 +46,7 @@ from storagemod.vm import (
     SLOTS_REGION,
     CodeRules,
     Contract,
+    DirectRuns,
     Frame,
     GasSchedule,
     Machine,
@@ -89,7 +91,11 @@ class World:
         limits: What bounds contracts and transactions.
         observers: Told of every event of every transaction, as it happens.
         trace: Whether receipts carry a trace; ``"pages"`` has the pages in it that each call touched first, too, and
-            ``"tables"`` the page table and the frame table at each call, under the linking options with frames.
+            ``"tables"`` the page table and the frame table at each call, under the linking options with frames. They
+            do if it is not given, unless calls are to be ``direct``.
+        calls: Who stands between contracts that call one another through typed imports: the host (``mediated``), or
+            nobody (``direct``), which is quicker and cannot be traced. Receipts are the same. If it is not given,
+            nobody does where nobody listens: without a trace and observers.
         tracker: How storage is mapped and written pages are found: ``userfaultfd``, ``pagemap``, ``compare`` or
             ``portable``; the quickest that works here if not given. All give the same results.
         validation: What contracts have to be: ``relaxed``, whatever can be linked, or ``ewasm``, as the Ewasm Contract
@@ -113,7 +119,8 @@ class World:
         *,
         limits: Limits | None = None,
         observers: Sequence[Observer] = (),
-        trace: bool | Literal["pages", "tables"] = True,
+        trace: bool | Literal["pages", "tables"] | None = None,
+        calls: CallMode | str | None = None,
         tracker: str | None = None,
         validation: ValidationMode | str = ValidationMode.RELAXED,
         schedule: GasSchedule | None = None,
@@ -125,6 +132,15 @@ class World:
         if synchronous not in ("full", "normal"):
             raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
         self._limits = limits or Limits()
+        if calls is not None:
+            calls = parse_enum(CallMode, calls, "call mode")
+        if trace is None:
+            trace = calls is not CallMode.DIRECT
+        if calls is CallMode.DIRECT and (trace or observers):
+            raise ValidationError(
+                'calls="direct" leaves nobody who could record or observe calls: expected no trace and no observers',
+                hint='leave out calls, or say calls="mediated"',
+            )
         self._trace = trace
         self._wants = _WANTS.get(trace, HAZARD_EVENTS)
         validation = parse_enum(ValidationMode, validation, "validation mode")
@@ -144,6 +160,7 @@ class World:
                     self._rules,
                     schedule=schedule or GasSchedule(),
                     mapping=default_mapping,
+                    direct=calls is not CallMode.MEDIATED,
                     observers=observers,
                 )
                 if not store.accounts and not read_only:
@@ -216,6 +233,11 @@ class World:
     def default_sender(self) -> Address:
         """Who sends transactions and deploys contracts where no one else is named."""
         return DEFAULT_SENDER
+
+    @property
+    def direct_runs(self) -> DirectRuns:
+        """How many transactions and calls ran with contracts calling one another directly, since the world is open."""
+        return DirectRuns(*self._machine.direct_runs)
 
     @property
     def block(self) -> Block:
