@@ -13,7 +13,7 @@ from storagemod.bench.contracts import NESTED, STEPS_MAPPED, STEPS_SHARED, STEPS
 from storagemod.bench.measure import Comparison, compare
 from storagemod.limits import Limits
 from storagemod.pages import PAGE_BYTES, choose_backend, why_not_shared
-from storagemod.types import MAP_OPTIONS, WASM_PAGE_BYTES, Address
+from storagemod.types import MAP_OPTIONS, WASM_PAGE_BYTES, Address, CallMode
 from storagemod.vm import Aliased
 from storagemod.vm.shared_memories import Single
 from storagemod.vm.window import Window
@@ -47,9 +47,16 @@ def page_comparisons(*, tracker: str | None = None, rounds: int = 15) -> Iterato
             yield comparison(stack, tracker, rounds)
 
 
-def open_world(stack: ExitStack, tracker: str | None, path: Path | None = None, *, trace: bool = False) -> World:
+def open_world(
+    stack: ExitStack,
+    tracker: str | None,
+    path: Path | None = None,
+    *,
+    trace: bool = False,
+    calls: CallMode = CallMode.MEDIATED,
+) -> World:
     """Open a world that is closed with the stack; its contracts may have all of 4 GiB."""
-    return stack.enter_context(World(path, limits=_LIMITS, trace=trace, tracker=tracker))
+    return stack.enter_context(World(path, limits=_LIMITS, trace=trace, calls=calls, tracker=tracker))
 
 
 def transact(world: World, to: Address, method: str, *args: int) -> None:

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from storagemod.block import Block
 from storagemod.errors import (
+    DeadlineError,
     LimitError,
     LinkError,
     OutOfGasError,
@@ -111,7 +112,8 @@ class Machine:
         rules: What code has to be, and the limits of everything.
         schedule: What host functions cost.
         mapping: How ``ethereum.storageMap`` is carried out for accounts that do not say.
-        direct: Whether contracts call one another directly where nobody listens.
+        direct: Whether contracts call one another directly where nobody listens; ``None`` for those that are called a
+            second time, for which it pays to link them.
         observers: Called with every event.
 
     Attributes:
@@ -140,13 +142,15 @@ class Machine:
         *,
         schedule: GasSchedule,
         mapping: StorageMapping,
-        direct: bool = True,
+        direct: bool | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
         self._state = state
         self._rules = rules
         self.limits = rules.limits
         self._calls_directly = direct
+        self._runs_directly = self._redoes = False
+        self._called: set[Address] = set()  # contracts that call others, and were called themselves
         self._direct: DirectCalls | None = None  # those of this store, once there are any
         self.direct_runs = [0, 0]
         self._notifier = Notifier(observers)
@@ -234,6 +238,7 @@ class Machine:
     def _begin(self) -> None:
         """Begin with nothing done."""
         self._transaction += 1
+        self._runs_directly = self._redoes = False
         self._log.restart()
         self.accounts.restart()
         self._used.clear()
@@ -283,7 +288,11 @@ class Machine:
             try:
                 self._call_top(frame, values)
                 if self._direct is not None and self._direct.gave_up:
-                    self._begin_again(frame)
+                    self._direct.gave_up = False
+                    log.undo(0)
+                    if log.wrote:
+                        self._settle()
+                    self._redo(frame)
                     self._call_top(frame, values)
                 changes = _NOTHING
                 if frame.outcome is _OK:
@@ -295,14 +304,19 @@ class Machine:
             except LimitError as error:
                 if not error.aborts:
                     raise
-                return self._abort(frame, error)
-            if frame.outcome is _OK and commit is not None:
-                commit(changes)
-            if log.wrote:
-                self._settle()
-            return changes
+                if not self._runs_directly or isinstance(error, DeadlineError):
+                    return self._abort(frame, error)
+                self.restart()  # a mediated run may have stopped before it came to that
+            else:
+                if frame.outcome is _OK and commit is not None:
+                    commit(changes)
+                if log.wrote:
+                    self._settle()
+                return changes
         finally:
             store.stop()
+        self._redo(frame)
+        return self._run_all(frame, values, commit)
 
     def _call_top(self, frame: Frame, values: bytes) -> None:
         self.accounts.bump_nonce(frame.caller)
@@ -310,12 +324,10 @@ class Machine:
             ctypes.memmove(self._values_address, values, len(values))
         self.call(frame, self._values_address)
 
-    def _begin_again(self, frame: Frame) -> None:
-        """Undo a run in which contracts called one another directly, so that nothing tells that there was one."""
-        self._log.undo(0)
-        if self._log.wrote:
-            self._settle()
+    def _redo(self, frame: Frame) -> None:
+        """Begin again, mediated, after a direct run that was undone: nothing tells that there was one."""
         self._begin()
+        self._clean, self._redoes = False, True
         self.store.host_calls = 0
         frame.restart()
 
@@ -606,7 +618,7 @@ class Machine:
             frame.window = storage.window
         frame.resume()
         direct = None
-        if frame.parent is None and contract.contract_imports and self._calls_directly and self.notify is None:
+        if frame.parent is None and contract.contract_imports and self.notify is None and not self._redoes:
             direct, pool = self._begin_direct(frame, contract, storage, pool)
         if contract.has_own_parts:
             self.count_instance(frame, contract, pool)
@@ -645,14 +657,17 @@ class Machine:
     def _begin_direct(
         self, frame: Frame, contract: Contract, storage: StorageInstance, pool: InstancePool
     ) -> tuple[DirectCalls | None, InstancePool]:
-        """Begin a run in which contracts call one another directly, if this one can be; return its instances."""
+        """Begin a run in which contracts call one another directly, if this one is to be; return its instances."""
+        if not self._calls_directly and (self._calls_directly is False or frame.address not in self._called):
+            self._called.add(frame.address)
+            return None, pool
         if self._direct is None:
             self._direct = DirectCalls(self)
-        elif self._direct.gave_up:  # this is the second run
-            self._direct.gave_up = False
-            return None, pool
         gated = self._direct.begin(frame, contract, storage)
-        return (None, pool) if gated is None else (self._direct, gated)
+        if gated is None:
+            return None, pool
+        self._runs_directly = True
+        return self._direct, gated
 
     def open_storage(self, frame: Frame, contract: Contract) -> tuple[StorageInstance, InstancePool]:
         """Return the storage that a call runs on, open in this transaction, and the instances of its code."""

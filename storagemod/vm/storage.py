@@ -247,7 +247,7 @@ class StorageInstance:
         return pool
 
     def link(self, contract: Contract, gates: Mapping[tuple[str, str], object] = _NO_GATES) -> InstancePool:
-        """Link code to this storage, and to the host but for imports that gates are given for, by namespace and name."""
+        """Link code to this storage and to the host, but for imports that have gates, by namespace and name."""
         linker = Linker()
         for key, function in contract.functions.items():
             if key in gates:

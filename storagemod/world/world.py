@@ -95,7 +95,7 @@ class World:
             do if it is not given, unless calls are to be ``direct``.
         calls: Who stands between contracts that call one another through typed imports: the host (``mediated``), or
             nobody (``direct``), which is quicker and cannot be traced. Receipts are the same. If it is not given,
-            nobody does where nobody listens: without a trace and observers.
+            nobody does where nobody listens, without a trace and observers, from a contract's second transaction on.
         tracker: How storage is mapped and written pages are found: ``userfaultfd``, ``pagemap``, ``compare`` or
             ``portable``; the quickest that works here if not given. All give the same results.
         validation: What contracts have to be: ``relaxed``, whatever can be linked, or ``ewasm``, as the Ewasm Contract
@@ -160,7 +160,7 @@ class World:
                     self._rules,
                     schedule=schedule or GasSchedule(),
                     mapping=default_mapping,
-                    direct=calls is not CallMode.MEDIATED,
+                    direct=None if calls is None else calls is CallMode.DIRECT,
                     observers=observers,
                 )
                 if not store.accounts and not read_only:
