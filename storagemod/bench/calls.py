@@ -19,8 +19,7 @@ from storagemod.explore import explore
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import MAP_OPTIONS, WASM_PAGE_BYTES, Address, CallMode
-from storagemod.vm import Aliased
-from storagemod.vm.window import Window
+from storagemod.vm import WINDOW, Aliased
 from storagemod.wasm.bare import BarePingPong, bare_null_call
 from storagemod.world import World
 
@@ -162,9 +161,7 @@ def _nested(
         if option != Aliased.name or can_share:
             mapping = option if option in MAP_OPTIONS else None
             for calls in (CallMode.MEDIATED, CallMode.DIRECT):
-                if calls is CallMode.MEDIATED or (
-                    mapping is None and option != Window.name and not trace and not traps
-                ):
+                if calls is CallMode.MEDIATED or (mapping is None and option != WINDOW and not trace and not traps):
                     world = open_ping_pong(stack, tracker, code, mapping, trace=trace, calls=calls)
                     name = option if calls is CallMode.MEDIATED else f"{option}, {calls}"
                     subjects[name] = partial(transact, world, PING, "hit", DEPTH - 1, int(traps))

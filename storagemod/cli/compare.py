@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from attrs import asdict
+from attrs import asdict, evolve
 
 from storagemod.cli.options import (
     NamedPath,
+    call_choice,
     exclusives_option,
     link_choice,
     load_named_scenario,
@@ -23,7 +24,7 @@ from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario.compare import Compared, Comparison, compare_scenario, variants
 from storagemod.trace import HazardKind
-from storagemod.types import ExclusivePolicy, SyncPolicy
+from storagemod.types import CallMode, ExclusivePolicy, SyncPolicy
 
 _HEADERS = (
     "linking",
@@ -54,6 +55,12 @@ _FAULTS = (HazardKind.STALE_READ, HazardKind.LOST_UPDATE, HazardKind.TORN_MAPPIN
     help="Only these sync policies of the option `copied`; may be repeated.",
 )
 @exclusives_option
+@click.option(
+    "--calls",
+    type=call_choice,
+    help="Only with contract calls made in this way: `mediated` by the host, or `direct` from wasm to wasm, which has "
+    "neither hazards nor pages touched to tell. Default: both, where a transaction runs whole with direct calls.",
+)
 @click.option("--json", "form", flag_value="json", help="Print one JSON document.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print the table as Markdown.")
 @click.option("--no-time", is_flag=True, help="Leave out the times, which are not the same from run to run.")
@@ -63,11 +70,14 @@ def compare_command(
     links: tuple[str, ...],
     syncs: tuple[str, ...],
     exclusives: tuple[str, ...],
+    calls: str | None,
     form: str | None,
     no_time: bool,
     tracker: str | None,
 ) -> int:
     """Run a scenario under every linking option that its contracts can be built for, and show what each costs.
+
+    Options with direct calls have rows of their own: contracts call one another with no host between.
 
     Shown are the transactions that end as the scenario expects, whether results or storage differ from those under the
     first option, hazards (stale reads, lost updates and torn mappings; in brackets writes after calls), gas, calls of
@@ -77,8 +87,15 @@ def compare_command(
     The exit status is 0 whatever differs: under some options things go wrong on purpose.
     """
     scenario = load_named_scenario(file)
-    wanted = variants(links, [SyncPolicy(each) for each in syncs], [ExclusivePolicy(each) for each in exclusives])
+    wanted = variants(
+        links,
+        [SyncPolicy(each) for each in syncs],
+        [ExclusivePolicy(each) for each in exclusives],
+        [*CallMode] if calls is None else [CallMode(calls)],
+    )
     comparison = compare_scenario(scenario, wanted, tracker=tracker)
+    if calls is None:
+        comparison = without_refused_direct(comparison)
     if form == "json":
         say_document(document("compare", _to_json(comparison, timed=not no_time)))
         return 0
@@ -94,6 +111,12 @@ def compare_command(
     return 0
 
 
+def without_refused_direct(comparison: Comparison) -> Comparison:
+    """Return a comparison that does not say for which variants there were no direct calls: nobody asked for these."""
+    refused = {variant: reason for variant, reason in comparison.refused.items() if not variant.direct}
+    return evolve(comparison, refused=refused)
+
+
 def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
     """Headers and rows, one for each variant; the first ``COLUMNS_NARROW`` columns are a narrow table."""
     quickest = min(each.seconds for each in comparison.compared)
@@ -106,14 +129,16 @@ def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str],
 
 def _row(compared: Compared) -> list[str | int]:
     transactions = compared.result.transactions
-    faults = sum(compared.hazards.get(kind, 0) for kind in _FAULTS)
-    warnings = compared.hazards.get(HazardKind.WRITE_AFTER_CALL, 0)
+    hazards = NOTHING
+    if compared.hazards is not None:
+        warnings = compared.hazards.get(HazardKind.WRITE_AFTER_CALL, 0)
+        hazards = f"{sum(compared.hazards.get(kind, 0) for kind in _FAULTS)}{f' ({warnings})' if warnings else ''}"
     costs = compared.costs
     return [
         str(compared.variant),
         f"{sum(each.ok for each in transactions)} of {len(transactions)}",
         "yes" if compared.differences else "no",
-        f"{faults}{f' ({warnings})' if warnings else ''}",
+        hazards,
         compared.gas,
         costs.host_calls,
         costs.bytes_copied,
@@ -131,7 +156,7 @@ def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> No
             say(f"{compared.variant}", "bold")
             for difference in compared.differences:
                 say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "))
-            for kind, number in sorted(compared.hazards.items()):
+            for kind, number in sorted((compared.hazards or {}).items()):
                 if kind in _FAULTS:
                     say(f"  {number} {kind.value}{'' if number == 1 else 's'} (`storagemod run -vvvv` shows where)")
     for variant, reason in comparison.refused.items():
@@ -149,6 +174,7 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
                 "link": each.variant.link,
                 "sync": None if each.variant.sync is None else each.variant.sync.value,
                 "exclusive": None if each.variant.exclusive is None else each.variant.exclusive.value,
+                "calls": (CallMode.DIRECT if each.variant.direct else CallMode.MEDIATED).value,
                 "transactions": [
                     {
                         "title": transaction.title,
@@ -160,7 +186,9 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
                     for transaction in each.result.transactions
                 ],
                 "differences": list(each.differences),
-                "hazards": {kind.value: number for kind, number in sorted(each.hazards.items())},
+                "hazards": None
+                if each.hazards is None
+                else {kind.value: number for kind, number in sorted(each.hazards.items())},
                 "gas_used": each.gas,
                 "costs": asdict(each.costs),
                 "pages_touched": each.pages_touched,

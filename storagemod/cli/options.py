@@ -12,7 +12,7 @@ from storagemod.errors import ScenarioError, StorageModError
 from storagemod.pages import BACKENDS
 from storagemod.scenario import Scenario, load_scenario
 from storagemod.scenario.fixtures import did_you_mean, scenario_names, scenario_path
-from storagemod.types import FRAME_OPTIONS, ExclusivePolicy, SyncPolicy
+from storagemod.types import FRAME_OPTIONS, CallMode, ExclusivePolicy, SyncPolicy
 from storagemod.vm import option_names
 
 link_choice = click.Choice(option_names())
@@ -42,6 +42,9 @@ exclusives_option = click.option(
     type=exclusive_choice,
     help="Only this exclusive policy of the options `paged` and `aliased`; may be repeated.",
 )
+
+
+call_choice = click.Choice([mode.value for mode in CallMode])
 
 
 def check_policies(links: Collection[str], sync: str | None, exclusive: str | None) -> None:

@@ -10,6 +10,7 @@ import click
 
 from storagemod.cli.options import (
     NamedPath,
+    call_choice,
     check_policies,
     exclusive_option,
     link_choice,
@@ -22,7 +23,7 @@ from storagemod.errors import ScenarioError
 from storagemod.report import document, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, run_scenario
-from storagemod.types import ExclusivePolicy, SyncPolicy
+from storagemod.types import CallMode, ExclusivePolicy, SyncPolicy
 from storagemod.world import World
 
 
@@ -43,6 +44,12 @@ from storagemod.world import World
     "in the file (default: call).",
 )
 @exclusive_option
+@click.option(
+    "--calls",
+    type=call_choice,
+    help="How contracts call one another through typed imports: `mediated` by the host, which sees and traces each "
+    "call (the default), or `direct` from wasm to wasm: quicker, and without call trees. Results and gas are the same.",
+)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of text; it has all call trees in it."
 )
@@ -67,6 +74,7 @@ def run_command(
     links: tuple[str, ...],
     sync: str | None,
     exclusive: str | None,
+    calls: str | None,
     as_json: bool,
     verbosity: int,
     directory: Path | None,
@@ -85,14 +93,18 @@ def run_command(
     if directory is not None and len(set(links)) > 1:
         raise click.UsageError("contracts stand in a --world under one --link only")
     check_policies(links, sync, exclusive)
+    if verbosity and calls == CallMode.DIRECT:
+        raise click.UsageError("-v shows call trees, and nobody records them where calls are direct")
     scenarios = [scenario for scenario in map(_load, files) if scenario is not None]
     if len(scenarios) < len(files):
         return 2
     results = []
+    direct = redone = 0
     with ExitStack() as stack:
-        kept = None if directory is None else stack.enter_context(World(directory, tracker=tracker))
+        kept = None if directory is None else stack.enter_context(World(directory, calls=calls, tracker=tracker))
         for scenario, link in product(scenarios, dict.fromkeys(links) or (None,)):
-            world = kept or stack.enter_context(World(tracker=tracker))
+            world = kept or stack.enter_context(World(calls=calls, tracker=tracker))
+            before = world.direct_runs
             result = run_scenario(
                 scenario,
                 link=link,
@@ -101,12 +113,16 @@ def run_command(
                 world=world,
             )
             results.append(result)
+            direct += world.direct_runs.completed - before.completed
+            redone += world.direct_runs.redone - before.redone
             if not as_json:
                 _print(result, min(verbosity, VERBOSITY_MAX))
     if sync is not None and not any(result.sync for result in results):
         note("note: --sync changed nothing: no contract ran under `copied`, or those that did say it in the file")
     if exclusive is not None and not any(result.exclusive for result in results):
         note("note: --exclusive changed nothing: no contract ran under `paged` or `aliased`, or those did say it")
+    if calls == CallMode.DIRECT:
+        note(f"note: transactions that ran whole with direct calls: {direct:,}; run again mediated: {redone:,}")
     ok = all(result.ok for result in results)
     if as_json:
         say_document(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from attrs import frozen
 
@@ -13,23 +13,27 @@ from storagemod.scenario.contents import contents
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario
 from storagemod.trace import HazardKind
-from storagemod.types import FRAME_OPTIONS, WASM_PAGE_BYTES, ExclusivePolicy, SyncPolicy
-from storagemod.vm import DEFAULT_REGION, Costs, option_names
+from storagemod.types import FRAME_OPTIONS, MAP_OPTIONS, WASM_PAGE_BYTES, CallMode, ExclusivePolicy, SyncPolicy
+from storagemod.vm import DEFAULT_REGION, WINDOW, Costs, option_names
 from storagemod.world import World
 
 _ROUNDS = 3
 
+_MAPPED = (*MAP_OPTIONS, WINDOW)
+"""Options under which calls are mediated: what is mapped is brought in line with storage at each."""
+
 
 @frozen
 class Variant:
-    """Linking option, with the sync policy of `copied`, or the exclusive policy of `paged` and `aliased`."""
+    """Linking option; and direct calls, the sync policy of `copied`, or the exclusive one of `paged` and `aliased`."""
 
     link: str
     sync: SyncPolicy | None = None
     exclusive: ExclusivePolicy | None = None
+    direct: bool = False
 
     def __str__(self) -> str:
-        policy = self.sync or self.exclusive
+        policy = CallMode.DIRECT if self.direct else self.sync or self.exclusive
         return self.link if policy is None else f"{self.link}, {policy}"
 
 
@@ -42,7 +46,8 @@ class Compared:
         result: The result of one run.
         costs: The sum of the costs of all transactions.
         pages_touched: Pages of 4 KiB that were read or written, or ``None`` if the write tracker cannot know.
-        hazards: The number of hazards of each kind. Those of undone calls count: they may be why these failed.
+        hazards: The number of hazards of each kind, or ``None`` where nobody stands between the calls to see them.
+            Those of undone calls count: they may be why these failed.
         seconds: The time of all transactions, as the median of several rounds.
         differences: Differences from the first variant, in words.
     """
@@ -51,7 +56,7 @@ class Compared:
     result: ScenarioResult
     costs: Costs
     pages_touched: int | None
-    hazards: Mapping[HazardKind, int]
+    hazards: Mapping[HazardKind, int] | None
     seconds: float
     differences: tuple[str, ...]
 
@@ -77,12 +82,17 @@ class Comparison:
 
 
 def variants(
-    links: Sequence[str] = (), syncs: Sequence[SyncPolicy] = (), exclusives: Sequence[ExclusivePolicy] = ()
+    links: Sequence[str] = (),
+    syncs: Sequence[SyncPolicy] = (),
+    exclusives: Sequence[ExclusivePolicy] = (),
+    calls: Collection[CallMode] = (CallMode.MEDIATED,),
 ) -> list[Variant]:
-    """Return the variants of some options and policies.
+    """Return the variants of some options and policies, with contract calls made in some modes.
 
     By default of all, but for the exclusive policy `call`: what it refuses in a contract has nothing to do with calls.
     """
+    if CallMode.MEDIATED not in calls:
+        return [Variant(link, direct=True) for link in links or option_names() if link not in _MAPPED]
     found = []
     for link in links or option_names():
         if link == "copied":
@@ -91,6 +101,8 @@ def variants(
             found += [Variant(link, None, exclusive) for exclusive in exclusives or (None, ExclusivePolicy.TRANSACTION)]
         else:
             found.append(Variant(link))
+            if CallMode.DIRECT in calls and link not in _MAPPED:
+                found.append(Variant(link, direct=True))
     return found
 
 
@@ -106,7 +118,13 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
         for variant in wanted:
             if variant in refused:
                 continue
-            world = World(trace="pages", tracker=tracker)
+            if variant.direct and any(each.at == "boundaries" for each in scenario.invariants):
+                refused[variant] = "an invariant is about call boundaries, which mediated calls alone show"
+                continue
+            if variant.direct:
+                world = World(calls=CallMode.DIRECT, tracker=tracker)
+            else:
+                world = World(trace="pages", tracker=tracker)
             try:
                 result = run_scenario(
                     scenario, link=variant.link, sync=variant.sync, exclusive=variant.exclusive, world=world
@@ -115,6 +133,9 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
                 if not isinstance(error.cause, ValidationError):  # the variant is not the cause
                     raise
                 refused[variant] = str(error)
+                continue
+            if variant.direct and not world.direct_runs.completed:
+                refused[variant] = "no transaction ran whole with direct calls"
                 continue
             runs.setdefault(variant, []).append((result, world))
     if not runs:
@@ -146,7 +167,7 @@ def _compared(
             pages_written=sum(receipt.costs.pages_written for receipt in receipts),
         ),
         pages_touched=sum(touched) if any(touched) else None,
-        hazards=Counter(hazard.kind for trace in traces for hazard in trace.hazards),
+        hazards=None if variant.direct else Counter(hazard.kind for trace in traces for hazard in trace.hazards),
         seconds=statistics.median(sum(each.seconds for each in run.transactions) for run, _ in rounds),
         differences=differences,
     )

@@ -20,7 +20,7 @@ from storagemod.vm.direct import DirectRuns
 from storagemod.vm.ethereum import ALIASES, DEBUG_FUNCTIONS, DEBUG_NAMESPACE, FUNCTIONS, NAMESPACE, Finished
 from storagemod.vm.frame import Frame
 from storagemod.vm.keyed import SLOTS_REGION
-from storagemod.vm.layout import DEFAULT_REGION, Access, Layout, Region
+from storagemod.vm.layout import DEFAULT_REGION, WINDOW, Access, Layout, Region
 from storagemod.vm.machine import Costs, Machine
 from storagemod.vm.methods import instruction_for
 from storagemod.vm.option import LinkingOption, ServedByHost
@@ -41,6 +41,7 @@ __all__ = [
     "OPTIONS",
     "PREFIX",
     "SLOTS_REGION",
+    "WINDOW",
     "Access",
     "Accounts",
     "Aliased",

@@ -184,10 +184,13 @@ def test_without_peers_a_world_is_measured_alone() -> None:
         ["a world"],
         ["a world, 10 MiB", "a world, 4 GiB"],
     ]
-    assert names[4:8] == [["bare wasmtime", *PING_PONG]] * 4
+    direct = [f"{option}, direct" for option in ("single", "regions", "methods", "keyed")]
+    assert [each for each in names[4] if each not in direct] == ["bare wasmtime", *PING_PONG]
+    assert [each for each in names[4] if each in direct] == direct
+    assert names[5:8] == [["bare wasmtime", *PING_PONG]] * 3
     assert names[8:] == [
         ["single, written by hand", "calls of functions, run as single", "calls of functions, run as methods"],
-        ["bare wasmtime, a store for each transaction", "a world", "a world that traces"],
+        ["bare wasmtime, a store for each transaction", "a world", "a world that traces", "a world, direct"],
         ["plain SQLite, the same page writes", "a world in a directory", "a world in memory"],
         ["a try"],
     ]

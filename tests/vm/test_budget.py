@@ -16,7 +16,7 @@ import pytest
 
 from storagemod import Address, World
 from storagemod.bench.contracts import PING_PONG, WORDS
-from storagemod.types import MAP_OPTIONS
+from storagemod.types import MAP_OPTIONS, CallMode
 from storagemod.wasm.stack import _on_deep_thread
 
 PING, PONG = Address(0xA1), Address(0xB2)
@@ -26,8 +26,8 @@ _WARM = 5
 """Transactions before anything is counted: by then all is instantiated and cached."""
 
 
-def open_world(*, trace: bool, option: str = "single") -> World:
-    world = World(trace=trace, tracker=None)
+def open_world(*, trace: bool, option: str = "single", calls: CallMode = CallMode.MEDIATED) -> World:
+    world = World(trace=trace, calls=calls)
     world.deploy(WORDS.format(pages=1), address=NULL)
     mapping = option if option in MAP_OPTIONS else None
     for address, peer in ((PING, PONG), (PONG, PING)):
@@ -91,8 +91,8 @@ _NESTED = {
     "regions": (62, 74, 0, 11),
     "methods": (62, 74, 0, 11),
     "keyed": (187, 200, 3, 15),
-    "copied": (197, 213, 19, 32),
-    "paged": (216, 232, 30, 43),
+    "copied": (198, 214, 19, 32),
+    "paged": (217, 233, 30, 43),
     "window": (175, 188, 1, 13),
 }
 """Calls and blocks for each nested call, without and with a trace."""
@@ -107,6 +107,16 @@ def test_a_nested_typed_call(option: str) -> None:
         deep, shallow = (nested(world, depth) for depth in (64, 32))
         assert (calls_of(deep) - calls_of(shallow)) / 32 <= calls_max
         assert blocks_of(deep) / 64 <= blocks_max + 0.5
+
+
+@pytest.mark.parametrize(("option", "each", "first"), [("single", 0, 100), ("methods", 0, 100), ("keyed", 150, 120)])
+def test_a_direct_call(option: str, each: int, first: int) -> None:
+    """The host is called where a contract is entered first, and around calls of those that use host functions."""
+    world = open_world(trace=False, option=option, calls=CallMode.DIRECT)
+    deep, shallow, one, none = (calls_of(nested(world, depth)) for depth in (64, 32, 2, 1))
+    assert (deep - shallow) / 32 <= each
+    assert one - none <= first + each
+    assert world.direct_runs.redone == 0
 
 
 def nested(world: World, depth: int) -> Callable[[], object]:

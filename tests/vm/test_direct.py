@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -351,3 +351,32 @@ def test_grown_storage_stays_and_undone_growth_does_not() -> None:
         assert not twins.transact(A, "go", 0).ok
         assert twins.transact(A, "go", 5).value == 4 + 5
     assert twins.direct.storage(B)["memory"].pages == 5
+
+
+def test_memory_that_a_caller_grew_counts_while_it_calls() -> None:
+    growing = """(module (import "contract:counter" "add" (func $add (param i64) (result i64))) (memory $own 1 4)
+      (func (export "go") (param i64) (result i64)
+        (drop (memory.grow $own (i32.wrap_i64 (local.get 0)))) (call $add (i64.const 1))))"""
+    stateful = '(module (memory 1) (func (export "add") (param i64) (result i64) (local.get 0)))'
+    twins = Twins(limits=Limits(working_pages_max=3))
+    twins.deploy(stateful, address=B)
+    twins.deploy(growing, address=A, links={"counter": B})
+    with twins.completing(1):
+        assert twins.transact(A, "go", 1).ok
+    with twins.completing(0, redone=1):
+        assert "working_pages_max" in str(twins.transact(A, "go", 2).error)
+
+
+def test_a_contract_that_is_bound_to_another_one_calls_that() -> None:
+    twins = Twins()
+    for address in (B, C):
+        twins.deploy(COUNTER, address=address)
+    for counter, value in ((B, 3), (C, 3), (B, 3)):
+        with ExitStack() as stack:
+            for world in (twins.direct, twins.mediated):
+                stack.enter_context(world.snapshot())
+            twins.deploy(CALLER, address=A, links={"counter": counter})
+            with twins.completing():
+                receipt = twins.transact(A, "go", 1)
+            assert receipt.value == value
+            assert {*receipt.changes} == {A, counter}
