@@ -43,8 +43,8 @@ _METHODS_MAX = 4_096
 _DIRECT_GAS_MAX = 20_000_000
 """Gas of a direct run: some 20 ms. Longer ones gain little, and to do one over takes time from its deadline."""
 
-_GATES_GAS = 1 << 32
-"""Gas that gates may use besides, more than any number of calls takes. What they used is given back."""
+_GATES_GAS = 2_000_000
+"""Gas that gates may use besides: enough for some 25,000 calls. What they used is given back."""
 
 _REDONE_MAX, _SKIPPED_MAX = 4, 10
 """Runs of a method that are done over in a row until the next ones are mediated from the start: 16, and twice as many

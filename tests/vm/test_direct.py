@@ -288,15 +288,19 @@ def test_what_needs_the_host_at_each_call_is_mediated(needs: str) -> None:
         assert twins.transact(C, "go", 1).value == 1
 
 
-def test_a_loop_without_end_is_told_by_its_contract() -> None:
-    world = World(trace=False, calls="direct", limits=Limits(deadline_seconds=0.2))
-    world.deploy('(module (func (export "add") (param i64) (result i64) (loop $l (br $l)) (i64.const 0)))', address=B)
+@pytest.mark.parametrize(("work", "gas", "redone"), [("(drop (memory.grow (i32.const 0)))", 10**7, 0), ("", 10**15, 1)])
+def test_a_loop_without_end_is_told_by_its_contract(work: str, gas: int, redone: int) -> None:
+    """The deadline strikes in a direct run, or mediated after the direct one used all the gas that such runs have."""
+    loop = f"(loop $l {work} (br $l)) (i64.const 0)"
+    world = World(trace=False, calls="direct", limits=Limits(deadline_seconds=0.01 if work else 0.3))
+    world.deploy(
+        f'(module (memory 1) (func (export "add") (param i64) (result i64) {loop}))', address=B, name="endless"
+    )
     world.deploy(CALLER, address=A, links={"counter": B}, name="caller")
-    world.fund(B, 0, name="endless")
-    receipt = world.transact(A, "go", 1, gas=10**15)
-    assert receipt.error is not None
-    assert "out of gas" in str(receipt.error) or isinstance(receipt.error, DeadlineError)
-    assert "endless at call depth 2" in str(receipt.error)
+    receipt = world.transact(A, "go", 1, gas=gas)
+    assert isinstance(receipt.error, DeadlineError)
+    assert str(receipt.error).startswith("endless at call depth 2: stopped at the deadline")
+    assert world.direct_runs == DirectRuns(0, redone)
 
 
 def test_it_is_the_default_where_nobody_listens() -> None:
