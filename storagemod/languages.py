@@ -31,6 +31,18 @@ from storagemod.errors import StorageModError, ValidationError
 INCLUDE_FOLDER = Path(__file__).resolve().parent / "include"
 HEADER = INCLUDE_FOLDER / "storagemod.h"
 
+BINDINGS = {
+    ".c": HEADER,
+    **{suffix: INCLUDE_FOLDER / f"storagemod{suffix}" for suffix in (".zig", ".ts", ".rs")},
+}
+"""The file that declares what contracts can import, for each language."""
+
+RUST_BINDING = "STORAGEMOD_RS"
+"""The environment variable with the path of Rust's binding: ``mod storagemod { include!(env!("STORAGEMOD_RS")); }``."""
+
+_BINDING = "storagemod"
+"""The module that the bindings for Zig and AssemblyScript are imported as."""
+
 STACK_BYTES = 65_536
 
 _KEPT_MAX = 256
@@ -102,8 +114,11 @@ def compile_source(path: Path) -> Compiled:
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, RUST_BINDING: str(BINDINGS[".rs"])}
     # no shell, and the path cannot be taken for an option
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+    return subprocess.run(  # noqa: S603
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment
+    )
 
 
 # What is kept
@@ -154,15 +169,15 @@ def _argument(path: Path) -> str:
 def _zig(path: Path, *arguments: str) -> list[str]:
     if importlib.util.find_spec("ziglang") is None:
         _absent(path, "C" if path.suffix == ".c" else "Zig", "Zig", "pip install 'storagemod[c]'")
-    return [sys.executable, "-P", "-m", "ziglang", *arguments, _argument(path)]  # -P: no module of that folder
+    return [sys.executable, "-P", "-m", "ziglang", *arguments]  # -P: no module of that folder
 
 
 def _c_command(path: Path) -> list[str]:
-    return _zig(path, *_C, "-I", str(INCLUDE_FOLDER))
+    return _zig(path, *_C, "-I", str(INCLUDE_FOLDER), _argument(path))
 
 
 def _zig_command(path: Path) -> list[str]:
-    return _zig(path, *_ZIG)
+    return _zig(path, *_ZIG, "--dep", _BINDING, f"-Mroot={path}", f"-M{_BINDING}={BINDINGS['.zig']}")
 
 
 def _rust_command(path: Path) -> list[str]:
@@ -210,8 +225,8 @@ def _assemblyscript_command(path: Path) -> list[str]:
     package, node = _assemblyscript_package(path), shutil.which("node")
     if package is None or node is None:
         _absent(path, "AssemblyScript", "asc", "install Node, and run `npm install assemblyscript` beside the contract")
-    folder = ("--baseDir", str(path.resolve().parent))
-    return [node, str(package / "bin" / "asc.js"), *_ASSEMBLYSCRIPT, *folder, f"./{path.name}"]
+    folders = ("--baseDir", str(path.resolve().parent), "--lib", str(BINDINGS[".ts"]))
+    return [node, str(package / "bin" / "asc.js"), *_ASSEMBLYSCRIPT, *folders, f"./{path.name}"]
 
 
 def _assemblyscript_package(path: Path) -> Path | None:
@@ -228,7 +243,7 @@ def _assemblyscript_inputs(path: Path, command: Sequence[str]) -> list[bytes] | 
     """
     if (path.parent / "asconfig.json").exists():
         return None
-    inputs = [(Path(command[1]).parents[1] / "package.json").read_bytes()]
+    inputs = [(Path(command[1]).parents[1] / "package.json").read_bytes(), BINDINGS[".ts"].read_bytes()]
     seen, waiting = set[Path](), [path.resolve()]
     while waiting:
         file = waiting.pop()
@@ -237,6 +252,8 @@ def _assemblyscript_inputs(path: Path, command: Sequence[str]) -> list[bytes] | 
         seen.add(file)
         inputs.append(file.read_bytes())
         for name in _IMPORT.findall(inputs[-1].decode("utf-8", errors="replace")):
+            if name == _BINDING:
+                continue
             if not name.startswith("."):
                 return None
             found = (file.parent / f"{name}.ts", file.parent / name / "index.ts")

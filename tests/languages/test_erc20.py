@@ -49,7 +49,7 @@ class Token:
     address: Address = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.address = self.world.deploy(native("token.c"))
+        self.address = self.world.deploy(native("erc20.c"))
         slots = self.world.slots(self.address)
         slots[SUPPLY_AT] = slots[balance_key(ALICE)] = word(SUPPLY)
 
