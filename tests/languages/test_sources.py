@@ -47,8 +47,6 @@ STEPS = {
     "ts": ("step.ts", "export const STEP: i64 = %d;\n"),
     "rs": ("step.rs", "pub const STEP: i64 = %d;\n"),
 }
-COMPILERS = {"c": "zig", "zig": "zig", "ts": "asc", "rs": "rustc"}
-
 languages_there = pytest.mark.parametrize("language", SOURCES)
 
 
@@ -60,7 +58,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def written(folder: Path, language: str, step: int = 1) -> Path:
-    require(COMPILERS[language])
+    require(f".{language}")
     name, text = STEPS[language]
     (folder / name).write_text(text % step)
     path = folder / f"counter.{language}"

@@ -32,7 +32,8 @@ pub fn Bank(comptime cells: type) type {
             require(amount >= 0);
             const sum, const overflows = @addWithOverflow(total(), amount);
             require(overflows == 0);
-            cells.set(balances_at + who, balance(who) + amount);
+            const before = balance(who); // first: it refuses numbers whose place would overflow
+            cells.set(balances_at + who, before + amount);
             cells.set(total_at, sum);
         }
 

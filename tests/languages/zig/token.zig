@@ -31,7 +31,8 @@ pub fn Token(comptime cells: type) type {
 
         /// Add to a balance, or take from it where the amount is negative.
         fn changeBalance(account: u32, amount: i64) void {
-            cells.set(balances_at + account, balanceOf(account) + amount);
+            const before = balanceOf(account); // first: it refuses numbers whose place would overflow
+            cells.set(balances_at + account, before + amount);
         }
 
         fn mint(to: u32, amount: i64) callconv(.c) void {
