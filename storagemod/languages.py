@@ -27,6 +27,7 @@ from typing import NoReturn
 from attrs import frozen
 
 from storagemod.errors import StorageModError, ValidationError
+from storagemod.wasm.sections import GLOBAL, without_exports
 
 INCLUDE_FOLDER = Path(__file__).resolve().parent / "include"
 HEADER = INCLUDE_FOLDER / "storagemod.h"
@@ -45,6 +46,9 @@ _BINDING = "storagemod"
 
 STACK_BYTES = 65_536
 
+_KEPT_FORMAT = b"2"
+"""Another one where what is done to binaries of compilers changes: those that are kept are left alone then."""
+
 _KEPT_MAX = 256
 """Binaries in the cache folder; the oldest go first."""
 
@@ -61,6 +65,9 @@ _RUST = (
     *("-C", "opt-level=s", "-C", "panic=abort", "-C", "lto", "-C", "overflow-checks=on", "-C", "target-cpu=mvp"),
     *("-C", "strip=symbols", "-C", "link-arg=--stack-first", "-C", f"link-arg=-zstack-size={STACK_BYTES}"),
 )
+
+_RUST_EXPORTS = ("__data_end", "__heap_base")
+"""What rustc has its linker export, whatever it is asked for. Ewasm forbids exported globals."""
 
 _ASSEMBLYSCRIPT = ("--runtime", "stub", "-O", "--noAssert", "--use", "abort=")
 _ASSEMBLYSCRIPT_FOLDER = "STORAGEMOD_NODE_MODULES"
@@ -107,7 +114,7 @@ def compile_source(path: Path) -> Compiled:
         messages = ran.stderr.decode("utf-8", errors="replace").rstrip()
         if ran.returncode or not output.is_file():
             raise ValidationError(f"{path} does not compile\n{messages or 'and the compiler does not say why'}")
-        code = output.read_bytes()
+        code = language.finish(output.read_bytes())
     if kept is not None and not messages:  # what warned warns again
         _keep(kept, code)
     return Compiled(code, messages)
@@ -132,7 +139,7 @@ def _key(command: Sequence[str], inputs: list[bytes] | None) -> str | None:
     """Return the digest of all that a binary depends on; ``None`` where that is not known."""
     if inputs is None:
         return None
-    digest = hashlib.sha256("\0".join(command).encode())
+    digest = hashlib.sha256(_KEPT_FORMAT + "\0".join(command).encode())
     for each in inputs:
         digest.update(hashlib.sha256(each).digest())
     return digest.hexdigest()
@@ -269,16 +276,20 @@ class _Language:
         command: The compiler's command for a file, without the output.
         output: The options that name the output.
         inputs: What the binary depends on besides the command; ``None`` where the compiler keeps what it made itself.
+        finish: What is done to the binary.
     """
 
     command: Callable[[Path], list[str]]
     output: Callable[[Path], list[str]] = lambda output: ["-o", str(output)]
     inputs: Callable[[Path, Sequence[str]], list[bytes] | None] | None = None
+    finish: Callable[[bytes], bytes] = bytes
 
 
 _LANGUAGES = {
     ".c": _Language(_c_command),
     ".zig": _Language(_zig_command, lambda output: [f"-femit-bin={output}"]),
     ".ts": _Language(_assemblyscript_command, inputs=_assemblyscript_inputs),
-    ".rs": _Language(_rust_command, inputs=_rust_inputs),
+    ".rs": _Language(
+        _rust_command, inputs=_rust_inputs, finish=lambda code: without_exports(code, _RUST_EXPORTS, GLOBAL)
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -169,3 +170,36 @@ def test_without_a_compiler_it_is_said_how_to_install_it(
         World().deploy(tmp_path / name)
     assert hint in str(caught.value)
     languages._rust_compiler.cache_clear()
+
+
+MAIN = (
+    "#![no_std]\nmod storagemod { include!(env!(\"STORAGEMOD_RS\")); }\n"
+    '#[no_mangle]\npub extern "C" fn main() { storagemod::ethereum::finish(&[7]) }\n'
+)
+
+
+def test_rust_exports_what_it_is_told_to_and_keeps_the_rules_of_ewasm(tmp_path: Path) -> None:
+    require(".rs")
+    path = tmp_path / "main.rs"
+    path.write_text(MAIN)
+    world = World(validation="ewasm")
+    address = world.deploy(path)
+    assert world.transact(address).output == b"\7"
+
+
+def test_a_rustc_without_the_target_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = tmp_path / "rustc"
+    native.write_text(f"#!/bin/sh\necho {tmp_path}/no-library\n")
+    native.chmod(0o755)
+    languages._rust_compiler.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.rs").write_text(MAIN)
+    with pytest.raises(StorageModError, match="a rustc that has the target wasm32-unknown-unknown, which is not inst"):
+        World().deploy(tmp_path / "a.rs")
+    monkeypatch.undo()
+    languages._rust_compiler.cache_clear()
+    require(".rs")
+    found = languages._rust_compiler()
+    languages._rust_compiler.cache_clear()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert languages._rust_compiler() == found
