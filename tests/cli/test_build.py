@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def zig() -> None:
-    require("zig")
+    require(".c")
 
 
 @pytest.mark.usefixtures("zig")

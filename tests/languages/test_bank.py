@@ -1,4 +1,4 @@
-"""The mended bank in every language does what the fixture in WAT does, hazards included, under every option and policy."""
+"""The mended bank in every language does what the fixture in WAT does under every option, hazards included."""
 
 from __future__ import annotations
 

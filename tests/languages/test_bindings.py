@@ -1,4 +1,4 @@
-"""The bindings for Zig, AssemblyScript and Rust declare what the host offers, as storagemod.h does; their examples work."""
+"""The bindings for Zig, AssemblyScript and Rust declare what the host offers, as storagemod.h does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RUST_ARGUMENTS = {
 BEGINNING = {
     ".zig": "",
     ".ts": "",
-    ".rs": "#![no_std]\nmod storagemod { include!(env!(\"STORAGEMOD_RS\")); }\n",
+    ".rs": '#![no_std]\nmod storagemod { include!(env!("STORAGEMOD_RS")); }\n',
 }
 
 bindings = pytest.mark.parametrize("suffix", sorted(BEGINNING))
@@ -51,20 +51,21 @@ def zig(namespace: str, text: str) -> dict[str, str]:
 def assemblyscript(namespace: str, text: str) -> dict[str, str]:
     found = re.findall(rf'@external\("{namespace}", "(\w+)"\)\n  export declare function (\w+)\((.*?)\)', text)
     assert all(imported == name for imported, name, _ in found)
+    zeros = {name: ", ".join("0" for _ in filter(None, args.split(", "))) for _, name, args in found}
     return {
         name: f'import {{ {namespace} as {name}_ }} from "storagemod";\n'
-        f"export function call_{name}(): void {{ {name}_.{name}({', '.join('0' for _ in filter(None, args.split(', ')))}); }}"
-        for _, name, args in found
+        f"export function call_{name}(): void {{ {name}_.{name}({args}); }}"
+        for name, args in zeros.items()
     }
 
 
 def rust(namespace: str, text: str) -> dict[str, str]:
     (module,) = re.findall(rf"^pub mod {namespace} {{$(.*?)^}}$", text, re.MULTILINE | re.DOTALL)
     functions = re.findall(r"^(?: {8}| {4}pub )fn (\w+)\((.*?)\)", module, re.MULTILINE)
-    calls = {
-        name: f"{namespace}::{name}({', '.join(RUST_ARGUMENTS.get(kind, '0') for kind in re.findall(r': ([^,]+)', args))})"
-        for name, args in functions
-    }
+    calls = {}
+    for name, args in functions:
+        given = ", ".join(RUST_ARGUMENTS.get(kind, "0") for kind in re.findall(r": ([^,]+)", args))
+        calls[name] = f"{namespace}::{name}({given})"
     for name, args in (("storageMap", "core::ptr::null_mut(), 0, 0"), ("storageUnmap", "core::ptr::null_mut()")):
         if namespace == "ethereum":
             calls[name] = f"unsafe {{ {namespace}::{name}({args}) }}"

@@ -41,7 +41,9 @@ def test_error_of_code_that_is_too_long_counts_its_custom_sections() -> None:
         lambda: World(limits=limits).deploy(code),
         lambda: World(limits=limits).set_account(7, code=code),
     ):
-        with pytest.raises(ValidationError, match=rf"code_bytes_max\) \({length:,} of these bytes are custom sections") as caught:
+        with pytest.raises(
+            ValidationError, match=rf"code_bytes_max\) \({length:,} of these bytes are custom sections"
+        ) as caught:
             too_long()
         assert "-C strip=symbols" in str(caught.value)
         assert "wasm-opt --strip-debug --strip-producers" in str(caught.value)

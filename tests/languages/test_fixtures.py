@@ -70,7 +70,7 @@ EXCHANGE = """
         (call $transfer (local.get $from) (i32.const 0) (i64.const 1)) drop drop
         (call $transfer (local.get $from) (i32.const 0) (local.get $amount)) drop drop))))
 """
-"""An exchange that adds up what it is seen to have. While it is called it sends 2 back, and takes 1 and all once more."""
+"""An exchange that adds up what it has. While it is called it sends 2 back, and takes 1 and all once more."""
 
 
 @frozen
@@ -341,7 +341,9 @@ def test_histories_have_failures_and_calls_that_come_back() -> None:
 
 NUMBERS = st.sampled_from([0, 1, 2, 3, ACCOUNTS - 1, ACCOUNTS, -1, 2**31 - 1])
 AMOUNTS = st.sampled_from([0, 1, 2, 5, 2**40, I64_MAX - 1, I64_MAX, -1, -I64_MAX, -(2**63)])
-ARMED = st.tuples(st.just("arm"), st.sampled_from([0, REFUSES, COMES_BACK]), st.sampled_from([0, 1, 2]), st.integers(0, 3))
+ARMED = st.tuples(
+    st.just("arm"), st.sampled_from([0, REFUSES, COMES_BACK]), st.sampled_from([0, 1, 2]), st.integers(0, 3)
+)
 STEPS = {
     "counter": st.one_of(st.just(("get",)), st.just(("increment",)), st.tuples(st.just("add"), AMOUNTS)),
     "bank": st.one_of(

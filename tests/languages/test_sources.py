@@ -173,7 +173,7 @@ def test_without_a_compiler_it_is_said_how_to_install_it(
 
 
 MAIN = (
-    "#![no_std]\nmod storagemod { include!(env!(\"STORAGEMOD_RS\")); }\n"
+    '#![no_std]\nmod storagemod { include!(env!("STORAGEMOD_RS")); }\n'
     '#[no_mangle]\npub extern "C" fn main() { storagemod::ethereum::finish(&[7]) }\n'
 )
 

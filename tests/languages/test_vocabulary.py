@@ -1,4 +1,4 @@
-"""What the bindings make available works in every language: call data and output, functions of storage, and mappings."""
+"""What the bindings declare works in every language: call data and output, functions of storage, and mappings."""
 
 from __future__ import annotations
 
