@@ -121,11 +121,9 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
             runs.setdefault(variant, []).append((result, world))
     if not runs:
         raise ScenarioError(next(iter(refused.values()), "no linking option is named"))
-    first, rounds = next(iter(runs.items()))
+    first = next(iter(runs.values()))[0]
     return Comparison(
-        scenario,
-        tuple(_compared(scenario, variant, each, first, rounds[0]) for variant, each in runs.items()),
-        refused,
+        scenario, tuple(_compared(scenario, variant, rounds, first) for variant, rounds in runs.items()), refused
     )
 
 
@@ -133,14 +131,13 @@ def _compared(
     scenario: Scenario,
     variant: Variant,
     rounds: Sequence[tuple[ScenarioResult, World]],
-    first_variant: Variant,
     first: tuple[ScenarioResult, World],
 ) -> Compared:
     result, world = rounds[0]
     receipts = [each.receipt for each in result.transactions if each.receipt is not None]
     traces = [receipt.trace for receipt in receipts if receipt.trace is not None]
     touched = [trace.pages_touched for trace in traces]
-    differences = () if rounds[0] is first else tuple(_differences(scenario, (result, world), first_variant, first))
+    differences = () if rounds[0] is first else tuple(_differences(scenario, (result, world), first))
     return Compared(
         variant=variant,
         result=result,
@@ -158,16 +155,14 @@ def _compared(
 
 
 def _differences(
-    scenario: Scenario,
-    ours: tuple[ScenarioResult, World],
-    first_variant: Variant,
-    first: tuple[ScenarioResult, World],
+    scenario: Scenario, ours: tuple[ScenarioResult, World], first: tuple[ScenarioResult, World]
 ) -> Iterator[str]:
     """Describe the differences from the first variant."""
     (result, world), (first_result, first_world) = ours, first
+    under = f"under {Variant(first_result.link, first_result.sync, first_result.exclusive)}"
     for here, there in zip(result.transactions, first_result.transactions, strict=True):
         if _ending(here) != _ending(there):
-            yield f'"{here.title}" {_ending(here)}; under {first_variant} it {_ending(there)}'
+            yield f'"{here.title}" {_ending(here)}; {under} it {_ending(there)}'
     for name in scenario.contracts:
         address = scenario.address(name)
         storage, first_storage = contents(world, address), contents(first_world, address)
@@ -181,13 +176,10 @@ def _differences(
                 start for start in range(0, length, 8) if found[start : start + 8] != wanted[start : start + 8]
             )
             numbers = [int.from_bytes(data[offset : offset + 8], "little", signed=True) for data in (found, wanted)]
-            yield (
-                f"{name} {DEFAULT_REGION}[{offset:#x}] is {numbers[0]} at the end; "
-                f"under {first_variant} it is {numbers[1]}"
-            )
+            yield (f"{name} {DEFAULT_REGION}[{offset:#x}] is {numbers[0]} at the end; {under} it is {numbers[1]}")
         if world.account(address).balance != first_world.account(address).balance:
             balances = world.account(address).balance, first_world.account(address).balance
-            yield f"{name} has a balance of {balances[0]:,} at the end; under {first_variant} of {balances[1]:,}"
+            yield f"{name} has a balance of {balances[0]:,} at the end; {under} of {balances[1]:,}"
 
 
 def _ending(transaction: TransactionResult) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from storagemod import languages
+from storagemod.baseline import take_snapshot
 from storagemod.cli import main
 from storagemod.errors import ScenarioError
 from storagemod.scenario import Scenario, parse_scenario
@@ -50,7 +51,17 @@ def test_bank_is_compared_under_every_option_that_serves_it(language: str, style
         assert dict(each.result.options) == {"bank": each.variant.link, "mallory": each.variant.link}
 
 
-def test_a_source_is_compiled_once_for_all_variants(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "run_all",
+    [
+        lambda compared: compare_scenario(compared, variants()),
+        lambda compared: take_snapshot({"bank.toml": compared}, variants()),
+    ],
+    ids=["compare", "snapshot"],
+)
+def test_a_source_is_compiled_once_for_all_variants(
+    run_all: Callable[[Scenario], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     compared, commands = scenario("rust", "methods"), list[Sequence[str]]()
     run = languages._run
 
@@ -59,7 +70,7 @@ def test_a_source_is_compiled_once_for_all_variants(monkeypatch: pytest.MonkeyPa
         return run(command)
 
     monkeypatch.setattr(languages, "_run", noted)
-    compare_scenario(compared, variants())
+    run_all(compared)
     assert sum("--emit=dep-info" in " ".join(command) for command in commands) == 1
 
 
