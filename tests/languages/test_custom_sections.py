@@ -13,7 +13,7 @@ from storagemod import Contract, Limits, World, languages
 from storagemod.errors import ValidationError
 from storagemod.languages import compile_source
 from storagemod.wasm import strip_hint, to_wasm
-from storagemod.wasm.sections import CUSTOM, PREAMBLE_BYTES, read_sections, sized
+from storagemod.wasm.sections import CUSTOM, GLOBAL, PREAMBLE_BYTES, read_sections, sized, without_exports
 from tests.languages.compilers import contract, source
 
 COUNTER = to_wasm('(module (memory (export "memory") 1) (func (export "main")))', name="counter", limits=Limits())
@@ -87,3 +87,17 @@ def test_any_bytes_behind_the_sections_end_the_count(tail: bytes) -> None:
 
 def test_the_count_is_bounded() -> None:
     assert counted(COUNTER[:PREAMBLE_BYTES] + custom("", b"") * 100_000) == 3 * 1_000
+
+
+def test_exports_are_taken_out_by_name_and_kind_and_nothing_else_changes() -> None:
+    text = """(module (memory (export "memory") 1) (global (export "__heap_base") i32 (i32.const 7))
+      (func (export "__data_end") (result i32) (global.get 0)) (global (export "other") i32 (i32.const 1)))"""
+    code = to_wasm(text, name="exports", limits=Limits())
+
+    less = without_exports(code, ["__heap_base", "__data_end"], GLOBAL)
+
+    assert set(Contract.load(less).module.exports) == {"memory", "__data_end", "other"}
+    world = World()
+    assert world.transact(world.deploy(less), "__data_end").value == 7
+    assert without_exports(less, ["__heap_base"], GLOBAL) == less
+    assert without_exports(COUNTER[:PREAMBLE_BYTES], ["memory"], GLOBAL) == COUNTER[:PREAMBLE_BYTES]
