@@ -76,7 +76,7 @@ def compile_command(paths: tuple[Path, ...], output: Path | None, link: str | No
     return 2 if failures else 0
 
 
-@click.command("header", short_help="Print what contracts in C, Zig, AssemblyScript or Rust can import.")
+@click.command("header", short_help="Print storagemod.h, or the binding of another language.")
 @click.argument("language", type=click.Choice(list(_LANGUAGES)), default="c", metavar="[LANGUAGE]")
 @click.option(
     "--folder", is_flag=True, help="Print the folder of these files instead, such as for the -I of a compiler."
