@@ -15,6 +15,7 @@ from storagemod.cli import main
 from storagemod.errors import ScenarioError
 from storagemod.scenario import Scenario, parse_scenario
 from storagemod.scenario.compare import Variant, compare_scenario, variants
+from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS
 from tests.languages.compilers import FOLDER, LANGUAGES, source
 
@@ -31,24 +32,35 @@ SHARE = {*METHODS_OPTIONS, *MAP_OPTIONS, "keyed", "copied, call"}
 """Variants whose re-entrant calls see what was written, and may write."""
 
 
-def scenario(language: str, style: str) -> Scenario:
-    bank = source(language, f"bank_{style}").relative_to(FOLDER)
-    return parse_scenario(FILE.read_text().replace("rust/bank_methods.rs", str(bank)), path="bank.toml", folder=FOLDER)
+SCENARIOS = {
+    "counter": (scenario_path("counter/counter"), "counter.wat"),
+    "bank": (FILE, "rust/bank_methods.rs"),
+    "token": (scenario_path("exchange/change"), "../token/token.wat"),
+}
+"""A scenario of each fixture, and the code in it that is replaced."""
+
+
+def scenario(language: str, style: str, name: str = "bank") -> Scenario:
+    path, code = SCENARIOS[name]
+    text = path.read_text().replace(code, str(source(language, f"{name}_{style}")))
+    return parse_scenario(text, path=path.name, folder=path.parent)
 
 
 @pytest.mark.parametrize("style", SERVED)
+@pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_bank_is_compared_under_every_option_that_serves_it(language: str, style: str) -> None:
-    comparison = compare_scenario(scenario(language, style), variants())
+def test_fixture_is_compared_under_every_option_that_serves_it(language: str, name: str, style: str) -> None:
+    comparison = compare_scenario(scenario(language, style, name), variants())
 
     found = {str(each.variant): each for each in comparison.compared}
     assert tuple(found) == SERVED[style]
     assert set(comparison.refused) == {each for each in variants() if str(each) not in SERVED[style]}
-    keeping = [each for name, each in found.items() if name in SHARE]
+    keeping = [each for variant, each in found.items() if variant in SHARE]
     assert all(each.result.ok and not each.differences for each in keeping)
     assert len({each.result.state_root for each in keeping}) == 1
     for each in found.values():
-        assert dict(each.result.options) == {"bank": each.variant.link, "mallory": each.variant.link}
+        assert set(each.result.options) == set(comparison.scenario.contracts)
+        assert set(each.result.options.values()) == {each.variant.link}
 
 
 @pytest.mark.parametrize(
