@@ -15,6 +15,7 @@ from storagemod.errors import ScenarioError, ValidationError
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario import Scenario, TransactionResult, deploy_scenario, run_transaction
 from storagemod.scenario.compare import Variant
+from storagemod.scenario.deploy import compile_scenario
 from storagemod.vm import Aliased
 from storagemod.world import World
 
@@ -130,7 +131,8 @@ def take_snapshot(
     available = [variant for variant in wanted if variant not in unavailable]
     entries: list[Entry] = []
     refused: dict[tuple[str, str], str] = {}
-    for path, scenario in scenarios.items():
+    for path, source in scenarios.items():
+        scenario = compile_scenario(source)
         reasons = {}
         for variant in available:
             with World(trace="pages", tracker=tracker) as world:

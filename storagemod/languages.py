@@ -27,11 +27,27 @@ from typing import NoReturn
 from attrs import frozen
 
 from storagemod.errors import StorageModError, ValidationError
+from storagemod.wasm.sections import GLOBAL, without_exports
 
 INCLUDE_FOLDER = Path(__file__).resolve().parent / "include"
 HEADER = INCLUDE_FOLDER / "storagemod.h"
 
+BINDINGS = {
+    ".c": HEADER,
+    **{suffix: INCLUDE_FOLDER / f"storagemod{suffix}" for suffix in (".zig", ".ts", ".rs")},
+}
+"""The file that declares what contracts can import, for each language."""
+
+RUST_BINDING = "STORAGEMOD_RS"
+"""The environment variable with the path of Rust's binding: ``mod storagemod { include!(env!("STORAGEMOD_RS")); }``."""
+
+_BINDING = "storagemod"
+"""The module that the bindings for Zig and AssemblyScript are imported as."""
+
 STACK_BYTES = 65_536
+
+_KEPT_FORMAT = b"2"
+"""Another one where what is done to binaries of compilers changes: those that are kept are left alone then."""
 
 _KEPT_MAX = 256
 """Binaries in the cache folder; the oldest go first."""
@@ -49,6 +65,9 @@ _RUST = (
     *("-C", "opt-level=s", "-C", "panic=abort", "-C", "lto", "-C", "overflow-checks=on", "-C", "target-cpu=mvp"),
     *("-C", "strip=symbols", "-C", "link-arg=--stack-first", "-C", f"link-arg=-zstack-size={STACK_BYTES}"),
 )
+
+_RUST_EXPORTS = ("__data_end", "__heap_base")
+"""What rustc has its linker export, whatever it is asked for. Ewasm forbids exported globals."""
 
 _ASSEMBLYSCRIPT = ("--runtime", "stub", "-O", "--noAssert", "--use", "abort=")
 _ASSEMBLYSCRIPT_FOLDER = "STORAGEMOD_NODE_MODULES"
@@ -95,15 +114,18 @@ def compile_source(path: Path) -> Compiled:
         messages = ran.stderr.decode("utf-8", errors="replace").rstrip()
         if ran.returncode or not output.is_file():
             raise ValidationError(f"{path} does not compile\n{messages or 'and the compiler does not say why'}")
-        code = output.read_bytes()
+        code = language.finish(output.read_bytes())
     if kept is not None and not messages:  # what warned warns again
         _keep(kept, code)
     return Compiled(code, messages)
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, RUST_BINDING: str(BINDINGS[".rs"])}
     # no shell, and the path cannot be taken for an option
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
+    return subprocess.run(  # noqa: S603
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment
+    )
 
 
 # What is kept
@@ -117,7 +139,7 @@ def _key(command: Sequence[str], inputs: list[bytes] | None) -> str | None:
     """Return the digest of all that a binary depends on; ``None`` where that is not known."""
     if inputs is None:
         return None
-    digest = hashlib.sha256("\0".join(command).encode())
+    digest = hashlib.sha256(_KEPT_FORMAT + "\0".join(command).encode())
     for each in inputs:
         digest.update(hashlib.sha256(each).digest())
     return digest.hexdigest()
@@ -154,15 +176,15 @@ def _argument(path: Path) -> str:
 def _zig(path: Path, *arguments: str) -> list[str]:
     if importlib.util.find_spec("ziglang") is None:
         _absent(path, "C" if path.suffix == ".c" else "Zig", "Zig", "pip install 'storagemod[c]'")
-    return [sys.executable, "-P", "-m", "ziglang", *arguments, _argument(path)]  # -P: no module of that folder
+    return [sys.executable, "-P", "-m", "ziglang", *arguments]  # -P: no module of that folder
 
 
 def _c_command(path: Path) -> list[str]:
-    return _zig(path, *_C, "-I", str(INCLUDE_FOLDER))
+    return _zig(path, *_C, "-I", str(INCLUDE_FOLDER), _argument(path))
 
 
 def _zig_command(path: Path) -> list[str]:
-    return _zig(path, *_ZIG)
+    return _zig(path, *_ZIG, "--dep", _BINDING, f"-Mroot={path}", f"-M{_BINDING}={BINDINGS['.zig']}")
 
 
 def _rust_command(path: Path) -> list[str]:
@@ -210,8 +232,8 @@ def _assemblyscript_command(path: Path) -> list[str]:
     package, node = _assemblyscript_package(path), shutil.which("node")
     if package is None or node is None:
         _absent(path, "AssemblyScript", "asc", "install Node, and run `npm install assemblyscript` beside the contract")
-    folder = ("--baseDir", str(path.resolve().parent))
-    return [node, str(package / "bin" / "asc.js"), *_ASSEMBLYSCRIPT, *folder, f"./{path.name}"]
+    folders = ("--baseDir", str(path.resolve().parent), "--lib", str(BINDINGS[".ts"]))
+    return [node, str(package / "bin" / "asc.js"), *_ASSEMBLYSCRIPT, *folders, f"./{path.name}"]
 
 
 def _assemblyscript_package(path: Path) -> Path | None:
@@ -228,7 +250,7 @@ def _assemblyscript_inputs(path: Path, command: Sequence[str]) -> list[bytes] | 
     """
     if (path.parent / "asconfig.json").exists():
         return None
-    inputs = [(Path(command[1]).parents[1] / "package.json").read_bytes()]
+    inputs = [(Path(command[1]).parents[1] / "package.json").read_bytes(), BINDINGS[".ts"].read_bytes()]
     seen, waiting = set[Path](), [path.resolve()]
     while waiting:
         file = waiting.pop()
@@ -237,6 +259,8 @@ def _assemblyscript_inputs(path: Path, command: Sequence[str]) -> list[bytes] | 
         seen.add(file)
         inputs.append(file.read_bytes())
         for name in _IMPORT.findall(inputs[-1].decode("utf-8", errors="replace")):
+            if name == _BINDING:
+                continue
             if not name.startswith("."):
                 return None
             found = (file.parent / f"{name}.ts", file.parent / name / "index.ts")
@@ -252,16 +276,20 @@ class _Language:
         command: The compiler's command for a file, without the output.
         output: The options that name the output.
         inputs: What the binary depends on besides the command; ``None`` where the compiler keeps what it made itself.
+        finish: What is done to the binary.
     """
 
     command: Callable[[Path], list[str]]
     output: Callable[[Path], list[str]] = lambda output: ["-o", str(output)]
     inputs: Callable[[Path, Sequence[str]], list[bytes] | None] | None = None
+    finish: Callable[[bytes], bytes] = bytes
 
 
 _LANGUAGES = {
     ".c": _Language(_c_command),
     ".zig": _Language(_zig_command, lambda output: [f"-femit-bin={output}"]),
     ".ts": _Language(_assemblyscript_command, inputs=_assemblyscript_inputs),
-    ".rs": _Language(_rust_command, inputs=_rust_inputs),
+    ".rs": _Language(
+        _rust_command, inputs=_rust_inputs, finish=lambda code: without_exports(code, _RUST_EXPORTS, GLOBAL)
+    ),
 }

@@ -20,9 +20,9 @@ from storagemod.cli.options import (
     tracker_option,
 )
 from storagemod.cli.output import say, say_document
-from storagemod.report import document, render_table
+from storagemod.report import document, options_to_json, render_table
 from storagemod.report.table import NOTHING
-from storagemod.scenario.compare import Compared, Comparison, compare_scenario, variants
+from storagemod.scenario.compare import Compared, Comparison, Variant, compare_scenario, variants
 from storagemod.trace import HazardKind
 from storagemod.types import CallMode, ExclusivePolicy, SyncPolicy
 
@@ -159,9 +159,19 @@ def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> No
             for kind, number in sorted((compared.hazards or {}).items()):
                 if kind in _FAULTS:
                     say(f"  {number} {kind.value}{'' if number == 1 else 's'} (`storagemod run -vvvv` shows where)")
-    for variant, reason in comparison.refused.items():
+    for reason in dict.fromkeys(comparison.refused.values()):
+        refused = [str(variant) for variant, each in comparison.refused.items() if each == reason]
         say()
-        say(f"{variant}: cannot run: {reason}")
+        say(f"{'; '.join(refused)}: cannot run: {reason}")
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "link": variant.link,
+        "sync": None if variant.sync is None else variant.sync.value,
+        "exclusive": None if variant.exclusive is None else variant.exclusive.value,
+        "calls": (CallMode.DIRECT if variant.direct else CallMode.MEDIATED).value,
+    }
 
 
 def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
@@ -170,11 +180,9 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
         "path": comparison.scenario.path,
         "name": comparison.scenario.name,
         "variants": [
-            {
-                "link": each.variant.link,
-                "sync": None if each.variant.sync is None else each.variant.sync.value,
-                "exclusive": None if each.variant.exclusive is None else each.variant.exclusive.value,
-                "calls": (CallMode.DIRECT if each.variant.direct else CallMode.MEDIATED).value,
+            _variant(each.variant)
+            | {
+                "options": options_to_json(each.result.options),
                 "transactions": [
                     {
                         "title": transaction.title,
@@ -197,5 +205,5 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
             | ({"time_ratio": each.seconds / quickest} if timed else {})
             for each in comparison.compared
         ],
-        "refused": [{"link": variant.link, "reason": reason} for variant, reason in comparison.refused.items()],
+        "refused": [_variant(variant) | {"reason": reason} for variant, reason in comparison.refused.items()],
     }

@@ -14,7 +14,7 @@ from attrs import frozen
 from storagemod.cli.options import NamedPath, json_option, link_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StorageModError, ValidationError
-from storagemod.languages import HEADER, compile_source, is_source
+from storagemod.languages import BINDINGS, compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
 from storagemod.scenario import load_contract
@@ -23,6 +23,8 @@ from storagemod.wasm import read_source
 
 SUFFIXES = (".wat", ".wasm")
 PRELUDE_FOLDER = "storage"
+
+_LANGUAGES = {"c": ".c", "zig": ".zig", "assemblyscript": ".ts", "rust": ".rs"}
 
 _MODULE = re.compile(r"^[^;\n]*\(\s*module\b", re.MULTILINE)
 
@@ -74,14 +76,19 @@ def compile_command(paths: tuple[Path, ...], output: Path | None, link: str | No
     return 2 if failures else 0
 
 
-@click.command("header", short_help="Print storagemod.h, for contracts in C.")
-@click.option("--folder", is_flag=True, help="Print the folder that it is in instead, for the -I of a compiler.")
-def header_command(folder: bool) -> int:
-    """Print storagemod.h: what contracts in C can import, and how they keep state.
+@click.command("header", short_help="Print storagemod.h, or the binding of another language.")
+@click.argument("language", type=click.Choice(list(_LANGUAGES)), default="c", metavar="[LANGUAGE]")
+@click.option(
+    "--folder", is_flag=True, help="Print the folder of these files instead, such as for the -I of a compiler."
+)
+def header_command(language: str, folder: bool) -> int:
+    """Print what contracts can import, and how they keep state.
 
-    `storagemod compile` finds it by itself; this is for compilers of your own.
+    It is storagemod.h for contracts in C. LANGUAGE is `c`, `zig`, `assemblyscript` or `rust`. `storagemod compile`
+    finds these files by itself; this is for compilers of your own.
     """
-    say(str(HEADER.parent) if folder else HEADER.read_text(encoding="utf-8"), end="\n" if folder else "")
+    binding = BINDINGS[_LANGUAGES[language]]
+    say(str(binding.parent) if folder else binding.read_text(encoding="utf-8"), end="\n" if folder else "")
     return 0
 
 

@@ -150,7 +150,15 @@ def _print(result: ScenarioResult, verbosity: int) -> None:
 def _linking(result: ScenarioResult) -> str:
     sync = "" if result.sync is None else f", sync {result.sync}"
     exclusive = "" if result.exclusive is None else f", exclusive {result.exclusive}"
-    return f"{result.link}{sync}{exclusive}"
+    return f"{_options(result)}{sync}{exclusive}"
+
+
+def _options(result: ScenarioResult) -> str:
+    """The linking option that contracts ran under, and which contracts had another than was asked for."""
+    others = {name: option for name, option in result.options.items() if option != result.link}
+    if others.keys() == result.options.keys() and len(set(others.values())) == 1:
+        return next(iter(others.values()))
+    return "".join((result.link, *(f", {name} as {option}" for name, option in others.items())))
 
 
 def _print_transaction(result: ScenarioResult, transaction: TransactionResult, verbosity: int) -> None:

@@ -21,6 +21,9 @@
  * its own. Yet one that calls the storage_ functions can be linked as `single` or `regions`, where storage is an imported
  * memory: the loader puts that memory's instructions in place of the calls, whose cost is then that of a load or a store.
  *
+ * What takes a second memory in the source is out of reach of C, and there are no macros for it: the linking option
+ * `window`, and regions other than `memory`.
+ *
  * Each call of a contract starts with fresh memory: its variables are as the source initialises them, in a re-entrant
  * call too. Only storage lasts, and is shared by all calls of the contract that are under way.
  */

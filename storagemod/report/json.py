@@ -64,12 +64,18 @@ def scenario_to_json(result: ScenarioResult) -> JSON:
         "file": result.scenario.path,
         "name": result.scenario.name,
         "link": result.link,
+        "options": options_to_json(result.options),
         "sync": None if result.sync is None else result.sync.value,
         "exclusive": None if result.exclusive is None else result.exclusive.value,
         "ok": result.ok,
         "state_root": _hex(result.state_root),
         "transactions": [_transaction(transaction) for transaction in result.transactions],
     }
+
+
+def options_to_json(options: Mapping[str, str]) -> list[JSON]:
+    """The linking option that each contract ran under."""
+    return [{"contract": name, "option": option} for name, option in sorted(options.items())]
 
 
 def _transaction(result: TransactionResult) -> JSON:

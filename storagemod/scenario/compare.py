@@ -10,6 +10,7 @@ from attrs import frozen
 
 from storagemod.errors import ScenarioError, ValidationError
 from storagemod.scenario.contents import contents
+from storagemod.scenario.deploy import compile_scenario
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario
 from storagemod.trace import HazardKind
@@ -112,6 +113,7 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
     Raises:
         ScenarioError: It can run under none of the variants.
     """
+    scenario = compile_scenario(scenario)
     refused: dict[Variant, str] = {}
     runs: dict[Variant, list[tuple[ScenarioResult, World]]] = {}
     for _ in range(_ROUNDS):
@@ -178,9 +180,10 @@ def _differences(
 ) -> Iterator[str]:
     """Describe the differences from the first variant."""
     (result, world), (first_result, first_world) = ours, first
+    under = f"under {Variant(first_result.link, first_result.sync, first_result.exclusive)}"
     for here, there in zip(result.transactions, first_result.transactions, strict=True):
         if _ending(here) != _ending(there):
-            yield f'"{here.title}" {_ending(here)}; under {first_result.link} it {_ending(there)}'
+            yield f'"{here.title}" {_ending(here)}; {under} it {_ending(there)}'
     for name in scenario.contracts:
         address = scenario.address(name)
         storage, first_storage = contents(world, address), contents(first_world, address)
@@ -194,13 +197,10 @@ def _differences(
                 start for start in range(0, length, 8) if found[start : start + 8] != wanted[start : start + 8]
             )
             numbers = [int.from_bytes(data[offset : offset + 8], "little", signed=True) for data in (found, wanted)]
-            yield (
-                f"{name} {DEFAULT_REGION}[{offset:#x}] is {numbers[0]} at the end; "
-                f"under {first_result.link} it is {numbers[1]}"
-            )
+            yield (f"{name} {DEFAULT_REGION}[{offset:#x}] is {numbers[0]} at the end; {under} it is {numbers[1]}")
         if world.account(address).balance != first_world.account(address).balance:
             balances = world.account(address).balance, first_world.account(address).balance
-            yield f"{name} has a balance of {balances[0]:,} at the end; under {first_result.link} of {balances[1]:,}"
+            yield f"{name} has a balance of {balances[0]:,} at the end; {under} of {balances[1]:,}"
 
 
 def _ending(transaction: TransactionResult) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
@@ -88,6 +90,23 @@ def _decode(code: bytes) -> str | None:
         return None
 
 
+def compile_scenario(scenario: Scenario) -> Scenario:
+    """Return a scenario whose contracts in C, Zig, AssemblyScript and Rust are compiled, so that each run has the same.
+
+    Raises:
+        ScenarioError: One does not compile, or has no compiler here.
+    """
+    binaries = {}
+    for name, spec in scenario.contracts.items():
+        if spec.code is not None and is_source(scenario.folder / spec.code):
+            try:
+                read_source(scenario.folder / spec.code, Limits())  # errors about the file are those of every contract
+                binaries[name] = compile_source(scenario.folder / spec.code).code
+            except StorageModError as error:
+                raise contract_error(scenario, name, ("code",), error) from error
+    return attrs.evolve(scenario, binaries=binaries)
+
+
 def deploy_scenario(
     scenario: Scenario,
     world: World,
@@ -161,7 +180,8 @@ def _deploy(
         key = "wat" if spec.code is None else "code"
         source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
         label = name if isinstance(source, str) else str(source)
-        contract = load_contract(source, label=label, option=option, limits=world.limits)
+        code = scenario.binaries.get(name, source)
+        contract = load_contract(code, label=label, option=option, limits=world.limits)
         if own_link is not None:
             check_option(contract, own_link)
         if spec.link is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import attrs
 from attrs import field, frozen
@@ -47,7 +48,9 @@ class TransactionResult:
 class ScenarioResult:
     """Result of a scenario under one linking option.
 
-    ``sync`` and ``exclusive`` are the policies of the run, each if it applies to a contract.
+    ``link`` is what the run asked for, or the default of contracts that leave it open. ``options`` are what contracts
+    with storage ran under, by name. ``sync`` and ``exclusive`` are the policies of the run, each if it applies to a
+    contract.
     """
 
     scenario: Scenario
@@ -56,6 +59,7 @@ class ScenarioResult:
     exclusive: ExclusivePolicy | None
     transactions: tuple[TransactionResult, ...]
     state_root: bytes
+    options: Mapping[str, str] = field(factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -94,8 +98,23 @@ def run_scenario(
     if world is None:
         world = World(limits=limits or Limits())
     applied = deploy_scenario(scenario, world, link=link, sync=sync, exclusive=exclusive)
+    options = _options(scenario, world, link)
     results = tuple(run_transaction(world, scenario, number) for number in range(len(scenario.transactions)))
-    return ScenarioResult(scenario, link or DEFAULT_OPTION, *applied, results, world.state_root)
+    return ScenarioResult(scenario, link or DEFAULT_OPTION, *applied, results, world.state_root, options)
+
+
+def _options(scenario: Scenario, world: World, link: str | None) -> dict[str, str]:
+    """Return the linking option of each contract with storage; several, where its imports mix them unasked."""
+    found = {}
+    for name in scenario.contracts:
+        account = world.account(scenario.address(name))
+        if account.mapping is not None:
+            found[name] = account.mapping.option
+        elif account.link is not None:
+            found[name] = account.link
+        elif account.code and (options := world.contract(scenario.address(name)).options):
+            found[name] = link if link is not None and link in options else ", ".join(sorted(options))
+    return found
 
 
 def run_transaction(world: World, scenario: Scenario, number: int) -> TransactionResult:

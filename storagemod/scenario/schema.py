@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NewType, TypeAlias
 
@@ -291,6 +292,8 @@ class Scenario:
         folder: The folder that paths in the file are relative to.
         lines: The line of each key in the file.
         addresses: The address of every account and contract, by name.
+        binaries: What the sources of contracts were compiled to beforehand, by name. Others are compiled as they are
+            deployed.
     """
 
     path: str
@@ -304,6 +307,7 @@ class Scenario:
     addresses: dict[str, Address]
     invariants: tuple[InvariantSpec, ...] = ()
     explore: ExploreSpec = ExploreSpec()
+    binaries: Mapping[str, bytes] = field(factory=dict, repr=False)
 
     def address(self, name: str) -> Address:
         """Return the address of an account or contract, or of hexadecimal text."""

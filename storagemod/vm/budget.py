@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from storagemod.errors import LimitError
 from storagemod.limits import Limits
 from storagemod.types import CallKind
+from storagemod.wasm import strip_hint
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -62,7 +63,8 @@ class Budget:
         allowed = getattr(self._limits, limit)
         error = None
         if length > allowed:
-            error = LimitError(f"{length:,} bytes of {what}, and {allowed:,} are allowed ({limit})")
+            message = f"{length:,} bytes of {what}, and {allowed:,} are allowed ({limit})"
+            error = LimitError(message, hint=strip_hint(frame.code) if frame.kind is CallKind.CREATE else None)
         else:
             try:
                 self.count_payload(length)

@@ -364,7 +364,7 @@ def check_option(contract: Contract, option: str) -> None:
             contract=contract.name,
             hint=f"it calls functions, so it can be linked as {', '.join(METHODS_OPTIONS)}"
             if calls
-            else "to leave the option open, its source has a line `;; @storage`",
+            else "WAT leaves the option open by a line `;; @storage`, compiled code by calling functions of `storage`",
         )
 
 

@@ -67,6 +67,7 @@ from storagemod.wasm import (
     frames_for,
     no_memory,
     run_with_deep_stack,
+    strip_hint,
 )
 
 _GAS_KEPT_DIVISOR = 64
@@ -780,7 +781,8 @@ class Machine:
         for limit in ("created_code_bytes_max", "code_bytes_max"):
             allowed = getattr(self.limits, limit)
             if len(code) > allowed:
-                raise LimitError(f"{len(code):,} bytes of code, and {allowed:,} are allowed ({limit})")
+                message = f"{len(code):,} bytes of code, and {allowed:,} are allowed ({limit})"
+                raise LimitError(message, hint=strip_hint(code))
         price, left = self.schedule.create_byte * len(code), frame.gas - frame.gas_used
         if price > left:
             raise OutOfGasError(f"out of gas: {len(code):,} bytes of code cost {price:,}, and {left:,} are left")

@@ -7,6 +7,7 @@ from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
 from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
+from storagemod.wasm.sections import strip_hint
 from storagemod.wasm.stack import check_headroom, frames_for, run_with_deep_stack
 from storagemod.wasm.store import FunctionTable, Instance, Store
 from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
@@ -37,6 +38,7 @@ __all__ = [
     "raw_values",
     "read_source",
     "run_with_deep_stack",
+    "strip_hint",
     "to_wasm",
     "without_names",
 ]

@@ -1,6 +1,6 @@
 """Sections of a binary: their numbers, what they are made of, and a module with some of them replaced.
 
-Only for binaries that wasmtime has validated: there is no defence against malformed ones.
+Only for binaries that wasmtime has validated: there is no defence against malformed ones, but in `strip_hint`.
 Source: WebAssembly core specification 5.5, "Modules".
 """
 
@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from storagemod.types import MemoryType
-from storagemod.wasm.instructions import LONG_REFERENCES, read_unsigned, write_unsigned
+from storagemod.wasm.instructions import CONTINUES, LONG_REFERENCES, read_unsigned, write_unsigned
 
 PREAMBLE_BYTES = 8
+
+_SECTIONS_MAX = 1_000
+_LENGTH_BYTES_MAX = 5
+"""Bytes of a section's length, which is a u32."""
 
 CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA = range(12)
 """Numbers of sections. Up to the elements they stand in this order."""
@@ -33,6 +37,49 @@ def read_sections(wasm: bytes) -> Iterator[tuple[int, int, int, int]]:
         length, start = read_unsigned(wasm, header + 1)
         yield wasm[header], header, start, start + length
         header = start + length
+
+
+def without_exports(wasm: bytes, names: Iterable[str], kind: int) -> bytes:
+    """Return a module without its exports of some names that are of a kind, such as `GLOBAL`."""
+    unwanted = {name.encode() for name in names}
+    for number, _, start, _ in read_sections(wasm):
+        if number == EXPORTS:
+            count, offset = read_unsigned(wasm, start)
+            kept = []
+            for _ in range(count):
+                length, name = read_unsigned(wasm, offset)
+                end = read_unsigned(wasm, name + length + 1)[1]
+                if wasm[name + length] != kind or wasm[name : name + length] not in unwanted:
+                    kept.append(wasm[offset:end])
+                offset = end
+            return wasm if len(kept) == count else with_sections(wasm, {EXPORTS: vector(kept)})
+    return wasm
+
+
+def strip_hint(code: bytes) -> str | None:
+    """Return how to make a binary shorter that is too long, or ``None`` where it has no custom sections.
+
+    Takes any bytes, and looks at 1,000 sections at most: counting ends at what is no section.
+    """
+    custom, header = 0, PREAMBLE_BYTES
+    for _ in range(_SECTIONS_MAX):
+        number = code[header : header + 1]
+        field = code[header + 1 : header + 1 + _LENGTH_BYTES_MAX]
+        if not number or all(byte & CONTINUES for byte in field):
+            break
+        length, start = read_unsigned(code, header + 1)
+        if start + length > len(code):
+            break
+        if number[0] == CUSTOM:
+            custom += start + length - header
+        header = start + length
+    if not custom:
+        return None
+    return (
+        f"{custom:,} of these bytes are custom sections, such as names and debug information, which do not run: strip "
+        "them, by `-C strip=symbols` of rustc, `-s` of clang and zig cc, `-fstrip` of zig, or "
+        "`wasm-opt --strip-debug --strip-producers`"
+    )
 
 
 def first_instruction(code: bytes, offset: int) -> int:

@@ -10,6 +10,7 @@ import wasmtime
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.wasm.legacy_text import modernise
+from storagemod.wasm.sections import strip_hint
 
 WASM_MAGIC = b"\0asm"
 
@@ -52,7 +53,8 @@ def to_wasm(source: str | bytes, *, name: str, limits: Limits) -> bytes:
         wasm = _translate(_decode(source, name) if isinstance(source, bytes) else source, name, limits)
     if len(wasm) > limits.code_bytes_max:
         raise ValidationError(
-            f"{name}: the code is {len(wasm):,} bytes long, and {limits.code_bytes_max:,} are allowed (code_bytes_max)"
+            f"{name}: the code is {len(wasm):,} bytes long, and {limits.code_bytes_max:,} are allowed (code_bytes_max)",
+            hint=strip_hint(wasm),
         )
     return wasm
 

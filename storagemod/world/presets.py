@@ -11,6 +11,7 @@ from storagemod.pages import ImageEdit, RegionDiff
 from storagemod.state import NO_ACCOUNT, Account, PageStore
 from storagemod.types import Address, StorageMapping
 from storagemod.vm import SLOTS_REGION, CodeRules, Contract, Region, Slots, hosted_region
+from storagemod.wasm import strip_hint
 from storagemod.world.deployment import contract_of
 from storagemod.world.views import checked_entries
 
@@ -45,7 +46,8 @@ class Presets:
             raise ValidationError(f"code is bytes, not {code!r}")
         if len(code) > self._rules.limits.code_bytes_max:
             raise ValidationError(
-                f"{len(code):,} bytes of code, and {self._rules.limits.code_bytes_max:,} are allowed (code_bytes_max)"
+                f"{len(code):,} bytes of code, and {self._rules.limits.code_bytes_max:,} are allowed (code_bytes_max)",
+                hint=strip_hint(code),
             )
         fresh = Account(nonce=account.nonce, balance=account.balance, code=code, name=account.name)
         contract = self.contract_in(fresh)

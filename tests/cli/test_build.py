@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storagemod import World
-from storagemod.languages import HEADER
+from storagemod.languages import BINDINGS, HEADER
 from storagemod.scenario.fixtures import fixture_path, scenario_path
 from tests.languages.compilers import FOLDER, require
 
@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def zig() -> None:
-    require("zig")
+    require(".c")
 
 
 @pytest.mark.usefixtures("zig")
@@ -199,3 +199,16 @@ def test_output_that_cannot_be_written_is_an_error_that_says_why(run: Run, folde
 def test_header_is_printed_and_its_folder_too(run: Run) -> None:
     assert run("header").out == HEADER.read_text()
     assert Path(run("header", "--folder").out.strip(), "storagemod.h").samefile(HEADER)
+
+
+@pytest.mark.parametrize(
+    ("language", "suffix"), [("c", ".c"), ("zig", ".zig"), ("assemblyscript", ".ts"), ("rust", ".rs")]
+)
+def test_binding_of_each_language_is_printed(run: Run, language: str, suffix: str) -> None:
+    assert run("header", language).out == BINDINGS[suffix].read_text()
+
+
+def test_header_of_an_unknown_language_is_an_error_that_names_those_there_are(run: Run) -> None:
+    ran = run("header", "perl")
+    assert ran.status == 2
+    assert "'c', 'zig', 'assemblyscript', 'rust'" in ran.err

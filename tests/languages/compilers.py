@@ -10,8 +10,6 @@ import functools
 import importlib.util
 import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,9 +17,14 @@ import pytest
 from storagemod.languages import _rust_compiler, compile_source
 
 FOLDER = Path(__file__).parent
-STYLES = ("mapped", "methods", "keyed")
-LANGUAGES = ("c", "zig", "assemblyscript")
+LANGUAGES = {"c": ".c", "zig": ".zig", "assemblyscript": ".ts", "rust": ".rs"}
+"""Each language has a folder of that name; its files have this suffix."""
 
+FIXTURES = ("counter", "bank", "token")
+STYLES = ("methods", "mapped", "keyed")
+"""How a fixture reaches its storage: each has a file for each."""
+
+_COMPILERS = {".c": "zig", ".zig": "zig", ".ts": "asc", ".rs": "rustc"}
 _ASC = Path("assemblyscript", "bin", "asc.js")
 _HOW = {
     "zig": "pip install 'storagemod[c]'",
@@ -30,49 +33,36 @@ _HOW = {
 }
 
 
-def bank(language: str, style: str) -> bytes:
-    """The bank, written in a language, with its books kept in a style."""
-    if language == "assemblyscript":
-        return assemblyscript("bank.ts", "--use", f"STYLE={STYLES.index(style)}")
-    return native(f"bank_{style}.{language}")
+def source(language: str, name: str) -> Path:
+    """The source of a contract, whose compiler is there; the test is skipped if it is not."""
+    path = FOLDER / language / f"{name}{LANGUAGES[language]}"
+    require(path.suffix)
+    return path
 
 
 @functools.cache
-def native(name: str) -> bytes:
-    """A contract in C or Zig, as `storagemod compile` builds it."""
-    require("zig")
-    path = FOLDER / Path(name).suffix.removeprefix(".") / name
+def contract(language: str, name: str) -> bytes:
+    """A contract, as `storagemod compile` builds it."""
+    return _compiled(source(language, name))
+
+
+def written(text: str, suffix: str, folder: Path) -> bytes:
+    """A contract that is given as text."""
+    require(suffix)
+    path = folder / f"contract{suffix}"
+    path.write_text(text)
+    return _compiled(path)
+
+
+def _compiled(path: Path) -> bytes:
     made = compile_source(path)
     assert not made.warnings
     return made.code
 
 
-def c(source: str, folder: Path) -> bytes:
-    """A contract in C that is given as text."""
-    require("zig")
-    path = folder / "contract.c"
-    path.write_text(source)
-    made = compile_source(path)
-    assert not made.warnings
-    return made.code
-
-
-@functools.cache
-def assemblyscript(name: str, *options: str) -> bytes:
-    """A contract in AssemblyScript, without the runtime: nothing is imported that the contract does not name."""
-    require("asc")
-    command = ["node", str(_asc()), name, "--runtime", "stub", "-O", "--noAssert", "--use", "abort=", *options]
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "contract.wasm"
-        ran = subprocess.run(
-            [*command, "-o", str(output)], cwd=FOLDER / "assemblyscript", capture_output=True, check=False
-        )
-        assert (ran.returncode, ran.stderr) == (0, b""), ran.stderr.decode()
-        return output.read_bytes()
-
-
-def require(compiler: str) -> None:
+def require(suffix: str) -> None:
     """Skip the test where a compiler is missing; fail it where it has to be there."""
+    compiler = _COMPILERS[suffix]
     there = {
         "zig": lambda: importlib.util.find_spec("ziglang"),
         "asc": lambda: shutil.which("node") and _asc().is_file(),

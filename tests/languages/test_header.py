@@ -14,7 +14,7 @@ from storagemod.languages import HEADER
 from storagemod.types import MAP_OPTIONS
 from storagemod.vm.methods import accessor_types
 
-from .compilers import c
+from .compilers import written
 
 MAPPED_OR_KEYED = {"storageMap", "storageUnmap", "storageSize", "storageLoad", "storageStore"}
 KEYED_PRINTING = {"printStorage", "printStorageHex"}
@@ -43,7 +43,7 @@ def importer(namespace: str, names: Iterable[str]) -> str:
 def test_every_function_of_the_interface_is_declared_with_the_type_that_is_offered(tmp_path: Path) -> None:
     names = (set(vm.FUNCTIONS) - set(vm.ALIASES)) | MAPPED_OR_KEYED  # aliases are older names, for older contracts
 
-    contract = Contract.load(c(importer("ethereum", names), tmp_path))  # which refuses another type
+    contract = Contract.load(written(importer("ethereum", names), ".c", tmp_path))  # which refuses another type
 
     assert {item.name for item in contract.imports} == names
     assert declared("ethereum") == names
@@ -52,7 +52,7 @@ def test_every_function_of_the_interface_is_declared_with_the_type_that_is_offer
 def test_every_function_for_debugging_is_declared_with_the_type_that_is_offered(tmp_path: Path) -> None:
     names = set(vm.DEBUG_FUNCTIONS) | KEYED_PRINTING
 
-    contract = Contract.load(c(importer("debug", names), tmp_path), debug=True)
+    contract = Contract.load(written(importer("debug", names), ".c", tmp_path), debug=True)
 
     assert {item.name for item in contract.imports} == names
     assert declared("debug") == names
@@ -61,7 +61,7 @@ def test_every_function_for_debugging_is_declared_with_the_type_that_is_offered(
 def test_every_accessor_of_storage_is_declared_with_the_type_that_is_offered(tmp_path: Path) -> None:
     offered = accessor_types(is_64=False)
 
-    contract = Contract.load(c(importer("storage", offered), tmp_path))
+    contract = Contract.load(written(importer("storage", offered), ".c", tmp_path))
 
     assert {item.name: item.type for item in contract.imports} == offered
     assert declared("storage") == set(offered)
@@ -70,7 +70,7 @@ def test_every_accessor_of_storage_is_declared_with_the_type_that_is_offered(tmp
 def test_contract_that_includes_the_header_imports_what_it_uses_and_exports_what_it_says(tmp_path: Path) -> None:
     source = "#include <storagemod.h>\nSTORAGEMOD_EXPORT(main) void run(void) { ethereum_useGas(1); }\n"
 
-    contract = Contract.load(c(source, tmp_path))
+    contract = Contract.load(written(source, ".c", tmp_path))
 
     assert [item.name for item in contract.imports] == ["useGas"]
     assert set(contract.module.exports) == {"main", "memory"}  # as ewasm wants it
@@ -81,7 +81,7 @@ def test_example_of_the_readme_counts(tmp_path: Path) -> None:
     (example,) = re.findall(r"^```c\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     world = World()
 
-    address = world.deploy(c(example, tmp_path))
+    address = world.deploy(written(example, ".c", tmp_path))
 
     assert [world.transact(address, "increment").value for _ in range(3)] == [1, 2, 3]
 
@@ -90,7 +90,7 @@ def test_example_in_the_header_keeps_books(tmp_path: Path) -> None:
     shown = re.findall(r"^ \*     (.*)", HEADER.read_text().partition("*/")[0], re.MULTILINE)
     world = World()
 
-    address = world.deploy(c("\n".join(shown), tmp_path))
+    address = world.deploy(written("\n".join(shown), ".c", tmp_path))
 
     world.transact(address, "deposit", 2, 70).raise_for_error()
     world.transact(address, "deposit", 2, 7).raise_for_error()
@@ -126,7 +126,7 @@ STORAGEMOD_EXPORT(neighbours) int64_t neighbours(void) {
 @pytest.mark.parametrize("option", MAP_OPTIONS)
 def test_types_that_are_mapped_fill_pages_that_no_other_data_lies_in(option: str, tmp_path: Path) -> None:
     world = World()
-    address = world.deploy(c(NEIGHBOURS, tmp_path), mapping=StorageMapping(option))
+    address = world.deploy(written(NEIGHBOURS, ".c", tmp_path), mapping=StorageMapping(option))
 
     world.transact(address, "fill").raise_for_error()
 
@@ -138,7 +138,7 @@ def test_mapping_into_a_type_that_does_not_fill_pages_is_refused_by_the_compiler
     source = "#include <storagemod.h>\nstatic int64_t n;\nSTORAGEMOD_EXPORT(f) void f(void) { STORAGEMOD_MAP(n, 0); }\n"
 
     with pytest.raises(ValidationError, match="storage is mapped into a type that is STORAGEMOD_PAGED"):
-        c(source, tmp_path)
+        written(source, ".c", tmp_path)
 
 
 DEEP = """
@@ -162,7 +162,7 @@ STORAGEMOD_EXPORT(descend) int64_t descend(int64_t levels) {
 
 def test_stack_that_overflows_traps_and_reaches_no_mapped_storage(tmp_path: Path) -> None:
     world = World()
-    address = world.deploy(c(DEEP, tmp_path))
+    address = world.deploy(written(DEEP, ".c", tmp_path))
 
     assert world.transact(address, "descend", 50).ok
     receipt = world.transact(address, "descend", 500)
@@ -179,7 +179,7 @@ STORAGEMOD_EXPORT(sum) int64_t sum(int64_t a, int64_t b) { return a + b; }
 
 def test_signed_sum_that_overflows_traps(tmp_path: Path) -> None:
     world = World()
-    address = world.deploy(c(SUM, tmp_path))
+    address = world.deploy(written(SUM, ".c", tmp_path))
 
     assert world.call(address, "sum", 2, 3).value == 5
     assert "unreachable" in str(world.call(address, "sum", 2**63 - 1, 1).error)

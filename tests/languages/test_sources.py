@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,8 +48,6 @@ STEPS = {
     "ts": ("step.ts", "export const STEP: i64 = %d;\n"),
     "rs": ("step.rs", "pub const STEP: i64 = %d;\n"),
 }
-COMPILERS = {"c": "zig", "zig": "zig", "ts": "asc", "rs": "rustc"}
-
 languages_there = pytest.mark.parametrize("language", SOURCES)
 
 
@@ -60,7 +59,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def written(folder: Path, language: str, step: int = 1) -> Path:
-    require(COMPILERS[language])
+    require(f".{language}")
     name, text = STEPS[language]
     (folder / name).write_text(text % step)
     path = folder / f"counter.{language}"
@@ -171,3 +170,36 @@ def test_without_a_compiler_it_is_said_how_to_install_it(
         World().deploy(tmp_path / name)
     assert hint in str(caught.value)
     languages._rust_compiler.cache_clear()
+
+
+MAIN = (
+    '#![no_std]\nmod storagemod { include!(env!("STORAGEMOD_RS")); }\n'
+    '#[no_mangle]\npub extern "C" fn main() { storagemod::ethereum::finish(&[7]) }\n'
+)
+
+
+def test_rust_exports_what_it_is_told_to_and_keeps_the_rules_of_ewasm(tmp_path: Path) -> None:
+    require(".rs")
+    path = tmp_path / "main.rs"
+    path.write_text(MAIN)
+    world = World(validation="ewasm")
+    address = world.deploy(path)
+    assert world.transact(address).output == b"\7"
+
+
+def test_a_rustc_without_the_target_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = tmp_path / "rustc"
+    native.write_text(f"#!/bin/sh\necho {tmp_path}/no-library\n")
+    native.chmod(0o755)
+    languages._rust_compiler.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "a.rs").write_text(MAIN)
+    with pytest.raises(StorageModError, match="a rustc that has the target wasm32-unknown-unknown, which is not inst"):
+        World().deploy(tmp_path / "a.rs")
+    monkeypatch.undo()
+    languages._rust_compiler.cache_clear()
+    require(".rs")
+    found = languages._rust_compiler()
+    languages._rust_compiler.cache_clear()
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert languages._rust_compiler() == found

@@ -7,7 +7,7 @@ import pytest
 from storagemod import Address, StorageMapping, World
 from storagemod.types import MAP_OPTIONS, Outcome
 
-from .compilers import assemblyscript, native
+from .compilers import contract
 
 MEMORY_FILL = b"\xfc\x0b\0"  # the instruction
 LIBRARY = Address(0xF111)
@@ -29,7 +29,7 @@ CALLER = """
 @pytest.mark.parametrize("language", ["c", "assemblyscript"])
 def test_static_call_cannot_write_mapped_storage_and_its_caller_goes_on(language: str, option: str) -> None:
     world = World()
-    code = native("fill.c") if language == "c" else assemblyscript("fill.ts")
+    code = contract(language, "fill")
     assert (MEMORY_FILL in code) is (language == "assemblyscript")
     world.deploy(code, address=LIBRARY, mapping=StorageMapping(option), name="library")
     caller = world.deploy(CALLER, name="caller")

@@ -1,50 +1,43 @@
-// The bank of wat/bank/bank_fixed.wat, in AssemblyScript: it writes its books first and pays out afterwards. How the
-// books are kept is a matter of storage.ts; they are laid out as in the fixture.
+// The bank of wat/bank/bank_fixed.wat, in AssemblyScript: it writes its books first and pays out afterwards. The file that
+// uses it chooses how cells are stored: C is a class of cells, whose methods need no object.
 
-import { get, set } from "./storage";
-
-// @ts-ignore: decorator
-@external("ethereum", "revert")
-declare function revert(data: usize, length: u32): void;
+import { ethereum, OK } from "storagemod";
 
 // @ts-ignore: decorator
 @external("contract:customer", "receive?")
 declare function receive(amount: i64): i32;
 
-const CUSTOMERS_MAX: u32 = 8184;
 const TOTAL: u32 = 0;
 const BALANCES: u32 = 8;
+const CUSTOMERS_MAX: u32 = 8184;
 
 function require(condition: bool): void {
-  if (!condition) {
-    revert(0, 0);
-    unreachable(); // revert does not return
-  }
+  if (!condition) ethereum.revert(0, 0);
 }
 
-export function total(): i64 {
-  return get(TOTAL);
+export function total<C>(): i64 {
+  return changetype<C>(0).get(TOTAL);
 }
 
-export function balance(who: u32): i64 {
+export function balance<C>(who: u32): i64 {
   require(who < CUSTOMERS_MAX);
-  return get(BALANCES + who);
+  return changetype<C>(0).get(BALANCES + who);
 }
 
-export function deposit(who: u32, amount: i64): void {
+export function deposit<C>(who: u32, amount: i64): void {
   require(amount >= 0);
-  const sum = total() + amount;
-  require(sum >= total());
-  set(BALANCES + who, balance(who) + amount);
-  set(TOTAL, sum);
+  const sum = total<C>() + amount;
+  require(sum >= total<C>());
+  changetype<C>(0).set(BALANCES + who, balance<C>(who) + amount);
+  changetype<C>(0).set(TOTAL, sum);
 }
 
-export function withdraw(who: u32): void {
-  const amount = balance(who);
+export function withdraw<C>(who: u32): void {
+  const amount = balance<C>(who);
   if (amount == 0) return;
   // The books first: from here on a re-entrant call finds nothing left to withdraw.
-  set(BALANCES + who, 0);
-  set(TOTAL, total() - amount);
+  changetype<C>(0).set(BALANCES + who, 0);
+  changetype<C>(0).set(TOTAL, total<C>() - amount);
   // A payment that is not taken undoes the books with it.
-  require(receive(amount) == 0);
+  require(receive(amount) == OK);
 }

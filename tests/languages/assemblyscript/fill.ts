@@ -1,11 +1,9 @@
 // Fills a page of mapped storage with one instruction, as compilers do wherever they can.
 
-// @ts-ignore: decorator
-@external("ethereum", "storageMap")
-declare function storageMap(memory: usize, storageOffset: u32, length: u32): void;
+import { ethereum, PAGE_BYTES } from "storagemod";
 
 export function main(): void {
-  const page = memory.data(4096, 4096);
-  storageMap(page, 0, 4096);
-  memory.fill(page, 7, 4096);
+  const page = memory.data(PAGE_BYTES, PAGE_BYTES);
+  ethereum.storageMap(page, 0, PAGE_BYTES);
+  memory.fill(page, 7, PAGE_BYTES);
 }

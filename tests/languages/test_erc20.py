@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from storagemod import Address, Receipt, World
 from storagemod.types import Outcome
 
-from .compilers import native
+from .compilers import contract
 
 ALICE, BOB, CAROL = Address(0xA11CE), Address(0xB0B), Address(0xCA401)
 SUPPLY = 2**200 + 12345
@@ -49,7 +49,7 @@ class Token:
     address: Address = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.address = self.world.deploy(native("token.c"))
+        self.address = self.world.deploy(contract("c", "erc20"))
         slots = self.world.slots(self.address)
         slots[SUPPLY_AT] = slots[balance_key(ALICE)] = word(SUPPLY)
 

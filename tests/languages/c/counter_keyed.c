@@ -1,0 +1,4 @@
+/* The counter, its storage in 32-byte values by 32-byte keys. */
+#include "cells_keyed.h"
+
+#include "counter.h"

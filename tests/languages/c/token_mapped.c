@@ -1,0 +1,4 @@
+/* The token, its storage mapped into memory. */
+#include "cells_mapped.h"
+
+#include "token.h"

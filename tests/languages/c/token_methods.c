@@ -1,0 +1,4 @@
+/* The token, its storage behind the functions of the storage module. */
+#include "cells_methods.h"
+
+#include "token.h"

@@ -1,0 +1,10 @@
+//! The token, its storage mapped into memory.
+#![no_std]
+
+mod storagemod {
+    include!(env!("STORAGEMOD_RS"));
+}
+
+#[path = "cells_mapped.rs"]
+mod cells;
+mod token;
