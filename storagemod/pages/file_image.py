@@ -187,10 +187,9 @@ class FileImage:
 
     def _read(self, number: int) -> bytes:
         try:
-            data = os.pread(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES)
+            return intern_zero(read_all(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES))
         except OSError as error:
             raise StateError(f"page {number} of an image cannot be read: {error}", cause=error) from error
-        return intern_zero(data if len(data) == PAGE_BYTES else data.ljust(PAGE_BYTES, b"\0"))
 
     def _write(self, first: int, data: bytes) -> None:
         write_all(self._file.fd, data, self._start + first * PAGE_BYTES)
@@ -338,6 +337,21 @@ class OverlayImage:
         self._newer.clear()
         self._base_end = self._end
         self._upper.replace(0, {})  # last: if this fails, what stays there does not show
+
+
+def read_all(fd: int, count: int, offset: int) -> bytes:
+    """Read bytes at an offset of a file, however few the system gives at a time.
+
+    Raises:
+        OSError: They cannot be read, or the file ends before them.
+    """
+    data = os.pread(fd, count, offset)
+    while len(data) < count:
+        more = os.pread(fd, count - len(data), offset + len(data))
+        if not more:
+            raise OSError(errno.EIO, f"the file ends {count - len(data):,} bytes too early")
+        data += more
+    return data
 
 
 def write_all(fd: int, data: bytes, offset: int) -> None:

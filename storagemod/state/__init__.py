@@ -9,9 +9,10 @@ from storagemod.state.account import (
     account_digest,
     created_address,
 )
-from storagemod.state.comparison import Damage, account_differences, region_differences, verify
-from storagemod.state.portable import Contents, export_state, import_state
-from storagemod.state.sqlite_store import SqlitePageStore
+from storagemod.state.comparison import account_differences, region_differences
+from storagemod.state.image_files import describe_images
+from storagemod.state.portable import Contents, backup_state, export_state, import_state
+from storagemod.state.sqlite_store import Damage, SqlitePageStore
 from storagemod.state.store import ChangeSet, CommittedRegion, MemoryPageStore, PageStore, Savepoint, WorldState
 
 __all__ = [
@@ -31,9 +32,10 @@ __all__ = [
     "WorldState",
     "account_differences",
     "account_digest",
+    "backup_state",
     "created_address",
+    "describe_images",
     "export_state",
     "import_state",
     "region_differences",
-    "verify",
 ]
