@@ -16,6 +16,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
+from weakref import WeakSet
 
 from attrs import frozen
 
@@ -160,6 +161,7 @@ class Catalogue:
         except BaseException:
             self._connection.close()
             raise
+        _open.add(self)
 
     def _check_identity(self) -> None:
         hint = "export the world with the version that made it, and import the file here"
@@ -172,16 +174,16 @@ class Catalogue:
 
     def close(self) -> None:
         """Close it. If nobody else has it open, a writer leaves a single file."""
+        _open.discard(self)
         with self._failing("closed"):
             self._connection.close()
 
     def abandon(self) -> None:
         """Leave it open until the process ends.
 
-        SQLite names its files by path, and removes the log when it closes: it might be that of another directory,
-        which has the path now, or one that a parent process uses.
+        SQLite names its files by path, and removes the log when it closes: it may be that of another directory, which
+        has the path now. And a forked child shares memory with its parent, in which SQLite would undo what is open.
         """
-        _abandoned.append(self._connection)
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # or the interpreter closes it as it ends
 
     # Reading
@@ -429,7 +431,17 @@ class Catalogue:
                 raise StateError(f"the catalogue {self.path} is damaged: {error}", cause=error) from error
 
 
-_abandoned: list[sqlite3.Connection] = []
+_open = WeakSet[Catalogue]()
+
+
+def _abandon_catalogues() -> None:
+    """Leave those of the parent alone in a forked child."""
+    for catalogue in list(_open):
+        catalogue.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_catalogues)
 
 
 def _number(check: Any) -> int:

@@ -28,6 +28,7 @@ from storagemod.state.directory import NEWEST, sync_directory, sync_file
 DIGEST_BYTES = 16
 NO_DIGEST = bytes(DIGEST_BYTES)
 
+_NEW = f"{NEWEST}.new"
 _MAGIC = b"stmwlast"
 _HEAD = struct.Struct("<8s16s?")
 _ROW = struct.Struct("<Q16s16s16s")
@@ -125,9 +126,9 @@ class NewestFile:
         self.world = b""
         self.link = Link()
         self.synced = True
+        self._fd = -1
         self._directory = directory
         self._head = b""
-        self._fd = -1
         with suppress(FileNotFoundError):
             self._fd = os.open(NEWEST, os.O_RDONLY if read_only else os.O_RDWR, dir_fd=directory)
         if self._fd >= 0:
@@ -138,8 +139,8 @@ class NewestFile:
                 self.close()
                 raise
 
-    def make(self, world: bytes, link: Link, packed: bytes, *, synced: bool) -> None:
-        """Write both slots, and bring them to the disk. The file is made if there is none.
+    def begin(self, world: bytes, link: Link, packed: bytes, *, synced: bool) -> None:
+        """Begin to write: the file gets a link, and is made if there is none that belongs to this world.
 
         Args:
             world: The identifier of the world.
@@ -150,14 +151,29 @@ class NewestFile:
         Raises:
             OSError: It cannot be written.
         """
-        if self._fd < 0:
-            self._fd = os.open(NEWEST, os.O_RDWR | os.O_CREAT, 0o666, dir_fd=self._directory)
         self._head = _HEAD.pack(_MAGIC, world, synced)
-        for offset in (0, _SLOT_BYTES):
-            write_all(self._fd, (self._head + packed).ljust(_SLOT_BYTES, b"\0"), offset)
-        self.exists, self.world, self.link, self.synced = True, world, link, synced
-        self.sync()
-        sync_directory(self._directory)
+        if self.world == world:
+            if (self.link, self.synced) != (link, synced):
+                self.write(link.number, packed)
+        else:
+            self._make(packed)
+            self.exists, self.world = True, world
+        self.link, self.synced = link, synced
+
+    def _make(self, packed: bytes) -> None:
+        """Make the file. It gets its name when it is complete and on the disk."""
+        fd = os.open(_NEW, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666, dir_fd=self._directory)
+        try:
+            for offset in (0, _SLOT_BYTES):
+                write_all(fd, (self._head + packed).ljust(_SLOT_BYTES, b"\0"), offset)
+            sync_file(fd)
+            os.rename(_NEW, NEWEST, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            sync_directory(self._directory)
+        except BaseException:
+            os.close(fd)
+            raise
+        self.close()
+        self._fd = fd
 
     def write(self, number: int, packed: bytes) -> None:
         """Write the link of a new commit over the one before the last.
@@ -180,6 +196,9 @@ class NewestFile:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
 
     def _read(self) -> None:
         for offset in (0, _SLOT_BYTES):

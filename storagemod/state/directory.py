@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from io import FileIO
 from pathlib import Path
 from weakref import WeakSet
 
@@ -61,7 +60,7 @@ class DirectoryLock:
         self,
         directory: Path,
         descriptors: tuple[int, int],
-        files: tuple[FileIO | None, FileIO],
+        files: tuple[int | None, int],
         resources: ExitStack,
         *,
         undisturbed: bool = False,
@@ -74,6 +73,7 @@ class DirectoryLock:
         self._process = os.getpid()
         self._resources = resources
         self._writing, self._readers = files
+        self._held = tuple(fd for fd in files if fd is not None)
         _locks.add(self)
 
     @property
@@ -96,7 +96,7 @@ class DirectoryLock:
     def mark_open(self) -> None:
         """Note in ``lock`` that this process writes, and to which directory: a copy of it is none of its own."""
         assert self._writing is not None  # noqa: S101 - called by the writer
-        self._write_mark(f"{os.getpid()} {_identity(self.fd, self._writing.fileno())}")
+        self._write_mark(f"{os.getpid()} {_identity(self.fd, self._writing)}")
         self.was_copied = False
 
     def mark_closed(self) -> None:
@@ -109,18 +109,22 @@ class DirectoryLock:
 
     def close(self) -> None:
         """Release the lock, in the process that took it. A forked child releases nothing."""
+        held, self._held = self._held, ()
         if self._process == os.getpid():
-            for file in (self._writing, self._readers):
-                if file is not None and not file.closed:
-                    fcntl.flock(file, fcntl.LOCK_UN)  # explicitly, for a child may have the same descriptor
+            for fd in held:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # explicitly, for a child may have the same descriptor
         self._resources.close()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _write_mark(self, text: str) -> None:
         assert self._writing is not None  # noqa: S101 - called by the writer
-        os.pwrite(self._writing.fileno(), text.ljust(_MARK_BYTES).encode(), 0)
+        os.pwrite(self._writing, text.ljust(_MARK_BYTES).encode(), 0)
 
     def abandon(self) -> None:
         """Close what a forked child has of it, so that the lock ends when the parent ends, however it ends."""
+        self._held = ()
         self._resources.close()
 
 
@@ -149,12 +153,12 @@ def lock_for_writing(directory: Path) -> DirectoryLock:
         (directory / IMAGES).mkdir(parents=True, exist_ok=True)
         with ExitStack() as resources:
             fd, images_fd = _open_directories(directory, resources)
-            lock = resources.enter_context(_open_made(LOCK, fd))
+            lock = _open(LOCK, os.O_RDWR | os.O_CREAT, fd, resources)
             if not _try_lock(lock, fcntl.LOCK_EX):
                 gc.collect()  # a world that was dropped, as Ctrl-C may do to one just opened, lets go now
                 if not _try_lock(lock, fcntl.LOCK_EX):
                     raise _taken(directory, lock)
-            readers = resources.enter_context(_open_made(READERS, fd))
+            readers = _open(READERS, os.O_RDWR | os.O_CREAT, fd, resources)
             was_copied = _is_copy(lock, fd)
             files = (lock, readers)
             return DirectoryLock(directory, (fd, images_fd), files, resources.pop_all(), was_copied=was_copied)
@@ -175,7 +179,7 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
             raise StateError(f"there is no world in {directory}")
         with ExitStack() as resources:
             fd, images_fd = _open_directories(directory, resources)
-            readers = resources.enter_context(_open_found(READERS, fd))
+            readers = _open(READERS, os.O_RDONLY, fd, resources)
             deadline = time.monotonic() + _WAIT_SECONDS
             while not _try_lock(readers, fcntl.LOCK_SH):
                 if time.monotonic() > deadline:
@@ -186,7 +190,7 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
                 if interruption.raised is not None and interruption.is_main_thread():
                     raise StateError("interrupted")  # the end of the section raises the interruption itself
                 time.sleep(_POLL_SECONDS)
-            lock = resources.enter_context(_open_found(LOCK, fd))
+            lock = _open(LOCK, os.O_RDONLY, fd, resources)
             undisturbed = not os.access(directory, os.W_OK) and _try_lock(lock, fcntl.LOCK_SH)
             return DirectoryLock(
                 directory,
@@ -202,11 +206,14 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
 
 def _open_directories(directory: Path, resources: ExitStack) -> tuple[int, int]:
     """Open a directory and the folder of its images."""
-    opened: list[int] = []
-    for path in (directory, Path(IMAGES)):
-        opened.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=opened[0] if opened else None))
-        resources.callback(os.close, opened[-1])
-    return opened[0], opened[1]
+    fd = _open(directory, os.O_RDONLY | os.O_DIRECTORY, None, resources)
+    return fd, _open(IMAGES, os.O_RDONLY | os.O_DIRECTORY, fd, resources)
+
+
+def _open(name: Path | str, flags: int, folder: int | None, resources: ExitStack) -> int:
+    fd = os.open(name, flags, 0o666, dir_fd=folder)
+    resources.callback(os.close, fd)
+    return fd
 
 
 def sync_file(fd: int) -> None:
@@ -258,16 +265,7 @@ def _check_catalogue_is_not_lost(directory: Path) -> None:
         )
 
 
-def _open_made(name: str, folder: int) -> FileIO:
-    """Open a file to lock, and make it if there is none."""
-    return open(os.open(name, os.O_RDWR | os.O_CREAT, 0o666, dir_fd=folder), "r+b", buffering=0)  # noqa: PTH123
-
-
-def _open_found(name: str, folder: int) -> FileIO:
-    return open(os.open(name, os.O_RDONLY, dir_fd=folder), "rb", buffering=0)  # noqa: PTH123 - a descriptor
-
-
-def _try_lock(file: FileIO, kind: int) -> bool:
+def _try_lock(file: int, kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -284,17 +282,17 @@ def _identity(directory: int, lock: int) -> str:
     return f"{found.st_dev} {found.st_ino} {os.fstat(directory).st_ino}"
 
 
-def _is_copy(lock: FileIO, directory: int) -> bool:
+def _is_copy(lock: int, directory: int) -> bool:
     """Whether a writer had not closed the directory that this is a copy of."""
     _, _, identity = _mark(lock).partition(" ")
-    return bool(identity) and identity != _identity(directory, lock.fileno())
+    return bool(identity) and identity != _identity(directory, lock)
 
 
-def _mark(lock: FileIO) -> str:
-    return os.pread(lock.fileno(), _MARK_BYTES, 0).decode(errors="replace").strip()
+def _mark(lock: int) -> str:
+    return os.pread(lock, _MARK_BYTES, 0).decode(errors="replace").strip()
 
 
-def _taken(directory: Path, lock: FileIO) -> StateError:
+def _taken(directory: Path, lock: int) -> StateError:
     pid = _mark(lock).partition(" ")[0]
     who = "in this process" if pid == str(os.getpid()) else f"in process {pid}" if pid.isdigit() else "elsewhere"
     return StateError(

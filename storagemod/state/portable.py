@@ -120,7 +120,7 @@ def backup_state(store: SqlitePageStore, directory: Path) -> int:
         The number of the newest commit in the copy.
 
     Raises:
-        StateError: The directory is not empty, or cannot be written; or the world is damaged. Nothing has been made then.
+        StateError: The directory is not empty, or cannot be written; or the world is damaged. Nothing is made then.
     """
     with _made_directory(directory, f"{store.directory} cannot be copied to {directory}") as made:
         store.copy_files(made)
@@ -154,10 +154,12 @@ def import_state(
     """
     if not file.is_file():
         raise StateError(f"there is no file {file}")
-    with _made_directory(directory, f"{file} cannot be imported into {directory}") as made:
-        with _database(file, new=False) as connection, _understanding(file):
-            contents = _read(connection, made, new_image, batch_pages)
-    return contents
+    with (
+        _made_directory(directory, f"{file} cannot be imported into {directory}") as made,
+        _database(file, new=False) as connection,
+        _understanding(file),
+    ):
+        return _read(connection, made, new_image, batch_pages)
 
 
 @contextmanager

@@ -298,7 +298,7 @@ class SqlitePageStore(PageStore):
     def _begin_writing(self) -> None:
         with _files_failing(self.directory):
             catalogue = self._catalogue
-            self._newest.make(catalogue.world, catalogue.link, catalogue.packed_link, synced=self._synced)
+            self._newest.begin(catalogue.world, catalogue.link, catalogue.packed_link, synced=self._synced)
             self._lock.mark_open()
 
     def _close_catalogue(self) -> None:
@@ -398,7 +398,7 @@ class SqlitePageStore(PageStore):
             resources.callback(os.close, fd)
             newest = NewestFile(fd, read_only=False)
             resources.callback(newest.close)
-            newest.make(catalogue.world, catalogue.link, catalogue.packed_link, synced=True)
+            newest.begin(catalogue.world, catalogue.link, catalogue.packed_link, synced=True)
 
     def flush_log(self) -> None:
         """Bring all that is committed into the images, and empty the log.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -118,37 +117,65 @@ def test_an_image_is_checked_each_time_it_is_opened(
 # Forked
 
 
-def idle() -> int:
-    return os.getpid()
+FORKS_A_POOL = """
+import os, sys
+from pathlib import Path
+from storagemod.state import SqlitePageStore
+from tests.state.stores import A, write
+home = Path(sys.argv[1])
+import concurrent.futures
+from multiprocessing import get_context
+with concurrent.futures.ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+    store = SqlitePageStore(home)
+    reader = SqlitePageStore(home, read_only=True)
+    child = pool.submit(os.getpid).result()
+    store.close()
+    reader.close()
+    store = SqlitePageStore(home)
+    store.commit(write(store, A, {0: 2}))
+    store.flush_log()  # which no reader hinders
+    store.close()
+    assert pool.submit(os.getpid).result() == child != os.getpid()
+"""
+
+FORKS_AND_THE_CHILD_CLOSES = """
+import os, sys
+from pathlib import Path
+from storagemod.errors import StateError
+from storagemod.state import SqlitePageStore
+from tests.state.stores import A, write
+home = Path(sys.argv[1])
+store = SqlitePageStore(home)
+pid = os.fork()
+if not pid:
+    store.close()
+    del store
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+try:
+    SqlitePageStore(home)
+except StateError as error:
+    assert "is open for writing in this process" in str(error)
+else:
+    raise AssertionError
+store.commit(write(store, A, {0: 2}))
+store.close()
+"""
+
+
+def run(program: str, *arguments: object) -> None:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_world_can_be_opened_again_while_a_forked_child_lives(home: Path) -> None:
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        store = SqlitePageStore(home)
-        reader = SqlitePageStore(home, read_only=True)
-        pool.submit(idle).result()
-        store.close()
-        reader.close()
-        with closing(SqlitePageStore(home)) as store:
-            store.commit(write(store, A, {0: 2}))
-            store.flush_log()  # which no reader hinders
-        pool.submit(idle).result()
+    run(FORKS_A_POOL, home)
+    assert first_pages(home) == [page(2), page(1)]
 
 
-def test_a_child_that_closes_or_drops_a_world_leaves_it_to_its_parent(home: Path) -> None:
-    with closing(SqlitePageStore(home)) as store:
-        pid = os.fork()
-        if not pid:
-            status = 1
-            try:
-                store.close()
-                status = 0
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        with pytest.raises(StateError, match="is open for writing in this process"):
-            SqlitePageStore(home)
-        store.commit(write(store, A, {0: 2}))
+def test_a_child_that_closes_a_world_leaves_it_to_its_parent(home: Path) -> None:
+    run(FORKS_AND_THE_CHILD_CLOSES, home)
     assert first_pages(home) == [page(2), page(1)]
 
 
@@ -202,8 +229,7 @@ os._exit(0)
 
 
 def test_a_child_that_ends_leaves_the_log_alone(home: Path) -> None:
-    command = [sys.executable, "-c", FORKS_AND_ENDS, str(home)]
-    subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+    run(FORKS_AND_ENDS, home)
     assert first_pages(home) == [page(3), page(1)]
 
 
@@ -234,10 +260,21 @@ for turn in (1, 2):
 @pytest.mark.parametrize(("limit", "held"), [(64, 0), (64, 20), (256, 0)])
 @pytest.mark.parametrize("tracker", ["portable", "compare"])
 def test_few_descriptors_are_enough_for_many_regions(home: Path, limit: int, held: int, tracker: str) -> None:
-    arguments = [str(home), str(limit), tracker, str(held)]
-    command = [sys.executable, "-c", MANY_REGIONS, *arguments]
-    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run(MANY_REGIONS, home, limit, tracker, held)
+
+
+def test_a_store_that_is_dropped_leaves_nothing_open(home: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    SqlitePageStore(home).close()
+    before = descriptors()
+    for read_only in (True, False):
+        SqlitePageStore(home, read_only=read_only)
+        gc.collect()
+        assert descriptors() == before
+        with pytest.raises(StateError, match="exists already"):
+            backup_state(SqlitePageStore(home, read_only=True), home)
 
 
 # Copied

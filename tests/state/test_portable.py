@@ -83,7 +83,7 @@ def test_nothing_is_written_over(tmp_path: Path, file: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").touch()
     for place in (tmp_path / "full", file):
-        with pytest.raises(StateError, match=r"exists already .import into a new directory"):
+        with pytest.raises(StateError, match=r"exists already .choose a new directory"):
             import_state(file, place)
     assert names(tmp_path) == ["full", "state.stmx"]
 
