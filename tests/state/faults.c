@@ -14,6 +14,8 @@
 static char prefix[4096];
 static long first, seen, failed;
 static int error_number, for_good;
+static uint64_t state;
+static int recorder = -1, per_mille, short_per_mille;
 
 /* From the call number `at` on (1 is the next one), calls below a directory fail: one of them, or all.
    Number 0 disarms. */
@@ -24,6 +26,8 @@ void fault_arm(const char *directory, long at, int error, int persistent)
     error_number = error;
     for_good = persistent;
     seen = failed = 0;
+    per_mille = short_per_mille = 0;
+    recorder = -1;
 }
 
 /* How many calls failed since it was armed. */
@@ -31,9 +35,6 @@ long fault_failed(void)
 {
     return failed;
 }
-
-static uint64_t state;
-static int recorder = -1, per_mille, short_per_mille;
 
 /* From now on, calls below a directory fail, or do a part only, with these probabilities. What they do is recorded to a
    descriptor, -1 for none. An empty directory ends that. */

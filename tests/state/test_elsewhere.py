@@ -244,12 +244,12 @@ from storagemod.state import SqlitePageStore
 from tests.state.stores import A, page, write
 make = choose_backend(sys.argv[3]).image_maker()
 for turn in (1, 2):
-    store = SqlitePageStore(Path(sys.argv[1]), make)
+    store = SqlitePageStore(Path(sys.argv[1]), make, synchronous="normal")
     held = [open("/dev/null") for _ in range(int(sys.argv[4]))]
-    for number in range(300):
+    for number in range(int(sys.argv[5])):
         store.commit(write(store, A, {turn: number + turn}, region=f"r{number}"))
     store.flush_log()
-    for number in range(300):
+    for number in range(int(sys.argv[5])):
         assert store.image(A, f"r{number}").page(turn) == page(number + turn)
     assert list(store.verify()) == []
     store.close()
@@ -257,10 +257,12 @@ for turn in (1, 2):
 """
 
 
-@pytest.mark.parametrize(("limit", "held"), [(64, 0), (64, 20), (256, 0)])
+@pytest.mark.parametrize(("limit", "held", "regions"), [(64, 0, 80), (64, 20, 80), (256, 0, 300)])
 @pytest.mark.parametrize("tracker", ["portable", "compare"])
-def test_few_descriptors_are_enough_for_many_regions(home: Path, limit: int, held: int, tracker: str) -> None:
-    run(MANY_REGIONS, home, limit, tracker, held)
+def test_few_descriptors_are_enough_for_many_regions(
+    place: Path, limit: int, held: int, regions: int, tracker: str
+) -> None:
+    run(MANY_REGIONS, place / "world", limit, tracker, held, regions)
 
 
 def test_a_store_that_is_dropped_leaves_nothing_open(home: Path) -> None:
