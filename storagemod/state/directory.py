@@ -81,7 +81,7 @@ class DirectoryLock:
         """Whether the directory still has the path at which it was opened."""
         try:
             return os.path.samestat(self.directory.stat(), os.fstat(self.fd))
-        except FileNotFoundError:
+        except OSError:  # nothing is there that can be looked at
             return False
 
     @contextmanager
