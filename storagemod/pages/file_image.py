@@ -187,9 +187,10 @@ class FileImage:
 
     def _read(self, number: int) -> bytes:
         try:
-            return intern_zero(read_all(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES))
+            data = read_all(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES)
         except OSError as error:
             raise StateError(f"page {number} of an image cannot be read: {error}", cause=error) from error
+        return intern_zero(data if len(data) == PAGE_BYTES else data.ljust(PAGE_BYTES, b"\0"))
 
     def _write(self, first: int, data: bytes) -> None:
         write_all(self._file.fd, data, self._start + first * PAGE_BYTES)
@@ -340,16 +341,13 @@ class OverlayImage:
 
 
 def read_all(fd: int, count: int, offset: int) -> bytes:
-    """Read bytes at an offset of a file, however few the system gives at a time.
+    """Read bytes at an offset of a file, however few the system gives at a time; fewer only where the file ends.
 
     Raises:
-        OSError: They cannot be read, or the file ends before them.
+        OSError: They cannot be read.
     """
     data = os.pread(fd, count, offset)
-    while len(data) < count:
-        more = os.pread(fd, count - len(data), offset + len(data))
-        if not more:
-            raise OSError(errno.EIO, f"the file ends {count - len(data):,} bytes too early")
+    while 0 < len(data) < count and (more := os.pread(fd, count - len(data), offset + len(data))):
         data += more
     return data
 

@@ -80,6 +80,8 @@ def _copy_file(source: int, path: Path) -> None:
             hole = os.lseek(source, at, os.SEEK_HOLE)
             while at < hole:
                 piece = read_all(source, min(hole - at, _PIECE_BYTES), at)
+                if not piece:
+                    raise OSError(errno.EIO, f"{path.name} became shorter while it was copied")
                 write_all(file.fileno(), piece, at)
                 at += len(piece)
         sync_file(file.fileno())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from storagemod.errors import StateError
 from storagemod.state import Account, SqlitePageStore
 
+from .histories import commits
 from .stores import A, B, account, content, page, write
 
 
@@ -288,3 +291,34 @@ def test_a_world_that_lost_its_catalogue_is_not_a_new_one(home: Path, left: str)
         assert "has lost its catalogue; its images are left: " in message
         assert "restore catalogue.sqlite from a copy; `storagemod state verify` lists what is there" in message
     assert sorted(home.iterdir()) == listed
+
+
+COMMITS = """
+import sys
+from pathlib import Path
+from storagemod.state import SqlitePageStore
+from tests.state.histories import commit, commits
+store = SqlitePageStore(Path(sys.argv[1]), synchronous="normal", log_pages_max=50)
+number = 0
+while True:
+    number += 1
+    commit(store, number)
+    if number == 1:
+        print("open", flush=True)
+"""
+
+
+def test_commits_that_are_made_meanwhile_are_not_missing(place: Path) -> None:
+    """A reader looks at the newest commit and at the catalogue, one after the other, while both move on."""
+    home = place / "world"
+    command = [sys.executable, "-c", COMMITS, str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "open\n"
+        seen = set()
+        for _ in range(60):
+            with closing(SqlitePageStore(home, read_only=True)) as reader:
+                assert commits(reader) == reader.newest
+                seen.add(reader.newest)
+        writer.kill()
+    assert len(seen) > 1

@@ -275,8 +275,9 @@ def test_a_store_that_is_dropped_leaves_nothing_open(home: Path) -> None:
         SqlitePageStore(home, read_only=read_only)
         gc.collect()
         assert descriptors() == before
-        with pytest.raises(StateError, match="exists already"):
-            backup_state(SqlitePageStore(home, read_only=True), home)
+    with closing(SqlitePageStore(home, read_only=True)) as reader, pytest.raises(StateError, match="exists already"):
+        backup_state(reader, home)
+    assert descriptors() == before
 
 
 # Copied
