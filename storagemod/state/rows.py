@@ -61,7 +61,7 @@ def checksum(row: Iterable[Column]) -> bytes:
 
 
 def region_checksum(row: Iterable[Column]) -> bytes:
-    """Return 16 bytes over the columns of a region. Exported files keep :func:`checksum`, which takes several times longer."""
+    """Return 16 bytes over the columns of a region. Exported files keep :func:`checksum`, which takes longer."""
     text = ascii(tuple(row)).encode()
     return hashlib.blake2b(text, digest_size=_CHECKSUM_BYTES, person=b"storagemod row").digest()
 

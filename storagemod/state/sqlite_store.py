@@ -202,6 +202,7 @@ class SqlitePageStore(PageStore):
         self.directory = directory.absolute()
         self.read_only = read_only
         self.problems: list[str] = []
+        self._writing = False
         self._synced = synchronous == "full"
         self._new_image = new_image
         self._log_pages_max = log_pages_max
@@ -235,10 +236,10 @@ class SqlitePageStore(PageStore):
                 self.problems += [damage.where + damage.what for damage in islice(self._damage(), _COPY_DAMAGE_MAX)]
             if self.problems and not tolerant:
                 raise self._refusal()
-            if not read_only and not self.problems:
+            if not read_only and not tolerant:
                 self._begin_writing()
             self._resources = resources.pop_all()
-        if not read_only and not self.problems:
+        if self._writing:
             self._after_commit()
 
     @property
@@ -287,6 +288,8 @@ class SqlitePageStore(PageStore):
             yield f"{IMAGES}/{name} belongs to no region: the commit that made it is missing"
 
     def _refusal(self) -> StateError:
+        if not self.problems:
+            return StateError(f"the world {self.directory} was opened to see what is wrong, and not to be written")
         first, *others = self.problems
         more = f" (and {len(others):,} more)" if others else ""
         copied = "which is a copy of one that was open, " if self._lock.was_copied else ""
@@ -300,6 +303,7 @@ class SqlitePageStore(PageStore):
             catalogue = self._catalogue
             self._newest.begin(catalogue.world, catalogue.link, catalogue.packed_link, synced=self._synced)
             self._lock.mark_open()
+        self._writing = True
 
     def _close_catalogue(self) -> None:
         if self._lock.is_in_place:
@@ -428,17 +432,16 @@ class SqlitePageStore(PageStore):
             return
         fault, self._fault = self._fault, CLOSED
         with self._resources:
-            if self.read_only or fault is not None or not self._catalogue.trusted:
+            if not self._writing or fault is not None or not self._catalogue.trusted:
                 return
             changes = self._merged_group()
             if changes:
                 self._apply(changes.inverted())
             if self._logged:
                 self._flush_log()
-            if not self.problems:
-                with _files_failing(self.directory):
-                    self._newest.sync()
-                    self._lock.mark_closed()
+            with _files_failing(self.directory):
+                self._newest.sync()
+                self._lock.mark_closed()
 
     # Loading
 
@@ -582,7 +585,7 @@ class SqlitePageStore(PageStore):
         self._check()
         if self.read_only:
             raise self._only_readable()
-        if self.problems:
+        if not self._writing:
             raise self._refusal()
 
     def _only_readable(self) -> StateError:

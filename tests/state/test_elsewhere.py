@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -315,6 +316,24 @@ def test_a_copy_of_an_open_world_with_files_of_different_times_is_told(
     (copy / "catalogue.sqlite-shm").unlink()
     with pytest.raises(StateError, match="which is a copy of one that was open, is not as its last commit left it: "):
         SqlitePageStore(copy, read_only=read_only)
+
+
+def test_a_copy_stays_told_as_long_as_its_damage_is_not_accepted(home: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with closing(SqlitePageStore(home)) as store:
+        store.flush_log()
+        shutil.copytree(home, copy)
+    with closing(sqlite3.connect(copy / "catalogue.sqlite")) as connection:
+        connection.execute("DELETE FROM nodes WHERE region = 1 AND level = 4")
+        connection.commit()
+    for _ in range(2):
+        with pytest.raises(StateError, match="is not as its last commit left it"):
+            SqlitePageStore(copy)
+        with closing(SqlitePageStore(copy, tolerant=True)) as store:
+            with pytest.raises(StateError, match="was opened to see what is wrong, and not to be written"):
+                store.commit(write(store, A, {0: 5}))
+            with pytest.raises(StateError, match="this cannot be accepted"):
+                store.accept()
 
 
 def test_a_copy_of_a_closed_world_is_not_hashed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
