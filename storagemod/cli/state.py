@@ -25,10 +25,10 @@ from storagemod.state import (
     SqlitePageStore,
     account_differences,
     backup_state,
-    describe_images,
     export_state,
     import_state,
     region_differences,
+    what_is_left,
 )
 from storagemod.types import WASM_PAGE_BYTES, Address, StorageMapping
 from storagemod.vm import DEFAULT_REGION, CodeRules, load_binary
@@ -109,9 +109,9 @@ def list_command(directory: Path, as_json: bool) -> int:
 def verify_command(directory: Path, as_json: bool) -> int:
     """Hash everything again, and name each page that is not what was committed. The exit status is 1 if one is not.
 
-    Commits that are missing are named as well. Of a world without a catalogue, the images that are left are listed.
+    Commits that are missing are named as well. Of a world without a catalogue, the files that are left are listed.
     """
-    left = describe_images(directory / "images") if not (directory / "catalogue.sqlite").exists() else []
+    left = what_is_left(directory)
     if left:
         missing = [Damage(what) for what in ("the catalogue is missing", *left)]
         if as_json:

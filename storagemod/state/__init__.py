@@ -10,9 +10,8 @@ from storagemod.state.account import (
     created_address,
 )
 from storagemod.state.comparison import account_differences, region_differences
-from storagemod.state.image_files import describe_images
 from storagemod.state.portable import Contents, backup_state, export_state, import_state
-from storagemod.state.sqlite_store import Damage, SqlitePageStore
+from storagemod.state.sqlite_store import Damage, SqlitePageStore, what_is_left
 from storagemod.state.store import ChangeSet, CommittedRegion, MemoryPageStore, PageStore, Savepoint, WorldState
 
 __all__ = [
@@ -34,8 +33,8 @@ __all__ = [
     "account_digest",
     "backup_state",
     "created_address",
-    "describe_images",
     "export_state",
     "import_state",
     "region_differences",
+    "what_is_left",
 ]

@@ -43,7 +43,7 @@ from storagemod.state.directory import (
     lock_for_reading,
     lock_for_writing,
 )
-from storagemod.state.image_files import ImageFiles
+from storagemod.state.image_files import ImageFiles, describe_images
 from storagemod.state.store import CLOSED, ChangeSet, CommittedRegion, Fault, PageStore
 from storagemod.types import Address
 
@@ -608,6 +608,23 @@ _COPY_DAMAGE_MAX = 100
 """Damage that is counted in a copy, of which the first is shown."""
 
 _RESTORE = "restore the directory from a copy"
+
+
+def what_is_left(directory: Path) -> list[str]:
+    """Return what there is of a world that has lost its catalogue; nothing if it has one, or if there is no world.
+
+    Raises:
+        StateError: The files cannot be read.
+    """
+    if (directory / CATALOGUE).exists() or not directory.is_dir():
+        return []
+    with ExitStack() as resources, _files_failing(directory, "read"):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        resources.callback(os.close, fd)
+        newest = NewestFile(fd, read_only=True)
+        resources.callback(newest.close)
+        noted = [f"{NEWEST}: commit {newest.link.number:,} of world {newest.world.hex()}"] if newest.world else []
+        return [*noted, *describe_images(directory / IMAGES)]
 
 
 def _open_catalogue(lock: DirectoryLock, synchronous: Synchronous, *, read_only: bool) -> Catalogue:

@@ -218,10 +218,14 @@ def test_a_world_without_its_catalogue_is_described(run: Run, folder: Path) -> N
         assert run("state", *command, folder).status == 2
     verified = run("state", "verify", folder)
     world = image.read_bytes()[24:40].hex()
+    newest = int.from_bytes((folder / "newest").read_bytes()[25:33], "little")
+    other = int.from_bytes((folder / "newest").read_bytes()[4_121:4_129], "little")
     length = image.stat().st_size - 4_096
     assert verified.status == 1
     assert verified.out == (
-        f"the catalogue is missing\nimage 1.pages: region 1 of world {world}, {length:,} bytes\n"
+        "the catalogue is missing\n"
+        f"newest: commit {max(newest, other):,} of world {world}\n"
+        f"image 1.pages: region 1 of world {world}, {length:,} bytes\n"
         "image 2.pages: it is no image of storagemod\n"
     )
     damage = json.loads(run("state", "verify", folder, "--json").out)["damage"]
