@@ -24,10 +24,11 @@ from storagemod.state import (
     Damage,
     SqlitePageStore,
     account_differences,
+    backup_state,
     export_state,
     import_state,
     region_differences,
-    verify,
+    what_is_left,
 )
 from storagemod.types import WASM_PAGE_BYTES, Address, StorageMapping
 from storagemod.vm import DEFAULT_REGION, CodeRules, load_binary
@@ -54,7 +55,8 @@ class _StateGroup(click.Group):
 def state_command() -> None:
     """Look at worlds that directories keep. `storagemod state DIR` is short for `storagemod state list DIR`.
 
-    Nothing but `import` writes, and a world may be looked at while another process goes on writing to it.
+    Nothing but `import`, `backup` and `accept` writes, and a world may be looked at while another process goes on
+    writing to it. Do not copy the directory of an open world: `backup` makes a sound copy, and `export` one file.
     """
 
 
@@ -105,9 +107,22 @@ def list_command(directory: Path, as_json: bool) -> int:
 @click.argument("directory", type=NamedPath(), metavar="DIR")
 @json_option
 def verify_command(directory: Path, as_json: bool) -> int:
-    """Hash everything again, and name each page that is not what was committed. The exit status is 1 if one is not."""
-    with _opened(directory) as store:
-        damage = list(verify(store))
+    """Hash everything again, and name each page that is not what was committed. The exit status is 1 if one is not.
+
+    Commits that are missing are named as well. Of a world without a catalogue, the files that are left are listed.
+    """
+    left = what_is_left(directory)
+    if left:
+        missing = [Damage(what) for what in ("the catalogue is missing", *left)]
+        if as_json:
+            found = [_damage(each) for each in missing]
+            say_document(document("verify", {"ok": False, "state_root": None, "damage": found}))
+        else:
+            for each in missing:
+                say(each.what, "red")
+        return 1
+    with _opened(directory, tolerant=True) as store:
+        damage = list(store.verify())
         root = store.state_root()
         if as_json:
             found = [_damage(each) for each in damage]
@@ -117,6 +132,46 @@ def verify_command(directory: Path, as_json: bool) -> int:
                 say(_where(store, each) + each.what, "red")
             say(f"{len(damage)} found" if damage else f"all is as it was committed, state root {_hex(root)}")
     return 1 if damage else 0
+
+
+@state_command.command("accept", short_help="Go on with a world that has lost commits.")
+@click.argument("directory", type=NamedPath(), metavar="DIR")
+def accept_command(directory: Path) -> int:
+    """Go on with what a world has, though it is not as its last commit left it.
+
+    Everything that is not as it was is named: it stays as it is now. Commits that are missing stay missing, and their
+    numbers are not used again. Image files of no region are renamed.
+    """
+    if not (directory / "catalogue.sqlite").exists():
+        raise StateError(f"there is no world in {directory}", hint="`storagemod state verify` says what is there")
+    store = SqlitePageStore(directory, tolerant=True)
+    try:
+        damage = list(store.verify())
+        if damage:
+            store.accept()
+        for each in damage:
+            say(f"accepted: {_where(store, each)}{each.what}")
+        if not damage:
+            say("nothing to accept: all is as it was committed")
+        say(f"newest commit {store.newest:,}, state root {_hex(store.state_root())}")
+    finally:
+        store.close()
+    return 0
+
+
+@state_command.command("backup", short_help="Copy a world, open or not, into a new directory.")
+@click.argument("directory", type=NamedPath(), metavar="DIR")
+@click.argument("copy", type=NamedPath(), metavar="COPY")
+def backup_command(directory: Path, copy: Path) -> int:
+    """Make a sound copy of a world in a new directory. A process that writes to the world may go on meanwhile.
+
+    The copy has one committed state, that of the moment when the command began. It is verified.
+    """
+    with _opened(directory) as store:
+        newest = backup_state(store, copy)
+        note(f"copied to {copy}: all up to commit {newest:,}")
+        say(f"state root {_hex(store.state_root())}")
+    return 0
 
 
 @state_command.command("diff", short_help="What differs between two worlds.")
@@ -214,8 +269,8 @@ def import_command(file: Path, directory: Path) -> int:
 
 
 @contextmanager
-def _opened(directory: Path) -> Iterator[SqlitePageStore]:
-    store = SqlitePageStore(directory, read_only=True)
+def _opened(directory: Path, *, tolerant: bool = False) -> Iterator[SqlitePageStore]:
+    store = SqlitePageStore(directory, read_only=True, tolerant=tolerant)
     try:
         yield store
     finally:

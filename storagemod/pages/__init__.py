@@ -2,7 +2,7 @@
 
 from storagemod.pages._libc import PROT_NONE, PROT_READ, PROT_READ_WRITE, protect
 from storagemod.pages.backend import BACKENDS, PageBackend, choose_backend, why_not_shared, why_unavailable
-from storagemod.pages.file_image import FileImage, MemoryFile, OverlayImage, PageFile
+from storagemod.pages.file_image import FileImage, MemoryFile, OverlayImage, PageFile, read_all, write_all
 from storagemod.pages.hash_tree import DIGEST_BYTES, EMPTY_NODE, TREE_PAGES_MAX, HashTree, NodeKey, page_digest
 from storagemod.pages.image import (
     NO_IMAGE,
@@ -66,7 +66,9 @@ __all__ = [
     "merged_runs",
     "page_digest",
     "protect",
+    "read_all",
     "read_image",
     "why_not_shared",
     "why_unavailable",
+    "write_all",
 ]

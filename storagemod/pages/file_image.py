@@ -187,7 +187,7 @@ class FileImage:
 
     def _read(self, number: int) -> bytes:
         try:
-            data = os.pread(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES)
+            data = read_all(self._file.fd, PAGE_BYTES, self._start + number * PAGE_BYTES)
         except OSError as error:
             raise StateError(f"page {number} of an image cannot be read: {error}", cause=error) from error
         return intern_zero(data if len(data) == PAGE_BYTES else data.ljust(PAGE_BYTES, b"\0"))
@@ -338,6 +338,18 @@ class OverlayImage:
         self._newer.clear()
         self._base_end = self._end
         self._upper.replace(0, {})  # last: if this fails, what stays there does not show
+
+
+def read_all(fd: int, count: int, offset: int) -> bytes:
+    """Read bytes at an offset of a file, however few the system gives at a time; fewer only where the file ends.
+
+    Raises:
+        OSError: They cannot be read.
+    """
+    data = os.pread(fd, count, offset)
+    while 0 < len(data) < count and (more := os.pread(fd, count - len(data), offset + len(data))):
+        data += more
+    return data
 
 
 def write_all(fd: int, data: bytes, offset: int) -> None:

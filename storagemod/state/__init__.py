@@ -9,9 +9,9 @@ from storagemod.state.account import (
     account_digest,
     created_address,
 )
-from storagemod.state.comparison import Damage, account_differences, region_differences, verify
-from storagemod.state.portable import Contents, export_state, import_state
-from storagemod.state.sqlite_store import SqlitePageStore
+from storagemod.state.comparison import account_differences, region_differences
+from storagemod.state.portable import Contents, backup_state, export_state, import_state
+from storagemod.state.sqlite_store import Damage, SqlitePageStore, what_is_left
 from storagemod.state.store import ChangeSet, CommittedRegion, MemoryPageStore, PageStore, Savepoint, WorldState
 
 __all__ = [
@@ -31,9 +31,10 @@ __all__ = [
     "WorldState",
     "account_differences",
     "account_digest",
+    "backup_state",
     "created_address",
     "export_state",
     "import_state",
     "region_differences",
-    "verify",
+    "what_is_left",
 ]

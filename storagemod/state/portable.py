@@ -1,4 +1,4 @@
-"""Export and import: a whole state in one file, for another machine or version.
+"""Export and import: a whole state in one file, for another machine or version. And backup: a copy of a directory.
 
 The file is an SQLite database with its own application id (``stmx``) and format version. Nothing in it depends on the
 directory that it came from: a state gives the same content wherever it was kept.
@@ -107,6 +107,33 @@ def _write(store: PageStore, connection: sqlite3.Connection) -> Contents:
     return Contents(len(accounts), regions, pages, root)
 
 
+def backup_state(store: SqlitePageStore, directory: Path) -> int:
+    """Make a copy of a world in a new directory, as the world is for a reader, while its writer may go on.
+
+    The copy is the same world: it has its identifier and its chain of commits. It is verified before it gets its name.
+
+    Args:
+        store: A reader.
+        directory: Where to make the copy. It must not exist, or be empty.
+
+    Returns:
+        The number of the newest commit in the copy.
+
+    Raises:
+        StateError: The directory is not empty, or cannot be written; or the world is damaged. Nothing is made then.
+    """
+    with _made_directory(directory, f"{store.directory} cannot be copied to {directory}") as made:
+        store.copy_files(made)
+        copy = SqlitePageStore(made, synchronous="normal")
+        try:
+            for damage in copy.verify():
+                raise StateError(f"the world {store.directory} is damaged: {damage.where}{damage.what}")
+            newest = copy.newest
+        finally:
+            copy.close()
+    return newest
+
+
 def import_state(
     file: Path,
     directory: Path,
@@ -125,24 +152,33 @@ def import_state(
     Raises:
         StateError: The file is no export, or damaged; or the directory is not empty. Nothing has been made then.
     """
-    directory = directory.absolute()
     if not file.is_file():
         raise StateError(f"there is no file {file}")
+    with (
+        _made_directory(directory, f"{file} cannot be imported into {directory}") as made,
+        _database(file, new=False) as connection,
+        _understanding(file),
+    ):
+        return _read(connection, made, new_image, batch_pages)
+
+
+@contextmanager
+def _made_directory(directory: Path, what: str) -> Iterator[Path]:
+    """Make a directory under another name, which it keeps until the block has ended well. Else nothing stays."""
+    directory = directory.absolute()
     try:
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            raise StateError(f"{directory} exists already", hint="import into a new directory")
+            raise StateError(f"{directory} exists already", hint="choose a new directory")
         made = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
         made.mkdir(parents=True)
         try:
-            with _database(file, new=False) as connection, _understanding(file):
-                contents = _read(connection, made, new_image, batch_pages)
+            yield made
             made.rename(directory)
             sync_directory(directory.parent)
         finally:
             shutil.rmtree(made, ignore_errors=True)  # not there any more, if all went well
     except (OSError, sqlite3.Error) as error:
-        raise failure(f"{file} cannot be imported into {directory}", error) from error
-    return contents
+        raise failure(what, error) from error
 
 
 def _read(

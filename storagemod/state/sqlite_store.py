@@ -4,6 +4,9 @@ A commit is one transaction of the catalogue: accounts, lengths, and the changed
 Pages are *settled* later, several commits at once: written into the image files, where they are mapped from. When the
 log is long, it is *flushed*: the image files are synced, the hash trees brought up to date and stored, and the log
 emptied. Opening a world applies what the log still has, which can be repeated.
+
+A world that is not as its last commit left it is told at its opening: commits that are missing, rows of other times, a
+copy whose files are of other times.
 """
 
 from __future__ import annotations
@@ -12,21 +15,35 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
+from attrs import frozen
+
 from storagemod.errors import StateError
-from storagemod.pages import FileImage, HashTree, MemoryImage, NodeKey, OverlayImage, RegionDiff, WritableImage
+from storagemod.pages import (
+    FileImage,
+    HashTree,
+    MemoryImage,
+    NodeKey,
+    OverlayImage,
+    RegionDiff,
+    WritableImage,
+    page_digest,
+)
 from storagemod.state.account import NO_ACCOUNT
 from storagemod.state.catalogue import Catalogue, RegionRecord, Synchronous
+from storagemod.state.chain import NewestFile, missing
 from storagemod.state.directory import (
     CATALOGUE,
     IMAGES,
+    NEWEST,
     DirectoryLock,
     failure,
     lock_for_reading,
     lock_for_writing,
 )
-from storagemod.state.image_files import ImageFiles
+from storagemod.state.image_files import ImageFiles, describe_images
 from storagemod.state.store import CLOSED, ChangeSet, CommittedRegion, Fault, PageStore
 from storagemod.types import Address
 
@@ -35,6 +52,28 @@ LOG_PAGES_MAX = 4_096
 
 OVERLAY_PAGES_MAX = 64
 """Pages that lie over images before they are settled. Each run of them is a mapping."""
+
+
+@frozen
+class Damage:
+    """Something that is not what was committed.
+
+    Attributes:
+        what: Description of the damage.
+        address: The account concerned, if there is one.
+        region: The region concerned, if there is one.
+        page: The number of the page of 4 KiB, if a page is damaged.
+    """
+
+    what: str
+    address: Address | None = None
+    region: str | None = None
+    page: int | None = None
+
+    @property
+    def where(self) -> str:
+        """The account and the region, to be followed by what is wrong there; empty if there are none."""
+        return "" if self.address is None else f"{self.address} {self.region}: "
 
 
 class StoredRegion(CommittedRegion):
@@ -99,6 +138,27 @@ class StoredRegion(CommittedRegion):
         tree = HashTree(self._load_node)
         return tree, tree.root(self._tree_wasm_pages) == self._tree_root
 
+    def damage(self) -> Iterator[tuple[str, int | None]]:
+        """Hash it again, and yield what is wrong, with the number of the page where it is one.
+
+        Raises:
+            StateError: The image or the hash tree cannot be read.
+        """
+        stored, fits = self.stored_tree()
+        for pages in stored.broken():
+            yield f"the hash tree over pages [{pages.start:,}, {pages.stop:,}) does not fit together", None
+        if not fits:
+            yield "the root is not that of the hash tree", None
+        tree = self.tree()
+        expected = set(tree.pages())
+        wrong = []
+        for number, data in self.image.pages():
+            if page_digest(data) != tree.page(number):
+                wrong.append(number)
+            expected.discard(number)
+        for number in sorted([*wrong, *expected]):  # what is left over should hold something, and is zeros
+            yield f"page {number:,} is not what was committed", number
+
 
 _EMPTY_ROOT = HashTree().root(0)
 
@@ -116,9 +176,16 @@ class SqlitePageStore(PageStore):
             commit outlasts the process, but when the machine stops, the last ones may be lost, none by half.
         read_only: Whether to open it as a reader.
         log_pages_max: How many pages the log may have before it is flushed.
+        tolerant: Whether to open it though it is not as its last commit left it. Then ``problems`` says what is wrong,
+            and nothing can be committed before :meth:`accept`.
+
+    Attributes:
+        problems: What is not as the last commit left it; empty if all is well. Pages are not hashed to learn this,
+            except those of a copy of a directory that was open.
 
     Raises:
-        StateError: There is no world and none can be made; or it has a writer; or it is damaged.
+        StateError: There is no world and none can be made; or it has a writer; or it is damaged; or it is not as its
+            last commit left it.
     """
 
     def __init__(
@@ -129,10 +196,14 @@ class SqlitePageStore(PageStore):
         synchronous: Synchronous = "full",
         read_only: bool = False,
         log_pages_max: int = LOG_PAGES_MAX,
+        tolerant: bool = False,
     ) -> None:
         super().__init__()
         self.directory = directory.absolute()
         self.read_only = read_only
+        self.problems: list[str] = []
+        self._writing = False
+        self._synced = synchronous == "full"
         self._new_image = new_image
         self._log_pages_max = log_pages_max
         self._process = os.getpid()
@@ -149,19 +220,96 @@ class SqlitePageStore(PageStore):
         with ExitStack() as resources:
             self._lock = (lock_for_reading if read_only else lock_for_writing)(self.directory)
             resources.callback(self._lock.close)
+            with _files_failing(self.directory, "read"):
+                # Before the catalogue: a writer may go on, and what is newest now is not ahead of what is read then.
+                self._newest = NewestFile(self._lock.fd, read_only=read_only)
+            resources.callback(self._newest.close)
             self._catalogue = _open_catalogue(self._lock, synchronous, read_only=read_only)
-            resources.callback(self._catalogue.close)
-            self._files = ImageFiles(self.directory / IMAGES, self._catalogue.world, read_only=read_only)
+            resources.callback(self._close_catalogue)
+            self._files = ImageFiles(
+                self.directory / IMAGES, self._lock.images_fd, self._catalogue.world, read_only=read_only
+            )
             resources.callback(self._files.close)
             self._load()
+            self.problems += self._find_problems()
+            if self._lock.was_copied and not tolerant:
+                self.problems += [damage.where + damage.what for damage in islice(self._damage(), _COPY_DAMAGE_MAX)]
+            if self.problems and not tolerant:
+                raise self._refusal()
+            if not read_only and not tolerant:
+                self._begin_writing()
             self._resources = resources.pop_all()
-        if not read_only:
+        if self._writing:
             self._after_commit()
 
-    def damage(self) -> list[str]:
-        """Return descriptions of damage to the catalogue as a file; none if all is well. Reads all of it."""
+    @property
+    def newest(self) -> int:
+        """The number of the newest commit."""
         self._check()
-        return self._catalogue.damage()
+        return self._catalogue.link.number
+
+    def verify(self) -> Iterator[Damage]:
+        """Hash everything again, and yield what is wrong, in the order of addresses, regions and pages.
+
+        Costs the bytes that are stored, and the memory of one number for each page. A store with damage that keeps it
+        from being opened, like a missing image, does not get here.
+        """
+        self._check()
+        for problem in self.problems:
+            yield Damage(problem)
+        yield from self._damage()
+
+    def _damage(self) -> Iterator[Damage]:
+        for text in self._catalogue.damage():
+            yield Damage(f"the catalogue is damaged: {text}")
+        for (address, name), region in self._all_regions():
+            assert isinstance(region, StoredRegion)  # noqa: S101 - this store makes no others
+            try:
+                for what, page in region.damage():
+                    yield Damage(what, address, name, page)
+            except StateError as error:
+                yield Damage(error.message, address, name)
+
+    def _find_problems(self) -> Iterator[str]:
+        """Yield what is not as the last commit left it, as far as nothing has to be hashed for that."""
+        catalogue, newest = self._catalogue, self._newest
+        if newest.exists and newest.world == catalogue.world:
+            lacking = missing(newest.link, catalogue.link, catalogue.before)
+            if lacking is not None:
+                yield lacking if newest.synced else f"{lacking}, which a loss of power may do (synchronous=normal)"
+        elif newest.world:
+            yield f"the file {NEWEST} belongs to another world"
+        elif newest.exists or catalogue.link.number:
+            what = "damaged" if newest.exists else "missing"
+            yield f"the file {NEWEST} is {what}: commits after {catalogue.link.number:,} may be missing"
+        if not catalogue.fits_together:
+            yield f"the rows of the catalogue are not those of commit {catalogue.link.number:,}, but of different times"
+        for name in self._files.unknown():
+            yield f"{IMAGES}/{name} belongs to no region: the commit that made it is missing"
+
+    def _refusal(self) -> StateError:
+        if not self.problems:
+            return StateError(f"the world {self.directory} was opened to see what is wrong, and not to be written")
+        first, *others = self.problems
+        more = f" (and {len(others):,} more)" if others else ""
+        copied = "which is a copy of one that was open, " if self._lock.was_copied else ""
+        return StateError(
+            f"the world {self.directory}, {copied}is not as its last commit left it: {first}{more}",
+            hint="restore it from a copy, or go on with what is there: `storagemod state accept`",
+        )
+
+    def _begin_writing(self) -> None:
+        with _files_failing(self.directory):
+            catalogue = self._catalogue
+            self._newest.begin(catalogue.world, catalogue.link, catalogue.packed_link, synced=self._synced)
+            self._lock.mark_open()
+        self._writing = True
+
+    def _close_catalogue(self) -> None:
+        if self._lock.is_in_place:
+            self._catalogue.close()
+        else:
+            self._catalogue.abandon()
 
     # What changes it
 
@@ -200,6 +348,62 @@ class SqlitePageStore(PageStore):
             if changes:
                 self._persist(changes)
 
+    def accept(self) -> None:
+        """Go on with what is there, though it is not as the last commit left it. Afterwards it is a state like others.
+
+        Commits that are missing stay so, and their numbers are not used again. Pages that are not what was committed
+        are taken as they are. Image files of no region are renamed.
+
+        Raises:
+            StateError: Hash trees or the catalogue are damaged, which cannot be accepted; or nothing can be written.
+        """
+        self._check()
+        if self.read_only:
+            raise self._only_readable()
+        found = list(self._damage())
+        for damage in found:
+            if damage.page is None:
+                raise StateError(f"this cannot be accepted: {damage.where}{damage.what}", hint=_RESTORE)
+        number = max(self._catalogue.link.number, self._newest.link.number) + 1
+        with self._unusable_if_interrupted():
+            with _files_failing(self.directory):
+                for name in self._files.unknown():
+                    self._files.set_aside(name, number)
+            self._catalogue.accept(number)
+            self.problems.clear()
+            self._begin_writing()
+        regions: dict[tuple[Address, str], RegionDiff] = {}
+        for damage in found:
+            assert damage.address is not None and damage.region is not None and damage.page is not None  # noqa: S101, PT018
+            key = (damage.address, damage.region)
+            image = self.image(*key)
+            data = image.page(damage.page)
+            regions.setdefault(key, RegionDiff(image.wasm_pages, image.wasm_pages, {})).pages[damage.page] = data, data
+        if regions:
+            self.commit(ChangeSet(regions=regions))
+        self.flush_log()
+
+    def copy_files(self, directory: Path) -> None:
+        """Copy a reader's files into an empty directory. The writer may go on: a reader's images stand still.
+
+        Raises:
+            StateError: This is no reader, or the files cannot be copied.
+            OSError: The new ones cannot be written.
+        """
+        self._check()
+        if not self.read_only:
+            raise StateError("only a reader's files can be copied", hint="open the world to read only")
+        (directory / IMAGES).mkdir()
+        self._files.copy_to(directory / IMAGES)
+        catalogue = self._catalogue
+        catalogue.copy_to(directory / CATALOGUE)
+        with ExitStack() as resources:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+            resources.callback(os.close, fd)
+            newest = NewestFile(fd, read_only=False)
+            resources.callback(newest.close)
+            newest.begin(catalogue.world, catalogue.link, catalogue.packed_link, synced=True)
+
     def flush_log(self) -> None:
         """Bring all that is committed into the images, and empty the log.
 
@@ -228,13 +432,16 @@ class SqlitePageStore(PageStore):
             return
         fault, self._fault = self._fault, CLOSED
         with self._resources:
-            if self.read_only or fault is not None or not self._catalogue.trusted:
+            if not self._writing or fault is not None or not self._catalogue.trusted:
                 return
             changes = self._merged_group()
             if changes:
                 self._apply(changes.inverted())
             if self._logged:
                 self._flush_log()
+            with _files_failing(self.directory):
+                self._newest.sync()
+                self._lock.mark_closed()
 
     # Loading
 
@@ -280,6 +487,9 @@ class SqlitePageStore(PageStore):
                 self._note_unsettled(region)
                 self._logged_regions[region] = key
                 self._logged += len(diff.pages)
+        # The commit is durable by now. If this fails, the file has an older link, and the next commit writes a new one.
+        with suppress(OSError):
+            self._newest.write(self._catalogue.link.number, self._catalogue.packed_link)
         self._after_commit()
 
     def _logged_change(self, key: tuple[Address, str], diff: RegionDiff) -> tuple[RegionRecord, dict[int, bytes]]:
@@ -333,6 +543,7 @@ class SqlitePageStore(PageStore):
                 except (OSError, StateError):
                     self._show_log()
                     raise
+                self._newest.sync()
             self._catalogue.empty_log(
                 (region.flushed_record(key, self._files.stored_pages(region.id)), region.tree().changed())
                 for region, key in regions.items()
@@ -373,7 +584,12 @@ class SqlitePageStore(PageStore):
     def _check_writable(self) -> None:
         self._check()
         if self.read_only:
-            raise StateError(f"the world {self.directory} is open to read only")
+            raise self._only_readable()
+        if not self._writing:
+            raise self._refusal()
+
+    def _only_readable(self) -> StateError:
+        return StateError(f"the world {self.directory} is open to read only")
 
     @contextmanager
     def _unusable_if_interrupted(self) -> Iterator[None]:
@@ -388,6 +604,29 @@ class SqlitePageStore(PageStore):
         self._fault = None
 
 
+_COPY_DAMAGE_MAX = 100
+"""Damage that is counted in a copy, of which the first is shown."""
+
+_RESTORE = "restore the directory from a copy"
+
+
+def what_is_left(directory: Path) -> list[str]:
+    """Return what there is of a world that has lost its catalogue; nothing if it has one, or if there is no world.
+
+    Raises:
+        StateError: The files cannot be read.
+    """
+    if (directory / CATALOGUE).exists() or not directory.is_dir():
+        return []
+    with ExitStack() as resources, _files_failing(directory, "read"):
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        resources.callback(os.close, fd)
+        newest = NewestFile(fd, read_only=True)
+        resources.callback(newest.close)
+        noted = [f"{NEWEST}: commit {newest.link.number:,} of world {newest.world.hex()}"] if newest.world else []
+        return [*noted, *describe_images(directory / IMAGES)]
+
+
 def _open_catalogue(lock: DirectoryLock, synchronous: Synchronous, *, read_only: bool) -> Catalogue:
     path = lock.directory / CATALOGUE
     if not read_only:
@@ -398,8 +637,8 @@ def _open_catalogue(lock: DirectoryLock, synchronous: Synchronous, *, read_only:
 
 
 @contextmanager
-def _files_failing(directory: Path) -> Iterator[None]:
+def _files_failing(directory: Path, what: str = "written") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise failure(f"the files of the world {directory} cannot be written", error) from error
+        raise failure(f"the files of the world {directory} cannot be {what}", error) from error

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from storagemod import Address, StorageMapping, World
 from storagemod.cli import main
+from storagemod.errors import StateError
 
 from .conftest import Run
 
@@ -184,3 +186,64 @@ def test_a_world_can_be_looked_at_while_it_is_written(run: Run, folder: Path) ->
         world.transact(A, "put", 16, 77)
         assert "0x00000010  77\n" in run("state", "dump", folder, "keeper", "--i64").out
         assert run("state", "verify", folder).status == 0
+
+
+def test_commits_that_are_missing_are_told_until_they_are_accepted(run: Run, folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with World(folder) as world:
+        world.transact(A, "put", 16, 77)
+        world.transact(A, "put", 16, 78)
+        shutil.copytree(folder, copy)
+    (copy / "catalogue.sqlite-wal").write_bytes(b"")
+    listed = run("state", copy)
+    assert listed.status == 2
+    assert " to " in listed.err
+    assert "are missing (restore it from a copy, or go on with what is there: `storagemod state accept`)" in listed.err
+    verified = run("state", "verify", copy)
+    assert verified.status == 1
+    assert verified.out.endswith("are missing\n1 found\n")
+    accepted = run("state", "accept", copy)
+    assert accepted.status == 0
+    assert accepted.out.startswith("accepted: commits ")
+    assert "state root 0x" in accepted.out
+    assert run("state", "verify", copy).status == 0
+    assert run("state", "accept", copy).out.startswith("nothing to accept: all is as it was committed\n")
+
+
+def test_a_world_without_its_catalogue_is_described(run: Run, folder: Path) -> None:
+    (folder / "catalogue.sqlite").unlink()
+    image = folder / "images" / "1.pages"
+    (folder / "images" / "2.pages").write_bytes(b"short")
+    for command in ((), ("accept",)):
+        assert run("state", *command, folder).status == 2
+    verified = run("state", "verify", folder)
+    world = image.read_bytes()[24:40].hex()
+    newest = int.from_bytes((folder / "newest").read_bytes()[25:33], "little")
+    other = int.from_bytes((folder / "newest").read_bytes()[4_121:4_129], "little")
+    length = image.stat().st_size - 4_096
+    assert verified.status == 1
+    assert verified.out == (
+        "the catalogue is missing\n"
+        f"newest: commit {max(newest, other):,} of world {world}\n"
+        f"image 1.pages: region 1 of world {world}, {length:,} bytes\n"
+        "image 2.pages: it is no image of storagemod\n"
+    )
+    damage = json.loads(run("state", "verify", folder, "--json").out)["damage"]
+    assert [each["what"] for each in damage] == verified.out.splitlines()
+    with pytest.raises(StateError, match="has lost its catalogue"):
+        World(folder)
+
+
+def test_a_backup_is_made_of_an_open_world(run: Run, folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with World(folder) as world:
+        world.transact(A, "put", 16, 77)
+        made = run("state", "backup", folder, copy)
+        assert made.status == 0
+        assert f"copied to {copy}: all up to commit " in made.err
+        world.transact(A, "put", 16, 78)
+    assert run("state", "verify", copy).out == f"all is as it was committed, {made.out}"
+    assert "0x00000010  77\n" in run("state", "dump", copy, "keeper", "--i64").out
+    again = run("state", "backup", folder, copy)
+    assert (again.status, again.out) == (2, "")
+    assert "exists already (choose a new directory)" in again.err

@@ -16,7 +16,7 @@ from attrs import define
 
 from storagemod.errors import StateError
 from storagemod.pages import choose_backend
-from storagemod.state import SqlitePageStore, verify
+from storagemod.state import SqlitePageStore
 
 from .histories import Model, commit, commits
 from .stores import content
@@ -95,7 +95,7 @@ class Trial:
             found = commits(store)
             assert self.acknowledged <= found <= self.acknowledged + (self.refused > 0)
             assert content(store) == MODELS[found].content()
-            assert not list(verify(store))
+            assert not list(store.verify())
 
 
 def main(library: str, directory: str, synchronous: str, error: int, persistent: int) -> None:

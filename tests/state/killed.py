@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from storagemod.errors import StateError
 from storagemod.pages import choose_backend
-from storagemod.state import SqlitePageStore, verify
+from storagemod.state import SqlitePageStore
 
 from .histories import Model, commit, commits
 from .stores import content
@@ -70,7 +70,7 @@ def look(settings: tuple[Path, str, str], model: Model, *, read_only: bool) -> i
         found = commits(store)
         model.advance(found)
         assert content(store) == model.content(), f"commit {found} is not as it should be"
-        assert not list(verify(store))
+        assert not list(store.verify())
     return found
 
 
@@ -139,7 +139,7 @@ class Reader:
                 os.write(self._ready, b"!")
                 os.read(self._leave, 1)
                 assert content(store) == seen
-                assert not list(verify(store))
+                assert not list(store.verify())
             status = 0
         finally:
             os._exit(status)

@@ -13,7 +13,7 @@ import pytest
 
 from storagemod.errors import StateError
 from storagemod.pages import OverlayImage
-from storagemod.state import ChangeSet, SqlitePageStore, verify
+from storagemod.state import ChangeSet, SqlitePageStore
 from storagemod.state import image_files as files_module
 from storagemod.state import sqlite_store as store_module
 from storagemod.state.catalogue import Catalogue
@@ -124,7 +124,7 @@ def test_images_that_lost_what_was_not_synced_are_made_good_from_the_log(
         for read_only in (True, False):
             with closing(SqlitePageStore(again, read_only=read_only)) as store:
                 assert (content(store), store.state_root()) == (seen, root)
-                assert not list(verify(store))
+                assert not list(store.verify())
         shutil.rmtree(again)
 
 
@@ -147,7 +147,7 @@ def test_pages_that_a_failed_sync_may_have_dropped_are_written_again(home: Path)
         assert content(store) == before
     with closing(SqlitePageStore(home)) as store:
         assert content(store) == before
-        assert not list(verify(store))
+        assert not list(store.verify())
 
 
 def test_closing_says_if_the_images_could_not_be_written(home: Path) -> None:
@@ -204,10 +204,10 @@ def test_after_an_interrupted_flush_the_world_has_to_be_opened_again(home: Path,
     store.close()
     with closing(SqlitePageStore(home)) as store:
         assert dict(store.image(A, "memory").pages()) == {0: page(1), 1: page(1)}
-        assert not list(verify(store))
+        assert not list(store.verify())
         store.commit(write(store, A, {2: 2}))
     with closing(SqlitePageStore(home)) as store:
-        assert not list(verify(store))
+        assert not list(store.verify())
 
 
 @pytest.mark.parametrize(("code", "in_doubt"), [("SQLITE_IOERR_FSYNC", True), ("SQLITE_FULL", False)])
@@ -258,5 +258,5 @@ def test_stale_pages_beyond_what_was_synced_do_not_come_back(
             store.commit(write(store, A, {8: 2, 12: 3}))
         with closing(SqlitePageStore(copy)) as store:
             assert dict(store.image(A, "memory").pages()) == {1: page(1), 8: page(2), 12: page(3)}
-            assert not list(verify(store))
+            assert not list(store.verify())
         shutil.rmtree(copy)

@@ -17,7 +17,6 @@ from storagemod.state import (
     SqlitePageStore,
     export_state,
     import_state,
-    verify,
 )
 from storagemod.types import ReentryPolicy
 
@@ -54,7 +53,7 @@ def test_what_is_imported_is_what_was_exported(tmp_path: Path, batch_pages: int)
     assert import_state(tmp_path / "file", tmp_path / "new", batch_pages=batch_pages) == exported
     with closing(SqlitePageStore(tmp_path / "new", read_only=True)) as store:
         assert (content(store), store.state_root()) == (seen, exported.root)
-        assert not list(verify(store))
+        assert not list(store.verify())
     assert names(tmp_path) == ["file", "new", "old"]
 
 
@@ -84,7 +83,7 @@ def test_nothing_is_written_over(tmp_path: Path, file: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").touch()
     for place in (tmp_path / "full", file):
-        with pytest.raises(StateError, match=r"exists already .import into a new directory"):
+        with pytest.raises(StateError, match=r"exists already .choose a new directory"):
             import_state(file, place)
     assert names(tmp_path) == ["full", "state.stmx"]
 

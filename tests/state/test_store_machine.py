@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from storagemod.errors import StateError
-from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, SqlitePageStore, sqlite_store, verify
+from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, SqlitePageStore, sqlite_store
 from storagemod.types import Address, ReentryPolicy
 
 from .stores import A, B, content, image_makers, page, quick_disk, root_anew, write
@@ -203,11 +203,11 @@ class Stores(RuleBasedStateMachine):
         for reader, seen, root in self.readers:
             assert content(reader) == seen
             assert reader.state_root() == root
-            assert not list(verify(reader))
+            assert not list(reader.verify())
 
     def check(self, store: SqlitePageStore, expected: Model) -> None:
         assert content(store) == expected.content()
-        assert not list(verify(store))
+        assert not list(store.verify())
 
     @contextmanager
     def copied(self, kind: str) -> Iterator[Path]:

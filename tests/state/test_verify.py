@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.state import Account, Damage, SqlitePageStore, verify
+from storagemod.state import Account, Damage, SqlitePageStore
 from storagemod.state.image_files import HEADER_BYTES
 
 from .stores import A, B, account, content, write
@@ -41,7 +41,7 @@ def flip(path: Path, at: int, bit: int = 0) -> None:
 
 def damage(home: Path, *, read_only: bool = True) -> list[Damage]:
     with closing(SqlitePageStore(home, read_only=read_only)) as store:
-        return list(verify(store))
+        return list(store.verify())
 
 
 def test_all_is_well_with_what_was_committed(home: Path) -> None:
@@ -88,6 +88,7 @@ def logged(home: Path, tmp_path: Path) -> Path:
         shutil.copytree(home, copy)
     with closing(sqlite3.connect(copy / "catalogue.sqlite", isolation_level=None)) as connection:
         assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    (copy / "lock").write_bytes(b"")  # or opening it hashes everything, as a copy that may not be whole
     assert damage(copy) == []
     return copy
 
@@ -172,7 +173,7 @@ def look_at_flipped_bits(home: Path, tmp_path: Path, *, count: int) -> None:
         flip(copy / "catalogue.sqlite", chosen.randrange(length), chosen.randrange(8))
         try:
             with closing(SqlitePageStore(copy, read_only=True)) as store:
-                if any(verify(store)):
+                if any(store.verify()):
                     reported += 1
                     continue
                 assert (content(store), store.state_root()) == (expected, root)

@@ -8,7 +8,7 @@ import pytest
 
 from storagemod import Address, BalanceError, GasSchedule, Outcome, TrapError, World
 from storagemod.events import AccountDestroyed
-from storagemod.state import BALANCE_MAX, Account, SqlitePageStore, created_address, verify
+from storagemod.state import BALANCE_MAX, Account, SqlitePageStore, created_address
 from tests.vm.maker import (
     MAKER,
     call,
@@ -189,7 +189,7 @@ def test_a_directory_keeps_what_was_created_and_nothing_of_what_was_destroyed(tm
         root = world.state_root
     assert not _found(tmp_path / "w", b"a value that is to be found")
     store_of = SqlitePageStore(tmp_path / "w", read_only=True)
-    assert list(verify(store_of)) == []
+    assert list(store_of.verify()) == []
     store_of.close()
     with World(tmp_path / "w", schedule=FREE) as world:
         assert world.state_root == root

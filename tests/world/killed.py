@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from storagemod import Address, World
-from storagemod.state import SqlitePageStore, verify
+from storagemod.state import SqlitePageStore
 from storagemod.world import DEFAULT_SENDER
 
 COUNTER = Address(0xC)
@@ -104,7 +104,7 @@ def look(directory: Path) -> int:
         assert {at: word(image.page(at), 0) for at in range(PAGES)} == {at: latest.get(at, 0) for at in range(PAGES)}
         assert image.wasm_pages == (3 if number else 1)
         assert store.accounts[DEFAULT_SENDER].nonce == 1 + number  # it deployed the contract, too
-        assert not list(verify(store))
+        assert not list(store.verify())
     return number
 
 
