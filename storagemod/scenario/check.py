@@ -15,7 +15,7 @@ from storagemod.scenario.contents import contents
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Numbers, Scenario
 from storagemod.scenario.structure import did_you_mean
-from storagemod.types import WASM_PAGE_BYTES, Outcome, Value
+from storagemod.types import Outcome, Value
 from storagemod.world import Receipt, World
 
 _BYTES_SHOWN = 32
@@ -177,12 +177,15 @@ class _Check:
         view = regions[expected.region]
         if expected.pages is not None:
             self.compare((*path, "pages"), f"length of {place}", _pages(expected.pages), _pages(view.pages))
+        if expected.length_bytes is not None:
+            wanted_length, length = f"{expected.length_bytes:,} bytes", f"{len(view):,} bytes"
+            self.compare((*path, "length_bytes"), f"length of {place}", wanted_length, length)
         if not expected.kinds:
             return
         start, wanted, kind = expected.offset_bytes, expected.data, expected.kinds[0]
         stop = start + len(wanted)
-        if stop > view.pages * WASM_PAGE_BYTES:
-            end = f"the region ends at {view.pages * WASM_PAGE_BYTES:#x}"
+        if stop > len(view):
+            end = f"the region ends at {len(view):#x}"
             self.compare((*path, kind), f"{place}[{start:#x}..{stop:#x}]", f"{len(wanted)} bytes", end)
             return
         found = view[start:stop]

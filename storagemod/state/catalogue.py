@@ -46,6 +46,9 @@ Synchronous: TypeAlias = Literal["full", "normal"]
 APPLICATION_ID = int.from_bytes(b"stmw", "big")
 FORMAT = 2
 
+FORMAT_BYTES = 3
+"""Format of a catalogue with a region whose length is no whole Wasm pages: a release that knows none refuses it."""
+
 WORLD_ID_BYTES = 16
 
 _SCHEMA = (
@@ -77,9 +80,9 @@ class RegionRecord:
 
     Attributes:
         id: Its number in this world, which names its file.
-        wasm_pages: Its length in Wasm pages.
+        length: Its length in Wasm pages, or in bytes, negative (``coded_length``).
         tree_root: The root of its hash tree when the log was emptied last.
-        tree_wasm_pages: Its length then.
+        tree_length: Its length then.
         stored_pages: How many pages of 4 KiB its file had then.
         logged_pages: How many pages the log has.
     """
@@ -87,9 +90,9 @@ class RegionRecord:
     id: int
     address: Address
     name: str
-    wasm_pages: int
+    length: int
     tree_root: bytes
-    tree_wasm_pages: int
+    tree_length: int
     stored_pages: int
     logged_pages: int
 
@@ -144,7 +147,8 @@ class Catalogue:
 
     def _check_identity(self) -> None:
         hint = "export the world with the version that made it, and import the file here"
-        check_identity(self._connection, self.path, (APPLICATION_ID, FORMAT), "the catalogue of a world", hint)
+        formats = (FORMAT, FORMAT_BYTES)
+        check_identity(self._connection, self.path, APPLICATION_ID, formats, "the catalogue of a world", hint)
 
     def close(self) -> None:
         """Close it. If nobody else has it open, a writer leaves a single file."""
@@ -273,13 +277,15 @@ class Catalogue:
             record.id,
             bytes(record.address),
             record.name,
-            record.wasm_pages,
+            record.length,
             record.tree_root,
-            record.tree_wasm_pages,
+            record.tree_length,
             record.stored_pages,
             record.logged_pages,
         )
         self._run(_PUT_REGION, *row, checksum(row))
+        if record.length < 0 and self._value("PRAGMA user_version") != FORMAT_BYTES:
+            self._run(f"PRAGMA user_version = {FORMAT_BYTES}")
 
     def _run(self, sql: str, *values: object) -> sqlite3.Cursor:
         return self._connection.execute(sql, values)
