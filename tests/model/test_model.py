@@ -63,7 +63,7 @@ class WitnessedHistoriesByBytes(HistoriesByBytes):
 def test_storage_counted_in_bytes_does_what_its_model_says_and_all_that_matters_happens() -> None:
     run(WitnessedHistoriesByBytes, settings(ORDINARY, max_examples=30, stateful_step_count=20))
     stopped = {"a hole was accessed: stopped", "a hole was accessed: stopped, in the second region"}
-    assert (EVENTS | EVENTS_OF_SPARE) - SEEN_BY_BYTES.keys() == stopped
+    assert (EVENTS | EVENTS_OF_SPARE) - SEEN_BY_BYTES.keys() <= stopped
 
 
 SEEN_SMALL: dict[str, Counter[str]] = {name: Counter() for name in ALL_SMALL}

@@ -147,7 +147,7 @@ def another_database(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: spoil_identity(path.parent, "user_version = 3"), "has format 3, and this version"),
+        (lambda path: spoil_identity(path.parent, "user_version = 9"), "has format 9, and this version"),
         (lambda path: spoil_identity(path.parent, "application_id = 5"), "not the catalogue of a world"),
         (another_database, "is a database, but not the catalogue of a world"),
         (make_empty, "is a database, but not the catalogue of a world"),
