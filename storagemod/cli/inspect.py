@@ -118,7 +118,7 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     say(f"  file     {path}")
     say(f"  code     {len(contract.code):,} bytes, sha256 {hashlib.sha256(contract.code).hexdigest()}")
     say(f"  linking  {_linking(contract, is_open=is_open)}")
-    _section("Storage layout, lengths in Wasm pages of 64 KiB unless in bytes")
+    _section("Storage layout, lengths in Wasm pages of 64 KiB")
     regions = [
         (
             region.name,

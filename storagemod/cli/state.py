@@ -14,7 +14,7 @@ from storagemod.cli.options import NamedPath, json_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StateError, StorageModError
 from storagemod.limits import Limits
-from storagemod.pages import PAGE_BYTES, Image, Run, image_length, read_image
+from storagemod.pages import PAGE_BYTES, Image, RegionDiff, Run, image_length, read_image
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.state import (
@@ -166,7 +166,7 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
                     say(f"{address} {key}: {value} -> {after_in_words[key]}")
         for (address, name), written, runs in regions:
             if written.length_old != written.length_new:
-                say(f"{address} {name}: {_length(written.length_old)} -> {_length(written.length_new)}")
+                say(f"{address} {name}: {_lengths(written)}")
             for run in runs[:_RUNS_SHOWN_MAX]:
                 say(f"{address} {name}[{run.offset:#x}..{run.offset + len(run.old):#x}]: {_short(run)}")
             if len(runs) > _RUNS_SHOWN_MAX:
@@ -318,6 +318,12 @@ def _access(account: Account, region: str) -> str:
     mapped = f" ({account.mapping})" if is_mapped else ""
     unit = "" if found.type.page_bytes == WASM_PAGE_BYTES else " bytes"
     return f"by {found.access.value}{mapped}, {found.type.pages_min} to {found.type.pages_max}{unit}"
+
+
+def _lengths(written: RegionDiff) -> str:
+    if written.spare_old or written.spare_new:
+        return f"{written.length_old:,} -> {written.length_new:,} bytes"
+    return f"{written.pages_old} -> {written.pages_new} Wasm pages"
 
 
 def _length(length: int) -> str:

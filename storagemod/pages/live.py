@@ -159,6 +159,7 @@ class LiveRegion:
         "_log",
         "_logged",
         "_noted",
+        "_pages",
         "_private_pages",
         "_quiet",
         "_shared",
@@ -212,7 +213,7 @@ class LiveRegion:
         self._extents: Sequence[object] | None = None
         self._extents_max = extents_max
         self.page_bytes = page_bytes
-        self.memory_pages = 0
+        self._pages = self.memory_pages = self.memory_length = 0
         self._look_at_length()
         self.length = self.collected_length = image_length(image)
         self._fixed = self.memory_length == pages_max * page_bytes
@@ -237,12 +238,12 @@ class LiveRegion:
             StateError: The system refuses.
         """
         pages = self.memory.pages
-        if self.page_bytes == WASM_PAGE_BYTES:
-            self.memory_pages, self.memory_length = pages, pages * WASM_PAGE_BYTES
+        if pages == self._pages:
             return
-        self.memory_length = pages * self.page_bytes
-        before, self.memory_pages = self.memory_pages, _wasm_pages(self.memory_length)
-        if before < self.memory_pages:
+        self._pages = pages
+        before, self.memory_length = self.memory_pages, pages * self.page_bytes
+        self.memory_pages = _wasm_pages(self.memory_length)
+        if self.page_bytes != WASM_PAGE_BYTES and before < self.memory_pages:
             start, end = before * WASM_PAGE_BYTES, self.memory_pages * WASM_PAGE_BYTES
             try:
                 _libc.protect(self._base + start, end - start, _libc.PROT_READ_WRITE)
@@ -409,7 +410,7 @@ class LiveRegion:
             StateError: The system refuses; the transaction is over.
         """
         memory_length = self.memory_length
-        if may_grow and not self._fixed:
+        if may_grow and not self._fixed and self.memory.pages != self._pages:
             self._look_at_length()
         if not self.plain and self.length != self.memory_length:
             self.allow_all()  # all of it is looked at
@@ -589,16 +590,21 @@ class LiveRegion:
             StateError: The system refuses.
         """
         if self.page_bytes == WASM_PAGE_BYTES:
-            self._allow(writing, self.wasm_pages)
+            self._allow(writing, self.length // WASM_PAGE_BYTES)
         else:
-            self._allow(writing, _wasm_pages(self.memory.pages * self.page_bytes))
+            self._allow(writing)
 
     def allow_all(self) -> None:
         """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
-        self._allow(True, _wasm_pages(self.memory.pages * self.page_bytes))
+        self._allow(True)
 
-    def _allow(self, writing: bool, wasm_pages: int) -> None:
-        length = _wasm_pages(self.memory.pages * self.page_bytes)
+    def _allow(self, writing: bool, wasm_pages: int | None = None) -> None:
+        """Allow what code may do with so many Wasm pages, and nothing beyond; ``None`` stands for all of them."""
+        length = self.memory.pages
+        if self.page_bytes != WASM_PAGE_BYTES:
+            length = _wasm_pages(length * self.page_bytes)
+        if wasm_pages is None:
+            wasm_pages = length
         wanted = (writing, wasm_pages, length)
         if wanted != self._allowed and self.protects:
             end = wasm_pages * WASM_PAGE_BYTES

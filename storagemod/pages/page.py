@@ -83,8 +83,9 @@ def _differing_ranges(old: bytes, new: bytes, unit: int) -> Iterator[tuple[int, 
         while start >= 0:
             end = mask.find(0, start)
             if end < 0:
-                end = len(mask)
-            yield first + start * unit, min(first + end * unit, stop)
+                yield first + start * unit, stop
+                break
+            yield first + start * unit, first + end * unit
             start = mask.find(1, end)
 
 

@@ -174,7 +174,6 @@ class ExpectedStorage(Content):
 
     contract: str
     pages: Count | None = None
-    length_bytes: Count | None = None
 
 
 @frozen(kw_only=True)

@@ -307,12 +307,12 @@ class StorageAccess:
     """
 
     __slots__ = (
-        "_bytes_min",
         "_enforced",
         "_frame",
         "_hosted",
         "_live",
         "_memory",
+        "_type",
         "_writing",
         "bytes_max",
     )
@@ -322,10 +322,10 @@ class StorageAccess:
         region, self._live, self._memory = frame.storage.region(name)
         self._frame = frame
         self._hosted = region.access is Access.HOST
-        self._bytes_min = region.type.bytes_min
+        self._type = kind = region.type
         self._writing = not frame.static
         self._enforced = frame.enforced
-        self.bytes_max = _pages_max(region, self._memory) * region.type.page_bytes
+        self.bytes_max = (kind.pages_max or self._memory.pages) * kind.page_bytes
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out; a range outside traps."""
@@ -341,7 +341,7 @@ class StorageAccess:
         if self._hosted and data and not self._live.length:
             if not self._writing:
                 raise static_write()
-            self._live.lengthen(self._bytes_min)
+            self._live.lengthen(self._type.bytes_min)
         self._check(offset, len(data))
         if data and self._enforced and not self._writing:
             raise static_write()
