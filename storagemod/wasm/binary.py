@@ -179,6 +179,9 @@ class Declarations:
         return bool(self.own_memories or self.mutable_globals or self.mutates_tables or self.drops_segments)
 
 
+PAGE_SIZES = "write (pagesize 1), or leave the page size out, which makes it 65,536 bytes"
+"""The hint where a memory has pages of another length."""
+
 _PAGE_BYTES = {0: 1, 16: WASM_PAGE_BYTES}
 """Lengths of pages that memories may have, by their logarithm to base 2."""
 
@@ -195,7 +198,7 @@ def _page_bytes(log2: int) -> int:
     if found is None:
         raise ValidationError(
             f"expected a memory with pages of 1 or {WASM_PAGE_BYTES:,} bytes, got 2**{log2}",
-            hint="write (pagesize 1), or leave the page size out",
+            hint=PAGE_SIZES,
         )
     return found
 

@@ -255,8 +255,9 @@ def test_two_page_sizes_for_one_region_are_refused() -> None:
 
 @pytest.mark.parametrize("size", [0, 2, 4_096, 131_072])
 def test_other_page_sizes_are_refused(size: int) -> None:
-    with pytest.raises(ValidationError, match="page size"):
+    with pytest.raises(ValidationError, match="invalid custom page size") as refused:
         World().deploy(f'(module (import "storage" "log" (memory 1 (pagesize {size}))))')
+    assert str(refused.value).startswith("contract:1:") or "write (pagesize 1), or leave" in str(refused.value)
 
 
 def test_the_usual_page_size_may_be_written_down() -> None:
