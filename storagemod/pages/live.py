@@ -135,7 +135,7 @@ class LiveRegion:
         memory_length: The memory's length when it was last looked at.
         memory_pages: The same in Wasm pages, rounded up.
         page_bytes: As above.
-        outside: Whether a page beyond the length was written, in memory that an undone growth left there.
+        outside: Whether a byte beyond the length was written, in memory that an undone growth left there.
         plain: Whether all of the memory may be read and written, and all of it is the region's.
         image: The committed bytes.
         version: The version of the image that the memory held when the last transaction was over.
@@ -600,9 +600,8 @@ class LiveRegion:
 
     def _allow(self, writing: bool, wasm_pages: int | None = None) -> None:
         """Allow what code may do with so many Wasm pages, and nothing beyond; ``None`` stands for all of them."""
-        length = self.memory.pages
-        if self.page_bytes != WASM_PAGE_BYTES:
-            length = _wasm_pages(length * self.page_bytes)
+        memory_length = self.memory.pages * self.page_bytes
+        length = -(-memory_length // WASM_PAGE_BYTES)
         if wasm_pages is None:
             wasm_pages = length
         wanted = (writing, wasm_pages, length)
@@ -617,7 +616,7 @@ class LiveRegion:
             except OSError as error:
                 raise StateError(f"access to storage cannot be restricted: {error}", cause=error) from error
         self._allowed = wanted
-        self.plain = writing and wasm_pages == length and self.length == self.memory_length
+        self.plain = writing and wasm_pages == length and memory_length == self.length
 
     # Pages that other memories show
 
