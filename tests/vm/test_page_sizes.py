@@ -291,15 +291,17 @@ def test_code_that_counts_in_wasm_pages_cannot_have_a_part_of_one(tracker: str) 
     assert world.transact(contract, "size").value == 1
 
 
-def test_foreign_code_with_another_page_size_is_refused_the_storage() -> None:
+@pytest.mark.parametrize("lengths", ["0", "0 4", "0 60000"])
+def test_foreign_code_with_another_page_size_is_refused_the_storage(lengths: str) -> None:
     caller = """(module (import "storage" "log" (memory 0 262144 (pagesize 1)))
       (import "ethereum" "callDelegate" (func $call (param i64 i32 i32 i32) (result i32)))
       (memory $own (export "memory") 1) (data (memory $own) (i32.const 19) "\\0d")
       (func (export "run") (result i32) (call $call (i64.const 100000) (i32.const 0) (i32.const 32) (i32.const 0))))"""
     world = World(trace=True)
-    world.deploy('(module (import "storage" "log" (memory 0 4)) (func (export "main")))', address=Address(0xD))
+    world.deploy(f'(module (import "storage" "log" (memory {lengths})) (func (export "main")))', address=Address(0xD))
     receipt = world.transact(world.deploy(caller), "run")
     assert receipt.value == Outcome.FAILED
+    assert "does not match the storage that it is to run on" in str(receipt.trace.calls[1].ended.error)  # type: ignore[union-attr]
     assert "(pagesize 1)" in str(receipt.trace.calls[1].ended.error)  # type: ignore[union-attr]
 
 
