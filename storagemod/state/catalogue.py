@@ -46,7 +46,7 @@ Synchronous: TypeAlias = Literal["full", "normal"]
 APPLICATION_ID = int.from_bytes(b"stmw", "big")
 FORMAT = 2
 
-FORMAT_BYTES = 3
+FORMAT_BYTES = FORMAT + 1
 """Format of a catalogue with a region whose length is no whole Wasm pages: a release that knows none refuses it."""
 
 WORLD_ID_BYTES = 16

@@ -50,7 +50,7 @@ from storagemod.types import Address
 APPLICATION_ID = int.from_bytes(b"stmx", "big")
 FORMAT = 1
 
-FORMAT_BYTES = 2
+FORMAT_BYTES = FORMAT + 1
 """Format of a file with a region whose length is no whole Wasm pages: ``wasm_pages`` is in bytes there, negative."""
 
 _SCHEMA = (

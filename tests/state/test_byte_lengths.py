@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 
 from storagemod.errors import StateError
 from storagemod.pages import HashTree, coded_length, decoded_length, image_length
-from storagemod.state import MemoryPageStore, PageStore, SqlitePageStore, export_state, import_state, verify
+from storagemod.state import (
+    MemoryPageStore,
+    PageStore,
+    SqlitePageStore,
+    catalogue,
+    export_state,
+    import_state,
+    portable,
+    verify,
+)
 from storagemod.state.directory import CATALOGUE
 from storagemod.types import WASM_PAGE_BYTES
 
@@ -57,10 +66,10 @@ def test_a_directory_has_a_new_format_from_the_first_such_length_on_and_not_befo
     """A release that knows no such lengths must refuse it, and must go on with all others."""
     with closing(SqlitePageStore(tmp_path)) as store:
         store.commit(write(store, A, {0: 1}, wasm_pages=3))
-        assert version(tmp_path / CATALOGUE) == 2
+        assert version(tmp_path / CATALOGUE) == catalogue.FORMAT
         store.commit(write(store, A, {40: 2}, wasm_pages=PART, region="log"))
         root = store.state_root()
-    assert version(tmp_path / CATALOGUE) == 3
+    assert version(tmp_path / CATALOGUE) == catalogue.FORMAT_BYTES
     for read_only in (True, False):
         with closing(SqlitePageStore(tmp_path, read_only=read_only)) as store:
             assert (in_bytes(store), store.state_root()) == (3 * WASM_PAGE_BYTES + 1, root)
@@ -71,18 +80,18 @@ def test_a_commit_that_fails_leaves_the_format(tmp_path: Path) -> None:
     with closing(SqlitePageStore(tmp_path)) as store:
         store.begin_group()
         store.commit(write(store, A, {}, wasm_pages=PART, region="log"))
-    assert version(tmp_path / CATALOGUE) == 2  # the group was dropped
+    assert version(tmp_path / CATALOGUE) == catalogue.FORMAT  # the group was dropped
 
 
 def test_an_export_has_a_new_format_where_it_needs_one(tmp_path: Path) -> None:
     store = MemoryPageStore()
     store.commit(write(store, A, {0: 1}, wasm_pages=3))
     export_state(store, tmp_path / "old")
-    assert version(tmp_path / "old") == 1
+    assert version(tmp_path / "old") == portable.FORMAT
     store.commit(write(store, A, {48: 2}, wasm_pages=PART, region="log"))
     store.commit(write(store, B, {}, wasm_pages=1))
     exported = export_state(store, tmp_path / "new")
-    assert version(tmp_path / "new") == 2
+    assert version(tmp_path / "new") == portable.FORMAT_BYTES
     assert import_state(tmp_path / "new", tmp_path / "world") == exported
     with closing(SqlitePageStore(tmp_path / "world")) as imported:
         assert content(imported) == content(store)
@@ -93,6 +102,6 @@ def test_an_export_of_the_old_format_has_no_length_in_bytes(tmp_path: Path) -> N
     store.commit(write(store, A, {}, wasm_pages=PART))
     export_state(store, tmp_path / "file")
     with closing(sqlite3.connect(tmp_path / "file")) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.execute(f"PRAGMA user_version = {portable.FORMAT}")
     with pytest.raises(StateError, match=r'region "memory" of .* cannot have -196609 Wasm pages'):
         import_state(tmp_path / "file", tmp_path / "world")
