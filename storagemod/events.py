@@ -30,7 +30,7 @@ from attrs import field, frozen
 
 from storagemod.errors import StorageModError
 from storagemod.pages.page import PAGE_BYTES, differing_bytes, merged_runs
-from storagemod.types import Address, CallKind, Outcome, Value, ValueType
+from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome, Value, ValueType
 
 
 @frozen
@@ -109,13 +109,14 @@ class StorageWritten:
 
 @frozen
 class StorageGrown:
-    """A region grew, in Wasm pages."""
+    """A region grew. Lengths are in pages of its memory, each of ``page_bytes`` bytes: 65,536, or 1."""
 
     call_id: int
     address: Address
     region: str
     pages_old: int
     pages_new: int
+    page_bytes: int = WASM_PAGE_BYTES
 
 
 @frozen

@@ -80,15 +80,42 @@ class FunctionType:
 
 @frozen
 class MemoryType:
-    """Limits of a linear memory in Wasm pages of 64 KiB, and the width of its addresses."""
+    """Limits of a linear memory in its own pages, the width of its addresses, and the length of a page.
+
+    A page has 65,536 bytes, or one (the proposal "custom page sizes").
+    """
 
     pages_min: int
     pages_max: int | None = None
     is_64: bool = False
+    page_bytes: int = WASM_PAGE_BYTES
 
     def __str__(self) -> str:
         limits = str(self.pages_min) if self.pages_max is None else f"{self.pages_min} {self.pages_max}"
-        return f"(memory {'i64 ' if self.is_64 else ''}{limits})"
+        size = "" if self.page_bytes == WASM_PAGE_BYTES else f" (pagesize {self.page_bytes})"
+        return f"(memory {'i64 ' if self.is_64 else ''}{limits}{size})"
+
+    @property
+    def bytes_min(self) -> int:
+        """The least length, in bytes."""
+        return self.pages_min * self.page_bytes
+
+    @property
+    def unit(self) -> str:
+        """What its length is counted in, for messages."""
+        return "Wasm pages" if self.page_bytes == WASM_PAGE_BYTES else "bytes"
+
+
+def most_pages(wasm_pages: int, memory: MemoryType) -> int:
+    """Return how many pages of its type a memory may have that is to have so many Wasm pages at most.
+
+    A memory of 32-bit addresses and pages of one byte has one Wasm page less than 4 GiB: its length has to be a number
+    of 32 bits, and wasmtime refuses the last bytes.
+    """
+    pages = wasm_pages * (WASM_PAGE_BYTES // memory.page_bytes)
+    if memory.page_bytes != WASM_PAGE_BYTES and not memory.is_64:
+        pages = min(pages, 2**32 - WASM_PAGE_BYTES)
+    return pages
 
 
 def parse_enum(kind: type[EnumT], value: str, what: str) -> EnumT:

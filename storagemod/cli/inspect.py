@@ -17,7 +17,7 @@ from storagemod.report.table import NOTHING
 from storagemod.scenario import load_contract
 from storagemod.scenario.deploy import leaves_open
 from storagemod.scenario.fixtures import did_you_mean, fixture_names, fixture_path
-from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS
+from storagemod.types import MAP_OPTIONS, METHODS_OPTIONS, WASM_PAGE_BYTES, MemoryType
 from storagemod.vm import (
     DEFAULT_REGION,
     NAMESPACE,
@@ -122,8 +122,8 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     regions = [
         (
             region.name,
-            region.type.pages_min,
-            NOTHING if region.type.pages_max is None else region.type.pages_max,
+            _length(region.type.pages_min, region.type),
+            NOTHING if region.type.pages_max is None else _length(region.type.pages_max, region.type),
             "64-bit" if region.type.is_64 else "32-bit",
             _REACHED[region.access],
         )
@@ -141,6 +141,10 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     if contract.layout.regions or contract.layout.window is not None:
         _section("Storage module, as generated for this layout")
         say("\n".join(f"  {line}" for line in storage_module_wat(contract.layout).splitlines()))
+
+
+def _length(pages: int, memory: MemoryType) -> int | str:
+    return pages if memory.page_bytes == WASM_PAGE_BYTES else f"{pages:,} bytes"
 
 
 def _section(title: str) -> None:
@@ -183,6 +187,7 @@ def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, obje
                 "region": region.name,
                 "pages_min": region.type.pages_min,
                 "pages_max": region.type.pages_max,
+                "page_bytes": region.type.page_bytes,
                 "is_64": region.type.is_64,
                 "access": str(region.access),
             }

@@ -14,7 +14,7 @@ from storagemod.cli.options import NamedPath, json_option
 from storagemod.cli.output import note, say, say_document
 from storagemod.errors import StateError, StorageModError
 from storagemod.limits import Limits
-from storagemod.pages import PAGE_BYTES, Image, Run, merged_runs, read_image
+from storagemod.pages import PAGE_BYTES, Image, RegionDiff, Run, image_length, read_image
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.state import (
@@ -68,7 +68,9 @@ def list_command(directory: Path, as_json: bool) -> int:
     with _opened(directory) as store:
         regions: dict[Address, list[dict[str, Any]]] = {}
         for (address, name), region in store.regions():
-            entry = {"region": name, "wasm_pages": region.image.wasm_pages, "root": _hex(region.root())}
+            image = region.image
+            length = {"wasm_pages": image.wasm_pages, "length_bytes": image_length(image)}
+            entry = {"region": name, **length, "root": _hex(region.root())}
             regions.setdefault(address, []).append(entry)
         accounts = {address: store.accounts.get(address, NO_ACCOUNT) for address in {*store.accounts, *regions}}
         root = store.state_root()
@@ -90,14 +92,14 @@ def list_command(directory: Path, as_json: bool) -> int:
             accounts[address].name or str(address),
             each["region"],
             _access(accounts[address], each["region"]),
-            each["wasm_pages"],
+            _length(each["length_bytes"]),
             each["root"][:_ROOT_SHOWN],
         )
         for address, ours in sorted(regions.items())
         for each in ours
     ]
     if region_rows:
-        say(render_table(("account", "region", "reached", "Wasm pages", "root"), region_rows))
+        say(render_table(("account", "region", "reached", "length", "root"), region_rows))
         say()
     say(f"state root {_hex(root)}")
     return 0
@@ -183,7 +185,7 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
     with _opened(old) as before, _opened(new) as after:
         accounts = account_differences(before, after)
         regions = [
-            ((address, name), written.pages_old, written.pages_new, list(merged_runs(written.pages)))
+            ((address, name), written, list(written.runs()))
             for (address, name), written in region_differences(before, after)
         ]
     if as_json:
@@ -197,9 +199,16 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
                         for address, (was, now) in accounts.items()
                     ],
                     "regions": [
-                        {"address": str(address), "region": name, "wasm_pages_old": was, "wasm_pages_new": now}
-                        | {"changes": [_run(run) for run in runs]}
-                        for (address, name), was, now, runs in regions
+                        {
+                            "address": str(address),
+                            "region": name,
+                            "wasm_pages_old": written.pages_old,
+                            "wasm_pages_new": written.pages_new,
+                            "length_bytes_old": written.length_old,
+                            "length_bytes_new": written.length_new,
+                            "changes": [_run(run) for run in runs],
+                        }
+                        for (address, name), written, runs in regions
                     ],
                 },
             )
@@ -210,9 +219,9 @@ def diff_command(old: Path, new: Path, as_json: bool) -> int:
             for key, value in before_in_words.items():
                 if value != after_in_words[key]:
                     say(f"{address} {key}: {value} -> {after_in_words[key]}")
-        for (address, name), length_old, length_new, runs in regions:
-            if length_old != length_new:
-                say(f"{address} {name}: {length_old} -> {length_new} Wasm pages")
+        for (address, name), written, runs in regions:
+            if written.length_old != written.length_new:
+                say(f"{address} {name}: {_lengths(written)}")
             for run in runs[:_RUNS_SHOWN_MAX]:
                 say(f"{address} {name}[{run.offset:#x}..{run.offset + len(run.old):#x}]: {_short(run)}")
             if len(runs) > _RUNS_SHOWN_MAX:
@@ -239,7 +248,7 @@ def dump_command(directory: Path, account: str, region: str, bounds: str, form: 
         if region not in known:
             hint = f"it has: {', '.join(known)}" if known else "it has no storage"
             raise StateError(f"{account} has no region {region!r}", hint=hint)
-        start, stop = _bounds(bounds, image.wasm_pages * WASM_PAGE_BYTES)
+        start, stop = _bounds(bounds, image_length(image))
         if form == "raw":
             for at in range(start, stop, WASM_PAGE_BYTES):
                 sys.stdout.buffer.write(read_image(image, at, min(at + WASM_PAGE_BYTES, stop)))
@@ -362,7 +371,19 @@ def _access(account: Account, region: str) -> str:
         return NOTHING
     is_mapped = account.mapping is not None and region == DEFAULT_REGION
     mapped = f" ({account.mapping})" if is_mapped else ""
-    return f"by {found.access.value}{mapped}, {found.type.pages_min} to {found.type.pages_max}"
+    unit = "" if found.type.page_bytes == WASM_PAGE_BYTES else " bytes"
+    return f"by {found.access.value}{mapped}, {found.type.pages_min} to {found.type.pages_max}{unit}"
+
+
+def _lengths(written: RegionDiff) -> str:
+    if written.spare_old or written.spare_new:
+        return f"{written.length_old:,} -> {written.length_new:,} bytes"
+    return f"{written.pages_old} -> {written.pages_new} Wasm pages"
+
+
+def _length(length: int) -> str:
+    pages, rest = divmod(length, WASM_PAGE_BYTES)
+    return f"{length:,} bytes" if rest else f"{pages:,} Wasm page{'s' * (pages != 1)}"
 
 
 def _damage(damage: Damage) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from storagemod.explore.attacker import Attacker
 from storagemod.scenario import Scenario, invariants_of
 from storagemod.scenario.invariants import Verdict
 from storagemod.state import Account
-from storagemod.types import WASM_PAGE_BYTES, Address, ReentryPolicy, StorageMapping
+from storagemod.types import Address, ReentryPolicy, StorageMapping
 from storagemod.world import World
 
 GAS = 10_000_000
@@ -23,7 +23,7 @@ GAS = 10_000_000
 
 @frozen
 class AccountPlan:
-    """One account, and its storage as offsets and bytes by region, each with its length in Wasm pages."""
+    """One account, and its storage as offsets and bytes by region, each with its length in bytes."""
 
     address: Address
     name: str | None
@@ -68,9 +68,9 @@ class Blueprint:
                 )
         for plan in self.accounts:  # now the deployer's nonce, too, is what it is to be
             world.set_account(plan.address, nonce=plan.nonce, balance=plan.balance, name=plan.name)
-            for region, pages, runs in plan.regions:
-                if pages > world.storage(plan.address)[region].pages:
-                    world.load_storage(plan.address, region, b"\0", offset=pages * WASM_PAGE_BYTES - 1)
+            for region, length, runs in plan.regions:
+                if length > len(world.storage(plan.address)[region]):
+                    world.load_storage(plan.address, region, b"\0", offset=length - 1)
                 for offset, data in runs:
                     world.load_storage(plan.address, region, data, offset=offset)
         return world
@@ -88,7 +88,7 @@ def _plan(world: World, address: Address, account: Account) -> AccountPlan:
         policy=account.policy,
         mapping=account.mapping,
         link=account.link,
-        regions=tuple((name, view.pages, tuple(view.data())) for name, view in regions if view.pages),
+        regions=tuple((name, len(view), tuple(view.data())) for name, view in regions if len(view)),
     )
 
 

@@ -335,7 +335,7 @@ class TrialRunner:
         for (address, region), diff in sorted(changes.regions.items()):
             if address not in self._accounts:
                 name = region.encode()
-                digest.update(b"%b%d:%b:%d:%d:" % (address, len(name), name, diff.pages_new, len(diff.pages)))
+                digest.update(b"%b%d:%b:%d:%d:" % (address, len(name), name, diff.length_new, len(diff.pages)))
                 for number, (_, new) in sorted(diff.pages.items()):
                     digest.update(b"%d:" % number + new)
         for address, (before, after) in sorted(changes.accounts.items()):

@@ -12,7 +12,10 @@ from storagemod.pages.image import (
     MemoryImage,
     RegionDiff,
     WritableImage,
+    coded_length,
+    decoded_length,
     erased,
+    image_length,
     read_image,
 )
 from storagemod.pages.live import LiveMemory, LiveRegion, PageChange, UndoLog
@@ -61,8 +64,11 @@ __all__ = [
     "UndoLog",
     "WritableImage",
     "choose_backend",
+    "coded_length",
+    "decoded_length",
     "differing_bytes",
     "erased",
+    "image_length",
     "merged_runs",
     "page_digest",
     "protect",

@@ -58,6 +58,7 @@ class FileImage:
         "_pending_pages_max",
         "_replacements",
         "_start",
+        "spare",
         "version",
         "wasm_pages",
     )
@@ -72,6 +73,7 @@ class FileImage:
         pending_pages_max: int = PENDING_PAGES_MAX,
     ) -> None:
         self.wasm_pages = wasm_pages
+        self.spare = 0
         self.version = 0
         self._file = file
         self._start = start
@@ -142,7 +144,7 @@ class FileImage:
             self._write_pages(self._pending, self._end)
             self._pending = {}
 
-    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes], spare: int = 0) -> None:
         """Set the length, and the bytes of some pages; pages beyond the length are dropped.
 
         Raises:
@@ -163,7 +165,7 @@ class FileImage:
         if len(pending) + len(pages) > self._pending_pages_max:
             self._write_pages({**pending, **pages}, end)  # until this is done, what is pending hides what it writes
             pending, pages = {}, {}
-        self.wasm_pages = wasm_pages
+        self.wasm_pages, self.spare = wasm_pages, spare
         self._pending = pending
         pending.update(pages)
         if not shorter:
@@ -236,12 +238,14 @@ class OverlayImage:
         "_replacements",
         "_upper",
         "_upper_is_mapped",
+        "spare",
         "version",
         "wasm_pages",
     )
 
     def __init__(self, base: FileImage, upper: WritableImage) -> None:
         self.wasm_pages = base.wasm_pages
+        self.spare = 0
         self.version = 0
         self._base = base
         self._base_end = base.wasm_pages * PAGES_PER_WASM_PAGE  # of what still shows: less, once it was shortened
@@ -304,7 +308,7 @@ class OverlayImage:
         self._upper_is_mapped |= bool(newer)
         return below + [upper.extent(first, count) for first, count in runs], ()
 
-    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes], spare: int = 0) -> None:
         """Set the length, and the bytes of some pages; pages beyond the length are dropped.
 
         Raises:
@@ -321,7 +325,7 @@ class OverlayImage:
             self._newer = {number for number in self._newer if number < end}
         else:
             self._replacements.note(self.version, pages.keys())
-        self.wasm_pages = wasm_pages
+        self.wasm_pages, self.spare = wasm_pages, spare
 
     def settle(self) -> None:
         """Write the newer pages and the length into the base. Afterwards nothing lies over it.

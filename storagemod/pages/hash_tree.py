@@ -3,7 +3,8 @@
 Format 2. The tree has a fixed shape: 16 children to a node, 5 levels, and so room for 2**20 pages of 4 KiB. The digest
 of a page is BLAKE2b of its bytes; that of a node is BLAKE2b of its children's digests, 32 bytes each, in order. What is
 all zeros, a page or all that a node stands for, has the digest of 32 zero bytes, so that a sparse region has a sparse
-tree. The root is BLAKE2b over the length in Wasm pages (8 bytes, little-endian) and the digest of the top node. The
+tree. The root is BLAKE2b over the length (8 bytes, little-endian) and the digest of the top node. A length is in Wasm
+pages; one that is none is in bytes, negative (two's complement). The
 three kinds of hash are told apart by their ``person`` parameter (RFC 7693).
 """
 
@@ -99,10 +100,10 @@ class HashTree:
         self._changed.update(fresh)
         self._nodes.update(fresh)  # all at once: half an update, left by an interruption, would give wrong roots
 
-    def root(self, wasm_pages: int) -> bytes:
-        """Return the digest of the region, of a length in Wasm pages."""
+    def root(self, length: int) -> bytes:
+        """Return the digest of the region, of a length in Wasm pages, or in bytes, negative (``coded_length``)."""
         root = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"storagemod image")
-        root.update(wasm_pages.to_bytes(8, "little") + node_digest(self.node(_TOP)))
+        root.update(length.to_bytes(8, "little", signed=True) + node_digest(self.node(_TOP)))
         return root.digest()
 
     def node(self, key: NodeKey) -> bytes:

@@ -9,16 +9,20 @@ from typing import Protocol
 
 from attrs import frozen
 
-from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE
+from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, Run, merged_runs
 from storagemod.types import WASM_PAGE_BYTES
 
 
 class Image(Protocol):
-    """Committed bytes: sparse, as long as its Wasm pages; pages that were never written are zeros."""
+    """Committed bytes: sparse; pages that were never written are zeros."""
 
     @property
     def wasm_pages(self) -> int:
-        """Length in Wasm pages of 64 KiB."""
+        """Length in Wasm pages of 64 KiB, rounded up."""
+
+    @property
+    def spare(self) -> int:
+        """How many bytes of the last Wasm page are beyond the length, 0 to 65,535. They are zeros."""
 
     @property
     def version(self) -> int:
@@ -37,7 +41,7 @@ class Image(Protocol):
 class WritableImage(Image, Protocol):
     """An image that a commit changes."""
 
-    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes], spare: int = 0) -> None:
         """Set the length, and the bytes of some pages; pages beyond the length are dropped."""
 
 
@@ -105,6 +109,7 @@ class NoImage:
     """The image where nothing was ever committed: of length 0, and all zeros."""
 
     wasm_pages = 0
+    spare = 0
     version = 0
 
     def page(self, number: int) -> bytes:  # noqa: ARG002 - all are alike
@@ -130,10 +135,11 @@ NO_IMAGE = NoImage()
 class MemoryImage:
     """An image in a dictionary of pages. Memory: the pages that are not zero."""
 
-    __slots__ = ("_pages", "_replacements", "version", "wasm_pages")
+    __slots__ = ("_pages", "_replacements", "spare", "version", "wasm_pages")
 
     def __init__(self, wasm_pages: int = 0) -> None:
         self.wasm_pages = wasm_pages
+        self.spare = 0
         self.version = 0
         self._pages: dict[int, bytes] = {}
         self._replacements = Replacements()
@@ -150,14 +156,14 @@ class MemoryImage:
         """Return the pages replaced since a version; ``None`` if that is not known any more."""
         return self._replacements.since(version, self.version)
 
-    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes], spare: int = 0) -> None:
         """Set the length, and the bytes of some pages; pages beyond the length are dropped."""
         end = wasm_pages * PAGES_PER_WASM_PAGE
         self.version += 1  # first: an interruption must not leave new bytes under an old version
         shorter = wasm_pages < self.wasm_pages  # drops pages that are not named
         if shorter:
             self._pages = {number: data for number, data in self._pages.items() if number < end}
-        self.wasm_pages = wasm_pages
+        self.wasm_pages, self.spare = wasm_pages, spare
         for number, data in pages.items():
             if data is ZERO_PAGE or number >= end or data == ZERO_PAGE:
                 self._pages.pop(number, None)
@@ -165,6 +171,27 @@ class MemoryImage:
                 self._pages[number] = data
         if not shorter:
             self._replacements.note(self.version, pages.keys())
+
+
+def image_length(image: Image) -> int:
+    """Return the length of an image, in bytes."""
+    return image.wasm_pages * WASM_PAGE_BYTES - image.spare
+
+
+def coded_length(wasm_pages: int, spare: int) -> int:
+    """Return a length as it is kept and hashed: in Wasm pages if it is some, and otherwise in bytes, negative.
+
+    So regions of whole Wasm pages have the roots and rows that they had before there were others.
+    """
+    return spare - wasm_pages * WASM_PAGE_BYTES if spare else wasm_pages
+
+
+def decoded_length(code: int) -> tuple[int, int]:
+    """Return the Wasm pages and the spare bytes of a length as it is kept."""
+    if code >= 0:
+        return code, 0
+    wasm_pages = -(code // WASM_PAGE_BYTES)
+    return wasm_pages, wasm_pages * WASM_PAGE_BYTES + code
 
 
 def read_image(image: Image, start: int, stop: int) -> bytes:
@@ -178,20 +205,41 @@ def read_image(image: Image, start: int, stop: int) -> bytes:
 
 @frozen
 class RegionDiff:
-    """Change of one region: lengths in Wasm pages, and the bytes of every page that differs, before and after."""
+    """Change of one region: lengths, and the bytes of every page that differs, before and after.
+
+    Lengths are in Wasm pages, rounded up, with the bytes of the last one that are beyond them (:attr:`Image.spare`).
+    """
 
     pages_old: int
     pages_new: int
     pages: dict[int, tuple[bytes, bytes]]
+    spare_old: int = 0
+    spare_new: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.pages) or self.pages_old != self.pages_new
+        return bool(self.pages) or self.pages_old != self.pages_new or self.spare_old != self.spare_new
+
+    @property
+    def length_old(self) -> int:
+        """Length before, in bytes."""
+        return self.pages_old * WASM_PAGE_BYTES - self.spare_old
+
+    @property
+    def length_new(self) -> int:
+        """Length after, in bytes."""
+        return self.pages_new * WASM_PAGE_BYTES - self.spare_new
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the runs of words that differ, in order, cut where the longer one of both states ends."""
+        end = max(self.length_old, self.length_new)
+        for run in merged_runs(self.pages):
+            inside = end - run.offset
+            yield run if len(run.new) <= inside else Run(run.offset, run.old[:inside], run.new[:inside])
 
     def inverted(self) -> RegionDiff:
         """Return the change that takes this one back."""
-        return RegionDiff(
-            self.pages_new, self.pages_old, {number: (new, old) for number, (old, new) in self.pages.items()}
-        )
+        pages = {number: (new, old) for number, (old, new) in self.pages.items()}
+        return RegionDiff(self.pages_new, self.pages_old, pages, self.spare_new, self.spare_old)
 
     def merged(self, *later: RegionDiff) -> RegionDiff:
         """Join this change and later ones. Pages that end as they began drop out."""
@@ -202,12 +250,12 @@ class RegionDiff:
                 pages[number] = (old, new)
         last = later[-1] if later else self
         changed = {number: (old, new) for number, (old, new) in pages.items() if old != new}
-        return RegionDiff(self.pages_old, last.pages_new, changed)
+        return RegionDiff(self.pages_old, last.pages_new, changed, self.spare_old, last.spare_new)
 
 
 def erased(image: Image) -> RegionDiff:
     """Return the change that empties a region. It holds every page, so that it can be taken back."""
-    return RegionDiff(image.wasm_pages, 0, {number: (data, ZERO_PAGE) for number, data in image.pages()})
+    return RegionDiff(image.wasm_pages, 0, {number: (data, ZERO_PAGE) for number, data in image.pages()}, image.spare)
 
 
 class ImageEdit:
@@ -215,12 +263,14 @@ class ImageEdit:
 
     Args:
         image: The image before.
-        wasm_pages: Least length of the region afterwards.
+        length: Least length of the region afterwards, in bytes.
+        page_bytes: What the region grows by, 65,536 or 1.
     """
 
-    def __init__(self, image: Image, wasm_pages: int = 0) -> None:
+    def __init__(self, image: Image, length: int = 0, page_bytes: int = WASM_PAGE_BYTES) -> None:
         self._image = image
-        self._wasm_pages = max(image.wasm_pages, wasm_pages)
+        self._length = max(image_length(image), length)
+        self._page_bytes = page_bytes
         self._pages: dict[int, bytes] = {}
 
     def read(self, offset: int, length: int) -> bytes:
@@ -232,7 +282,7 @@ class ImageEdit:
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write bytes at an offset; the region grows as needed."""
         end = offset + len(data)
-        self._wasm_pages = max(self._wasm_pages, -(-end // WASM_PAGE_BYTES))
+        self._length = max(self._length, -(-end // self._page_bytes) * self._page_bytes)
         for number in range(offset // PAGE_BYTES, -(-end // PAGE_BYTES)):
             start = number * PAGE_BYTES
             low, high = max(offset - start, 0), min(end - start, PAGE_BYTES)
@@ -243,7 +293,9 @@ class ImageEdit:
         """Return the change from the image to what was written."""
         pairs = {number: (self._image.page(number), new) for number, new in sorted(self._pages.items())}
         changed = {number: pair for number, pair in pairs.items() if pair[0] != pair[1]}
-        return RegionDiff(self._image.wasm_pages, self._wasm_pages, changed)
+        wasm_pages = -(-self._length // WASM_PAGE_BYTES)
+        spare = wasm_pages * WASM_PAGE_BYTES - self._length
+        return RegionDiff(self._image.wasm_pages, wasm_pages, changed, self._image.spare, spare)
 
     def _page(self, number: int) -> bytes:
         page = self._pages.get(number)

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
-from storagemod.pages.image import EXTENTS_MAX, NO_IMAGE, Image, RegionDiff
-from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, runs_of
+from storagemod.pages.image import EXTENTS_MAX, NO_IMAGE, Image, RegionDiff, image_length
+from storagemod.pages.page import PAGE_BYTES, ZERO_PAGE, runs_of
 from storagemod.types import WASM_PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LiveMemory(Protocol):
 
     @property
     def pages(self) -> int:
-        """Its length now, in Wasm pages."""
+        """Its length now, in pages of its type."""
 
 
 class UndoLog(list[tuple[Any, ...]]):
@@ -123,15 +123,19 @@ class LiveRegion:
         image: The committed bytes.
         backend: How images are shown in memory and written pages are found.
         log: Where old bytes go.
-        wasm_pages_max: How long the memory may become.
+        pages_max: How long the memory may become, in pages of its type.
         extents_max: In how many pieces an image may be mapped.
+        page_bytes: The length of a page of the memory's type, 65,536 or 1. What is done to memory is done to whole Wasm
+            pages: bytes of the last one that are beyond the memory's length are zeros, and code cannot reach them.
 
     Attributes:
-        wasm_pages: Its length as rule 5 counts it, in Wasm pages: an undone growth is taken off again, though the
-            memory stays longer.
-        collected_pages: Its length when it was last collected.
-        memory_pages: The memory's length when it was last looked at.
-        outside: Whether a page beyond the length was written, in memory that an undone growth left there.
+        length: Its length as rule 5 counts it, in bytes: an undone growth is taken off again, though the memory stays
+            longer.
+        collected_length: Its length when it was last collected.
+        memory_length: The memory's length when it was last looked at.
+        memory_pages: The same in Wasm pages, rounded up.
+        page_bytes: As above.
+        outside: Whether a byte beyond the length was written, in memory that an undone growth left there.
         plain: Whether all of the memory may be read and written, and all of it is the region's.
         image: The committed bytes.
         version: The version of the image that the memory held when the last transaction was over.
@@ -155,6 +159,7 @@ class LiveRegion:
         "_log",
         "_logged",
         "_noted",
+        "_pages",
         "_private_pages",
         "_quiet",
         "_shared",
@@ -162,17 +167,19 @@ class LiveRegion:
         "_touched_runs",
         "_tracker",
         "changed",
-        "collected_pages",
+        "collected_length",
         "image",
+        "length",
         "memory",
+        "memory_length",
         "memory_pages",
         "name",
         "outside",
+        "page_bytes",
         "plain",
         "protects",
         "reusable",
         "version",
-        "wasm_pages",
     )
 
     def __init__(
@@ -182,8 +189,9 @@ class LiveRegion:
         image: Image,
         backend: PageBackend,
         log: UndoLog,
-        wasm_pages_max: int,
+        pages_max: int,
         extents_max: int = EXTENTS_MAX,
+        page_bytes: int = WASM_PAGE_BYTES,
     ) -> None:
         self.name = name
         self.memory = memory
@@ -204,17 +212,43 @@ class LiveRegion:
         self._differs = False  # whether the diff last taken changes the image
         self._extents: Sequence[object] | None = None
         self._extents_max = extents_max
-        self.memory_pages = memory.pages
-        self.wasm_pages = self.collected_pages = image.wasm_pages
-        self._fixed = self.memory_pages == wasm_pages_max
+        self.page_bytes = page_bytes
+        self._pages = self.memory_pages = self.memory_length = 0
+        self._look_at_length()
+        self.length = self.collected_length = image_length(image)
+        self._fixed = self.memory_length == pages_max * page_bytes
         self.outside = False
         self._allowed: tuple[bool, int, int] | None = (True, self.memory_pages, self.memory_pages)
-        self.plain = self.wasm_pages == self.memory_pages
+        self.plain = self.length == self.memory_length
         try:
-            self._tracker = backend.track(self._base, wasm_pages_max * WASM_PAGE_BYTES)
+            self._tracker = backend.track(self._base, _wasm_pages(pages_max * page_bytes) * WASM_PAGE_BYTES)
         except OSError as error:
             raise _cannot_map(error) from error
         self._show(image)
+
+    @property
+    def wasm_pages(self) -> int:
+        """Its length in Wasm pages, rounded up."""
+        return _wasm_pages(self.length)
+
+    def _look_at_length(self) -> None:
+        """Take in how long the memory is now; all of its last Wasm page can be read and written by the host.
+
+        Raises:
+            StateError: The system refuses.
+        """
+        pages = self.memory.pages
+        if pages == self._pages:
+            return
+        self._pages = pages
+        before, self.memory_length = self.memory_pages, pages * self.page_bytes
+        self.memory_pages = _wasm_pages(self.memory_length)
+        if self.page_bytes != WASM_PAGE_BYTES and before < self.memory_pages:
+            start, end = before * WASM_PAGE_BYTES, self.memory_pages * WASM_PAGE_BYTES
+            try:
+                _libc.protect(self._base + start, end - start, _libc.PROT_READ_WRITE)
+            except OSError as error:
+                raise StateError(f"storage cannot be made longer: {error}", cause=error) from error
 
     # Between transactions
 
@@ -231,7 +265,7 @@ class LiveRegion:
         Raises:
             StateError: The system refuses.
         """
-        if self.memory_pages != image.wasm_pages:
+        if self.memory_length != image_length(image):
             return False
         if self._shared is not None:
             self._unshare()
@@ -254,7 +288,7 @@ class LiveRegion:
             return True
         if self.changed or self.version == _NO_VERSION:
             return False
-        if not self.memory_pages == self.wasm_pages == image.wasm_pages:
+        if not self.memory_length == self.length == image_length(image):
             return False
         numbers = image.replaced_since(self.version)
         if numbers is None:
@@ -303,7 +337,7 @@ class LiveRegion:
 
     def release(self) -> None:
         """Give the memory's pages and mappings back to the system: nobody uses the region any more."""
-        length = self.memory.pages * WASM_PAGE_BYTES
+        length = _wasm_pages(self.memory.pages * self.page_bytes) * WASM_PAGE_BYTES
         if length:
             mapped = self._backend.maps or self._shared is not None
             with suppress(OSError):  # it is given back with the memory then
@@ -324,7 +358,7 @@ class LiveRegion:
         self._touched_runs = []
         self._private_pages = 0
         self.changed = False
-        self.wasm_pages = self.collected_pages = image.wasm_pages
+        self.length = self.collected_length = image_length(image)
         self.reusable = image is not NO_IMAGE and self.plain
 
     def _map(self, image: Image) -> bool:
@@ -375,10 +409,10 @@ class LiveRegion:
             LimitError: The transaction changed more pages than it may, or its time is over; so is the transaction.
             StateError: The system refuses; the transaction is over.
         """
-        memory_pages = self.memory_pages
-        if may_grow and not self._fixed:
-            self.memory_pages = self.memory.pages
-        if not self.plain and self.wasm_pages != self.memory_pages:
+        memory_length = self.memory_length
+        if may_grow and not self._fixed and self.memory.pages != self._pages:
+            self._look_at_length()
+        if not self.plain and self.length != self.memory_length:
             self.allow_all()  # all of it is looked at
         try:
             numbers = self._tracker.written(self.memory_pages)
@@ -387,11 +421,11 @@ class LiveRegion:
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
         changed = self._compare(numbers) if numbers else []
-        if changed and self.wasm_pages != memory_pages:
-            self._check_outside(changed, memory_pages)
-        if self.memory_pages != memory_pages:
-            self._log.append((self._set_length, self.wasm_pages))
-            self.wasm_pages = self.memory_pages
+        if changed and self.length != memory_length:
+            self._check_outside(changed, memory_length)
+        if self.memory_length != memory_length:
+            self._log.append((self._set_length, self.length))
+            self.length = self.memory_length
             self.changed = self._log.wrote = True
             self.plain = False  # what is allowed was settled for another length
         return changed
@@ -457,11 +491,13 @@ class LiveRegion:
         noted, self._noted = self._noted, set()
         return sorted(noted.union(numbers))
 
-    def _check_outside(self, changed: Iterable[PageChange], memory_pages: int) -> None:
-        """Note whether a page beyond the region's length changed, where an undone growth had been."""
-        hole = range(self.wasm_pages * PAGES_PER_WASM_PAGE, memory_pages * PAGES_PER_WASM_PAGE)
-        if any(number in hole for number, _, _ in changed):
-            self.outside = True
+    def _check_outside(self, changed: Iterable[PageChange], memory_length: int) -> None:
+        """Note whether a byte beyond the region's length changed, where an undone growth had been."""
+        for number, old, new in changed:
+            first = number * PAGE_BYTES
+            start, end = max(self.length - first, 0), memory_length - first
+            if start < PAGE_BYTES and old[start:end] != new[start:end]:
+                self.outside = True
 
     def _watch_again(self) -> bool:
         """Have written pages noted again, and not compared at each boundary; ``False`` if that is not possible."""
@@ -483,18 +519,21 @@ class LiveRegion:
         self._logged[number] = previous
         self._noted.add(number)  # a tracker that compares has not seen it put back
 
-    def _set_length(self, wasm_pages: int) -> None:
-        self.wasm_pages = self.collected_pages = wasm_pages
+    def _set_length(self, length: int) -> None:
+        self.length = self.collected_length = length
         self.plain = False
 
-    def lengthen(self, wasm_pages: int) -> None:
-        """Make a region longer that only the host grows. Its memory is as long already; the new pages are zeros."""
-        self._log.append((self._set_length, self.wasm_pages))
-        self.memory_pages = self.memory.pages
-        self.wasm_pages = wasm_pages
+    def lengthen(self, length: int) -> None:
+        """Make a region so many bytes long that only the host grows.
+
+        Its memory is as long already; what is new is zeros.
+        """
+        self._log.append((self._set_length, self.length))
+        self._look_at_length()
+        self.length = length
         self.changed = self._log.wrote = True
         self.allow_all()
-        self.plain = wasm_pages == self.memory_pages
+        self.plain = length == self.memory_length
 
     def diff(self) -> RegionDiff:
         """Return what the region differs in from its image, as last collected.
@@ -509,7 +548,10 @@ class LiveRegion:
             old, new = self._before[number], known[number]
             if old != new:
                 pages[number] = (old, new)
-        diff = RegionDiff(self.image.wasm_pages, self.wasm_pages, pages)
+        image = self.image
+        wasm_pages = self.wasm_pages
+        spare = wasm_pages * WASM_PAGE_BYTES - self.length
+        diff = RegionDiff(image.wasm_pages, wasm_pages, pages, image.spare, spare)
         self._differs = bool(diff)
         return diff
 
@@ -541,17 +583,27 @@ class LiveRegion:
         ``memory.init`` in the host, where a fault ends the process: code that has these for storage must not be held
         back like this (design/0007).
 
+        Bytes beyond the length are held back by whole pages of the machine. So they are not where a length is counted
+        in bytes: there it is found afterwards, under every tracker alike, that one was written.
+
         Raises:
             StateError: The system refuses.
         """
-        self._allow(writing, self.wasm_pages)
+        if self.page_bytes == WASM_PAGE_BYTES:
+            self._allow(writing, self.length // WASM_PAGE_BYTES)
+        else:
+            self._allow(writing)
 
     def allow_all(self) -> None:
         """Let the code that runs next do what it likes with the memory: what it did is seen when it is collected."""
-        self._allow(True, self.memory.pages)
+        self._allow(True)
 
-    def _allow(self, writing: bool, wasm_pages: int) -> None:
-        length = self.memory.pages
+    def _allow(self, writing: bool, wasm_pages: int | None = None) -> None:
+        """Allow what code may do with so many Wasm pages, and nothing beyond; ``None`` stands for all of them."""
+        memory_length = self.memory.pages * self.page_bytes
+        length = -(-memory_length // WASM_PAGE_BYTES)
+        if wasm_pages is None:
+            wasm_pages = length
         wanted = (writing, wasm_pages, length)
         if wanted != self._allowed and self.protects:
             end = wasm_pages * WASM_PAGE_BYTES
@@ -564,7 +616,7 @@ class LiveRegion:
             except OSError as error:
                 raise StateError(f"access to storage cannot be restricted: {error}", cause=error) from error
         self._allowed = wanted
-        self.plain = writing and wasm_pages == length == self.wasm_pages
+        self.plain = writing and wasm_pages == length and memory_length == self.length
 
     # Pages that other memories show
 
@@ -583,7 +635,7 @@ class LiveRegion:
             LimitError: The time is over.
             StateError: The system refuses; the transaction is over.
         """
-        self.memory_pages = self.memory.pages
+        self._look_at_length()
         self.plain = False
         self.changed = self._log.wrote = True
         try:
@@ -640,6 +692,11 @@ class LiveRegion:
     def note(self, pages: Iterable[int]) -> None:
         """Take in that pages may have been written through a view: they are looked at when it is collected."""
         self._noted.update(pages)
+
+
+def _wasm_pages(length: int) -> int:
+    """Return how many Wasm pages so many bytes take."""
+    return -(-length // WASM_PAGE_BYTES)
 
 
 _SCARCE = "the process may have too many files or mappings: see `ulimit -n` and vm.max_map_count"

@@ -16,7 +16,7 @@ PAGE_BYTES = 4_096
 PAGES_PER_WASM_PAGE = WASM_PAGE_BYTES // PAGE_BYTES
 
 WORD_BYTES = 8
-"""Changes are told in whole words: storage integers are words, and no page border cuts one."""
+"""Changes are told in whole words: storage integers are words, and no page border cuts one, only a region's end."""
 
 ZERO_PAGE = bytes(PAGE_BYTES)
 
@@ -39,7 +39,7 @@ def differing_bytes(old: bytes, new: bytes) -> Iterator[tuple[int, int]]:
 
 
 def differing_runs(old: bytes, new: bytes) -> Iterator[Run]:
-    """Yield the runs of words that differ, in order. Both must have the same length, in whole words."""
+    """Yield the runs of words that differ, in order. Both must have the same length; the last word may be cut."""
     for start, stop in _differing_ranges(old, new, WORD_BYTES):
         yield Run(start, old[start:stop], new[start:stop])
 
@@ -83,7 +83,8 @@ def _differing_ranges(old: bytes, new: bytes, unit: int) -> Iterator[tuple[int, 
         while start >= 0:
             end = mask.find(0, start)
             if end < 0:
-                end = len(mask)
+                yield first + start * unit, stop
+                break
             yield first + start * unit, first + end * unit
             start = mask.find(1, end)
 
@@ -108,6 +109,8 @@ def _byte_mask(old: bytes, new: bytes) -> bytes:
 
 
 def _word_mask(old: bytes, new: bytes) -> bytes:
+    if len(old) % WORD_BYTES:  # the region ends within a word
+        old, new = (each.ljust(-(-len(each) // WORD_BYTES) * WORD_BYTES, b"\0") for each in (old, new))
     return bytes(map(operator.ne, memoryview(old).cast("Q").tolist(), memoryview(new).cast("Q").tolist()))
 
 

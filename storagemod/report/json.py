@@ -223,6 +223,7 @@ def _storage_step(
                 "region": step.region,
                 "pages_old": step.pages_old,
                 "pages_new": step.pages_new,
+                "page_bytes": step.page_bytes,
             }
         case StorageMapped() | StorageUnmapped():
             return _mapping_step(step)

@@ -48,7 +48,7 @@ from storagemod.events import (
     TablesShown,
 )
 from storagemod.trace import CallRecord, Hazard, HazardKind, Step, Trace
-from storagemod.types import Address, CallKind, Outcome, Value
+from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome, Value
 
 Segment: TypeAlias = tuple[str, str]
 """Some text and its rich style; the style never carries meaning of its own."""
@@ -266,7 +266,8 @@ def _storage_step(
     trace: Trace, step: StorageGrown | PagesTouched | StorageMapped | StorageUnmapped | StorageModuleInstantiated
 ) -> list[Segment]:
     if isinstance(step, StorageGrown):
-        return [(f"{_printable(step.region)} grew {step.pages_old} -> {step.pages_new} pages", "yellow")]
+        unit = "pages" if step.page_bytes == WASM_PAGE_BYTES else "bytes"
+        return [(f"{_printable(step.region)} grew {step.pages_old} -> {step.pages_new} {unit}", "yellow")]
     if isinstance(step, PagesTouched):
         pages = ", ".join(_span(first, count) for first, count in step.runs)
         return [(f"{_printable(step.region)} touched first: pages {pages}", "dim")]

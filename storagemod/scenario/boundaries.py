@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from storagemod.events import AccountDestroyed, StorageGrown, StorageWritten
 from storagemod.trace import CallRecord, Trace
-from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome
+from storagemod.types import Address, CallKind, Outcome
 from storagemod.world import World
 
 
@@ -25,7 +25,7 @@ class Boundary:
         moment: ``start`` or ``end``.
         active: The contracts that were running.
         bytes: Written bytes by address, region and offset.
-        pages: Lengths of regions that grew, in Wasm pages.
+        lengths: Lengths of regions that grew, in bytes.
         balances: New balances of accounts whose balance changed.
     """
 
@@ -33,13 +33,13 @@ class Boundary:
     moment: str
     active: frozenset[Address]
     bytes: Mapping[tuple[Address, str, int], int] = field(repr=False)
-    pages: Mapping[tuple[Address, str], int] = field(repr=False)
+    lengths: Mapping[tuple[Address, str], int] = field(repr=False)
     balances: Mapping[Address, int]
 
     @property
     def state(self) -> tuple[object, ...]:
         """Hashable state: equal for boundaries with equal states."""
-        return (*(frozenset(part.items()) for part in (self.bytes, self.pages, self.balances)), self.active)
+        return (*(frozenset(part.items()) for part in (self.bytes, self.lengths, self.balances)), self.active)
 
     def apply(self, world: World) -> None:
         """Apply this state to a world, within a snapshot.
@@ -49,10 +49,9 @@ class Boundary:
         """
         for address, balance in self.balances.items():
             world.fund(address, balance)
-        for (address, region), pages in self.pages.items():
-            end = pages * WASM_PAGE_BYTES
-            if (address, region, end - 1) not in self.bytes:
-                world.load_storage(address, region, b"\0", offset=end - 1)
+        for (address, region), length in self.lengths.items():
+            if (address, region, length - 1) not in self.bytes:
+                world.load_storage(address, region, b"\0", offset=length - 1)
         for address, region, start, data in _runs(self.bytes):
             world.load_storage(address, region, data, offset=start)
 
@@ -75,7 +74,7 @@ def boundaries(trace: Trace, world: World) -> Iterator[Boundary]:
 class _Walk:
     world: World
     bytes: dict[tuple[Address, str, int], int] = field(factory=dict)
-    pages: dict[tuple[Address, str], int] = field(factory=dict)
+    lengths: dict[tuple[Address, str], int] = field(factory=dict)
     balances: dict[Address, int] = field(factory=dict)
     active: list[Address] = field(factory=list)
 
@@ -95,14 +94,14 @@ class _Walk:
                 stack.pop()
                 self.active.pop()
                 if record.ended is None or record.ended.outcome is not Outcome.OK:
-                    self.bytes, self.pages, self.balances = before
+                    self.bytes, self.lengths, self.balances = before
                 if stack:
                     yield self.boundary(record, "end")
             else:
                 self.take(step)
 
     def saved(self) -> tuple[dict[tuple[Address, str, int], int], dict[tuple[Address, str], int], dict[Address, int]]:
-        return dict(self.bytes), dict(self.pages), dict(self.balances)
+        return dict(self.bytes), dict(self.lengths), dict(self.balances)
 
     def begin(self, record: CallRecord) -> None:
         started = record.started
@@ -120,7 +119,7 @@ class _Walk:
                 for offset, new in enumerate(change.new, change.offset):
                     self.bytes[step.address, change.region, offset] = new
         elif isinstance(step, StorageGrown):
-            self.pages[step.address, step.region] = step.pages_new
+            self.lengths[step.address, step.region] = step.pages_new * step.page_bytes
         elif isinstance(step, AccountDestroyed):
             self.pay(step.address, -step.value)
             self.pay(step.beneficiary, step.value)

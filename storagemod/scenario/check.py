@@ -15,7 +15,7 @@ from storagemod.scenario.contents import contents
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Numbers, Scenario
 from storagemod.scenario.structure import did_you_mean
-from storagemod.types import WASM_PAGE_BYTES, Outcome, Value
+from storagemod.types import Outcome, Value
 from storagemod.world import Receipt, World
 
 _BYTES_SHOWN = 32
@@ -181,8 +181,8 @@ class _Check:
             return
         start, wanted, kind = expected.offset_bytes, expected.data, expected.kinds[0]
         stop = start + len(wanted)
-        if stop > view.pages * WASM_PAGE_BYTES:
-            end = f"the region ends at {view.pages * WASM_PAGE_BYTES:#x}"
+        if stop > len(view):
+            end = f"the region ends at {len(view):#x}"
             self.compare((*path, kind), f"{place}[{start:#x}..{stop:#x}]", f"{len(wanted)} bytes", end)
             return
         found = view[start:stop]

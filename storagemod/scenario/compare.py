@@ -14,7 +14,7 @@ from storagemod.scenario.deploy import compile_scenario
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario
 from storagemod.trace import HazardKind
-from storagemod.types import FRAME_OPTIONS, MAP_OPTIONS, WASM_PAGE_BYTES, CallMode, ExclusivePolicy, SyncPolicy
+from storagemod.types import FRAME_OPTIONS, MAP_OPTIONS, CallMode, ExclusivePolicy, SyncPolicy
 from storagemod.vm import DEFAULT_REGION, WINDOW, Costs, option_names
 from storagemod.world import World
 
@@ -190,7 +190,7 @@ def _differences(
         if DEFAULT_REGION not in storage or DEFAULT_REGION not in first_storage:
             continue
         regions = storage[DEFAULT_REGION], first_storage[DEFAULT_REGION]
-        length = max(region.pages for region in regions) * WASM_PAGE_BYTES
+        length = max(map(len, regions))
         found, wanted = (region[0:length].ljust(length, b"\0") for region in regions)
         if found != wanted:
             offset = next(

@@ -22,7 +22,10 @@ class Bytes(Protocol):
 
     @property
     def pages(self) -> int:
-        """Length in Wasm pages."""
+        """Length in Wasm pages, rounded up."""
+
+    def __len__(self) -> int:
+        """Length in bytes."""
 
     def __getitem__(self, key: slice, /) -> bytes: ...
 
@@ -33,8 +36,11 @@ class _SlotsAsMemory:
     def __init__(self, slots: SlotsView) -> None:
         self._slots = slots
 
+    def __len__(self) -> int:
+        return self.pages * WASM_PAGE_BYTES
+
     def __getitem__(self, key: slice) -> bytes:
-        start, stop, _ = key.indices(self.pages * WASM_PAGE_BYTES)
+        start, stop, _ = key.indices(len(self))
         first = start // _SLOT_BYTES
         data = b"".join(self._slots[_key(slot)] for slot in range(first, -(-stop // _SLOT_BYTES)))
         return data[start - first * _SLOT_BYTES : stop - first * _SLOT_BYTES]

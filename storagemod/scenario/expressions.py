@@ -26,7 +26,7 @@ from attrs import define, field, frozen
 from storagemod.errors import StateError, StorageModError, ValidationError
 from storagemod.scenario.contents import contents
 from storagemod.scenario.structure import did_you_mean
-from storagemod.types import WASM_PAGE_BYTES, Address
+from storagemod.types import Address
 from storagemod.world import World
 
 TEXT_LENGTH_MAX = 10_000
@@ -348,7 +348,7 @@ def _bytes(world: World, address: Address, region: str, start: int, stop: int | 
         known = ", ".join(sorted(regions)) or "none"
         raise StateError(f"{world.label(address)} has no region {region!r}", hint=f"it has: {known}")
     view = regions[region]
-    end = view.pages * WASM_PAGE_BYTES
+    end = len(view)
     stop = end if stop is None else stop
     if not 0 <= start <= stop <= end:
         raise UnansweredError(f"{world.label(address)} {region}[{start:#x}..{stop:#x}]: the region ends at {end:#x}")

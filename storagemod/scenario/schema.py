@@ -1,7 +1,7 @@
 """Tables of a scenario file as classes, whose fields are the keys of the file.
 
 :mod:`storagemod.scenario.load` makes and checks them. Integers carry their unit in the key: ``offset_bytes``,
-``pages`` (Wasm pages of 64 KiB), ``gas``.
+``pages`` (Wasm pages of 64 KiB, rounded up), ``gas``.
 """
 
 from __future__ import annotations

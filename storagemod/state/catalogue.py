@@ -88,9 +88,9 @@ class RegionRecord:
 
     Attributes:
         id: Its number in this world, which names its file.
-        wasm_pages: Its length in Wasm pages.
+        length: Its length in Wasm pages, or in bytes, negative (``coded_length``).
         tree_root: The root of its hash tree when the log was emptied last.
-        tree_wasm_pages: Its length then.
+        tree_length: Its length then.
         stored_pages: How many pages of 4 KiB its file had then.
         logged_pages: How many pages the log has.
     """
@@ -98,9 +98,9 @@ class RegionRecord:
     id: int
     address: Address
     name: str
-    wasm_pages: int
+    length: int
     tree_root: bytes
-    tree_wasm_pages: int
+    tree_length: int
     stored_pages: int
     logged_pages: int
 
@@ -165,7 +165,7 @@ class Catalogue:
 
     def _check_identity(self) -> None:
         hint = "export the world with the version that made it, and import the file here"
-        check_identity(self._connection, self.path, (APPLICATION_ID, FORMAT), "the catalogue of a world", hint)
+        check_identity(self._connection, self.path, APPLICATION_ID, (FORMAT,), "the catalogue of a world", hint)
 
     @property
     def fits_together(self) -> bool:
@@ -376,9 +376,9 @@ class Catalogue:
             record.id,
             bytes(record.address),
             record.name,
-            record.wasm_pages,
+            record.length,
             record.tree_root,
-            record.tree_wasm_pages,
+            record.tree_length,
             record.stored_pages,
             record.logged_pages,
         )

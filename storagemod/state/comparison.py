@@ -33,7 +33,7 @@ def _region_difference(old: CommittedRegion | None, new: CommittedRegion | None)
     before, old_tree = _parts(old)
     after, new_tree = _parts(new)
     pages = {number: (before.page(number), after.page(number)) for number in old_tree.differing(new_tree)}
-    return RegionDiff(before.wasm_pages, after.wasm_pages, pages)
+    return RegionDiff(before.wasm_pages, after.wasm_pages, pages, before.spare, after.spare)
 
 
 def _parts(region: CommittedRegion | None) -> tuple[Image, HashTree]:

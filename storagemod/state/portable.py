@@ -18,7 +18,16 @@ from pathlib import Path
 from attrs import frozen
 
 from storagemod.errors import StateError
-from storagemod.pages import PAGE_BYTES, PAGES_PER_WASM_PAGE, ZERO_PAGE, MemoryImage, RegionDiff, WritableImage
+from storagemod.pages import (
+    PAGE_BYTES,
+    PAGES_PER_WASM_PAGE,
+    ZERO_PAGE,
+    MemoryImage,
+    RegionDiff,
+    WritableImage,
+    coded_length,
+    decoded_length,
+)
 from storagemod.state.account import NO_ACCOUNT
 from storagemod.state.directory import failure, sync_directory, sync_file
 from storagemod.state.rows import (
@@ -40,6 +49,9 @@ from storagemod.types import Address
 
 APPLICATION_ID = int.from_bytes(b"stmx", "big")
 FORMAT = 1
+
+FORMAT_BYTES = FORMAT + 1
+"""Format of a file with a region whose length is no whole Wasm pages: ``wasm_pages`` is in bytes there, negative."""
 
 _SCHEMA = (
     "CREATE TABLE state (root BLOB NOT NULL)",
@@ -97,7 +109,10 @@ def _write(store: PageStore, connection: sqlite3.Connection) -> Contents:
     regions = pages = 0
     for (address, name), region in store.regions():
         regions += 1
-        row = (regions, bytes(address), name, region.image.wasm_pages, region.root())
+        image = region.image
+        if image.spare:
+            connection.execute(f"PRAGMA user_version = {FORMAT_BYTES}")
+        row = (regions, bytes(address), name, coded_length(image.wasm_pages, image.spare), region.root())
         connection.execute("INSERT INTO regions VALUES (?, ?, ?, ?, ?)", row)
         for number, data in region.image.pages():
             connection.execute("INSERT INTO pages VALUES (?, ?, ?)", (regions, number, data))
@@ -211,18 +226,20 @@ def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[Chang
     codes = codes_of(connection.execute(GET_CODES))
     accounts = dict(account_of(row, codes) for row in connection.execute(GET_ACCOUNTS))
     yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
-    for region, address, name, wasm_pages in connection.execute("SELECT id, address, name, wasm_pages FROM regions"):
+    ((file_format,),) = connection.execute("PRAGMA user_version")
+    for region, address, name, length in connection.execute("SELECT id, address, name, wasm_pages FROM regions"):
         key = (Address(address), name)
-        if wasm_pages < 0:
-            raise ValueError(f'region "{name}" of {key[0]} cannot have {wasm_pages} Wasm pages')
-        yield ChangeSet(regions={key: RegionDiff(0, wasm_pages, {})})
+        if length < 0 and file_format != FORMAT_BYTES:
+            raise ValueError(f'region "{name}" of {key[0]} cannot have {length} Wasm pages')
+        wasm_pages, spare = decoded_length(length)
+        yield ChangeSet(regions={key: RegionDiff(0, wasm_pages, {}, 0, spare)})
         pages = connection.execute("SELECT page, data FROM pages WHERE region = ? ORDER BY page", (region,))
         while batch := dict(islice(pages, batch_pages)):
             for number, data in batch.items():
                 if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
                     raise ValueError(f'page {number} of region "{name}" of {key[0]} cannot be one')
             written = {number: (ZERO_PAGE, data) for number, data in batch.items()}
-            yield ChangeSet(regions={key: RegionDiff(wasm_pages, wasm_pages, written)})
+            yield ChangeSet(regions={key: RegionDiff(wasm_pages, wasm_pages, written, spare, spare)})
 
 
 @contextmanager
@@ -236,7 +253,7 @@ def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
         else:
-            check_identity(connection, path, (APPLICATION_ID, FORMAT), "an exported state")
+            check_identity(connection, path, APPLICATION_ID, (FORMAT, FORMAT_BYTES), "an exported state")
         connection.execute("BEGIN")
         yield connection
         connection.execute("COMMIT")

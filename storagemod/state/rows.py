@@ -38,19 +38,24 @@ _CHECKSUM_BYTES = 16
 
 
 def check_identity(
-    connection: sqlite3.Connection, path: Path, identity: tuple[int, int], what: str, hint: str | None = None
+    connection: sqlite3.Connection,
+    path: Path,
+    application: int,
+    formats: tuple[int, ...],
+    what: str,
+    hint: str | None = None,
 ) -> None:
     """Check the application id and the format version of a database.
 
     Raises:
         StateError: It is another one.
     """
-    application, known = identity
     ((found,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     if found != application:
         raise StateError(f"{path} is a database, but not {what}")
-    if version != known:
+    if version not in formats:
+        known = " and ".join(map(str, formats))
         raise StateError(f"{path} has format {version}, and this version of storagemod knows format {known}", hint=hint)
 
 

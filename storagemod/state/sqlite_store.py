@@ -29,6 +29,8 @@ from storagemod.pages import (
     OverlayImage,
     RegionDiff,
     WritableImage,
+    coded_length,
+    decoded_length,
     page_digest,
 )
 from storagemod.state.account import NO_ACCOUNT
@@ -86,7 +88,7 @@ class StoredRegion(CommittedRegion):
         load_node: Gives a stored node of its hash tree.
     """
 
-    __slots__ = ("_load_node", "_stored_pages", "_tree_root", "_tree_wasm_pages", "id", "logged", "overlay")
+    __slots__ = ("_load_node", "_stored_pages", "_tree_length", "_tree_root", "id", "logged", "overlay")
 
     def __init__(
         self, number: int, base: FileImage, upper: WritableImage, load_node: Callable[[NodeKey], bytes]
@@ -97,7 +99,7 @@ class StoredRegion(CommittedRegion):
         """The pages of the log."""
         self._load_node = load_node
         self._tree_root = _EMPTY_ROOT
-        self._tree_wasm_pages = 0
+        self._tree_length = 0
         self._stored_pages = 0
         super().__init__(self.overlay, HashTree(load_node))
 
@@ -107,28 +109,33 @@ class StoredRegion(CommittedRegion):
         Raises:
             OSError: There is no room for the pages.
         """
-        self._tree_root, self._tree_wasm_pages = record.tree_root, record.tree_wasm_pages
+        self._tree_root, self._tree_length = record.tree_root, record.tree_length
         self._stored_pages = record.stored_pages
-        self.overlay.replace(record.wasm_pages, logged)
+        wasm_pages, spare = decoded_length(record.length)
+        self.overlay.replace(wasm_pages, logged, spare)
         self._unhashed.update(logged)
         self.logged.update(logged)
-        if not logged and record.wasm_pages == record.tree_wasm_pages:
+        if not logged and record.length == record.tree_length:
             self._root = record.tree_root
+
+    @property
+    def _length(self) -> int:
+        return coded_length(self.overlay.wasm_pages, self.overlay.spare)
 
     def logged_record(self, key: tuple[Address, str], pages: Mapping[int, object]) -> RegionRecord:
         """Return its record once these pages are in the log as well."""
         logged_pages = len(self.logged) + sum(number not in self.logged for number in pages)
-        tree = (self._tree_root, self._tree_wasm_pages)
-        return RegionRecord(self.id, *key, self.overlay.wasm_pages, *tree, self._stored_pages, logged_pages)
+        tree = (self._tree_root, self._tree_length)
+        return RegionRecord(self.id, *key, self._length, *tree, self._stored_pages, logged_pages)
 
     def flushed_record(self, key: tuple[Address, str], stored_pages: int) -> RegionRecord:
         """Return its record once the log is empty."""
-        length = self.overlay.wasm_pages
+        length = self._length
         return RegionRecord(self.id, *key, length, self.root(), length, stored_pages, 0)
 
     def note_flushed(self, stored_pages: int) -> None:
         """Note that the log is empty, and that the catalogue has the hash tree and the length of the file."""
-        self._tree_root, self._tree_wasm_pages = self.root(), self.overlay.wasm_pages
+        self._tree_root, self._tree_length = self.root(), self._length
         self._stored_pages = stored_pages
         self.logged.clear()
         self._tree.mark_stored()
@@ -136,7 +143,7 @@ class StoredRegion(CommittedRegion):
     def stored_tree(self) -> tuple[HashTree, bool]:
         """Return the hash tree that the catalogue has, and whether its root is the one that was stored."""
         tree = HashTree(self._load_node)
-        return tree, tree.root(self._tree_wasm_pages) == self._tree_root
+        return tree, tree.root(self._tree_length) == self._tree_root
 
     def damage(self) -> Iterator[tuple[str, int | None]]:
         """Hash it again, and yield what is wrong, with the number of the page where it is one.
@@ -378,7 +385,8 @@ class SqlitePageStore(PageStore):
             key = (damage.address, damage.region)
             image = self.image(*key)
             data = image.page(damage.page)
-            regions.setdefault(key, RegionDiff(image.wasm_pages, image.wasm_pages, {})).pages[damage.page] = data, data
+            as_it_is = RegionDiff(image.wasm_pages, image.wasm_pages, {}, image.spare, image.spare)
+            regions.setdefault(key, as_it_is).pages[damage.page] = data, data
         if regions:
             self.commit(ChangeSet(regions=regions))
         self.flush_log()
@@ -566,7 +574,7 @@ class SqlitePageStore(PageStore):
         log = self._catalogue.log()
         for region in self._logged_regions:
             if region.id in log:
-                region.overlay.replace(region.overlay.wasm_pages, log[region.id])
+                region.overlay.replace(region.overlay.wasm_pages, log[region.id], region.overlay.spare)
                 self._note_unsettled(region)
 
     # Whether it can be used

@@ -21,6 +21,7 @@ from storagemod.pages import (
     MemoryImage,
     RegionDiff,
     WritableImage,
+    coded_length,
 )
 from storagemod.state.account import NO_ACCOUNT, Account, AccountIndex, account_digest
 from storagemod.types import Address
@@ -88,7 +89,7 @@ class CommittedRegion:
         self._root = None  # first, as the image may be left half changed
         pages = diff.pages
         self._unhashed.update(pages)
-        self.image.replace(diff.pages_new, {number: pair[1] for number, pair in pages.items()})
+        self.image.replace(diff.pages_new, {number: pair[1] for number, pair in pages.items()}, diff.spare_new)
 
     def tree(self) -> HashTree:
         """Return the hash tree over the region as it is now."""
@@ -100,7 +101,7 @@ class CommittedRegion:
     def root(self) -> bytes:
         """Return the digest of the region as it is now, 32 bytes."""
         if self._root is None:
-            self._root = self.tree().root(self.image.wasm_pages)
+            self._root = self.tree().root(coded_length(self.image.wasm_pages, self.image.spare))
         return self._root
 
 

@@ -109,8 +109,9 @@ def _parts(left: object, right: object) -> Iterator[tuple[int, bytes, bytes]]:
     if isinstance(left, StorageView) and isinstance(right, StorageView):
         ours, theirs = dict(left.data()), dict(right.data())
         for offset in sorted(ours.keys() | theirs.keys()):
-            if offset < min(len(left), len(right)):
-                yield offset, ours.get(offset, ZERO_PAGE), theirs.get(offset, ZERO_PAGE)
+            end = min(len(left), len(right)) - offset
+            if end > 0:
+                yield offset, ours.get(offset, ZERO_PAGE)[:end], theirs.get(offset, ZERO_PAGE)[:end]
         return
     both = [
         each[:] if isinstance(each, StorageView) else bytes(each)

@@ -60,7 +60,7 @@ class Recording:
     after each event that may keep more than ``LIGHT_BYTES``::
 
         append = recording.events.append  # stays valid: the list is only changed in place
-        append((StorageGrown, call_id, address, region, pages_old, pages_new))
+        append((StorageGrown, call_id, address, region, pages_old, pages_new, page_bytes))
         if len(recording.events) >= recording.check_at:
             recording.check()
 

@@ -13,6 +13,7 @@ from storagemod.errors import TrapError
 from storagemod.events import PagesTouched, StorageGrown, StorageWritten, TablesShown
 from storagemod.pages import PAGE_BYTES, LiveRegion, PageChange
 from storagemod.trace import LIGHT_BYTES
+from storagemod.types import WASM_PAGE_BYTES
 from storagemod.vm.aliased import AliasedMappings
 from storagemod.vm.layout import outside_region, static_growth, static_write
 from storagemod.vm.paged import PagedMappings
@@ -49,8 +50,8 @@ def collect(machine: Machine, frame: Frame) -> None:
     for region in storage.regions:
         changed = region.collect(may_grow=contract.grows_storage)
         if changed:
-            written.append((region.name, changed))
-        if changed or region.collected_pages != region.wasm_pages:
+            written.append((region.name, changed if region.page_bytes == WASM_PAGE_BYTES else _cut(changed, region)))
+        if changed or region.collected_length != region.length:
             broken = _check_written(machine, frame, region, changed) or broken
     if machine.touches:
         _notify_touched(machine, frame, storage)
@@ -63,13 +64,21 @@ def collect(machine: Machine, frame: Frame) -> None:
         raise broken
 
 
+def _cut(changed: Sequence[PageChange], region: LiveRegion) -> list[PageChange]:
+    """Return changed pages, the last of which ends where the region does."""
+    ends = ((change, max(region.length - change[0] * PAGE_BYTES, 0)) for change in changed)
+    return [(number, old[:end], new[:end]) for (number, old, new), end in ends]
+
+
 def _check_written(
     machine: Machine, frame: Frame, region: LiveRegion, changed: Sequence[PageChange]
 ) -> TrapError | None:
     """Report a growth, and return the rule that a call broke by what it wrote in a region."""
-    pages_old, region.collected_pages = region.collected_pages, region.wasm_pages
-    if pages_old != region.wasm_pages and machine.notify is not None:
-        machine.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, region.wasm_pages))
+    before, region.collected_length = region.collected_length, region.length
+    if before != region.length and machine.notify is not None:
+        size = region.page_bytes
+        pages_old, pages_new = before // size, region.length // size
+        machine.notify((StorageGrown, frame.call_id, frame.address, region.name, pages_old, pages_new, size))
     outside, region.outside = region.outside, False
     if outside:
         return outside_region()

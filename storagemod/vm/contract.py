@@ -468,6 +468,11 @@ def _check_shape(module: Module, limits: Limits) -> None:
         if count > limit:
             raise ValidationError(f"{count:,} {what}, and {limit:,} are allowed ({limit_name})")
     for memory in module.declarations.memories:
+        if memory.page_bytes != WASM_PAGE_BYTES:
+            raise ValidationError(
+                f"expected pages of {WASM_PAGE_BYTES:,} bytes for a contract's own memory, got {memory}",
+                hint="only memories that are imported from storage may have another page size",
+            )
         if memory.pages_min > limits.memory_pages_max:
             raise ValidationError(
                 f"a memory of {memory.pages_min:,} Wasm pages, and {limits.memory_pages_max:,} are allowed "

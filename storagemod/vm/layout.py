@@ -5,11 +5,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
+import attrs
 from attrs import frozen
 
 from storagemod.errors import LinkError, TrapError, ValidationError
 from storagemod.limits import Limits
-from storagemod.types import MemoryType
+from storagemod.types import MemoryType, most_pages
 from storagemod.wasm import Import
 
 NAMESPACE = "storage"
@@ -98,15 +99,15 @@ def bounded_region(name: str, wanted: MemoryType, access: Access, limits: Limits
     Raises:
         ValidationError: Its minimum is above the limits.
     """
-    if wanted.pages_min > limits.storage_pages_max:
+    pages_max = most_pages(limits.storage_pages_max, wanted)
+    if wanted.pages_min > pages_max:
         raise ValidationError(
-            f'storage region "{name}" is too long: wanted {wanted.pages_min:,} Wasm pages at least, '
-            f"offered {limits.storage_pages_max:,} at most (storage_pages_max)"
+            f'storage region "{name}" is too long: wanted {wanted.pages_min:,} {wanted.unit} at least, '
+            f"offered {pages_max:,} at most (storage_pages_max)"
         )
-    pages_max = limits.storage_pages_max
     if wanted.pages_max is not None:
         pages_max = min(pages_max, wanted.pages_max)
-    return Region(name, MemoryType(wanted.pages_min, pages_max, wanted.is_64), access)
+    return Region(name, attrs.evolve(wanted, pages_max=pages_max), access)
 
 
 # Rules of storage that calls break. The texts are the same however it was found.

@@ -43,7 +43,7 @@ class LinkingOption(Protocol):
         """What a storage module of this layout offers for an import; its text is shown to users. ``None``: nothing."""
 
     def accepts(self, item: Import, layout: Layout, sizes: dict[str, int]) -> bool:
-        """Whether what is offered fits an import, given the length of each region now, in Wasm pages."""
+        """Whether what is offered fits an import, given the length of each region now, in its pages."""
 
     def link(self, item: Import, instance: Instance) -> Any | None:
         """The export of a storage module to define for an import; ``None`` where the host serves it."""
@@ -53,6 +53,7 @@ def memory_fits(wanted: MemoryType, offered: MemoryType, pages: int) -> bool:
     """Whether a memory of so many pages may be imported (WebAssembly core specification 3.4.4, "Memories")."""
     return (
         wanted.is_64 == offered.is_64
+        and wanted.page_bytes == offered.page_bytes
         and pages >= wanted.pages_min
         and (wanted.pages_max is None or (offered.pages_max is not None and offered.pages_max <= wanted.pages_max))
     )

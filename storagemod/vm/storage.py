@@ -19,6 +19,7 @@ from storagemod.pages import (
     PageBackend,
     SharedView,
     UndoLog,
+    image_length,
 )
 from storagemod.types import WASM_PAGE_BYTES, MemoryType
 from storagemod.vm.contract import Contract
@@ -186,14 +187,21 @@ class StorageInstance:
         prepared = Linker().prepare(storage_module(Layout(regions, window)))
         instance = self._store.instantiate(prepared.address)
         self._store.memories += len(regions) + (window is not None)
-        memories = [instance.memory(region.name) for region in regions]
+        memories = [instance.memory(region.name, region.type.page_bytes) for region in regions]
         images = [self._image_of(region.name) for region in regions]
         extents_max = next(most for memories_max, most in _EXTENTS if self._store.memories <= memories_max)
         for region, memory, image in zip(regions, memories, images, strict=True):
-            missing, pages_max = image.wasm_pages - memory.pages, region.type.pages_max or memory.pages
+            length, page_bytes, pages_max = image_length(image), region.type.page_bytes, _pages_max(region, memory)
+            if length % page_bytes:
+                raise LimitError(
+                    f'storage region "{region.name}" is {length:,} bytes long, '
+                    f"and {region.type} counts it in Wasm pages",
+                    hint="declare the memory with (pagesize 1), as the code did that made it so long",
+                )
+            missing = length // page_bytes - memory.pages
             if missing > 0 and not memory.grow(missing, pages_max):
                 raise LimitError(
-                    f'storage region "{region.name}" is {image.wasm_pages:,} Wasm pages long, '
+                    f'storage region "{region.name}" is {length // page_bytes:,} {region.type.unit} long, '
                     f"and {pages_max:,} are allowed"
                 )
         self._instances.append(instance)
@@ -205,8 +213,16 @@ class StorageInstance:
             replaced = self._live.pop(region.name, None)
             if replaced is not None:
                 replaced[1].release()
-            pages_max = region.type.pages_max or memory.pages
-            live = LiveRegion(region.name, memory, image, self._backend, self._log, pages_max, extents_max)
+            live = LiveRegion(
+                region.name,
+                memory,
+                image,
+                self._backend,
+                self._log,
+                _pages_max(region, memory),
+                extents_max,
+                region.type.page_bytes,
+            )
             self._live[region.name] = (region, live, memory, instance)
 
     def establish(self, layout: Layout) -> bool:
@@ -218,10 +234,10 @@ class StorageInstance:
         were = True
         for wanted in layout.regions:
             live = self._live[wanted.name][1]
-            if live.wasm_pages < wanted.type.pages_min:
+            if live.length < wanted.type.bytes_min:
                 were = False
-                live.lengthen(wanted.type.pages_min)
-                live.collected_pages = live.wasm_pages  # nobody grew it
+                live.lengthen(wanted.type.bytes_min)
+                live.collected_length = live.length  # nobody grew it
         return were
 
     def region(self, name: str) -> tuple[Region, LiveRegion, LinearMemory]:
@@ -267,7 +283,7 @@ class StorageInstance:
         if name == WINDOW and self.window is not None:
             return self.window.type.pages_min
         region, _, memory, _ = self._live[name]
-        return region.type.pages_max or memory.pages
+        return _pages_max(region, memory)
 
     def _check_imports(self, items: Iterable[Import]) -> None:
         sizes = {region.name: self._live[region.name][2].pages for region in self.layout.regions}
@@ -303,7 +319,7 @@ class StorageAccess:
         "_hosted",
         "_live",
         "_memory",
-        "_pages_min",
+        "_type",
         "_writing",
         "bytes_max",
     )
@@ -313,15 +329,15 @@ class StorageAccess:
         region, self._live, self._memory = frame.storage.region(name)
         self._frame = frame
         self._hosted = region.access is Access.HOST
-        self._pages_min = region.type.pages_min
+        self._type = kind = region.type
         self._writing = not frame.static
         self._enforced = frame.enforced
-        self.bytes_max = (region.type.pages_max or self._memory.pages) * WASM_PAGE_BYTES
+        self.bytes_max = (kind.pages_max or self._memory.pages) * kind.page_bytes
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out; a range outside traps."""
         live = self._live
-        if self._hosted and not live.wasm_pages and offset + length <= self._memory.pages * WASM_PAGE_BYTES:
+        if self._hosted and not live.length and offset + length <= len(self._memory):
             return bytes(length)  # not out of memory: where rules are enforced, nobody may read there
         self._check(offset, length)
         self._frame.machine.budget.bytes_copied += length
@@ -329,10 +345,10 @@ class StorageAccess:
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Copy bytes in; a range outside traps, and so does a static call."""
-        if self._hosted and data and not self._live.wasm_pages:
+        if self._hosted and data and not self._live.length:
             if not self._writing:
                 raise static_write()
-            self._live.lengthen(self._pages_min)
+            self._live.lengthen(self._type.bytes_min)
         self._check(offset, len(data))
         if data and self._enforced and not self._writing:
             raise static_write()
@@ -341,18 +357,19 @@ class StorageAccess:
 
     def _check(self, offset: int, length: int) -> None:
         live = self._live
-        start, stop = live.wasm_pages * WASM_PAGE_BYTES, live.memory_pages * WASM_PAGE_BYTES
-        if length and self._enforced and offset < stop and offset + length > start and start < stop:
+        start, stop = live.length, live.memory_length
+        enforced = self._enforced and live.page_bytes == WASM_PAGE_BYTES
+        if length and enforced and offset < stop and offset + length > start and start < stop:
             raise outside_region()
 
     def grow(self, pages: int) -> int:
-        """Make the memory longer as ``memory.grow`` does; return its old length in Wasm pages, or -1.
+        """Make the memory longer as ``memory.grow`` does; return its old length in its pages, or -1.
 
         Raises:
             StateError: The system refuses; the transaction is over.
         """
         before = self._memory.pages
-        return before if self._memory.grow(pages, self.bytes_max // WASM_PAGE_BYTES) else -1
+        return before if self._memory.grow(pages, self.bytes_max // self._memory.page_bytes) else -1
 
     @property
     def live(self) -> LiveRegion:
@@ -362,7 +379,7 @@ class StorageAccess:
     @property
     def length(self) -> int:
         """The length of the region, in bytes."""
-        return self._live.wasm_pages * WASM_PAGE_BYTES
+        return self._live.length
 
     def read_mapped(self, offset: int, length: int, *, can_grow_stale: bool = True) -> bytes:
         """Copy bytes out; zeros beyond the region's length. Copies that can grow stale are an event."""
@@ -418,7 +435,7 @@ class StorageAccess:
         changed = [(number, data) for number, data in pages if data != live.page(number)]
         ends = [number * PAGE_BYTES + len(data.rstrip(b"\0")) for number, data in changed if data != ZERO_PAGE]
         if ends and max(ends) > self.length and self._writing:
-            live.lengthen(-(-max(ends) // WASM_PAGE_BYTES))
+            live.lengthen(-(-max(ends) // WASM_PAGE_BYTES) * WASM_PAGE_BYTES)
         numbers = [number for number, _ in changed]
         live.note(numbers)
         return numbers
@@ -427,13 +444,18 @@ class StorageAccess:
         if not self._writing:
             raise static_write()
         self._make_room(pages)
-        self._live.lengthen(pages)
+        self._live.lengthen(pages * WASM_PAGE_BYTES)
 
     def _make_room(self, pages: int) -> None:
         """Make the storage module's memory as long as this, whatever the region's length."""
         missing = pages - self._memory.pages
         if missing > 0 and not self._memory.grow(missing, self.bytes_max // WASM_PAGE_BYTES):
             raise LimitError(f"storage would be {pages:,} Wasm pages long, and it may not")
+
+
+def _pages_max(region: Region, memory: LinearMemory) -> int:
+    """Return how long the memory of a region may become, in its pages."""
+    return region.type.pages_max or memory.pages
 
 
 def broken_rule(frame: Frame, offset: int, length: int) -> TrapError | None:
@@ -445,11 +467,7 @@ def broken_rule(frame: Frame, offset: int, length: int) -> TrapError | None:
         return broken
     if frame.storage is None or not frame.enforced or offset >= length:
         return None
-    ends = [
-        region.wasm_pages * WASM_PAGE_BYTES
-        for region in frame.storage.regions
-        if region.memory.pages * WASM_PAGE_BYTES == length
-    ]
-    if frame.static and any(offset < end for end in ends):
+    regions = [each for each in frame.storage.regions if each.memory.pages * each.page_bytes == length]
+    if frame.static and any(offset < region.length for region in regions):
         return static_write()
-    return outside_region() if any(offset >= end for end in ends) else None
+    return outside_region() if any(offset >= region.length for region in regions) else None

@@ -25,10 +25,9 @@ def storage_module_wat(layout: Layout) -> str:
     lines = ["(module $storage"]
     for index, region in enumerate(layout.regions):
         memory = f"$region{index}"
-        limits = " ".join(str(each) for each in (region.type.pages_min, region.type.pages_max) if each is not None)
-        width = "i64 " if region.type.is_64 else ""
+        kept = str(region.type).removeprefix("(memory ").removesuffix(")")
         lines.append(f"  ;; region {wat_string(region.name)}, {_REACHED[region.access]}")
-        lines.append(f"  (memory {memory} (export {wat_string(region.name)}) {width}{limits})")
+        lines.append(f"  (memory {memory} (export {wat_string(region.name)}) {kept})")
         lines += [f"  {field}" for option in OPTIONS for field in option.module_fields(region, memory)]
     if layout.window is not None:
         lines.append("  ;; window, imported as a memory: storage appears where it is mapped")

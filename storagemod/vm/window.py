@@ -112,6 +112,11 @@ def window_type(items: Sequence[Import], limits: Limits) -> MemoryType | None:
         raise LinkError(
             f"expected a window of 32-bit addresses, got {types[0]}", hint="storageMap takes offsets of 32 bits"
         )
+    if types[0].page_bytes != WASM_PAGE_BYTES:
+        raise LinkError(
+            f"expected a window of Wasm pages of {WASM_PAGE_BYTES:,} bytes, got {types[0]}",
+            hint="storage is mapped by whole pages; import a region of storage to have its length to the byte",
+        )
     if pages > limits.memory_pages_max:
         raise ValidationError(
             f"a window must be at most {limits.memory_pages_max:,} Wasm pages long (memory_pages_max), got {pages:,}"

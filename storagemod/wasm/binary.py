@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from attrs import define, field, frozen
 
+from storagemod.errors import ValidationError
 from storagemod.types import WASM_PAGE_BYTES, FunctionType, MemoryType, ValueType
 from storagemod.wasm.compile_cost import (
     ELEMENT_BYTE_COST,
@@ -48,6 +49,7 @@ from storagemod.wasm.sections import (
     GLOBAL,
     GLOBALS,
     HAS_MAXIMUM,
+    HAS_PAGE_SIZE,
     IMPORTS,
     IS_64,
     MEMORIES,
@@ -177,6 +179,30 @@ class Declarations:
         return bool(self.own_memories or self.mutable_globals or self.mutates_tables or self.drops_segments)
 
 
+PAGE_SIZES = "write (pagesize 1), or leave the page size out, which makes it 65,536 bytes"
+"""The hint where a memory has pages of another length."""
+
+_PAGE_BYTES = {0: 1, 16: WASM_PAGE_BYTES}
+"""Lengths of pages that memories may have, by their logarithm to base 2."""
+
+
+def _page_bytes(log2: int) -> int:
+    """Return the length of a page of that logarithm.
+
+    Source: the proposal "custom page sizes", which allows these two.
+
+    Raises:
+        ValidationError: There is no such page.
+    """
+    found = _PAGE_BYTES.get(log2)
+    if found is None:
+        raise ValidationError(
+            f"expected a memory with pages of 1 or {WASM_PAGE_BYTES:,} bytes, got 2**{log2}",
+            hint=PAGE_SIZES,
+        )
+    return found
+
+
 def read_declarations(wasm: bytes, cost_max: int | None = None) -> Declarations:
     """Read the declarations of a valid module.
 
@@ -303,7 +329,10 @@ class _ModuleReader:
         flags = self.byte()
         minimum = self.unsigned()
         maximum = self.unsigned() if flags & HAS_MAXIMUM else None
-        return MemoryType(minimum, maximum, bool(flags & IS_64))
+        page_bytes = WASM_PAGE_BYTES
+        if flags & HAS_PAGE_SIZE:
+            page_bytes = _page_bytes(self.unsigned())
+        return MemoryType(minimum, maximum, bool(flags & IS_64), page_bytes)
 
     def value_type(self) -> int:
         """Read a value type and return its first byte."""
@@ -384,7 +413,7 @@ class _ModuleReader:
         for _ in range(self.unsigned()):
             memory = self.memory_type()
             self.own_memories.append((len(self.spaces[MEMORY]), memory))
-            self.images[len(self.spaces[MEMORY])] = ImageCost(memory.pages_min * WASM_PAGE_BYTES)
+            self.images[len(self.spaces[MEMORY])] = ImageCost(memory.bytes_min)
             self.spaces[MEMORY].append(memory)
 
     def read_globals(self) -> None:

@@ -45,6 +45,7 @@ def _new_engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.wasm_multi_memory = True
     config.wasm_memory64 = True
+    config.wasm_custom_page_sizes = True
     config.wasm_threads = False
     config.wasm_exceptions = False
     config.wasm_gc = False

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from attrs import field, frozen
 
-from storagemod.types import MemoryType
+from storagemod.types import MemoryType, most_pages
 from storagemod.wasm.binary import NUMBERS, Declarations
 from storagemod.wasm.instructions import Instruction, read_unsigned, walk, write_unsigned
 from storagemod.wasm.sections import (
@@ -65,7 +65,7 @@ class Lowered:
         memories: Export name of each own memory, by memory index.
         globals: Export name of each own mutable global of a number type, by global index.
         maxima: Export name of a global for each imported memory that the code grows, by memory index. Whoever makes an
-            instance has to set it to the maximum of the memory, in Wasm pages.
+            instance has to set it to the maximum of the memory, in its pages.
         guards: Indices of the guard functions. One that traps was refused memory by the system.
     """
 
@@ -132,10 +132,11 @@ def _imported_memories(declarations: Declarations) -> Iterator[MemoryType]:
     return (item.type for item in declarations.imports if isinstance(item.type, MemoryType))
 
 
-def _bounded(memory: MemoryType, pages_max: int) -> MemoryType:
+def _bounded(memory: MemoryType, wasm_pages_max: int) -> MemoryType:
+    pages_max = most_pages(wasm_pages_max, memory)
     if memory.pages_max is not None:
         pages_max = min(memory.pages_max, pages_max)
-    return MemoryType(memory.pages_min, max(memory.pages_min, pages_max), memory.is_64)
+    return MemoryType(memory.pages_min, max(memory.pages_min, pages_max), memory.is_64, memory.page_bytes)
 
 
 # Code

@@ -50,24 +50,26 @@ class LinearMemory:
 
     Attributes:
         base: The address of its first byte.
+        page_bytes: The length of a page of its type.
     """
 
-    __slots__ = ("_context", "_extern", "_handle", "base")
+    __slots__ = ("_context", "_extern", "_handle", "base", "page_bytes")
 
-    def __init__(self, context: int, extern: Extern, handle: int) -> None:
+    def __init__(self, context: int, extern: Extern, handle: int, page_bytes: int = WASM_PAGE_BYTES) -> None:
         self._context = context
         self._extern = extern  # owns the handle
         self._handle = handle
         self.base: int = memory_data(context, handle) or 0
+        self.page_bytes = page_bytes
 
     @property
     def pages(self) -> int:
-        """Its length now, in Wasm pages."""
+        """Its length now, in pages of its type."""
         pages: int = memory_pages(self._context, self._handle)
         return pages
 
     def __len__(self) -> int:
-        return self.pages * WASM_PAGE_BYTES
+        return self.pages * self.page_bytes
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out.
@@ -75,7 +77,7 @@ class LinearMemory:
         Raises:
             TrapError: The range leaves the memory.
         """
-        if offset < 0 or length < 0 or offset + length > memory_pages(self._context, self._handle) * WASM_PAGE_BYTES:
+        if offset < 0 or length < 0 or offset + length > memory_pages(self._context, self._handle) * self.page_bytes:
             raise self._outside(offset, length)
         return _read(self.base + offset, length)
 
@@ -86,7 +88,7 @@ class LinearMemory:
             TrapError: The range leaves the memory.
         """
         length = len(data)
-        if offset < 0 or offset + length > memory_pages(self._context, self._handle) * WASM_PAGE_BYTES:
+        if offset < 0 or offset + length > memory_pages(self._context, self._handle) * self.page_bytes:
             raise self._outside(offset, length)
         if isinstance(data, memoryview):
             memoryview((ctypes.c_ubyte * length).from_address(self.base + offset)).cast("B")[:] = data
@@ -94,7 +96,7 @@ class LinearMemory:
             _copy(self.base + offset, data, length)
 
     def grow(self, pages: int, pages_max: int) -> bool:
-        """Make it longer by so many Wasm pages; ``False`` if it would have more than ``pages_max``.
+        """Make it longer by so many pages; ``False`` if it would have more than ``pages_max``.
 
         Args:
             pages: How many more.
@@ -112,8 +114,8 @@ class LinearMemory:
         return True
 
     def _outside(self, offset: int, length: int) -> TrapError:
+        pages = f" ({self.pages} Wasm pages)" if self.page_bytes == WASM_PAGE_BYTES else ""
         return TrapError(
-            f"bytes [{offset:#x}, {offset + length:#x}) lie outside the memory of {len(self):#x} bytes "
-            f"({self.pages} Wasm pages)",
+            f"bytes [{offset:#x}, {offset + length:#x}) lie outside the memory of {len(self):#x} bytes{pages}",
             code="memory_out_of_bounds",
         )

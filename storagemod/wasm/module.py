@@ -14,7 +14,7 @@ from attrs import field, frozen
 from storagemod.errors import ValidationError
 from storagemod.limits import Limits
 from storagemod.wasm._bindings import image_length
-from storagemod.wasm.binary import Declarations, ExternType, Import, read_declarations
+from storagemod.wasm.binary import PAGE_SIZES, Declarations, ExternType, Import, read_declarations
 from storagemod.wasm.compile_cost import check_cost
 from storagemod.wasm.engine import shared_engine
 from storagemod.wasm.lowering import Lowered, lower
@@ -86,7 +86,9 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
         except wasmtime.WasmtimeError as error:
             if _OF_THE_SYSTEM in str(error):
                 raise no_memory(error) from error
-            raise ValidationError(_reason(str(error)), cause=error) from error
+            reason = _reason(str(error))
+            hint = PAGE_SIZES if "custom page size" in reason else None
+            raise ValidationError(reason, cause=error, hint=hint) from error
         module = Module(wasm, hashlib.sha256(wasm).digest(), declarations, lowered, compiled)
         _modules[key] = module
         _forget_oldest()

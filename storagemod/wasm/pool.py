@@ -42,7 +42,7 @@ class InstancePool:
         store: Where they live.
         prepared: The module with its imports resolved.
         module: The module.
-        maxima: The maximum of each imported memory, in Wasm pages, by memory index.
+        maxima: The maximum of each imported memory, in its pages, by memory index.
 
     Attributes:
         memories: How many linear memories an instance has of its own.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from storagemod.types import MemoryType
+from storagemod.types import WASM_PAGE_BYTES, MemoryType
 from storagemod.wasm.instructions import CONTINUES, LONG_REFERENCES, read_unsigned, write_unsigned
 
 PREAMBLE_BYTES = 8
@@ -23,7 +23,7 @@ CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, EL
 FUNC, TABLE, MEMORY, GLOBAL = range(4)
 """Kinds of imports and exports."""
 
-HAS_MAXIMUM, IS_64 = 1, 4
+HAS_MAXIMUM, IS_64, HAS_PAGE_SIZE = 1, 4, 8
 """Bits of what begins the limits of a memory or table."""
 
 PASSIVE, ACTIVE_WITH_MEMORY = 1, 2
@@ -117,6 +117,8 @@ def memory_limits(memory: MemoryType) -> bytes:
     flags, limits = IS_64 * memory.is_64, write_unsigned(memory.pages_min)
     if memory.pages_max is not None:
         flags, limits = flags | HAS_MAXIMUM, limits + write_unsigned(memory.pages_max)
+    if memory.page_bytes != WASM_PAGE_BYTES:
+        flags, limits = flags | HAS_PAGE_SIZE, limits + write_unsigned(memory.page_bytes.bit_length() - 1)
     return bytes([flags]) + limits
 
 

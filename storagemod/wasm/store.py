@@ -357,10 +357,10 @@ class Instance:
             found = self.functions[name] = self._part(name, raw.EXTERN_FUNCTION)
         return found
 
-    def memory(self, name: str) -> LinearMemory:
-        """Return an exported memory."""
+    def memory(self, name: str, page_bytes: int = WASM_PAGE_BYTES) -> LinearMemory:
+        """Return an exported memory, whose type has pages of that length."""
         handle = self._part(name, raw.EXTERN_MEMORY)
-        return LinearMemory(self._context, self._externs[-1], handle)
+        return LinearMemory(self._context, self._externs[-1], handle, page_bytes)
 
     def variable(self, name: str) -> int:
         """Return the address of an exported global."""

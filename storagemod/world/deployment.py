@@ -9,7 +9,7 @@ import attrs
 from attrs import frozen
 
 from storagemod.errors import LinkError, ValidationError
-from storagemod.pages import PageBackend, RegionDiff
+from storagemod.pages import NO_IMAGE, ImageEdit, PageBackend
 from storagemod.state import BALANCE_MAX, NO_ACCOUNT, Account, ChangeSet, PageStore
 from storagemod.types import Address, ReentryPolicy, StorageMapping
 from storagemod.vm import Aliased, CodeRules, Contract, check_aliasing, check_callee, check_links, load_binary
@@ -101,7 +101,7 @@ class Deployment:
         return ChangeSet(
             {deployer: (sender, attrs.evolve(sender, nonce=sender.nonce + 1)), self.address: (before, account)},
             {
-                (self.address, region.name): RegionDiff(0, region.type.pages_min, {})
+                (self.address, region.name): ImageEdit(NO_IMAGE, region.type.bytes_min).diff()
                 for region in self.contract.layout.regions
             },
         )

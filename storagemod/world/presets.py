@@ -59,7 +59,7 @@ class Presets:
         regions = () if contract is None else contract.layout.regions
         image = self._store.image
         edits = {
-            region.name: ImageEdit(image(address, region.name), region.type.pages_min).diff() for region in regions
+            region.name: ImageEdit(image(address, region.name), region.type.bytes_min).diff() for region in regions
         }
         return {(address, name): written for name, written in edits.items() if written}
 
@@ -71,7 +71,7 @@ class Presets:
         """
         region = hosted_region(SLOTS_REGION, self._rules.limits)
         assert region is not None  # noqa: S101 - the option keyed has it
-        edit = ImageEdit(self._store.image(address, SLOTS_REGION), region.type.pages_min)
+        edit = ImageEdit(self._store.image(address, SLOTS_REGION), region.type.bytes_min)
         table = Slots(edit)
         for key, value in checked_entries(entries).items():
             table.store(key, value)

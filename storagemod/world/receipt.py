@@ -12,7 +12,7 @@ from attrs import frozen
 
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
-from storagemod.pages import RegionDiff, merged_runs
+from storagemod.pages import RegionDiff
 from storagemod.trace import Trace
 from storagemod.types import Address, Outcome, Value
 from storagemod.vm import Costs
@@ -93,7 +93,7 @@ class Receipt:
         """By contract, the runs of bytes of storage that the transaction changed: first old bytes, last new bytes."""
         by_address: dict[Address, list[StorageChange]] = {}
         for (address, region), written in sorted(self._regions.items()):
-            runs = [StorageChange(region, run.offset, run.old, run.new) for run in merged_runs(written.pages)]
+            runs = [StorageChange(region, run.offset, run.old, run.new) for run in written.runs()]
             if runs:
                 by_address.setdefault(address, []).extend(runs)
         return MappingProxyType({address: tuple(runs) for address, runs in by_address.items()})

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Self, overload
 
 from storagemod.errors import ValidationError
-from storagemod.pages import PAGE_BYTES, Image, read_image
+from storagemod.pages import PAGE_BYTES, Image, image_length, read_image
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.vm import Slots
 from storagemod.vm.slots import CELL_BYTES, KEY_BYTES, NO_VALUE, VALUE_BYTES
@@ -54,11 +54,11 @@ class StorageView:
 
     @property
     def pages(self) -> int:
-        """Length in Wasm pages of 64 KiB."""
+        """Length in Wasm pages of 64 KiB, rounded up; ``len`` gives it in bytes."""
         return self._image().wasm_pages
 
     def __len__(self) -> int:
-        return self.pages * WASM_PAGE_BYTES
+        return image_length(self._image())
 
     @overload
     def __getitem__(self, key: int) -> int: ...
@@ -91,20 +91,27 @@ class StorageView:
         return int.from_bytes(read_image(self._image(), offset, offset + size), "little", signed=signed)
 
     def data(self) -> Iterator[tuple[int, bytes]]:
-        """Offset and bytes of each page of 4 KiB that holds anything but zeros, in order. Costs those pages only."""
+        """Offset and bytes of each page of 4 KiB that holds anything but zeros, in order. Costs those pages only.
+
+        The last page ends where the region does.
+        """
+        length = len(self)
         for number, page in self._image().pages():
-            yield number * PAGE_BYTES, page
+            start = number * PAGE_BYTES
+            yield start, page if start + PAGE_BYTES <= length else page[: length - start]
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, StorageView):
             # Pages of zeros cost nothing, however long a region is.
-            return self.pages == other.pages and all(a == b for a, b in zip_longest(self.data(), other.data()))
+            return len(self) == len(other) and all(a == b for a, b in zip_longest(self.data(), other.data()))
         if isinstance(other, bytes | bytearray):
             return len(self) == len(other) and self[:] == other
         return NotImplemented
 
     def __repr__(self) -> str:
-        return f"<region {self._region!r} of {self.pages} Wasm pages>"
+        length = len(self)
+        pages, rest = divmod(length, WASM_PAGE_BYTES)
+        return f"<region {self._region!r} of {f'{length:,} bytes' if rest else f'{pages} Wasm pages'}>"
 
 
 class _Committed:

@@ -30,7 +30,6 @@ from storagemod.state import (
 from storagemod.trace import HAZARD_EVENTS, Recording
 from storagemod.types import (
     MAP_OPTIONS,
-    WASM_PAGE_BYTES,
     Address,
     CallKind,
     CallMode,
@@ -339,14 +338,14 @@ class World:
         """
         address = Address(address)
         found, label = self._presets.region(address, region), self.label(address)
-        pages_max = found.type.pages_max or 0
-        if offset < 0 or offset + len(data) > pages_max * WASM_PAGE_BYTES:
+        pages_max, page_bytes = found.type.pages_max or 0, found.type.page_bytes
+        if offset < 0 or offset + len(data) > pages_max * page_bytes:
             raise ValidationError(
                 f"bytes [{offset}, {offset + len(data)}) do not fit region {region!r} of {label}, "
-                f"which holds {pages_max:,} Wasm pages at most"
+                f"which holds {pages_max:,} {found.type.unit} at most"
             )
         with self._lock.held(writing=True):
-            edit = ImageEdit(self._state.store.image(address, region))
+            edit = ImageEdit(self._state.store.image(address, region), page_bytes=page_bytes)
             edit.write(offset, bytes(data))
             self._state.commit(ChangeSet(regions={(address, region): edit.diff()}))
 

@@ -36,6 +36,7 @@ def test_json_has_layout_imports_and_storage_module(run: Run) -> None:
         "region": "balances",
         "pages_min": 1,
         "pages_max": 16,
+        "page_bytes": 65_536,
         "is_64": False,
         "access": "memory",
     }
@@ -44,6 +45,16 @@ def test_json_has_layout_imports_and_storage_module(run: Run) -> None:
         '"supply" of the storage module',
     }
     assert shown["storage_module"].startswith("(module $storage")
+
+
+def test_lengths_in_bytes_are_shown_as_such(run: Run, tmp_path: Path) -> None:
+    contract = tmp_path / "log.wat"
+    contract.write_text('(module (import "storage" "log" (memory 100 2000 (pagesize 1))))')
+    shown = run("inspect", contract).out
+    assert "log     100 bytes  2,000 bytes  32-bit" in shown
+    assert '(memory $region0 (export "log") 100 2000 (pagesize 1))' in shown
+    (region,) = json.loads(run("inspect", contract, "--json").out)["layout"]
+    assert (region["pages_min"], region["pages_max"], region["page_bytes"]) == (100, 2_000, 1)
 
 
 @pytest.mark.parametrize(

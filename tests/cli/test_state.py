@@ -52,6 +52,59 @@ def test_a_world_is_listed_for_programs(run: Run, folder: Path) -> None:
     assert (region["region"], region["wasm_pages"]) == ("memory", 1)
 
 
+LOG = """
+(module
+  (import "storage" "log" (memory $log 100 200000 (pagesize 1)))
+  (func (export "append") (param i64)
+    (i64.store $log (memory.grow $log (i32.const 8)) (local.get 0))))
+"""
+
+
+@pytest.fixture
+def by_bytes(tmp_path: Path) -> tuple[Path, Path]:
+    """A world whose storage is 100 bytes long, and one in which it has grown by 8."""
+    folders = tmp_path / "short", tmp_path / "long"
+    for folder in folders:
+        with World(folder) as world:
+            world.deploy(LOG, address=A, name="log")
+    with World(folders[1]) as world:
+        world.transact(A, "append", -2)
+    return folders
+
+
+def test_lengths_in_bytes_are_listed_and_told_apart(run: Run, by_bytes: tuple[Path, Path]) -> None:
+    short, long = by_bytes
+    assert "by memory, 100 to 200000 bytes  100 bytes" in run("state", short).out
+    listed = json.loads(run("state", long, "--json").out)["accounts"]
+    assert [(each["wasm_pages"], each["length_bytes"]) for account in listed for each in account["regions"]] == [
+        (1, 108)
+    ]
+    told = run("state", "diff", short, long)
+    assert told.status == 1
+    assert f"{A} log: 100 -> 108 bytes" in told.out
+    assert f"{A} log[0x60..0x6c]" in told.out  # the region ends within a word
+    (region,) = json.loads(run("state", "diff", short, long, "--json").out)["regions"]
+    assert (region["length_bytes_old"], region["length_bytes_new"]) == (100, 108)
+    assert run("state", "verify", long).status == 0
+
+
+def test_a_dump_ends_where_the_region_does(run: Run, by_bytes: tuple[Path, Path]) -> None:
+    assert run("state", "dump", by_bytes[1], "log", "--region", "log", "--range", "100:108", "--i64").out == (
+        "0x00000064  -2\n"
+    )
+    refused = run("state", "dump", by_bytes[1], "log", "--region", "log", "--range", "100:109")
+    assert refused.status == 2
+    assert "does not lie within the 108 bytes" in refused.err
+
+
+def test_lengths_in_bytes_go_through_a_file(run: Run, by_bytes: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run("state", "export", by_bytes[1], tmp_path / "file").status == 0
+    assert run("state", "import", tmp_path / "file", tmp_path / "again").status == 0
+    assert run("state", "diff", by_bytes[1], tmp_path / "again").status == 0
+    with World(tmp_path / "again") as world:
+        assert len(world.storage(A)["log"]) == 108
+
+
 MAPS = """
 (module
   (import "ethereum" "storageMap" (func $map (param i32 i32 i32)))

@@ -261,7 +261,7 @@ def compare_account(kind: Kind, expected: Account, world: World, address: Addres
         used = {name for name, view in storage.items() if view.pages or name in expected.regions}
         assert used == {*expected.regions}, f"{where}: regions"
         for name, region in expected.regions.items():
-            assert storage[name].pages == region.pages, f"{where}: length of {name}"
+            assert len(storage[name]) == region.length, f"{where}: length of {name}"
             assert storage[name][:] == bytes(region.memory), f"{where}: bytes of {name}"
 
 

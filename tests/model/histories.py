@@ -13,7 +13,7 @@ from storagemod.types import Address, ReentryPolicy
 
 from . import strategies
 from .agreement import SideBySide
-from .kinds import KINDS, KINDS_WITH_SPARE, LATE, PUPPET_BALANCE, PUPPETS, SMALL_KINDS, Kind
+from .kinds import BYTEWISE_KINDS, KINDS, KINDS_WITH_SPARE, LATE, PUPPET_BALANCE, PUPPETS, SMALL_KINDS, Kind
 from .reference import BALANCE_MAX, WASM_PAGE, ReferenceWorld
 
 SNAPSHOTS_MAX = 3
@@ -48,6 +48,7 @@ class Histories(RuleBasedStateMachine):
     kinds: ClassVar[tuple[Kind, ...]] = KINDS
     spare: ClassVar[bool] = False
     small: ClassVar[bool] = False
+    undone: ClassVar[int] = 2
     model: ClassVar[type[ReferenceWorld] | None] = None
     both: SideBySide
 
@@ -105,7 +106,8 @@ class Histories(RuleBasedStateMachine):
             self.both.close()
 
     def _script(self, data: st.DataObject) -> Script:
-        return data.draw(strategies.scripts(spare=self.spare, small=self.small), label="script")
+        scripts = strategies.scripts(spare=self.spare, small=self.small, undone=self.undone)
+        return data.draw(scripts, label="script")
 
 
 class HistoriesWithSpare(Histories):
@@ -120,6 +122,14 @@ class HistoriesOfSmallStorage(Histories):
 
     kinds = SMALL_KINDS
     small = True
+
+
+class HistoriesByBytes(Histories):
+    """The same where lengths are counted in bytes, and end within a page."""
+
+    kinds = BYTEWISE_KINDS
+    spare = True
+    undone = 40
 
 
 def run(histories: type[Histories], settings: settings = ORDINARY) -> None:

@@ -12,10 +12,10 @@ from storagemod import Limits, World
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.types import Address
 from storagemod.vm.slots import WASM_PAGES
-from tests.semantics.puppets import LOWERED
+from tests.semantics.puppets import BYTEWISE, LOWERED
 
 from . import linked
-from .reference import ReferenceWorld
+from .reference import ByBytes, ReferenceWorld
 
 LIMITS = Limits(call_depth_max=5, storage_pages_max=4)
 """Small, so that they are reached."""
@@ -146,3 +146,14 @@ SMALL_KINDS: tuple[Kind, ...] = (
 """Every one of them; where it matters whether pages are protected, without that, too; and one in a directory."""
 
 KINDS_WITH_SPARE: tuple[Kind, ...] = (kind("regions", TRACKERS[0]), durable_kind("regions", TRACKERS[-1]))
+
+_BYTEWISE = tuple(
+    attrs.evolve(kind(BYTEWISE, tracker, durable=durable), model=ByBytes)
+    for durable in (False, True)
+    for tracker in TRACKERS
+)
+
+BYTEWISE_KINDS: tuple[Kind, ...] = (*_BYTEWISE[: len(TRACKERS)], _BYTEWISE[len(TRACKERS)])
+"""Storage whose length is counted in bytes: every tracker, and one in a directory. Their puppets have ``spare``."""
+
+ALL_BYTEWISE_KINDS: tuple[Kind, ...] = _BYTEWISE

@@ -17,6 +17,7 @@ from attrs import Factory, define, frozen
 from storagemod.scenario import puppet
 from storagemod.scenario.puppet import Operation, Script
 from storagemod.types import Address, CallKind, Outcome, ReentryPolicy
+from tests.semantics.puppets import BYTEWISE_MIN
 
 WASM_PAGE = 65_536
 PAGE = 4_096
@@ -51,19 +52,25 @@ class Reverted(Exception):
 class Region:
     """A linear memory of storage.
 
-    ``pages`` is the length of the region. The memory is longer where a growth was undone, since it cannot shrink within
-    a transaction; what it has beyond the region's length is called the hole, and holds zeros (5).
+    ``pages`` is the length of the region, in pages of ``page`` bytes. The memory is longer where a growth was undone,
+    since it cannot shrink within a transaction; what it has beyond the region's length is called the hole, and holds
+    zeros (5).
     """
 
     memory: bytearray
     pages: int
+    page: int = WASM_PAGE
+
+    @property
+    def length(self) -> int:
+        return self.pages * self.page
 
     @property
     def hole(self) -> slice:
-        return slice(self.pages * WASM_PAGE, len(self.memory))
+        return slice(self.length, len(self.memory))
 
     def copy(self) -> Region:
-        return Region(bytearray(self.memory), self.pages)
+        return Region(bytearray(self.memory), self.pages, self.page)
 
 
 @define
@@ -141,6 +148,14 @@ class ReferenceWorld:
             made. If not, writes are found afterwards, by what they changed.
     """
 
+    page = WASM_PAGE
+    """How many bytes a page of storage has."""
+
+    pages_at_first = 1
+
+    stops_at_holes = True
+    """Whether protected pages keep calls from holes: they cannot where a length is counted in bytes."""
+
     def __init__(
         self,
         sender: Address,
@@ -168,9 +183,10 @@ class ReferenceWorld:
         account = self.accounts[address]
         account.balance += balance
         account.policy = policy
-        account.regions = {"memory": Region(bytearray(WASM_PAGE), 1)}
+        memory = bytearray(self.pages_at_first * self.page)
+        account.regions = {"memory": Region(memory, self.pages_at_first, self.page)}
         if self.spare:
-            account.regions["spare"] = Region(bytearray(), 0)
+            account.regions["spare"] = Region(bytearray(), 0, self.page)
 
     def fund(self, address: Address, balance: int) -> None:
         """Set a balance."""
@@ -179,8 +195,8 @@ class ReferenceWorld:
     def load_storage(self, address: Address, name: str, data: bytes, offset: int) -> None:
         """Write storage; it becomes as long as that takes."""
         region = self.accounts[address].regions[name]
-        region.pages = max(region.pages, -(-(offset + len(data)) // WASM_PAGE))
-        region.memory.extend(bytes(region.pages * WASM_PAGE - len(region.memory)))
+        region.pages = max(region.pages, -(-(offset + len(data)) // self.page))
+        region.memory.extend(bytes(region.length - len(region.memory)))
         region.memory[offset : offset + len(data)] = data
 
     def copy_accounts(self) -> defaultdict[Address, Account]:
@@ -315,7 +331,7 @@ class ReferenceWorld:
             if call.static and region.memory != before.memory:
                 raise Failed
             if len(region.memory) > len(before.memory):
-                region.pages = len(region.memory) // WASM_PAGE
+                region.pages = len(region.memory) // self.page
 
     def _step(self, call: Call, operation: Operation) -> None:
         """Carry out one operation that does not end the script."""
@@ -358,7 +374,7 @@ class ReferenceWorld:
             case puppet.CopyOut(offset, length):
                 append(call, memory[self._bytes(call, operation, offset, length)])
             case puppet.Size() | puppet.SpareSize():
-                append(call, i32(len(memory) // WASM_PAGE))
+                append(call, i32(len(memory) // self.page))
             case puppet.Grow(pages) | puppet.SpareGrow(pages):
                 append(call, i32(self._grow(memory, pages)))
             case _:
@@ -371,7 +387,7 @@ class ReferenceWorld:
             raise Failed
         if self.protected and length:
             hole = call.storage_before[region_name(operation)].hole
-            if max(offset, hole.start) < min(end, hole.stop):
+            if self.stops_at_holes and max(offset, hole.start) < min(end, hole.stop):
                 raise Failed
             if call.static and isinstance(operation, WRITES):
                 raise Failed
@@ -385,10 +401,10 @@ class ReferenceWorld:
 
     def _grow(self, memory: bytearray, pages: int) -> int:
         """What ``memory.grow`` answers. It knows how long the memory is, not how long the region is."""
-        pages_before = len(memory) // WASM_PAGE
-        if pages_before + pages > self.storage_pages_max:
+        pages_before = len(memory) // self.page
+        if (pages_before + pages) * self.page > self.storage_pages_max * WASM_PAGE:
             return -1
-        memory.extend(bytes(pages * WASM_PAGE))
+        memory.extend(bytes(pages * self.page))
         return pages_before
 
     def _call_out(self, call: Call, asked: puppet.Call) -> None:
@@ -412,6 +428,14 @@ class ReferenceWorld:
         self._begin_interval(call)
         self._resume(call)
         append(call, i32(outcome) + i32(len(output)) + output)
+
+
+class ByBytes(ReferenceWorld):
+    """Storage whose memories have pages of one byte."""
+
+    page = 1
+    pages_at_first = BYTEWISE_MIN
+    stops_at_holes = False
 
 
 def _operations(script: Script | bytes) -> tuple[Operation, ...]:
@@ -447,7 +471,7 @@ def _changes(before: dict[str, Region], after: dict[str, Region]) -> tuple[Chang
     """
     runs: list[Change] = []
     for name, region in sorted(after.items()):
-        new = bytes(region.memory[: region.pages * WASM_PAGE])
+        new = bytes(region.memory[: region.length])
         old = bytes(before[name].memory).ljust(len(new), b"\0")
         pages = (page for page in range(0, len(new), PAGE) if old[page : page + PAGE] != new[page : page + PAGE])
         for at in (word for page in pages for word in range(page, page + PAGE, WORD)):

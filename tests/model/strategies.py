@@ -223,8 +223,11 @@ def _undone_growth(*growths: Operation) -> Call:
 
 
 @functools.cache
-def scripts(*, spare: bool = False, small: bool = False) -> st.SearchStrategy[Script]:
-    """Scripts for a top-level call; those with ``spare`` use the second region too, ``small`` ones only 64 KiB."""
+def scripts(*, spare: bool = False, small: bool = False, undone: int = 2) -> st.SearchStrategy[Script]:
+    """Scripts for a top-level call; those with ``spare`` use the second region too, ``small`` ones only 64 KiB.
+
+    ``undone`` is by how many pages regions grow where some of these scripts undo it.
+    """
     if small:
         wide = _trees(_weighted((6, _small_operations), (1, _other_operations)))
         narrow = _trees(_narrow_operations, st.sampled_from([*PUPPETS[:1] * 4, *PUPPETS[:2]]))
@@ -234,7 +237,7 @@ def scripts(*, spare: bool = False, small: bool = False) -> st.SearchStrategy[Sc
         extra = [(4, _spare_operations)] if spare else []
         return _trees(_weighted((4, _storage_operations(offsets)), (2, _other_operations), *extra))
 
-    hole = _undone_growth(Grow(2), SpareGrow(2)) if spare else _undone_growth(Grow(2))
+    hole = _undone_growth(Grow(undone), SpareGrow(undone)) if spare else _undone_growth(Grow(undone))
     near_a_hole = trees(_near_a_hole).map(lambda script: Script(hole, *script.operations))
     far_down = st.builds(_lowered, trees(offsets), st.lists(st.sampled_from(PUPPETS), min_size=3, max_size=5))
     return _weighted((5, trees(offsets)), (2, near_a_hole), (1, far_down))

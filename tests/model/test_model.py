@@ -9,8 +9,8 @@ import attrs
 import pytest
 from hypothesis import settings
 
-from .histories import ORDINARY, Histories, HistoriesOfSmallStorage, HistoriesWithSpare, run
-from .kinds import ALL_KINDS, ALL_KINDS_WITH_SPARE, ALL_SMALL, ALL_SMALL_KINDS, SMALL_KINDS, Kind
+from .histories import ORDINARY, Histories, HistoriesByBytes, HistoriesOfSmallStorage, HistoriesWithSpare, run
+from .kinds import ALL_BYTEWISE_KINDS, ALL_KINDS, ALL_KINDS_WITH_SPARE, ALL_SMALL, ALL_SMALL_KINDS, SMALL_KINDS, Kind
 from .witness import (
     EVENTS,
     EVENTS_OF_MAPPED_STORAGE,
@@ -48,6 +48,22 @@ def test_worlds_do_what_the_model_says_and_all_that_matters_happens() -> None:
     run(WitnessedHistories)
     run(WitnessedHistoriesWithSpare)
     assert (EVENTS | EVENTS_OF_SPARE) - SEEN.keys() == set()
+
+
+SEEN_BY_BYTES: Counter[str] = Counter()
+
+
+class WitnessedHistoriesByBytes(HistoriesByBytes):
+    kinds = tuple(
+        attrs.evolve(kind, model=type("WitnessByBytes", (Witness, kind.model), {"seen": SEEN_BY_BYTES}))
+        for kind in HistoriesByBytes.kinds
+    )
+
+
+def test_storage_counted_in_bytes_does_what_its_model_says_and_all_that_matters_happens() -> None:
+    run(WitnessedHistoriesByBytes, settings(ORDINARY, max_examples=30, stateful_step_count=20))
+    stopped = {"a hole was accessed: stopped", "a hole was accessed: stopped, in the second region"}
+    assert (EVENTS | EVENTS_OF_SPARE) - SEEN_BY_BYTES.keys() <= stopped
 
 
 SEEN_SMALL: dict[str, Counter[str]] = {name: Counter() for name in ALL_SMALL}
@@ -105,13 +121,19 @@ class LongHistoriesWithSpare(HistoriesWithSpare):
     kinds = ALL_KINDS_WITH_SPARE
 
 
+class LongHistoriesByBytes(HistoriesByBytes):
+    kinds = ALL_BYTEWISE_KINDS
+
+
 class LongHistoriesOfSmallStorage(HistoriesOfSmallStorage):
     kinds = ALL_SMALL_KINDS
 
 
 @pytest.mark.fuzz
 @pytest.mark.skipif(not FUZZ, reason="takes long: set STORAGEMOD_FUZZ=1 to run it")
-@pytest.mark.parametrize("histories", [LongHistories, LongHistoriesWithSpare, LongHistoriesOfSmallStorage])
+@pytest.mark.parametrize(
+    "histories", [LongHistories, LongHistoriesWithSpare, LongHistoriesByBytes, LongHistoriesOfSmallStorage]
+)
 def test_worlds_do_what_the_model_says_for_long(histories: type[Histories]) -> None:
     """Other histories each time. One that fails is kept in `.hypothesis`, and comes first the next time."""
     run(

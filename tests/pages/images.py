@@ -90,8 +90,8 @@ class Subject:
     reopen: Callable[[int], WritableImage] | None = None
     neighbours: tuple[WritableImage, ...] = ()
 
-    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
-        self.image.replace(wasm_pages, pages)
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes], spare: int = 0) -> None:
+        self.image.replace(wasm_pages, pages, spare)
         self.data = replaced(self.data, wasm_pages, pages)
 
 

@@ -157,8 +157,9 @@ class RegionsBesideCopies(RuleBasedStateMachine):
         self.checkpoints: list[Checkpoint] = []
         region, copies = self.regions[NEW], self.copies[NEW]
         if not copies.length:  # it is as long from the start as its contract wants it
-            region.lengthen(1)
-            region.collected_pages = copies.length = 1
+            region.lengthen(WASM_PAGE_BYTES)
+            copies.length = 1
+            region.collected_length = region.length
 
     def teardown(self) -> None:
         if hasattr(self, "regions"):
@@ -216,10 +217,12 @@ class RegionsBesideCopies(RuleBasedStateMachine):
         copies = self.copies[which]
         length = min(copies.length + pages, WASM_PAGES_MAX)
         self.grow(which, max(length + spare - self.memories[which].pages, 0))
-        self.regions[which].lengthen(length)
-        assert self.regions[which].collected_pages == copies.length
+        region = self.regions[which]
+        region.lengthen(length * WASM_PAGE_BYTES)
+        assert region.collected_length == copies.length * WASM_PAGE_BYTES
         copies.longest = self.memories[which].pages
-        self.regions[which].collected_pages = copies.length = length
+        copies.length = length
+        region.collected_length = region.length
 
     # What is asked of regions
 
@@ -239,11 +242,11 @@ class RegionsBesideCopies(RuleBasedStateMachine):
         assert changed == [(number, old, new) for number, (old, new) in pages.items()]
         assert region.outside == any(number in hole for number in pages)
         region.outside = False
-        assert region.collected_pages == copies.length
+        assert region.collected_length == copies.length * WASM_PAGE_BYTES
         if len(copies.live) // WASM_PAGE_BYTES > copies.longest:
             copies.length = copies.longest = len(copies.live) // WASM_PAGE_BYTES
         assert region.wasm_pages == copies.length
-        region.collected_pages = copies.length
+        region.collected_length = region.length
         copies.collected = bytes(copies.live)
         copies.before.update(pages)
         assert self.log.changed_pages == sum(len(each.before) for each in self.copies)
@@ -279,7 +282,8 @@ class RegionsBesideCopies(RuleBasedStateMachine):
         for region, copies, (collected, length) in zip(self.regions, self.copies, saved, strict=True):
             region.allow_all()
             copies.reset(collected, length)
-            assert region.wasm_pages == region.collected_pages == length
+            assert region.wasm_pages == length
+            assert region.length == region.collected_length == length * WASM_PAGE_BYTES
 
     @rule(which=regions, at=places, ends=st.lists(st.booleans(), min_size=1, max_size=3), pages=st.integers(0, 1))
     def calls(self, which: int, at: int, ends: list[bool], pages: int) -> None:

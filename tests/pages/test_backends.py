@@ -320,5 +320,5 @@ def test_a_backend_that_does_not_work_here_is_refused_with_the_reason(monkeypatc
 class _Forgetful(MemoryImage):
     """An image that keeps nothing."""
 
-    def replace(self, wasm_pages: int, pages: Mapping[int, bytes]) -> None:
+    def replace(self, wasm_pages: int, pages: Mapping[int, bytes], spare: int = 0) -> None:
         pass

@@ -312,3 +312,31 @@ def test_a_contract_that_its_transaction_destroyed_is_checked_like_any_other(tmp
     expect.ok = true
     """
     assert run_scenario(parse_scenario(text, path="test.toml", folder=tmp_path)).ok
+
+
+BYTES = '''
+[contracts.log]
+wat = """
+(module
+  (import "storage" "log" (memory $log 100 200000 (pagesize 1)))
+  (func (export "append") (param i64) (i64.store $log (memory.grow $log (i32.const 8)) (local.get 0))))
+"""
+
+[[transactions]]
+to = "log"
+method = "append"
+args = [7]
+'''
+
+
+@pytest.mark.parametrize(
+    ("expected", "found"),
+    [
+        ("pages = 1, offset_bytes = 100, i64 = [7]", None),
+        ("offset_bytes = 104, i64 = [7]", ("log log[0x68..0x70]", "8 bytes", "the region ends at 0x6c")),
+    ],
+)
+def test_what_is_expected_of_a_region_ends_at_its_last_byte(expected: str, found: tuple[str, str, str] | None) -> None:
+    text = BYTES + f'expect.storage = [{{ contract = "log", region = "log", {expected} }}]\n'
+    (transaction,) = run(text).transactions
+    assert [(each.what, each.wanted, each.found) for each in transaction.differences] == ([found] if found else [])

@@ -12,7 +12,7 @@ from storagemod import TrapError, World
 from storagemod.vm import option_names
 from tests.conftest import works
 
-from .puppets import LOWERED, POLICIES
+from .puppets import BYTES, LOWERED, POLICIES
 
 _ALL = tuple(POLICIES)
 _REVISION, *_EXCLUSIVE = POLICIES
@@ -50,13 +50,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 )
 
 
-@pytest.fixture(params=["single", "regions", "methods", LOWERED])
+@pytest.fixture(params=["single", "regions", "methods", LOWERED, BYTES])
 def option(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
 
 
-@pytest.fixture(params=[*filter(works, option_names()), *filter(works, POLICIES), LOWERED])
+@pytest.fixture(params=[*filter(works, option_names()), *filter(works, POLICIES), LOWERED, BYTES])
 def any_option(request: pytest.FixtureRequest) -> str:
     """Each linking option in turn, and each policy that refuses calls."""
     name: str = request.param

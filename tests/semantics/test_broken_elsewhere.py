@@ -26,10 +26,10 @@ from storagemod.scenario.puppet import (
 )
 from storagemod.types import MAP_OPTIONS, CallKind, ReentryPolicy
 from storagemod.vm import OPTIONS
-from tests.semantics.puppets import LOWERED, deploy_puppet, integer_at, linked, play, play_ok, script
+from tests.semantics.puppets import BYTES, LOWERED, deploy_puppet, integer_at, linked, play, play_ok, script
 
 GUARD, BALANCE = 0, 8
-GROWS = ("single", "regions", "methods", LOWERED)
+GROWS = ("single", "regions", "methods", LOWERED, BYTES)
 """Options under which the storage of a puppet can become longer; the others say at once that it cannot."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from storagemod import World
 from storagemod.scenario.puppet import Call, CopyIn, Grow, Revert, Store, Trap
 from storagemod.vm import option_names
-from tests.semantics.puppets import LOWERED, deploy_puppet, play, script
+from tests.semantics.puppets import BYTES, LOWERED, deploy_puppet, play, script
 
 
 def history(option: str) -> list[str]:
@@ -25,8 +25,8 @@ def history(option: str) -> list[str]:
 
 
 def test_one_history_has_one_state_root_under_every_option() -> None:
-    histories = {option: history(option) for option in (*option_names(), LOWERED)}
-    growing = [histories[option] for option in ("single", "regions", "methods", LOWERED)]
+    histories = {option: history(option) for option in (*option_names(), LOWERED, BYTES)}
+    growing = [histories[option] for option in ("single", "regions", "methods", LOWERED, BYTES)]
     assert growing == growing[:1] * len(growing)
     assert len(set(growing[0])) == len(growing[0]) - 1
     assert histories["copied"] == histories["paged"]

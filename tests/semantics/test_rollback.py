@@ -21,7 +21,7 @@ from storagemod.scenario.puppet import (
     Store,
     Trap,
 )
-from tests.semantics.puppets import deploy_puppet, integer_at, play, play_ok, results, script
+from tests.semantics.puppets import BYTES, deploy_puppet, integer_at, play, play_ok, results, script
 
 FAILURES: dict[str, Operation] = {
     "trap": Trap(),
@@ -120,7 +120,7 @@ def test_an_undone_growth_is_given_back_and_its_bytes_are_zero(world: World, opt
 def test_a_read_beyond_a_length_that_was_given_back_traps(world: World, option: str, tracker: str) -> None:
     a = deploy_puppet(world, option)
     receipt = play(world, a, Call(a, script(Grow(1), Store(65_536, 7), Revert())), Load(65_536))
-    if tracker == "portable":  # it cannot make a read trap, but there is nothing to be read
+    if tracker == "portable" or option == BYTES:  # they cannot make a read trap, but there is nothing to be read
         assert results(receipt, Call(a, b""), Load(65_536))[1] == 0
     else:
         assert isinstance(receipt.error, TrapError)

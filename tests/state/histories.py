@@ -5,6 +5,7 @@ Commit ``n`` sets the nonce of account A to ``n``, and writes pages of some regi
 
 from __future__ import annotations
 
+import math
 import random
 
 from attrs import define, field
@@ -24,7 +25,7 @@ class Step:
 
     key: tuple[Address, str]
     pages: dict[int, int]
-    wasm_pages: int
+    wasm_pages: float
 
 
 def steps(number: int) -> list[Step]:
@@ -32,9 +33,10 @@ def steps(number: int) -> list[Step]:
     chosen = random.Random(number)  # noqa: S311 - not a secret
     found = []
     for _ in range(chosen.choice([1, 1, 1, 3])):
-        length = chosen.choice([1, 2, 3, 5])
+        length = chosen.choice([1, 2, 3, 5, 2 - 1 / 65_536, 2.5, 4 + 1 / 65_536])
         pages = {
-            chosen.randrange(length * 16): chosen.choice([0, number, number + 1]) for _ in range(chosen.randrange(5))
+            chosen.randrange(math.ceil(length * 16)): chosen.choice([0, number, number + 1])
+            for _ in range(chosen.randrange(5))
         }
         found.append(Step(chosen.choice(REGIONS), pages, length))
     return found
@@ -69,7 +71,7 @@ class Model:
     """What there is after some number of commits."""
 
     number: int = 0
-    regions: dict[tuple[Address, str], tuple[int, dict[int, int]]] = field(factory=dict)
+    regions: dict[tuple[Address, str], tuple[float, dict[int, int]]] = field(factory=dict)
 
     def advance(self, number: int) -> None:
         """Go on to a later commit."""
@@ -77,7 +79,11 @@ class Model:
             self.number += 1
             for step in steps(self.number):
                 _, pages = self.regions.get(step.key, (0, {}))
-                pages = {at: fill for at, fill in (pages | step.pages).items() if fill and at < step.wasm_pages * 16}
+                pages = {
+                    at: fill
+                    for at, fill in (pages | step.pages).items()
+                    if fill and at < math.ceil(step.wasm_pages) * 16
+                }
                 self.regions[step.key] = (step.wasm_pages, pages)
 
     def content(self) -> object:

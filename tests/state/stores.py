@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from storagemod.pages import BACKENDS, PAGE_BYTES, ZERO_PAGE, RegionDiff, WritableImage, why_unavailable
+from storagemod.pages import (
+    BACKENDS,
+    PAGE_BYTES,
+    ZERO_PAGE,
+    Image,
+    RegionDiff,
+    WritableImage,
+    image_length,
+    why_unavailable,
+)
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, PageStore, SqlitePageStore
-from storagemod.types import Address
+from storagemod.types import WASM_PAGE_BYTES, Address
 
 A, B, C = Address(0xA), Address(0xB), Address(0xC)
 
@@ -54,21 +64,37 @@ def account(store: PageStore, address: Address, new: Account) -> ChangeSet:
 
 
 def write(
-    store: PageStore, address: Address, pages: dict[int, int], *, wasm_pages: int | None = None, region: str = "memory"
+    store: PageStore,
+    address: Address,
+    pages: dict[int, int],
+    *,
+    wasm_pages: float | None = None,
+    region: str = "memory",
 ) -> ChangeSet:
-    """The change that fills pages, and sets the length if one is given. A shorter region loses what lies beyond."""
+    """The change that fills pages, and sets the length if one is given. A shorter region loses what lies beyond.
+
+    A part of a Wasm page is a length in bytes: of 65,536 a page.
+    """
     image = store.image(address, region)
-    length = max([image.wasm_pages, *(number // 16 + 1 for number in pages)]) if wasm_pages is None else wasm_pages
+    if wasm_pages is None:
+        wasm_pages = max([length_of(image), *(number // 16 + 1 for number in pages)])
+    length = math.ceil(wasm_pages)
+    spare = round((length - wasm_pages) * WASM_PAGE_BYTES)
     new = {number: page(fill) for number, fill in pages.items()}
     new |= {number: ZERO_PAGE for number, _ in image.pages() if number >= length * 16}
     written = {number: (image.page(number), data) for number, data in new.items() if image.page(number) != data}
-    return ChangeSet(regions={(address, region): RegionDiff(image.wasm_pages, length, written)})
+    return ChangeSet(regions={(address, region): RegionDiff(image.wasm_pages, length, written, image.spare, spare)})
+
+
+def length_of(image: Image) -> float:
+    """The length of an image in Wasm pages, with the part of one at its end. It is exact."""
+    return image_length(image) / WASM_PAGE_BYTES
 
 
 def content(store: PageStore) -> object:
     """All that a store shows, as values that can be compared."""
     return dict(store.accounts), {
-        key: (region.image.wasm_pages, dict(region.image.pages())) for key, region in store.regions()
+        key: (length_of(region.image), dict(region.image.pages())) for key, region in store.regions()
     }
 
 
@@ -77,7 +103,10 @@ def root_anew(store: PageStore) -> bytes:
     copy = MemoryPageStore()
     regions = {
         key: RegionDiff(
-            0, region.image.wasm_pages, {number: (ZERO_PAGE, data) for number, data in region.image.pages()}
+            0,
+            region.image.wasm_pages,
+            {number: (ZERO_PAGE, data) for number, data in region.image.pages()},
+            spare_new=region.image.spare,
         )
         for key, region in store.regions()
     }

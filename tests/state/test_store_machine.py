@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from .stores import A, B, content, image_makers, page, quick_disk, root_anew, wr
 LOG_PAGES_MAX = 6
 """So small that histories go beyond it."""
 
+PARTS = (0, 0, 0, 1 / 65_536, 0.5, 1 - 1 / 65_536)
+"""By what part of a Wasm page a region is shorter than whole ones."""
+
 addresses = st.sampled_from([A, B])
 regions = st.sampled_from(["memory", "other"])
 accounts = st.builds(
@@ -41,7 +45,7 @@ pages = st.dictionaries(st.sampled_from([0, 1, 2, 15, 16, 20, 31, 33, 40, 300]),
 @define
 class Model:
     accounts: dict[Address, Account] = field(factory=dict)
-    regions: dict[tuple[Address, str], tuple[int, dict[int, int]]] = field(factory=dict)
+    regions: dict[tuple[Address, str], tuple[float, dict[int, int]]] = field(factory=dict)
 
     def content(self) -> object:
         return self.accounts, {
@@ -97,11 +101,12 @@ class Stores(RuleBasedStateMachine):
             del self.model.accounts[address]
         self.commit(change)
 
-    @rule(address=addresses, region=regions, pages=pages, shorter=st.integers(0, 3))
-    def write(self, address: Address, region: str, pages: dict[int, int], shorter: int) -> None:
+    @rule(address=addresses, region=regions, pages=pages, shorter=st.integers(0, 3), part=st.sampled_from(PARTS))
+    def write(self, address: Address, region: str, pages: dict[int, int], shorter: int, part: float) -> None:
         length, filled = self.model.regions.get((address, region), (0, {}))
-        length = max([length - shorter, 0, *(number // 16 + 1 for number in pages)])
+        length = max([math.ceil(length) - shorter, 0, *(number // 16 + 1 for number in pages)])
         kept = {number: fill for number, fill in (filled | pages).items() if fill and number < length * 16}
+        length = max(length - part, 0)
         change = write(self.memory, address, pages, wasm_pages=length, region=region)
         self.model.regions[address, region] = (length, kept)
         self.commit(change)

@@ -16,10 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from storagemod import Address, Limits, Receipt, Snapshot, World
 from storagemod.errors import StorageModError
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
-from storagemod.scenario.fixtures import fixture
 from storagemod.scenario.puppet import Call, CopyIn, Grow, Load, Operation, Revert, Script, Size, Store, Trap
 from storagemod.types import CallKind, StorageMapping, SyncPolicy
 from storagemod.vm import machine
+from tests.semantics import puppets
+from tests.semantics.puppets import BYTEWISE
 
 from . import maker
 from .stateful import STATEFUL, linked, stateful
@@ -38,7 +39,7 @@ ORDINARY = settings(
 )
 
 PAGE = 65_536
-OPTIONS = ("single", "regions", "methods", "keyed", "copied", "paged", "aliased", "window")
+OPTIONS = ("single", "regions", "methods", "keyed", "copied", "paged", "aliased", "window", BYTEWISE)
 PUPPETS = {Address(0xA0 + number): option for number, option in enumerate(OPTIONS)}
 OWNERS = tuple(Address(0xB0 + number) for number in range(4))
 """Accounts whose code is replaced by other code time and again."""
@@ -112,7 +113,7 @@ def state(world: World) -> object:
         if isinstance(regions, tuple):
             continue
         for name, view in regions.items():  # type: ignore[attr-defined]
-            storage[address, name] = (view.pages, view[:] if view.pages < 64 else None)  # the root has those of slots
+            storage[address, name] = (len(view), view[:] if view.pages < 64 else None)  # the root has those of slots
     return world.state_root, dict(accounts), storage
 
 
@@ -196,7 +197,8 @@ def with_contracts(world: World) -> None:
         if option == "aliased" and not shares:
             option = "paged"  # noqa: PLW2901
         mapping = option if option in {"copied", "paged", "aliased"} else None
-        world.deploy(fixture("puppet/puppet", option), address=address, balance=1_000, mapping=mapping, name=option)
+        code = puppets.linked("puppet/puppet", option)["code"]
+        world.deploy(code, address=address, balance=1_000, mapping=mapping, name=option)
     for number, address in enumerate(OWNERS):
         world.set_account(address, code=stateful(STATEFUL[number]), balance=500)
     for address in MAKERS:

@@ -7,6 +7,7 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storagemod.errors import ValidationError
 from storagemod.types import FunctionType, MemoryType
 from storagemod.wasm.binary import Declarations, OtherType, read_declarations, without_names
 from storagemod.wasm.engine import shared_engine
@@ -21,6 +22,8 @@ MODULES = [
       (export "imported" (func 0)) (export "own" (func 2)) (export "memory" (memory 0)) (export "fourth" (memory 3))
       (export "" (memory 2)) (export "it" (table 0)) (export "ot" (table 1)) (export "ig" (global 0))
       (export "og" (global 1)) (elem (i32.const 0) 0) (data (i32.const 0) "x") (data "passive"))""",
+    """(module (import "m" "bytes" (memory 70000 (pagesize 1))) (import "m" "wide" (memory i64 0 9 (pagesize 1)))
+      (import "m" "usual" (memory 1 2 (pagesize 65536))) (memory (export "own") 5 300 (pagesize 1)) (memory 6))""",
     '(module (type (func (param i64))) (type (func (result f32))) (import "x" "ünï" (func (type 1))) (func (type 0)))',
     '(module (@custom "note" "bytes") (func (export "f") (local i64 v128)))',
     "(module " + " ".join(f'(func (export "f{n}"))' for n in range(300)) + ")",
@@ -31,7 +34,7 @@ def described(item: object) -> object:
     if isinstance(item, wasmtime.FuncType):
         return FunctionType(tuple(map(str, item.params)), tuple(map(str, item.results)))  # type: ignore[arg-type]
     if isinstance(item, wasmtime.MemoryType):
-        return MemoryType(item.limits.min, item.limits.max, item.is_64)
+        return MemoryType(item.limits.min, item.limits.max, item.is_64, item.page_size)
     return OtherType(f"({type(item).__name__.removesuffix('Type').lower()})")
 
 
@@ -49,6 +52,14 @@ def test_declarations_are_what_wasmtime_says(wat: str) -> None:
 
 def declared(wat: str) -> Declarations:
     return read_declarations(compiled(wat))
+
+
+@pytest.mark.parametrize("log2", [1, 12, 15, 17, 32, 64, 128])
+def test_pages_of_another_length_are_refused(log2: int) -> None:
+    """wasmtime refuses them as well: this is for a release that does not any more."""
+    memories = b"\x05" + leb(len(leb(log2)) + 3) + b"\1\x08\1" + leb(log2)
+    with pytest.raises(ValidationError, match=rf"expected a memory with pages of 1 or 65,536 bytes, got 2\*\*{log2}"):
+        read_declarations(b"\0asm\1\0\0\0" + memories)
 
 
 def test_vectors_are_named_where_wasmtime_would_abort_the_process() -> None:

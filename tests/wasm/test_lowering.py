@@ -194,6 +194,41 @@ def test_a_module_without_state_and_calls_is_left_as_it_is() -> None:
     assert lower(wasm, read_declarations(wasm), memory_pages_max=9).wasm is wasm
 
 
+@pytest.mark.parametrize("width", ["", "i64 "])
+def test_memories_with_pages_of_a_byte_keep_them_and_their_guard_counts_in_bytes(width: str) -> None:
+    at = width.strip() or "i32"
+    wasm = compiled(
+        f"""(module (import "m" "0" (memory {width}5 90000 (pagesize 1)))
+          (memory {width}7 (pagesize 1)) (memory {width}8 20 (pagesize 1))"""
+        + "".join(
+            f"""(func (export "grow{index}") (param {at}) (result {at}) (memory.grow {index} (local.get 0)))
+              (func (export "size{index}") (result {at}) (memory.size {index}))"""
+            for index in range(3)
+        )
+        + ")"
+    )
+    result = lower(wasm, read_declarations(wasm), memory_pages_max=1)
+    is_64 = bool(width)
+    assert read_declarations(validated(result.wasm)).own_memories == (
+        (1, MemoryType(7, 65_536, is_64, 1)),
+        (2, MemoryType(8, 20, is_64, 1)),
+    )
+    store = wasmtime.Store(shared_engine())
+    store.set_fuel(1_000_000)
+    store.set_epoch_deadline(1_000_000)
+    store.set_limits(memory_size=80_000)
+    kind = wasmtime.MemoryType(wasmtime.Limits(5, 90_000), is_64, page_size_log2=0)
+    memory = wasmtime.Memory(store, kind)
+    exports: Any = wasmtime.Instance(store, wasmtime.Module(shared_engine(), result.wasm), [memory]).exports(store)
+    exports[result.maxima[0]].set_value(store, 90_000)
+    assert (exports["grow0"](store, 70_000), exports["size0"](store)) == (5, 70_005)
+    assert exports["grow0"](store, 19_996) == -1  # a byte more than the maximum
+    with pytest.raises(wasmtime.Trap):  # the limit of the store stands for a system without memory
+        exports["grow0"](store, 19_995)
+    assert (exports["grow1"](store, 65_529), exports["grow1"](store, 1), exports["size1"](store)) == (7, -1, 65_536)
+    assert (exports["grow2"](store, 12), exports["grow2"](store, 1), exports["size2"](store)) == (8, -1, 20)
+
+
 def test_all_kinds_of_contracts_are_valid_when_they_are_lowered() -> None:
     for wasm in seeds():
         declarations = read_declarations(wasm)

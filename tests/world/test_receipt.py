@@ -9,9 +9,8 @@ import attrs
 import pytest
 
 from storagemod import Address, Outcome, Receipt, World
-from storagemod.pages import PAGE_BYTES, RegionDiff
+from storagemod.pages import PAGE_BYTES, RegionDiff, image
 from storagemod.scenario.fixtures import fixture
-from storagemod.world import receipt as module
 from tests.report.traces import change
 
 A = Address(0xA)
@@ -73,8 +72,8 @@ def test_costs_are_the_counts_of_the_machine() -> None:
 
 def test_changes_and_costs_are_worked_out_once_and_only_when_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
-    merged_runs = module.merged_runs
-    monkeypatch.setattr(module, "merged_runs", lambda pages: asked.append(pages) or merged_runs(pages))
+    merged_runs = image.merged_runs
+    monkeypatch.setattr(image, "merged_runs", lambda pages: asked.append(pages) or merged_runs(pages))
     found = receipt()
     assert found.ok
     assert repr(found)

@@ -100,5 +100,5 @@ def _described(item: object) -> object:
     if isinstance(item, wasmtime.FuncType):
         return FunctionType(tuple(map(str, item.params)), tuple(map(str, item.results)))  # type: ignore[arg-type]
     if isinstance(item, wasmtime.MemoryType):
-        return MemoryType(item.limits.min, item.limits.max, item.is_64)
+        return MemoryType(item.limits.min, item.limits.max, item.is_64, item.page_size)
     return OtherType(f"({type(item).__name__.removesuffix('Type').lower()})")
