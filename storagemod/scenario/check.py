@@ -11,7 +11,7 @@ from attrs import define, frozen
 from storagemod import errors
 from storagemod.errors import ScenarioError, StateError, StorageModError
 from storagemod.events import Log
-from storagemod.scenario.contents import contents
+from storagemod.scenario.contents import contents, gone
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Numbers, Scenario
 from storagemod.scenario.structure import did_you_mean
@@ -160,8 +160,13 @@ class _Check:
 
     def storage(self, expected: ExpectedStorage, path: TomlPath) -> None:
         """Compare committed bytes of a region, its length, or both."""
+        address = self.scenario.address(expected.contract)
+        lost = gone(self.world, address, self.scenario.contract_at(address))
+        if lost is not None:
+            self.compare((*path, "contract"), f"storage of {expected.contract}", "a contract", lost)
+            return
         try:
-            regions = contents(self.world, self.scenario.address(expected.contract))
+            regions = contents(self.world, address)
         except StateError as error:
             line = self.line((*path, "contract"))
             raise ScenarioError(error.message, path=self.scenario.path, line=line, cause=error) from error

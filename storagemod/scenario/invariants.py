@@ -128,7 +128,7 @@ def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int 
     if isinstance(spec, str):
         spec = InvariantSpec(expr=spec)
     try:
-        expression = read_expression(spec.expr, scenario.addresses)
+        expression = read_expression(spec.expr, scenario.addresses, scenario.contracts)
     except ValidationError as error:
         raise ScenarioError(
             f"not an invariant: {error.message}", path=scenario.path, line=line, hint=error.hint

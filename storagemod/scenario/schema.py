@@ -309,6 +309,10 @@ class Scenario:
         """Return the address of an account or contract, or of hexadecimal text."""
         return self.addresses[name] if name in self.addresses else Address(name)
 
+    def contract_at(self, address: Address) -> str | None:
+        """Return the name of the contract that the file deploys at an address; ``None`` if it deploys none there."""
+        return next((name for name in self.contracts if self.addresses[name] == address), None)
+
     def unique_titles(self) -> list[str]:
         """Return a title for each transaction, printable and on one line. A repeated title ends in ``#2`` and so on.
 

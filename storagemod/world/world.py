@@ -593,6 +593,7 @@ class World:
         machine = self._machine
         machine.gas_price = gas_price
         recording = Recording(self._limits, self._wants) if self._trace else None
+        labels = self._state.labels  # before: a contract that the transaction destroys keeps its name in the trace
         changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
         ok = frame.outcome is Outcome.OK
         values: tuple[Value, ...] = ()
@@ -605,7 +606,7 @@ class World:
             frame.error,
             frame.gas_used,
             tuple(machine.logs) if machine.logs else (),
-            None if recording is None else recording.trace(self._state.labels),
+            None if recording is None else recording.trace(labels),
             changes.regions,
             machine.counts(changes),
             frame.address if ok and frame.kind is _CREATE else None,
