@@ -376,6 +376,7 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
         _check_interface(module, debug=rules.debug)
     _check_debugging(module, debug=rules.debug)
     storage, contracts, functions = [], [], []
+    linked_types: dict[tuple[str, str], Import] = {}
     for item in module.imports:
         if item.module == layouts.NAMESPACE:
             _check_name(item)
@@ -386,6 +387,13 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
             functions.append(_host_function(item, module))
         elif item.module.startswith(PREFIX):
             callee = contract_import(item)
+            known = linked_types.setdefault((item.module, item.name), item)
+            if known.type != item.type:
+                raise LinkError(
+                    f'expected one type for all imports of "{item.module}" "{item.name}", got {known.type} and '
+                    f"{item.type}",
+                    hint="declare the imports alike",
+                )
             contracts.append(callee)
             functions.append(_linked_function(item, callee))
         else:

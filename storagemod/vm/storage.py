@@ -244,7 +244,7 @@ class StorageInstance:
             linker = Linker()
             for function in contract.functions.values():
                 linker.offer(function)
-            for item in items:
+            for item in {(item.module, item.name): item for item in items}.values():  # one may stand there twice
                 export = self._export(item)
                 if export is not None:
                     linker.define(self._store, item.module, item.name, export)
