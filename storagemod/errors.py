@@ -6,6 +6,20 @@ lay behind it and what the reader can do about it.
 
 from __future__ import annotations
 
+_SHOWN_MAX = 100
+
+
+def shown(value: object) -> str:
+    """Format a value that a user chose, for a message: on one line, at most 100 characters, whatever it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > _SHOWN_MAX * 3:
+        return f"an integer of {value.bit_length():,} bits"  # Python writes no more than 4,300 digits
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the class is the user's, and so is its error; there is another one to tell
+        text = f"a {type(value).__name__}"
+    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
+
 
 class StorageModError(Exception):
     """The base of every error that this package raises on purpose.

@@ -96,12 +96,17 @@ def compare_command(
 
 def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
     """Headers and rows, one for each variant; the first ``COLUMNS_NARROW`` columns are a narrow table."""
-    quickest = min(each.seconds for each in comparison.compared)
     headers, rows = list(_HEADERS), [_row(each) for each in comparison.compared]
     if timed:
         headers.append("time")
-        rows = [[*row, f"{each.seconds / quickest:.1f}"] for row, each in zip(rows, comparison.compared, strict=True)]
+        rows = [[*row, f"{ratio:.1f}"] for row, ratio in zip(rows, _time_ratios(comparison), strict=True)]
     return headers, rows
+
+
+def _time_ratios(comparison: Comparison) -> list[float]:
+    """Return the time of each variant over the least one; 1 where nothing ran that takes time."""
+    least = min(each.seconds for each in comparison.compared)
+    return [each.seconds / least if least else 1.0 for each in comparison.compared]
 
 
 def _row(compared: Compared) -> list[str | int]:
@@ -140,7 +145,6 @@ def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> No
 
 
 def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
-    quickest = min(each.seconds for each in comparison.compared)
     return {
         "path": comparison.scenario.path,
         "name": comparison.scenario.name,
@@ -166,8 +170,8 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
                 "pages_touched": each.pages_touched,
                 "state_root": f"0x{each.result.state_root.hex()}",
             }
-            | ({"time_ratio": each.seconds / quickest} if timed else {})
-            for each in comparison.compared
+            | ({"time_ratio": ratio} if timed else {})
+            for each, ratio in zip(comparison.compared, _time_ratios(comparison), strict=True)
         ],
         "refused": [{"link": variant.link, "reason": reason} for variant, reason in comparison.refused.items()],
     }

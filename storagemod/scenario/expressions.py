@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.errors import StateError, StorageModError, ValidationError
+from storagemod.errors import StateError, StorageModError, ValidationError, shown
 from storagemod.scenario.contents import contents, gone
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import WASM_PAGE_BYTES, Address
@@ -285,7 +285,10 @@ class _Reader:
                 values += found if kind == "numbers" else [found]
             if not values and name != "sum":
                 raise UnansweredError(f"`{text}` has no value: the range is empty")
-            value = apply(values)
+            try:
+                value = apply(values)
+            except OverflowError as error:  # an integer beside a float
+                raise UnansweredError(f"`{text}` has no value: {error}") from error
             reading.leaves.append((text, value))
             return value
 
@@ -372,7 +375,9 @@ def _offset(text: str, value: Any) -> int:
         ValidationError: It is a float.
     """
     if not isinstance(value, int):
-        raise ValidationError(f"`{text}`: an offset is an integer, got {value!r}", hint="does a method return a float?")
+        raise ValidationError(
+            f"`{text}`: an offset is an integer, got {shown(value)}", hint="does a method return a float?"
+        )
     return value
 
 

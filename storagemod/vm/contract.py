@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import LinkError, StorageModError, ValidationError
+from storagemod.errors import LinkError, StorageModError, ValidationError, shown
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.types import (
@@ -282,7 +282,7 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
         name = name or "contract"
         label = name
     else:  # a caller without a type checker
-        raise ValidationError(f"a contract is WAT text, wasm bytes or a pathlib.Path, not {source!r}")
+        raise ValidationError(f"a contract is WAT text, wasm bytes or a pathlib.Path, not {shown(source)}")
     return to_wasm(source, name=label, limits=limits), name, label
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from itertools import zip_longest
 from typing import Self, overload
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 from storagemod.pages import PAGE_BYTES, Image, read_image
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.vm import Slots
@@ -168,5 +168,5 @@ def checked_entries(entries: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 def _checked(what: str, value: object, length: int) -> bytes:
     if not isinstance(value, bytes) or len(value) != length:
-        raise ValidationError(f"a {what} of keyed storage is {length} bytes, not {value!r}")
+        raise ValidationError(f"a {what} of keyed storage is {length} bytes, not {shown(value)}")
     return value

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, cast
 import attrs
 
 from storagemod.block import Block
-from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
+from storagemod.errors import LinkError, StateError, StorageModError, ValidationError, shown
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
 from storagemod.interruption import uninterrupted
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
@@ -123,7 +123,7 @@ class World:
         read_only: bool = False,
     ) -> None:
         if synchronous not in ("full", "normal"):
-            raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
+            raise ValidationError(f'synchronous is "full" or "normal", not {shown(synchronous)}')
         self._limits = limits or Limits()
         self._trace = trace
         self._wants = _WANTS.get(trace, HAZARD_EVENTS)
@@ -228,7 +228,7 @@ class World:
     @block.setter
     def block(self, block: Block) -> None:
         if not isinstance(block, Block):
-            raise ValidationError(f"the block of a world is a storagemod.Block, not {block!r}")
+            raise ValidationError(f"the block of a world is a storagemod.Block, not {shown(block)}")
         self._machine.block = block
 
     def snapshot(self) -> Snapshot:
@@ -697,7 +697,7 @@ class World:
 
 def _to_bytes(data: object) -> bytes:
     if not isinstance(data, bytes | bytearray):
-        raise ValidationError(f"call data is bytes, not {data!r}")
+        raise ValidationError(f"call data is bytes, not {shown(data)}")
     return bytes(data)
 
 

@@ -115,3 +115,10 @@ def test_a_function_that_cannot_be_evaluated_any_more_is_violated_too() -> None:
     assert all("there is no contract" in violation.breach.why[0] for violation in found.violations)
     with pytest.raises(ValidationError, match="no method 'totl'"):
         explore(scenario, invariants={"total": lambda world: world.call(bank, "totl").value == 0})
+
+
+def test_what_a_scenario_destroys_before_the_search_breaks_its_invariants_from_the_start() -> None:
+    invariants = "[explore]\nsenders = ['alice']\nuntrusted = ['alice']\n[[invariants]]\nexpr = 'bank.memory[0] == 0'\n"
+    found = explore(parse_scenario(BANK + KILL + invariants, path="it.toml", folder=Path()))
+    (violation,) = found.violations
+    assert (violation.breach.why, violation.script) == ((GONE,), ())
