@@ -17,8 +17,15 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # noqa: BLE001 - the class is the user's, and so is its error; there is another one to tell
         text = f"a {type(value).__name__}"
-    text = text if text.isprintable() else text.encode("unicode_escape").decode()
+    text = one_line(text)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
+
+
+def one_line(text: str) -> str:
+    r"""Escape what is not printable in a text that a file or a contract chose, newlines included, as in ``\n``."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 class StorageModError(Exception):

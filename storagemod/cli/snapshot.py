@@ -59,7 +59,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
     type=click.FloatRange(0, 1_000),
     default=0,
     metavar="PCT",
-    help="Let gas, pages and calls of the host differ by so many percent; outcomes and state roots may not.",
+    help="Let gas, pages and calls of the host differ by so many percent; outcomes, answers and state roots may not.",
 )
 @click.option(
     "--link", "-l", "links", multiple=True, type=link_choice, help="Only this linking option; may be repeated."
@@ -89,8 +89,9 @@ def snapshot_command(
     """Run scenarios under every linking option, and write a line for each transaction and option into a text file.
 
     A PATH is a scenario file, a scenario that comes with storagemod, or a folder, in which every *.toml with contracts
-    or transactions is run. A line says the outcome, gas, pages touched (read or written) and written, calls of the
-    host, and the state root. The file holds what these PATHs give and nothing else.
+    or transactions is run. A line says the outcome, the answer (values, output, logs, the error), gas, pages touched
+    (read or written) and written, calls of the host, and the state root. The file holds what these PATHs give and
+    nothing else.
 
     With --check or --diff the file stays as it is. What is new, gone or other is shown; with --check it makes the exit
     status 1.
@@ -208,6 +209,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "title": entry.title,
         "link": entry.variant,
         "outcome": entry.outcome,
+        "answer": entry.answer,
         "gas_used": entry.gas,
         "pages_touched": entry.touched,
         "pages_written": entry.written,
