@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from storagemod.errors import ScenarioError, ValidationError
+from storagemod.errors import ScenarioError, StorageModError, ValidationError
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario import Scenario, TransactionResult, deploy_scenario, run_transaction
 from storagemod.scenario.compare import Variant, answer_of
@@ -91,7 +91,7 @@ class BaselineRun:
 
     Attributes:
         entries: One for each transaction and variant.
-        refused: Why a scenario cannot run under a variant that its contracts do not fit, by path and variant.
+        refused: Why a scenario cannot run under a variant, or not to its end, by path and variant.
         unavailable: Why a variant does not work on this machine, by variant.
     """
 
@@ -126,11 +126,11 @@ def take_snapshot(
 
     Args:
         scenarios: By the path that entries name.
-        wanted: The variants. A scenario runs under those that its contracts fit.
+        wanted: The variants. A scenario runs under those that it can run under.
         tracker: As for :class:`storagemod.World`.
 
     Raises:
-        ScenarioError: A scenario fits no variant, or a transaction cannot start and was not expected to fail.
+        ScenarioError: A scenario can run under no variant: it has a mistake, or fits none.
     """
     backend = choose_backend(tracker)
     reason = why_not_shared(backend)
@@ -144,15 +144,12 @@ def take_snapshot(
             with World(trace="pages", tracker=tracker) as world:
                 try:
                     deploy_scenario(scenario, world, link=variant.link, sync=variant.sync, exclusive=variant.exclusive)
-                except ScenarioError as error:
-                    if not isinstance(error.cause, ValidationError):  # the variant is not the cause
-                        raise
+                    for number, title in enumerate(scenario.unique_titles()):
+                        result = run_transaction(world, scenario, number)
+                        key = (path, title, str(variant))
+                        entries.append(_entry(key, result, world.state_root, knows_reads=backend.knows_reads))
+                except StorageModError as error:  # other variants may do; a mistake in the file is one under all
                     reasons[path, str(variant)] = str(error)
-                    continue
-                for number, title in enumerate(scenario.unique_titles()):
-                    result = run_transaction(world, scenario, number)
-                    key = (path, title, str(variant))
-                    entries.append(_entry(key, result, world.state_root, knows_reads=backend.knows_reads))
         if reasons and len(reasons) == len(available):
             raise ScenarioError(next(iter(reasons.values())))
         refused |= reasons

@@ -10,7 +10,7 @@ from itertools import zip_longest
 
 from attrs import frozen
 
-from storagemod.errors import ScenarioError, ValidationError, one_line
+from storagemod.errors import ScenarioError, StorageModError, one_line
 from storagemod.events import Log
 from storagemod.scenario.contents import Bytes, contents, gone
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
@@ -117,10 +117,9 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
                 result = run_scenario(
                     scenario, link=variant.link, sync=variant.sync, exclusive=variant.exclusive, world=world
                 )
-            except ScenarioError as error:
-                if not isinstance(error.cause, ValidationError):  # the variant is not the cause
-                    raise
+            except StorageModError as error:  # other variants may do; a mistake in the file is one under all of them
                 refused[variant] = str(error)
+                runs.pop(variant, None)
                 continue
             runs.setdefault(variant, []).append((result, world))
     if not runs:

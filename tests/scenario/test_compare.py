@@ -288,3 +288,21 @@ def test_a_destroyed_contract_is_compared_like_any_other() -> None:
     text = DIFFERS.replace("RUN", "(call $destroy (i32.const 608))")
     compared = compare_scenario(parsed(text), [Variant("single"), Variant("keyed"), Variant("paged")]).compared
     assert [each.differences for each in compared] == [(), (), ()]
+
+
+def test_a_variant_that_cannot_run_a_scenario_to_its_end_does_not_hide_the_others() -> None:
+    text = """
+    [contracts.it]
+    init = "run"
+    wat = '''(module
+      ;; @storage
+      (memory $memory (export "memory") 1) (func (export "run") (call $store_i64 (i32.const 0) (i64.const 7))))'''
+    [[transactions]]
+    to = "it"
+    method = "run"
+    """
+    comparison = compare_scenario(parsed(text), [Variant("copied"), Variant("single")])
+    assert [str(each.variant) for each in comparison.compared] == ["single"]
+    assert "outside the memory of the contract" in comparison.refused[Variant("copied")]
+    with pytest.raises(ScenarioError, match="no method 'walk'"):
+        compare_scenario(parsed(text.replace('method = "run"', 'method = "walk"')), [Variant("single")])
