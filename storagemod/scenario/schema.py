@@ -28,7 +28,7 @@ from storagemod.types import (
 Gas = NewType("Gas", int)
 """0 to 2**63 - 1."""
 Amount = NewType("Amount", int)
-"""A balance, or the value of a call: an unsigned integer of 128 bits."""
+"""A balance, or the value of a call: an unsigned integer of 256 bits."""
 Count = NewType("Count", int)
 """A number of bytes or pages: 0 to 2**63 - 1."""
 Pattern = NewType("Pattern", str)

@@ -306,7 +306,7 @@ for _kind, _hook in (
     (schema.ErrorKind, _one_of("error class", "the name of an error class", ERROR_KINDS, str)),
     (schema.Pattern, _pattern),
     (schema.Gas, _integer(0, GAS_MAX)),
-    (schema.Amount, _integer(0, 2**128 - 1)),
+    (schema.Amount, _integer(0, 2**256 - 1)),
     (schema.Count, _integer(0, 2**63 - 1)),
     (schema.F32, _f32),
     (schema.I32, _integer(-(2**31), 2**31 - 1)),

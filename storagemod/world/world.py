@@ -51,6 +51,7 @@ from storagemod.vm import (
     read_binary,
 )
 from storagemod.vm.contract import EntryPoint
+from storagemod.vm.ethereum import U128_MAX
 from storagemod.watch import notify
 from storagemod.world.arguments import check_amount, to_values
 from storagemod.world.deployment import Deployment, contract_of
@@ -332,7 +333,7 @@ class World:
         """Set the balance of an account, and name it if a name is given.
 
         Raises:
-            ValidationError: The balance is no u128.
+            ValidationError: The balance is not an integer from 0 to 2**256 - 1.
         """
         return self.set_account(address, balance=balance, name=name)
 
@@ -351,7 +352,7 @@ class World:
         Args:
             address: Which.
             nonce: From 0 to 2**63 - 1.
-            balance: A u128.
+            balance: From 0 to 2**256 - 1.
             code: Any bytes. Those that are a contract of this world get its regions, at their least lengths; nothing
                 links it to others. A call of others fails. What storage there is stays.
             slots: Entries of keyed storage, 32 bytes by 32 bytes, besides those that there are.
@@ -631,7 +632,7 @@ class World:
         if type(gas) is not int or not 0 <= gas <= GAS_MAX:
             check_amount("gas", gas, GAS_MAX)
         if type(gas_price) is not int or gas_price:
-            check_amount("gas_price", gas_price, BALANCE_MAX)
+            check_amount("gas_price", gas_price, U128_MAX)
         source = DEFAULT_SENDER if sender is None else Address(sender)
         account = accounts.get(source, NO_ACCOUNT)
         if value > account.balance:

@@ -21,7 +21,7 @@ from storagemod.types import Address, CallKind, Outcome, ReentryPolicy
 WASM_PAGE = 65_536
 PAGE = 4_096
 WORD = 8
-BALANCE_MAX = 2**128 - 1
+BALANCE_MAX = 2**256 - 1
 OUTPUT_MAX = 2**20
 OWN_MEMORY = 1_024
 
