@@ -69,7 +69,8 @@ class StorageModError(Exception):
     def __str__(self) -> str:
         where = ""
         if self.contract is not None:
-            where = f"{self.contract}: " if self.depth is None else f"{self.contract} at call depth {self.depth}: "
+            contract = one_line(self.contract)
+            where = f"{contract}: " if self.depth is None else f"{contract} at call depth {self.depth}: "
         return where + self.message + (f" ({self.hint})" if self.hint else "")
 
 

@@ -18,7 +18,7 @@ from storagemod.cli.options import (
     sync_choice,
     tracker_option,
 )
-from storagemod.cli.output import say, say_document
+from storagemod.cli.output import continued, say, say_document
 from storagemod.report import document, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario.compare import Compared, Comparison, compare_scenario, variants
@@ -89,7 +89,7 @@ def compare_command(
             say(f"| {' | '.join(row)} |")
     else:
         say(f"{scenario.path}: {scenario.name}", "bold")
-        say(render_table(headers, rows))
+        say(render_table(headers, rows), block=True)
     say_differences(comparison)
     return 0
 
@@ -135,13 +135,13 @@ def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> No
             say()
             say(f"{compared.variant}", "bold")
             for difference in compared.differences:
-                say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "))
+                say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "), block=True)
             for kind, number in sorted(compared.hazards.items()):
                 if kind in _FAULTS:
                     say(f"  {number} {kind.value}{'' if number == 1 else 's'} (`storagemod run -vvvv` shows where)")
     for variant, reason in comparison.refused.items():
         say()
-        say(f"{variant}: cannot run: {reason}")
+        say(continued(f"{variant}: cannot run: {reason}"), block=True)
 
 
 def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from storagemod.cli.options import (
     sync_choice,
     tracker_option,
 )
-from storagemod.cli.output import note, say, say_document, say_tree
+from storagemod.cli.output import note, note_error, say, say_document, say_tree
 from storagemod.errors import ScenarioError, StorageModError
 from storagemod.report import document, error_to_json, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
@@ -112,7 +112,7 @@ def run_command(
         note("note: --exclusive changed nothing: no contract ran under `paged` or `aliased`, or those did say it")
     ok = not errors and all(result.ok for result in results)
     for problem in errors:
-        note(f"error: {problem}")
+        note_error(problem)
     if errors and not results:
         return 2
     if as_json:

@@ -29,8 +29,8 @@ from storagemod.cli.options import (
     sync_choice,
     tracker_option,
 )
-from storagemod.cli.output import note, say, say_document
-from storagemod.errors import ScenarioError, StorageModError, ValidationError
+from storagemod.cli.output import note, note_error, say, say_document
+from storagemod.errors import ScenarioError, StorageModError, ValidationError, one_line
 from storagemod.report import document, error_to_json
 from storagemod.scenario import Scenario
 from storagemod.scenario.compare import Variant, variants
@@ -109,7 +109,7 @@ def snapshot_command(
     if links and run.refused:
         errors += [ValidationError(reason) for reason in run.refused.values()]
     for error in errors:
-        note(f"error: {error}")
+        note_error(error)
     if errors and not run.entries:
         return 2
     old_here = tuple(entry for entry in old if entry.variant not in run.unavailable)
@@ -172,7 +172,7 @@ def _scenarios(paths: tuple[Path, ...], file: Path, errors: list[StorageModError
             except ScenarioError as error:
                 errors.append(error)
                 continue
-            name = _name(each, file) if each.exists() else str(each)
+            name = one_line(_name(each, file) if each.exists() else str(each))
             found.setdefault(name, scenario)
     return found
 

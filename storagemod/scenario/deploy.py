@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
+from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError, one_line
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.scenario.contents import preset
@@ -160,7 +160,7 @@ def _deploy(
             )
         key = "wat" if spec.code is None else "code"
         source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
-        label = name if isinstance(source, str) else str(source)
+        label = one_line(name) if isinstance(source, str) else str(source)
         contract = load_contract(source, label=label, option=option, limits=world.limits)
         if own_link is not None:
             check_option(contract, own_link)
@@ -241,5 +241,8 @@ def contract_error(scenario: Scenario, name: str, where: TomlPath, error: Storag
     """Make the error of a contract: it has the contract's name once, and the line of the key that causes it."""
     line = scenario.lines.line(("contracts", name, *where))
     return ScenarioError(
-        f'contract "{name}": {str(error).removeprefix(f"{name}: ")}', path=scenario.path, line=line, cause=error
+        f'contract "{one_line(name)}": {str(error).removeprefix(f"{one_line(name)}: ")}',
+        path=scenario.path,
+        line=line,
+        cause=error,
     )

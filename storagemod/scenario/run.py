@@ -7,7 +7,7 @@ import time
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import ScenarioError, StorageModError, ValidationError
+from storagemod.errors import ScenarioError, StorageModError, ValidationError, one_line
 from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.scenario.check import Difference, check_transaction
 from storagemod.scenario.contents import gone
@@ -128,7 +128,7 @@ def run_transaction(world: World, scenario: Scenario, number: int) -> Transactio
         if spec.expect.success and lost is None and not _spent(world, scenario, spec):
             line = scenario.lines.line(("transactions", number))
             raise ScenarioError(
-                f'transaction "{spec.title}": {error}', path=scenario.path, line=line, cause=error
+                f'transaction "{one_line(spec.title)}": {error}', path=scenario.path, line=line, cause=error
             ) from error
         refused = error if lost is None else ValidationError(lost, cause=error)
     seconds = time.perf_counter() - started

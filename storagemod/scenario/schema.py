@@ -13,6 +13,7 @@ from typing import Any, NewType, TypeAlias
 
 from attrs import field, fields, frozen
 
+from storagemod.errors import one_line
 from storagemod.scenario.locate import Lines
 from storagemod.types import (
     FRAME_OPTIONS,
@@ -321,8 +322,7 @@ class Scenario:
         seen: Counter[str] = Counter()
         titles = []
         for spec in self.transactions:
-            title = " ".join(spec.title.split())
-            title = title if title.isprintable() else title.encode("unicode_escape").decode()
+            title = one_line(" ".join(spec.title.split()))
             seen[title] += 1
             titles.append(title if seen[title] == 1 else f"{title} #{seen[title]}")
         return titles

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storagemod.errors import ScenarioError
+from storagemod.errors import ScenarioError, one_line
 from storagemod.testing.options import SETTINGS_KEY
 from storagemod.testing.recording import describe
 from storagemod.testing.variants import Variant, variants_of
@@ -26,11 +26,11 @@ class NotAsExpectedError(AssertionError):
     """A transaction differs from the expectation of its scenario."""
 
     def __init__(self, result: TransactionResult, path: str) -> None:
-        lines = [f"{result.title}: not as {path} expects"]
+        lines = [f"{one_line(result.title)}: not as {path} expects"]
         for difference in result.differences:
-            lines.append(f"{path}:{difference.line}: {difference.what}")
-            lines.append(f"  - wanted  {difference.wanted}")
-            lines.append(f"  + found   {difference.found}")
+            lines.append(f"{path}:{difference.line}: {one_line(difference.what)}")
+            lines.append(f"  - wanted  {one_line(difference.wanted)}")
+            lines.append(f"  + found   {one_line(difference.found)}")
         super().__init__("\n".join(lines))
 
 
