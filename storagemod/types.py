@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Literal, Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
@@ -13,6 +14,8 @@ WASM_PAGE_BYTES = 65_536
 """Unit of the length of a linear memory (WebAssembly core specification, 4.2.8)."""
 
 ADDRESS_BYTES = 20
+
+_HEX_ADDRESS = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")
 
 EnumT = TypeVar("EnumT", bound=enum.StrEnum)
 
@@ -42,8 +45,8 @@ class Address(bytes):
             if isinstance(value, int):
                 raw = value.to_bytes(ADDRESS_BYTES, "big")
             elif isinstance(value, str):
-                digits = value.removeprefix("0x")
-                raw = int(digits, 16).to_bytes(ADDRESS_BYTES, "big") if "_" not in digits else b""
+                found = _HEX_ADDRESS.fullmatch(value)  # int() takes blanks, signs and digits of other scripts as well
+                raw = b"" if found is None else int(found[1], 16).to_bytes(ADDRESS_BYTES, "big")
             else:
                 raw = bytes(value)
         except (ValueError, OverflowError):

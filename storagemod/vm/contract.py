@@ -134,7 +134,7 @@ class EntryPoint:
         self.results_bytes = self._results.size
 
     def pack(self, args: tuple[Value, ...]) -> bytes:
-        """Return arguments as wasm takes them. Integers are signed; what is too large for an f32 is infinite."""
+        """Return arguments as wasm takes them. Integers are signed; numbers for f32 parameters are rounded."""
         if "f32" in self.type.params:
             pairs = zip(self.type.params, args, strict=True)
             args = tuple(ctypes.c_float(arg).value if kind == "f32" else arg for kind, arg in pairs)

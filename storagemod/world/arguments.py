@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 from storagemod.errors import ValidationError, shown
@@ -43,11 +44,14 @@ def _to_value(what: str, value_type: ValueType, arg: object) -> Value:
         raise ValidationError(f"{what} is {value_type}: {wanted} is needed, not {shown(arg)}")
     if bits is None:
         try:
-            return float(arg)
+            struct.pack(
+                "<f" if value_type == "f32" else "<d", float(arg)
+            )  # raises for a finite number that is too large
         except OverflowError as error:
             raise ValidationError(
                 f"{what} is {value_type}, and {shown(arg)} is too large for it", cause=error
             ) from error
+        return float(arg)
     if not -(2 ** (bits - 1)) <= arg < 2**bits:
         raise ValidationError(f"{what} is {value_type}, and {shown(arg)} does not fit {bits} bits")
     return int(arg) - 2**bits if arg >= 2 ** (bits - 1) else int(arg)
