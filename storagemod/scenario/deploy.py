@@ -179,6 +179,17 @@ def _deploy(
             mapping_is_asked = bool(keys) or link in MAP_OPTIONS or policy_is_asked
             _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
             _check_link(world.account(address), contract, spec.link or own_link)
+            key = "links"
+            links = {imported: scenario.address(target) for imported, target in spec.links.items()}
+            if dict(world.account(address).links) != links:
+                raise StateError("in the world it is linked to other accounts", hint="use another world")
+            key, found = "policy", world.account(address).policy
+            if found is not (spec.policy or policy):
+                wanted = (spec.policy or policy).value
+                raise StateError(
+                    f"in the world its re-entry policy is {found.value!r}, and {wanted!r} is asked for",
+                    hint="use another world",
+                )
             return contract, False
         key = "links"
         _check_links(contract, spec)

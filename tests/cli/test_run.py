@@ -373,3 +373,38 @@ def test_an_exclusive_policy_that_changes_nothing_is_noted_or_refused(run: Run) 
     refused = run("run", "counter/counter", "--exclusive", "call", "--link", "copied")
     assert refused.status == 2
     assert "error: --exclusive is about frames of storage, which --link paged and --link aliased have\n" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (("links = { b = 'b' }", "links = { b = 'c' }"), 4, "in the world it is linked to other accounts"),
+        (("policy = 'deny'", "policy = 'allow'"), 5, "its re-entry policy is 'deny', and 'allow' is asked for"),
+        (("policy = 'deny'", ""), 2, "its re-entry policy is 'deny', and 'allow' is asked for"),
+    ],
+)
+def test_a_world_whose_contract_is_linked_or_closed_otherwise_is_refused(
+    run: Run, tmp_path: Path, change: tuple[str, str], line: int, message: str
+) -> None:
+    text = """
+[contracts.a]
+wat = '(module (import "contract:b" "f" (func)) (func (export "main")))'
+links = { b = 'b' }
+policy = 'deny'
+[contracts.b]
+wat = '(module (func (export "f")))'
+[contracts.c]
+wat = '(module (func (export "f")))'
+[[transactions]]
+to = "a"
+"""
+    file = tmp_path / "it.toml"
+    file.write_text(text)
+    assert [run("run", file, "--world", tmp_path / "world").status for _ in range(2)] == [0, 0]
+    file.write_text(text.replace(*change))
+
+    ran = run("run", file, "--world", tmp_path / "world")
+
+    assert ran.status == 2
+    assert f'it.toml:{line}: contract "a": ' in ran.err
+    assert message in ran.err
