@@ -23,6 +23,7 @@ from storagemod.world import World
 
 _ROUNDS = 3
 _LOGS_SHOWN = 8
+_LOGS_WRITTEN = 2
 _BYTES_SHOWN = 64
 
 
@@ -245,14 +246,22 @@ def answer_of(transaction: TransactionResult) -> str:
         parts += [", ".join(map(repr, receipt.values))] if receipt.values else []
         parts += [f"output {_bytes(receipt.output)}"] if receipt.output else []
         parts += [] if receipt.created is None else [f"created {receipt.created}"]
-        if receipt.logs:
-            digest = hashlib.sha256()
-            for log in receipt.logs:
-                digest.update(b"%b%d:%d:" % (log.address, len(log.topics), len(log.data)))
-                digest.update(b"".join(log.topics) + log.data)
-            count = "1 log" if len(receipt.logs) == 1 else f"{len(receipt.logs):,} logs"
-            parts.append(f"{count} with sha256 {digest.hexdigest()[:16]}")
+        parts += _logs_in_words(receipt.logs)
     return "; ".join(parts) or "nothing"
+
+
+def _logs_in_words(logs: Sequence[Log]) -> Iterator[str]:
+    """Describe a few logs one by one, and many by their digest."""
+    if len(logs) > _LOGS_WRITTEN:
+        digest = hashlib.sha256()
+        for log in logs:
+            digest.update(b"%b%d:%d:" % (log.address, len(log.topics), len(log.data)))
+            digest.update(b"".join(log.topics) + log.data)
+        yield f"{len(logs):,} logs with sha256 {digest.hexdigest()[:16]}"
+        return
+    for log in logs:
+        topics = "".join(f" topic {_bytes(topic)}" for topic in log.topics)
+        yield f"log of {log.address}{topics} data {_bytes(log.data)}"
 
 
 def _ending(transaction: TransactionResult) -> str:
