@@ -594,7 +594,8 @@ class World:
         machine = self._machine
         machine.gas_price = gas_price
         recording = Recording(self._limits, self._wants) if self._trace else None
-        labels = self._state.labels  # before: a contract that the transaction destroys keeps its name in the trace
+        # Names from before: a contract that the transaction destroys keeps its own in the trace.
+        labels: Mapping[Address, str] = {} if recording is None else self._state.labels
         changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
         ok = frame.outcome is Outcome.OK
         values: tuple[Value, ...] = ()
