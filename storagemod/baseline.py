@@ -11,10 +11,10 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
-from storagemod.errors import ScenarioError, ValidationError
+from storagemod.errors import ScenarioError, StorageModError, ValidationError
 from storagemod.pages import choose_backend, why_not_shared
 from storagemod.scenario import Scenario, TransactionResult, deploy_scenario, run_transaction
-from storagemod.scenario.compare import Variant
+from storagemod.scenario.compare import Variant, answer_of
 from storagemod.scenario.deploy import compile_scenario
 from storagemod.vm import Aliased
 from storagemod.world import World
@@ -30,14 +30,19 @@ __all__ = [
     "take_snapshot",
 ]
 
-_FIRST_LINE = "# storagemod snapshot 1"
+_FIRST_LINE = "# storagemod snapshot 2"
+_VERSION_1 = "# storagemod snapshot 1"
+"""Files of this version have no answers, and are read."""
 _COLUMNS = (
-    "# scenario | transaction | linking | outcome | gas | pages touched | pages written | host calls | state root"
+    "# scenario | transaction | linking | outcome | answer | gas | pages touched | pages written | host calls "
+    "| state root"
 )
 _SEPARATOR = " | "
 _FIELDS = _COLUMNS.count(_SEPARATOR) + 1
+_ANSWER = 4
 _NUMBER = re.compile(r"(\d{1,3}(?:,\d{3})*) (gas|touched|written|host calls)")
 _UNKNOWN = "- touched"
+_NO_ANSWER = "-"
 _ROOT = re.compile(r"0x[0-9a-f]{64}")
 _OUTCOMES = ("ok", "failed", "reverted", "refused")
 _COUNTS = {"gas": "gas", "touched": "pages touched", "written": "pages written", "host_calls": "host calls"}
@@ -60,6 +65,8 @@ class Entry:
         written: Pages of 4 KiB that differ at the end.
         host_calls: Calls from contracts into the host.
         state_root: The digest of the world after the transaction, 32 bytes.
+        answer: Values, output, logs and error in words, as :func:`storagemod.scenario.compare.answer_of` has them; or
+            ``None`` if the file is of a version that had none.
     """
 
     path: str
@@ -71,6 +78,7 @@ class Entry:
     written: int
     host_calls: int
     state_root: bytes
+    answer: str | None = None
 
     @property
     def key(self) -> Key:
@@ -84,7 +92,7 @@ class BaselineRun:
 
     Attributes:
         entries: One for each transaction and variant.
-        refused: Why a scenario cannot run under a variant that its contracts do not fit, by path and variant.
+        refused: Why a scenario cannot run under a variant, or not to its end, by path and variant.
         unavailable: Why a variant does not work on this machine, by variant.
     """
 
@@ -119,11 +127,11 @@ def take_snapshot(
 
     Args:
         scenarios: By the path that entries name.
-        wanted: The variants. A scenario runs under those that its contracts fit.
+        wanted: The variants. A scenario runs under those that it can run under.
         tracker: As for :class:`storagemod.World`.
 
     Raises:
-        ScenarioError: A scenario fits no variant, or a transaction cannot start and was not expected to fail.
+        ScenarioError: A scenario can run under no variant: it has a mistake, or fits none.
     """
     backend = choose_backend(tracker)
     reason = why_not_shared(backend)
@@ -138,15 +146,12 @@ def take_snapshot(
             with World(trace="pages", tracker=tracker) as world:
                 try:
                     deploy_scenario(scenario, world, link=variant.link, sync=variant.sync, exclusive=variant.exclusive)
-                except ScenarioError as error:
-                    if not isinstance(error.cause, ValidationError):  # the variant is not the cause
-                        raise
+                    for number, title in enumerate(scenario.unique_titles()):
+                        result = run_transaction(world, scenario, number)
+                        key = (path, title, str(variant))
+                        entries.append(_entry(key, result, world.state_root, knows_reads=backend.knows_reads))
+                except StorageModError as error:  # other variants may do; a mistake in the file is one under all
                     reasons[path, str(variant)] = str(error)
-                    continue
-                for number, title in enumerate(scenario.unique_titles()):
-                    result = run_transaction(world, scenario, number)
-                    key = (path, title, str(variant))
-                    entries.append(_entry(key, result, world.state_root, knows_reads=backend.knows_reads))
         if reasons and len(reasons) == len(available):
             raise ScenarioError(next(iter(reasons.values())))
         refused |= reasons
@@ -166,6 +171,7 @@ def _entry(key: Key, result: TransactionResult, state_root: bytes, *, knows_read
         written=0 if receipt is None else receipt.costs.pages_written,
         host_calls=0 if receipt is None else receipt.costs.host_calls,
         state_root=state_root,
+        answer=answer_of(result),
     )
 
 
@@ -175,8 +181,8 @@ def changes_between(old: Iterable[Entry], new: Iterable[Entry], *, tolerance_per
     Args:
         old: Entries before.
         new: Entries now.
-        tolerance_percent: How far gas, pages and host calls may differ from before. Outcomes and state roots must be
-            equal.
+        tolerance_percent: How far gas, pages and host calls may differ from before. Outcomes, answers and state roots
+            must be equal.
     """
     before, after = ({entry.key: entry for entry in entries} for entries in (old, new))
     changes = []
@@ -195,6 +201,9 @@ def _details(was: Entry, now: Entry, tolerance_percent: float) -> tuple[str, ...
     details = []
     if was.outcome != now.outcome:
         details.append(f"outcome {was.outcome} -> {now.outcome}")
+    if was.answer != now.answer:
+        old_answer, new_answer = ("(not in the file)" if each.answer is None else each.answer for each in (was, now))
+        details.append(f"answer {old_answer} -> {new_answer}")
     for name, what in _COUNTS.items():
         old, new = getattr(was, name), getattr(now, name)
         if old is None or new is None:  # the write tracker of one machine could not know
@@ -219,6 +228,7 @@ def line_of(entry: Entry) -> str:
         [
             *(_escaped(field) for field in entry.key),
             entry.outcome,
+            _NO_ANSWER if entry.answer is None else _escaped(entry.answer),
             f"{entry.gas:,} gas",
             _UNKNOWN if entry.touched is None else f"{entry.touched:,} touched",
             f"{entry.written:,} written",
@@ -239,14 +249,14 @@ def parse_snapshot(text: str, *, path: str) -> tuple[Entry, ...]:
         ValidationError: A line is not an entry, or repeats the key of another; the message has the line's number.
     """
     lines = text.splitlines()
-    if not lines or lines[0] != _FIRST_LINE:
+    if not lines or lines[0] not in (_FIRST_LINE, _VERSION_1):
         raise ValidationError(f"{path}: no snapshot: its first line is not {_FIRST_LINE!r}")
     entries: dict[Key, Entry] = {}
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
         try:
-            entry = _parse_line(line)
+            entry = _parse_line(line, with_answer=lines[0] == _FIRST_LINE)
         except ValueError as error:
             hint = "a merge may have left this; write it anew: storagemod snapshot PATH..."
             raise ValidationError(f"{path}:{number}: no entry of a snapshot: {error}", hint=hint) from error
@@ -256,10 +266,11 @@ def parse_snapshot(text: str, *, path: str) -> tuple[Entry, ...]:
     return tuple(entries.values())
 
 
-def _parse_line(line: str) -> Entry:
-    fields = line.split(_SEPARATOR)
-    if len(fields) != _FIELDS:
-        raise ValueError(f"{_FIELDS} parts between bars are wanted, found {len(fields)}")
+def _parse_line(line: str, *, with_answer: bool) -> Entry:
+    fields, wanted = line.split(_SEPARATOR), _FIELDS if with_answer else _FIELDS - 1
+    if len(fields) != wanted:
+        raise ValueError(f"{wanted} parts between bars are wanted, found {len(fields)}")
+    answer = fields.pop(_ANSWER) if with_answer else _NO_ANSWER
     path, title, variant, outcome, gas, touched, written, host_calls, root = fields
     if outcome not in _OUTCOMES:
         raise ValueError(f"{outcome!r} is none of {', '.join(_OUTCOMES)}")
@@ -275,6 +286,7 @@ def _parse_line(line: str) -> Entry:
         written=_parse_number(written, "written"),
         host_calls=_parse_number(host_calls, "host calls"),
         state_root=bytes.fromhex(root[2:]),
+        answer=None if answer == _NO_ANSWER else _unescaped(answer),
     )
 
 

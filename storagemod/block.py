@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 from storagemod.types import ZERO_ADDRESS, Address
 
 HASH_BYTES = 32
@@ -25,7 +25,7 @@ def _unsigned(maximum: int, default: int) -> int:
     def check(_block: Block, attribute: attrs.Attribute[int], value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= maximum:
             bits = maximum.bit_length()
-            raise ValidationError(f"a block's {attribute.name} is an integer of {bits} bits, not {value!r}")
+            raise ValidationError(f"a block's {attribute.name} is an integer of {bits} bits, not {shown(value)}")
 
     checked: int = field(default=default, validator=check)
     return checked
@@ -34,9 +34,9 @@ def _unsigned(maximum: int, default: int) -> int:
 def _hashes(hashes: Mapping[Any, Any]) -> Mapping[int, bytes]:
     for number, digest in hashes.items():
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise ValidationError(f"hashes are given by the numbers of their blocks, and {number!r} is none")
+            raise ValidationError(f"hashes are given by the numbers of their blocks, and {shown(number)} is none")
         if not isinstance(digest, bytes) or len(digest) != HASH_BYTES:
-            raise ValidationError(f"the hash of a block is {HASH_BYTES} bytes, not {digest!r}")
+            raise ValidationError(f"the hash of a block is {HASH_BYTES} bytes, not {shown(digest)}")
     return MappingProxyType(dict(hashes))
 
 

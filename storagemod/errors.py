@@ -6,6 +6,27 @@ lay behind it and what the reader can do about it.
 
 from __future__ import annotations
 
+_SHOWN_MAX = 100
+
+
+def shown(value: object) -> str:
+    """Format a value that a user chose, for a message: on one line, at most 100 characters, whatever it is."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > _SHOWN_MAX * 3:
+        return f"an integer of {value.bit_length():,} bits"  # Python writes no more than 4,300 digits
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - the class is the user's, and so is its error; there is another one to tell
+        text = f"a {type(value).__name__}"
+    text = one_line(text)
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
+
+
+def one_line(text: str) -> str:
+    r"""Escape what is not printable in a text that a file or a contract chose, newlines included, as in ``\n``."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
 
 class StorageModError(Exception):
     """The base of every error that this package raises on purpose.
@@ -48,7 +69,8 @@ class StorageModError(Exception):
     def __str__(self) -> str:
         where = ""
         if self.contract is not None:
-            where = f"{self.contract}: " if self.depth is None else f"{self.contract} at call depth {self.depth}: "
+            contract = one_line(self.contract)
+            where = f"{contract}: " if self.depth is None else f"{contract} at call depth {self.depth}: "
         return where + self.message + (f" ({self.hint})" if self.hint else "")
 
 

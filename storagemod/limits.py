@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from attrs import field, frozen, validators
+import attrs
+from attrs import field, frozen
 
-_at_least_one = validators.and_(validators.instance_of(int), validators.ge(1))
+from storagemod.errors import ValidationError, shown
 
 
 def _limit(default: int, *, at_most: int | None = None) -> int:
-    bounds = _at_least_one if at_most is None else validators.and_(_at_least_one, validators.le(at_most))
-    value: int = field(default=default, validator=bounds, kw_only=True)
+    def check(_limits: Limits, attribute: attrs.Attribute[int], value: object) -> None:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or value < 1
+            or (at_most is not None and value > at_most)
+        ):
+            bounds = "of 1 or more" if at_most is None else f"from 1 to {at_most:,}"
+            raise ValidationError(f"{attribute.name} must be an integer {bounds}, got {shown(value)}")
+
+    value: int = field(default=default, validator=check, kw_only=True)
     return value
+
+
+def _is_time(_limits: Limits, attribute: attrs.Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise ValidationError(f"{attribute.name} must be a number of seconds above 0, got {shown(value)}")
 
 
 @frozen(cache_hash=True)
@@ -18,6 +33,9 @@ class Limits:
     """The limits of one world. Reaching one fails the call or the transaction with a ``LimitError``, never the process.
 
     All are counts unless the name says otherwise. Limits that are checked when a contract is deployed come first.
+
+    Raises:
+        ValidationError: A limit is not an integer of 1 or more, or is above the most that it can be.
     """
 
     source_bytes_max: int = _limit(8 << 20)
@@ -71,7 +89,7 @@ class Limits:
     dropped."""
     changed_pages_max: int = _limit(1 << 18)
     """Pages of 4 KiB that differ from committed storage at one time in one transaction (1 GiB by default)."""
-    deadline_seconds: float = field(default=10.0, validator=validators.gt(0), kw_only=True)
+    deadline_seconds: float = field(default=10.0, validator=_is_time, kw_only=True)
     """Wall-clock time of one transaction."""
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Literal, Self, TypeAlias, TypeVar
 
 from attrs import field, frozen
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 
 WASM_PAGE_BYTES = 65_536
 """Unit of the length of a linear memory (WebAssembly core specification, 4.2.8)."""
 
 ADDRESS_BYTES = 20
+
+_HEX_ADDRESS = re.compile(r"(?:0[xX])?([0-9a-fA-F]+)")
 
 EnumT = TypeVar("EnumT", bound=enum.StrEnum)
 
@@ -37,19 +40,19 @@ class Address(bytes):
         if isinstance(value, Address):
             return super().__new__(cls, value)
         if isinstance(value, bool) or not isinstance(value, bytes | bytearray | int | str):
-            raise ValidationError(f"an address is 20 bytes, an integer or hexadecimal text, not {value!r}")
+            raise ValidationError(f"an address is 20 bytes, an integer or hexadecimal text, not {shown(value)}")
         try:
             if isinstance(value, int):
                 raw = value.to_bytes(ADDRESS_BYTES, "big")
             elif isinstance(value, str):
-                digits = value.removeprefix("0x")
-                raw = int(digits, 16).to_bytes(ADDRESS_BYTES, "big") if "_" not in digits else b""
+                found = _HEX_ADDRESS.fullmatch(value)  # int() takes blanks, signs and digits of other scripts as well
+                raw = b"" if found is None else int(found[1], 16).to_bytes(ADDRESS_BYTES, "big")
             else:
                 raw = bytes(value)
         except (ValueError, OverflowError):
             raw = b""
         if len(raw) != ADDRESS_BYTES:
-            raise ValidationError(f"{value!r} is not an address: an address is {ADDRESS_BYTES} bytes")
+            raise ValidationError(f"{shown(value)} is not an address: an address is {ADDRESS_BYTES} bytes")
         return super().__new__(cls, raw)
 
     def __str__(self) -> str:
@@ -132,7 +135,7 @@ def parse_enum(kind: type[EnumT], value: str, what: str) -> EnumT:
     try:
         return kind(value)
     except ValueError as error:
-        raise ValidationError(f"there is no {what} {value!r}", hint=f"there are: {', '.join(kind)}") from error
+        raise ValidationError(f"there is no {what} {shown(value)}", hint=f"there are: {', '.join(kind)}") from error
 
 
 class CallKind(enum.StrEnum):
@@ -244,13 +247,13 @@ def _exclusive_policy(value: ExclusivePolicy | str | bool) -> ExclusivePolicy:
 
 def _is_frame_length(_instance: object, _attribute: object, value: object) -> None:
     if not isinstance(value, int) or not 8 <= value <= _FRAME_BYTES_MAX or value & (value - 1):  # noqa: PLR2004
-        raise ValidationError(f"a frame is a power of two of bytes from 8 to {_FRAME_BYTES_MAX:,}, not {value!r}")
+        raise ValidationError(f"a frame is a power of two of bytes from 8 to {_FRAME_BYTES_MAX:,}, not {shown(value)}")
 
 
 def _is_map_option(_instance: object, _attribute: object, value: object) -> None:
     if value not in MAP_OPTIONS:
         hint = "a contract that imports storage.window maps there, and needs no setting" if value == "window" else None
-        raise ValidationError(f"storage is mapped by one of {', '.join(MAP_OPTIONS)}, not {value!r}", hint=hint)
+        raise ValidationError(f"storage is mapped by one of {', '.join(MAP_OPTIONS)}, not {shown(value)}", hint=hint)
 
 
 @frozen

@@ -51,7 +51,8 @@ def calls_command(rounds: int, tracker: str | None, as_json: bool) -> int:
     peers = Peers.installed()
     if not as_json:
         for name in peers.absent:
-            say(f"{name} is not installed and left out: {INSTALL_PEERS}\n")
+            say(f"{name} is not installed and left out: {INSTALL_PEERS}")
+            say()
     absent = [{"name": name, "install": INSTALL_PEERS} for name in peers.absent]
     _show(call_comparisons(peers, tracker=tracker, rounds=rounds), {"absent": absent}, as_json=as_json)
     return 0
@@ -78,7 +79,7 @@ def _show(comparisons: Iterable[Comparison], more: dict[str, object], *, as_json
 def _print(comparison: Comparison) -> None:
     say(comparison.title, "bold")
     rows = [(each.name, _microseconds(each.seconds), f"{each.ratio:.2f}") for each in comparison.figures]
-    say(render_table(("", "time", "ratio"), rows))
+    say(render_table(("", "time", "ratio"), rows), block=True)
     say(f"aim: {comparison.aim}", "dim")
     say()
 

@@ -19,7 +19,7 @@ from storagemod.cli.options import (
     sync_choice,
     tracker_option,
 )
-from storagemod.cli.output import say, say_document
+from storagemod.cli.output import continued, say, say_document
 from storagemod.report import document, options_to_json, render_table
 from storagemod.report.table import NOTHING
 from storagemod.scenario.compare import Compared, Comparison, Variant, compare_scenario, variants
@@ -106,7 +106,7 @@ def compare_command(
             say(f"| {' | '.join(row)} |")
     else:
         say(f"{scenario.path}: {scenario.name}", "bold")
-        say(render_table(headers, rows))
+        say(render_table(headers, rows), block=True)
     say_differences(comparison)
     return 0
 
@@ -119,12 +119,17 @@ def without_refused_direct(comparison: Comparison) -> Comparison:
 
 def comparison_table(comparison: Comparison, *, timed: bool) -> tuple[list[str], list[list[str | int]]]:
     """Headers and rows, one for each variant; the first ``COLUMNS_NARROW`` columns are a narrow table."""
-    quickest = min(each.seconds for each in comparison.compared)
     headers, rows = list(_HEADERS), [_row(each) for each in comparison.compared]
     if timed:
         headers.append("time")
-        rows = [[*row, f"{each.seconds / quickest:.1f}"] for row, each in zip(rows, comparison.compared, strict=True)]
+        rows = [[*row, f"{ratio:.1f}"] for row, ratio in zip(rows, _time_ratios(comparison), strict=True)]
     return headers, rows
+
+
+def _time_ratios(comparison: Comparison) -> list[float]:
+    """Return the time of each variant over the least one; 1 where nothing ran that takes time."""
+    least = min(each.seconds for each in comparison.compared)
+    return [each.seconds / least if least else 1.0 for each in comparison.compared]
 
 
 def _row(compared: Compared) -> list[str | int]:
@@ -155,14 +160,14 @@ def say_differences(comparison: Comparison, *, columns: int = sys.maxsize) -> No
             say()
             say(f"{compared.variant}", "bold")
             for difference in compared.differences:
-                say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "))
+                say(textwrap.fill(difference, columns, initial_indent="  ", subsequent_indent="    "), block=True)
             for kind, number in sorted((compared.hazards or {}).items()):
                 if kind in _FAULTS:
                     say(f"  {number} {kind.value}{'' if number == 1 else 's'} (`storagemod run -vvvv` shows where)")
     for reason in dict.fromkeys(comparison.refused.values()):
         refused = [str(variant) for variant, each in comparison.refused.items() if each == reason]
         say()
-        say(f"{'; '.join(refused)}: cannot run: {reason}")
+        say(continued(f"{'; '.join(refused)}: cannot run: {reason}"), block=True)
 
 
 def _variant(variant: Variant) -> dict[str, Any]:
@@ -175,7 +180,6 @@ def _variant(variant: Variant) -> dict[str, Any]:
 
 
 def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
-    quickest = min(each.seconds for each in comparison.compared)
     return {
         "path": comparison.scenario.path,
         "name": comparison.scenario.name,
@@ -202,8 +206,8 @@ def _to_json(comparison: Comparison, *, timed: bool) -> dict[str, Any]:
                 "pages_touched": each.pages_touched,
                 "state_root": f"0x{each.result.state_root.hex()}",
             }
-            | ({"time_ratio": each.seconds / quickest} if timed else {})
-            for each in comparison.compared
+            | ({"time_ratio": ratio} if timed else {})
+            for each, ratio in zip(comparison.compared, _time_ratios(comparison), strict=True)
         ],
         "refused": [_variant(variant) | {"reason": reason} for variant, reason in comparison.refused.items()],
     }

@@ -12,7 +12,7 @@ import click
 from attrs import frozen
 
 from storagemod.cli.options import NamedPath, json_option, link_option
-from storagemod.cli.output import note, say, say_document
+from storagemod.cli.output import note, note_error, say, say_document
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.languages import BINDINGS, compile_source, is_source
 from storagemod.limits import Limits
@@ -69,7 +69,7 @@ def compile_command(paths: tuple[Path, ...], output: Path | None, link: str | No
                 options = ", ".join(sorted(result.contract.options)) or "no storage"
                 say(f"ok  {result.path}  {len(result.contract.code):,} bytes  {options}")
             else:
-                note(f"error: {result.error}")
+                note_error(result.error)
         failed = f", {len(failures)} failed" if failures else ""
         where = f" to {output}" if output is not None and not failures else ""
         say(f"{_count(len(results) - len(failures))} compiled{where}{failed}")
@@ -88,7 +88,7 @@ def header_command(language: str, folder: bool) -> int:
     finds these files by itself; this is for compilers of your own.
     """
     binding = BINDINGS[_LANGUAGES[language]]
-    say(str(binding.parent) if folder else binding.read_text(encoding="utf-8"), end="\n" if folder else "")
+    say(str(binding.parent) if folder else binding.read_text(encoding="utf-8"), end="\n" if folder else "", block=True)
     return 0
 
 

@@ -84,21 +84,23 @@ def demo_command(link: str | None) -> int:
         for position, (name, ending) in enumerate(endings.items()):
             title = story.title if position == 0 else ""  # once for all options
             rows.append((title, name, ending.result, ending.receipt.gas_used, ending.state_root.hex()[:8]))
-    say(f"The stories under {'every linking option' if link is None else f'the linking option {link}'}\n", "bold")
+    say(f"The stories under {'every linking option' if link is None else f'the linking option {link}'}", "bold")
+    say()
     for option in compared:
         _tell(f"{option.name}: {option.summary}.", end="")
     say()
-    say(render_table(("story", "linking", "outcome", "gas", "state root"), rows))
+    say(render_table(("story", "linking", "outcome", "gas", "state root"), rows), block=True)
     say()
     if link is None:
         _tell(_WHAT_THE_TABLE_SAYS)
         _compare()
-    say(_WHAT_NEXT)
+    say(_WHAT_NEXT, block=True)
     return 0
 
 
 def _introduce(bank: Contract) -> None:
-    say("storagemod: storage as a Wasm module, shared by re-entrant calls\n", "bold")
+    say("storagemod: storage as a Wasm module, shared by re-entrant calls", "bold")
+    say()
     _tell(_WHAT_IT_IS)
     _code([str(item) for item in bank.storage_imports])
     _tell("and gets, with nothing declared twice, the storage module")
@@ -108,7 +110,8 @@ def _introduce(bank: Contract) -> None:
 
 
 def _show(number: int, story: Story, ending: Ending) -> None:
-    say(f"{number}. {story.title}\n", "bold")
+    say(f"{number}. {story.title}", "bold")
+    say()
     _tell(story.told)
     say_tree(trace_of(ending.receipt), verbosity=4, indent="  ", names=story.names)
     say()
@@ -117,11 +120,12 @@ def _show(number: int, story: Story, ending: Ending) -> None:
 
 def _compare() -> None:
     """The first story once more, under every option and policy, with what it costs and what goes wrong."""
-    say("The first story, side by side\n", "bold")
+    say("The first story, side by side", "bold")
+    say()
     _tell(_WHAT_IS_COMPARED)
     comparison = compare_scenario(load_scenario(scenario_path(_COMPARED), label=_COMPARED), variants())
     headers, rows = comparison_table(comparison, timed=False)
-    say(render_table(headers[:COLUMNS_NARROW], [row[:COLUMNS_NARROW] for row in rows]))
+    say(render_table(headers[:COLUMNS_NARROW], [row[:COLUMNS_NARROW] for row in rows]), block=True)
     say_differences(comparison, columns=WIDTH)
     say()
     _tell(_WHAT_DIFFERS)
@@ -139,4 +143,8 @@ def _code(lines: Sequence[str]) -> None:
 def _tell(text: str, end: str = "\n") -> None:
     """Print a paragraph, no wider than the terminal; into a file it is the same for everyone."""
     columns = shutil.get_terminal_size((WIDTH, 0)).columns if sys.stdout.isatty() else WIDTH
-    say(textwrap.fill(text, min(WIDTH, columns), break_on_hyphens=False, break_long_words=False) + "\n", end=end)
+    say(
+        textwrap.fill(text, min(WIDTH, columns), break_on_hyphens=False, break_long_words=False) + "\n",
+        end=end,
+        block=True,
+    )

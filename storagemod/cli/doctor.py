@@ -59,7 +59,7 @@ def doctor_command(as_json: bool) -> int:
         say_document(document("doctor", {"ok": healthy, "findings": [asdict(finding) for finding in findings]}))
     else:
         rows = [("ok" if finding.good else "--", finding.subject, finding.found) for finding in findings]
-        say(render_table(("", "", "found"), rows))
+        say(render_table(("", "", "found"), rows), block=True)
         say()
         say("Everything needed works." if healthy else "Something that is needed does not work.")
     return 0 if healthy else 1

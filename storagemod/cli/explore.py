@@ -219,7 +219,7 @@ def _print(exploration: Exploration) -> None:
         say(line)
     for _, table in coverage_tables(exploration):
         say()
-        say(table)
+        say(table, block=True)
 
 
 def _print_violation(exploration: Exploration, violation: Violation) -> None:

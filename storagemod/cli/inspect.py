@@ -140,7 +140,7 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
         _section(f"Window, a memory into which storage is mapped, of {contract.layout.window.pages_min} Wasm pages")
     if contract.layout.regions or contract.layout.window is not None:
         _section("Storage module, as generated for this layout")
-        say("\n".join(f"  {line}" for line in storage_module_wat(contract.layout).splitlines()))
+        say("\n".join(f"  {line}" for line in storage_module_wat(contract.layout).splitlines()), block=True)
 
 
 def _length(pages: int, memory: MemoryType) -> int | str:
@@ -148,12 +148,13 @@ def _length(pages: int, memory: MemoryType) -> int | str:
 
 
 def _section(title: str) -> None:
-    say(f"\n{title}", "bold")
+    say()
+    say(title, "bold")
 
 
 def _table(headers: tuple[str, ...], rows: Sequence[Sequence[str | int]]) -> None:
     text = render_table(headers, rows) if rows else "none"
-    say("\n".join(f"  {line}" for line in text.splitlines()))
+    say("\n".join(f"  {line}" for line in text.split("\n")), block=True)
 
 
 def _linked_to(item: Import, contract: Contract) -> str:

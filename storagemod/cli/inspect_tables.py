@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from storagemod.cli.options import load_named_scenario
-from storagemod.cli.output import note, say, say_document, say_tree
+from storagemod.cli.output import note, note_error, say, say_document, say_tree
 from storagemod.errors import ScenarioError
 from storagemod.events import TablesShown
 from storagemod.report import document, scenario_to_json
@@ -36,7 +36,7 @@ def inspect_tables(file: Path, link: str | None, exclusive: str | None, *, as_js
             policy = None if exclusive is None else ExclusivePolicy(exclusive)
             result = run_scenario(scenario, link=link, exclusive=policy, world=world)
     except ScenarioError as error:
-        note(f"error: {error}")
+        note_error(error)
         return 2
     if as_json:
         say_document(document("tables", scenario_to_json(result)))
@@ -44,7 +44,8 @@ def inspect_tables(file: Path, link: str | None, exclusive: str | None, *, as_js
     policy_told = "" if result.exclusive is None else f", exclusive {result.exclusive}"
     say(f"{scenario.path}: {scenario.name}, linked as {link}{policy_told}", "bold")
     for transaction in result.transactions:
-        say(f"\n{transaction.title}", "bold")
+        say()
+        say(transaction.title, "bold")
         if transaction.receipt is not None and transaction.receipt.trace is not None:
             say_tree(transaction.receipt.trace, verbosity=VERBOSITY_MAX, failing=False, indent="  ")
     if not _has_tables(result):

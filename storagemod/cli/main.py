@@ -24,7 +24,7 @@ from storagemod.cli.demo import demo_command
 from storagemod.cli.doctor import doctor_command
 from storagemod.cli.explore import explore_command
 from storagemod.cli.inspect import inspect_command
-from storagemod.cli.output import drop, note
+from storagemod.cli.output import drop, note, note_error
 from storagemod.cli.run import run_command
 from storagemod.cli.snapshot import snapshot_command
 from storagemod.cli.state import state_command
@@ -106,7 +106,7 @@ def main(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a status 
         note(_usage(error))
         return BAD_INPUT
     except StorageModError as error:
-        note(f"error: {error}")
+        note_error(error)
         return BAD_INPUT
     except KeyboardInterrupt:
         note("interrupted")

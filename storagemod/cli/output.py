@@ -21,12 +21,16 @@ from storagemod.trace import Trace
 _NO_NAMES: WordNames = {}
 
 # Control characters but newline and tab, and the characters that reverse the direction of what follows.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def say(text: str = "", style: str = "", *, end: str = "\n") -> None:
-    """Print a part of the result; the style shows on a terminal and nowhere else."""
-    text = _safe(text)
+def say(text: str = "", style: str = "", *, end: str = "\n", block: bool = False) -> None:
+    r"""Print a line of the result; the style shows on a terminal and nowhere else.
+
+    A newline in the text is shown as ``\n``: a name that a file or a contract chose must not look like a line of ours.
+    With ``block`` the text is several lines, in which every such name is escaped.
+    """
+    text = _safe(text) if block else _safe(text).replace("\n", "\\n")
     if style and is_styled():
         _console().print(Text(text, style), soft_wrap=True, end=end)
     else:
@@ -58,6 +62,17 @@ def note(text: str) -> None:
         click.echo(_safe(text), err=True)
     except OSError:
         drop(sys.stderr)
+
+
+def note_error(error: object) -> None:
+    """Print what is wrong with the input."""
+    note(continued(f"error: {error}"))
+
+
+def continued(text: str) -> str:
+    """Indent all lines but the first, so that none looks like one of ours, whatever names are in the text."""
+    first, *others = text.split("\n")
+    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
 
 
 def drop(stream: TextIO) -> None:

@@ -18,9 +18,9 @@ from storagemod.cli.options import (
     sync_choice,
     tracker_option,
 )
-from storagemod.cli.output import note, say, say_document, say_tree
-from storagemod.errors import ScenarioError
-from storagemod.report import document, scenario_to_json
+from storagemod.cli.output import note, note_error, say, say_document, say_tree
+from storagemod.errors import ScenarioError, StorageModError
+from storagemod.report import document, error_to_json, scenario_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.scenario import DEFAULT_OPTION, Scenario, ScenarioResult, TransactionResult, run_scenario
 from storagemod.types import CallMode, ExclusivePolicy, SyncPolicy
@@ -95,9 +95,8 @@ def run_command(
     check_policies(links, sync, exclusive)
     if verbosity and calls == CallMode.DIRECT:
         raise click.UsageError("-v shows call trees, and nobody records them where calls are direct")
-    scenarios = [scenario for scenario in map(_load, files) if scenario is not None]
-    if len(scenarios) < len(files):
-        return 2
+    errors: list[StorageModError] = []
+    scenarios = [scenario for scenario in (_load(file, errors) for file in files) if scenario is not None]
     results = []
     direct = redone = 0
     with ExitStack() as stack:
@@ -105,13 +104,17 @@ def run_command(
         for scenario, link in product(scenarios, dict.fromkeys(links) or (None,)):
             world = kept or stack.enter_context(World(calls=calls, tracker=tracker))
             before = world.direct_runs
-            result = run_scenario(
-                scenario,
-                link=link,
-                sync=None if sync is None else SyncPolicy(sync),
-                exclusive=None if exclusive is None else ExclusivePolicy(exclusive),
-                world=world,
-            )
+            try:
+                result = run_scenario(
+                    scenario,
+                    link=link,
+                    sync=None if sync is None else SyncPolicy(sync),
+                    exclusive=None if exclusive is None else ExclusivePolicy(exclusive),
+                    world=world,
+                )
+            except StorageModError as error:  # the others are run all the same
+                errors.append(error)
+                continue
             results.append(result)
             direct += world.direct_runs.completed - before.completed
             redone += world.direct_runs.redone - before.redone
@@ -123,20 +126,25 @@ def run_command(
         note("note: --exclusive changed nothing: no contract ran under `paged` or `aliased`, or those did say it")
     if calls == CallMode.DIRECT:
         note(f"note: transactions that ran whole with direct calls: {direct:,}; run again mediated: {redone:,}")
-    ok = all(result.ok for result in results)
+    ok = not errors and all(result.ok for result in results)
+    for problem in errors:
+        note_error(problem)
+    if errors and not results:
+        return 2
     if as_json:
-        say_document(document("run", {"ok": ok, "runs": [scenario_to_json(result) for result in results]}))
+        runs = [scenario_to_json(result) for result in results]
+        say_document(document("run", {"ok": ok, "errors": [error_to_json(each) for each in errors], "runs": runs}))
     else:
-        _print_summary(results)
-    return 0 if ok else 1
+        _print_summary(results, len(errors))
+    return 2 if errors else 0 if ok else 1
 
 
-def _load(file: Path) -> Scenario | None:
-    """A scenario; ``None`` where what is wrong with it has been told."""
+def _load(file: Path, errors: list[StorageModError]) -> Scenario | None:
+    """Load a scenario; what is wrong with it goes to ``errors``."""
     try:
         return load_named_scenario(file)
     except ScenarioError as error:
-        note(f"error: {error}")
+        errors.append(error)
         return None
 
 
@@ -174,8 +182,10 @@ def _print_transaction(result: ScenarioResult, transaction: TransactionResult, v
         say_tree(receipt.trace, verbosity=verbosity, failing=not transaction.ok, indent="       ")
 
 
-def _print_summary(results: list[ScenarioResult]) -> None:
+def _print_summary(results: list[ScenarioResult], errors: int) -> None:
     failed = sum(not transaction.ok for result in results for transaction in result.transactions)
     total = sum(len(result.transactions) for result in results)
     links = ", ".join(dict.fromkeys(map(_linking, results))) or DEFAULT_OPTION
-    say(f"{total - failed} of {total} transactions as expected ({links})", "bold red" if failed else "bold green")
+    also = f"; {errors:,} scenario{'' if errors == 1 else 's'} could not be run" if errors else ""
+    style = "bold red" if failed or errors else "bold green"
+    say(f"{total - failed} of {total} transactions as expected ({links}){also}", style)

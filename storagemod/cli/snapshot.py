@@ -29,11 +29,11 @@ from storagemod.cli.options import (
     sync_choice,
     tracker_option,
 )
-from storagemod.cli.output import note, say, say_document
-from storagemod.errors import ScenarioError, StorageModError, ValidationError
-from storagemod.report import document
+from storagemod.cli.output import note, note_error, say, say_document
+from storagemod.errors import ScenarioError, StorageModError, ValidationError, one_line
+from storagemod.report import document, error_to_json
 from storagemod.scenario import Scenario
-from storagemod.scenario.compare import variants
+from storagemod.scenario.compare import Variant, variants
 from storagemod.scenario_files import read_text, scenarios_in
 from storagemod.types import ExclusivePolicy, SyncPolicy
 
@@ -59,7 +59,7 @@ _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
     type=click.FloatRange(0, 1_000),
     default=0,
     metavar="PCT",
-    help="Let gas, pages and calls of the host differ by so many percent; outcomes and state roots may not.",
+    help="Let gas, pages and calls of the host differ by so many percent; outcomes, answers and state roots may not.",
 )
 @click.option(
     "--link", "-l", "links", multiple=True, type=link_choice, help="Only this linking option; may be repeated."
@@ -89,8 +89,9 @@ def snapshot_command(
     """Run scenarios under every linking option, and write a line for each transaction and option into a text file.
 
     A PATH is a scenario file, a scenario that comes with storagemod, or a folder, in which every *.toml with contracts
-    or transactions is run. A line says the outcome, gas, pages touched (read or written) and written, calls of the
-    host, and the state root. The file holds what these PATHs give and nothing else.
+    or transactions is run. A line says the outcome, the answer (values, output, logs, the error), gas, pages touched
+    (read or written) and written, calls of the host, and the state root. The file holds what these PATHs give and
+    nothing else.
 
     With --check or --diff the file stays as it is. What is new, gone or other is shown; with --check it makes the exit
     status 1.
@@ -101,21 +102,31 @@ def snapshot_command(
         raise click.UsageError("--tolerance goes with --check or --diff: what is written is what was found")
     wanted = variants(links, [SyncPolicy(each) for each in syncs], [ExclusivePolicy(each) for each in exclusives])
     old = _read(file, needed=check or diff)
-    run = take_snapshot(_scenarios(paths, file), wanted, tracker=tracker)
+    errors: list[StorageModError] = []
+    run = _taken(_scenarios(paths, file, errors), wanted, tracker, errors)
     for name, reason in run.unavailable.items():
         note(f"note: {name} does not work here, and what the file says of it stays: {reason}")
     if links and run.refused:
-        raise ValidationError("; ".join(run.refused.values()))
+        errors += [ValidationError(reason) for reason in run.refused.values()]
+    for error in errors:
+        note_error(error)
+    if errors and not run.entries:
+        return 2
     old_here = tuple(entry for entry in old if entry.variant not in run.unavailable)
     changes = changes_between(old_here, run.entries, tolerance_percent=tolerance)
-    if not (check or diff):
+    wrote = not (check or diff or errors)
+    if wrote:
         elsewhere = [entry for entry in old if entry.variant in run.unavailable]
         _write(file, render_snapshot([*run.entries, *elsewhere]))
     if as_json:
-        say_document(document("snapshot", _to_json(file, run, changes, wrote=not (check or diff))))
+        say_document(document("snapshot", _to_json(file, run, changes, errors, wrote=wrote)))
     else:
         # In a first snapshot everything is new, and the file shows it.
-        _print(file, run, changes, wrote=not (check or diff), shown=bool(old) or check or diff)
+        _print(file, run, changes, wrote=wrote, shown=bool(old) or check or diff)
+    if errors:
+        if not (check or diff):
+            note(f"{file} stays as it is: entries of what cannot be run would be lost")
+        return 2
     return 1 if check and changes else 0
 
 
@@ -131,19 +142,37 @@ def _read(file: Path, *, needed: bool) -> tuple[Entry, ...]:
     return ()
 
 
-def _scenarios(paths: tuple[Path, ...], file: Path) -> dict[str, Scenario]:
-    """Load the scenarios, by the names that entries have for them."""
+def _taken(
+    scenarios: dict[str, Scenario], wanted: list[Variant], tracker: str | None, errors: list[StorageModError]
+) -> BaselineRun:
+    """Take the snapshot of each scenario by itself: one that cannot be run does not hide the others."""
+    runs = [take_snapshot({}, wanted, tracker=tracker)]
+    for name, scenario in scenarios.items():
+        try:
+            runs.append(take_snapshot({name: scenario}, wanted, tracker=tracker))
+        except ScenarioError as error:
+            errors.append(error)
+    refused = {key: reason for run in runs for key, reason in run.refused.items()}
+    return BaselineRun(tuple(entry for run in runs for entry in run.entries), refused, runs[0].unavailable)
+
+
+def _scenarios(paths: tuple[Path, ...], file: Path, errors: list[StorageModError]) -> dict[str, Scenario]:
+    """Load the scenarios, by the names that entries have for them; what is wrong with others goes to ``errors``."""
     found: dict[str, Scenario] = {}
     for path in paths:
         if path.is_dir():
             files = scenarios_in(path)
             if not files:
-                raise ScenarioError(f"{path} has no scenario in it: no *.toml with contracts or transactions")
+                errors.append(ScenarioError(f"{path} has no scenario in it: no *.toml with contracts or transactions"))
         else:
             files = [path]
         for each in files:
-            scenario = load_named_scenario(each)
-            name = _name(each, file) if each.exists() else str(each)
+            try:
+                scenario = load_named_scenario(each)
+            except ScenarioError as error:
+                errors.append(error)
+                continue
+            name = one_line(_name(each, file) if each.exists() else str(each))
             found.setdefault(name, scenario)
     return found
 
@@ -182,9 +211,11 @@ def _print(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: 
     )
 
 
-def _to_json(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: bool) -> dict[str, Any]:
+def _to_json(
+    file: Path, run: BaselineRun, changes: tuple[Change, ...], errors: list[StorageModError], *, wrote: bool
+) -> dict[str, Any]:
     return {
-        "ok": not changes,
+        "ok": not changes and not errors,
         "file": str(file),
         "wrote": wrote,
         "entries": [_entry_to_json(entry) for entry in sorted(run.entries, key=lambda entry: entry.key)],
@@ -198,6 +229,7 @@ def _to_json(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote
             for change in changes
         ],
         "refused": [{"path": path, "link": link, "reason": reason} for (path, link), reason in run.refused.items()],
+        "errors": [error_to_json(error) for error in errors],
         "unavailable": [{"link": link, "reason": reason} for link, reason in run.unavailable.items()],
     }
 
@@ -208,6 +240,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
         "title": entry.title,
         "link": entry.variant,
         "outcome": entry.outcome,
+        "answer": entry.answer,
         "gas_used": entry.gas,
         "pages_touched": entry.touched,
         "pages_written": entry.written,

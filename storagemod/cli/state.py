@@ -85,7 +85,7 @@ def list_command(directory: Path, as_json: bool) -> int:
     for address, account in sorted(accounts.items()):
         ours = regions.get(address, [])
         rows.append((str(address), account.name or NOTHING, account.nonce, account.balance, _code(account), len(ours)))
-    say(render_table(("account", "name", "nonce", "balance", "code", "regions"), rows))
+    say(render_table(("account", "name", "nonce", "balance", "code", "regions"), rows), block=True)
     say()
     region_rows = [
         (
@@ -99,7 +99,7 @@ def list_command(directory: Path, as_json: bool) -> int:
         for each in ours
     ]
     if region_rows:
-        say(render_table(("account", "region", "reached", "length", "root"), region_rows))
+        say(render_table(("account", "region", "reached", "length", "root"), region_rows), block=True)
         say()
     say(f"state root {_hex(root)}")
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from storagemod.cli.options import NamedPath, json_option, tracker_option
-from storagemod.cli.output import note, say, say_document, say_tree
+from storagemod.cli.output import note_error, say, say_document, say_tree
 from storagemod.report import document, error_to_json, receipt_to_json
 from storagemod.report.tree import VERBOSITY_MAX
 from storagemod.statetest import LINK_OPTIONS, Status, VectorError, VectorResult, find_vectors, read_vector, run_vector
@@ -75,7 +75,7 @@ def statetest_command(
     if not results and not errors:
         raise click.UsageError(f"no vector has a name like {' or '.join(patterns)}")
     for problem in errors:
-        note(f"error: {problem}")
+        note_error(problem)
     ok = not errors and not any(result.status is Status.FAIL for result in results)
     counts = {status.value: sum(result.status is status for result in results) for status in Status}
     if as_json:

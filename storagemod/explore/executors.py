@@ -21,7 +21,7 @@ from typing import Protocol
 
 from attrs import define, field
 
-from storagemod.errors import StorageModError, ValidationError
+from storagemod.errors import StorageModError, ValidationError, shown
 from storagemod.explore.plan import Packed, Plan
 from storagemod.explore.script import Script
 from storagemod.explore.trial import TrialResult, TrialRunner
@@ -164,7 +164,7 @@ def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Execu
         ValidationError: The number of jobs is none, or the plan cannot be sent to other processes.
     """
     if jobs not in range(1, JOBS_MAX + 1):
-        raise ValidationError(f"jobs is an integer from 1 to {JOBS_MAX}, not {jobs!r}")
+        raise ValidationError(f"jobs is an integer from 1 to {JOBS_MAX}, not {shown(jobs)}")
     if executor is not None:
         yield Elsewhere(Packed.of(plan), executor)
     elif jobs == 1:

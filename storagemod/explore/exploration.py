@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError
+from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
 from storagemod.explore.attacker import Attacker
 from storagemod.explore.candidates import Bounds
 from storagemod.explore.plan import Blueprint, Plan, PythonInvariant
@@ -77,9 +77,9 @@ class Settings:
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValidationError(f"{name} is an integer from {low} to {high:,}, not {value!r}")
+                raise ValidationError(f"{name} is an integer from {low} to {high:,}, not {shown(value)}")
         if self.seconds is not None and not self.seconds > 0:
-            raise ValidationError(f"seconds is a number greater than 0, not {self.seconds!r}")
+            raise ValidationError(f"seconds is a number greater than 0, not {shown(self.seconds)}")
 
 
 @frozen
@@ -248,7 +248,8 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         result = run_transaction(world, quiet, setup)
         observed.trace(None if result.receipt is None else result.receipt.trace)
         setup += 1
-    trusted = [trust_model.addresses[name] for name in trust_model.trusted]
+    addresses = [trust_model.addresses[name] for name in trust_model.trusted]
+    trusted = [address for address in addresses if world.account(address).code]  # the others were destroyed
     candidate_calls = candidate_calls_of(
         world, attackers, observed, trusted=trusted, arguments_max=settings.arguments, seed=settings.seed
     )
@@ -310,7 +311,7 @@ def _with_invariants(
         elif isinstance(invariant, str):
             expressions.append(InvariantSpec(name=name, expr=invariant))
         else:
-            raise ValidationError(f"the invariant {name!r} is an expression or a function, not {invariant!r}")
+            raise ValidationError(f"the invariant {name!r} is an expression or a function, not {shown(invariant)}")
     if not expressions and not functions:
         raise ScenarioError(
             "there is nothing to check: no invariant",

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 from storagemod.explore.attacker import Attacker
 from storagemod.scenario import Scenario, invariants_of
 from storagemod.scenario.invariants import Verdict
@@ -141,7 +141,7 @@ class PythonInvariant:
         except AssertionError as error:
             return Verdict(False, (str(error) or "AssertionError",))
         if not isinstance(answer, bool) and answer is not None:
-            raise ValidationError(f"the invariant {self.name!r} gives True, False or None, not {answer!r}")
+            raise ValidationError(f"the invariant {self.name!r} gives True, False or None, not {shown(answer)}")
         return Verdict(answer is not False)
 
     def refused(self, world: World, active: Any) -> bool:  # noqa: ARG002

@@ -21,6 +21,7 @@ from storagemod.scenario.structure import did_you_mean
 from storagemod.trace import Trace
 from storagemod.types import Address, FunctionType, Value, ValueType
 from storagemod.vm import Contract
+from storagemod.vm.ethereum import U128_MAX
 from storagemod.world import World
 
 ARGUMENTS_MAX = 12
@@ -160,7 +161,8 @@ class ObservedCalls:
     def call(
         self, contract: Address, method: str | None, args: tuple[Value, ...], data: bytes = b"", value: int = 0
     ) -> None:
-        """Note a call that was made."""
+        """Note a call that was made. A value that attackers cannot send, of more than 128 bits, is left out."""
+        value = value if value <= U128_MAX else 0
         self.calls.setdefault((contract, method), {})[args, data, value] = None
 
     def trace(self, trace: Trace | None) -> None:

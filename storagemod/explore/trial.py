@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.errors import StorageModError
+from storagemod.errors import StateError, StorageModError, ValidationError
 from storagemod.events import (
     AccountCreated,
     AccountDestroyed,
@@ -252,6 +252,8 @@ class TrialRunner:
         watched = [(each, each.capture(self.world)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:
             return  # it would be refused, and changes nothing
+        if call.method is not None and not self.world.account(call.contract).code:
+            return  # an earlier transaction destroyed the contract
         try:
             step.breaches = self._check_boundaries(call, number, watched)
             step.receipt = self._send(call)
@@ -308,7 +310,12 @@ class TrialRunner:
         """Check invariants at the end of a transaction that led to a state."""
         breaches = []
         for invariant, before in watched:
-            verdict = self._verdict(invariant, before, state)
+            try:
+                verdict = self._verdict(invariant, before, state)
+            except (StateError, ValidationError) as error:
+                if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
+                    raise
+                verdict = Verdict(False, (str(error),), unanswered=True)
             if not verdict.holds:
                 breaches.append(Breach(invariant.name, verdict.why, number))
         return breaches

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from storagemod.errors import one_line
+
 NOTHING = "-"
 
 
@@ -17,9 +19,9 @@ def render_table(headers: Sequence[str], rows: Sequence[Sequence[str | int]]) ->
         rows: Cells, as many in each row as there are headers.
 
     Returns:
-        The lines, joined and without a newline at the end.
+        The lines, joined and without a newline at the end. What is not printable in a cell is escaped.
     """
-    text = [[f"{cell:,}" if isinstance(cell, int) else cell for cell in row] for row in rows]
+    text = [[f"{cell:,}" if isinstance(cell, int) else one_line(cell) for cell in row] for row in rows]
     widths = [max(len(line[column]) for line in [list(headers), *text]) for column in range(len(headers))]
     right = [
         bool(rows) and all(isinstance(row[column], int) or row[column] == NOTHING for row in rows)

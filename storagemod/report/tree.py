@@ -32,6 +32,7 @@ from storagemod.errors import (
     StorageModError,
     TrapError,
     ValidationError,
+    one_line,
 )
 from storagemod.events import (
     AccountCreated,
@@ -345,7 +346,7 @@ def _label(trace: Trace, address: Address) -> str:
 
 def _printable(name: str) -> str:
     """Return a name that a contract or a file chose, escaped where a terminal would act on it."""
-    return name if name.isprintable() else name.encode("unicode_escape").decode()
+    return one_line(name)
 
 
 def _values_text(values: tuple[Value, ...]) -> str:

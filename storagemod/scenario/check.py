@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Sequence
 
 from attrs import define, frozen
@@ -11,7 +12,7 @@ from attrs import define, frozen
 from storagemod import errors
 from storagemod.errors import ScenarioError, StateError, StorageModError
 from storagemod.events import Log
-from storagemod.scenario.contents import contents
+from storagemod.scenario.contents import contents, gone
 from storagemod.scenario.locate import TomlPath
 from storagemod.scenario.schema import Expectation, ExpectedLog, ExpectedStorage, Numbers, Scenario
 from storagemod.scenario.structure import did_you_mean
@@ -117,7 +118,10 @@ class _Check:
             self.logs(expect.logs, receipt.logs)
 
     def signed(self, wanted: Numbers) -> Numbers:
-        """Convert integers to signed, as methods return them; a file may write them unsigned, as in arguments."""
+        """Convert numbers to what methods return: integers signed, and floats rounded where the result is an f32.
+
+        A file may write integers unsigned, as in arguments, and 0.1 for the f32 that is nearest to it.
+        """
         transaction = self.scenario.transactions[self.number]
         if transaction.method is None:
             return wanted
@@ -129,7 +133,11 @@ class _Check:
         if len(results) != len(wanted):
             return wanted
         return tuple(
-            number - 2**bits if (bits := _BITS.get(kind)) and 2 ** (bits - 1) <= number < 2**bits else number
+            _as_f32(number)
+            if kind == "f32"
+            else number - 2**bits
+            if (bits := _BITS.get(kind)) and 2 ** (bits - 1) <= number < 2**bits
+            else number
             for number, kind in zip(wanted, results, strict=True)
         )
 
@@ -160,8 +168,13 @@ class _Check:
 
     def storage(self, expected: ExpectedStorage, path: TomlPath) -> None:
         """Compare committed bytes of a region, its length, or both."""
+        address = self.scenario.address(expected.contract)
+        lost = gone(self.world, address, self.scenario.contract_at(address))
+        if lost is not None:
+            self.compare((*path, "contract"), f"storage of {expected.contract}", "a contract", lost)
+            return
         try:
-            regions = contents(self.world, self.scenario.address(expected.contract))
+            regions = contents(self.world, address)
         except StateError as error:
             line = self.line((*path, "contract"))
             raise ScenarioError(error.message, path=self.scenario.path, line=line, cause=error) from error
@@ -203,6 +216,15 @@ class _Check:
         if len(different) > _NUMBERS_SHOWN:
             more = f"{len(different) - _NUMBERS_SHOWN} more"
             self.compare((*path, kind), f"{place} as {kind}", "as above", f"{more} numbers that differ")
+
+
+def _as_f32(number: Value) -> Value:
+    """Round a number to an f32; one that is too large for it stays, and is equal to none."""
+    try:
+        (rounded,) = struct.unpack("<f", struct.pack("<f", number))
+    except OverflowError:
+        return number
+    return float(rounded)
 
 
 def _pages(count: int) -> str:

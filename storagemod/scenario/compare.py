@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import statistics
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import zip_longest
 
 from attrs import frozen
 
-from storagemod.errors import ScenarioError, ValidationError
-from storagemod.scenario.contents import contents
+from storagemod.errors import ScenarioError, StorageModError, one_line
+from storagemod.events import Log
+from storagemod.scenario.contents import Bytes, contents, gone
 from storagemod.scenario.deploy import compile_scenario
 from storagemod.scenario.run import ScenarioResult, TransactionResult, run_scenario
 from storagemod.scenario.schema import Scenario
+from storagemod.state import NO_ACCOUNT
 from storagemod.trace import HazardKind
 from storagemod.types import FRAME_OPTIONS, MAP_OPTIONS, CallMode, ExclusivePolicy, SyncPolicy
-from storagemod.vm import DEFAULT_REGION, WINDOW, Costs, option_names
+from storagemod.vm import WINDOW, Costs, option_names
 from storagemod.world import World
 
 _ROUNDS = 3
+_LOGS_SHOWN = 8
+_LOGS_WRITTEN = 2
+_BYTES_SHOWN = 64
 
 _MAPPED = (*MAP_OPTIONS, WINDOW)
 """Options under which calls are mediated: what is mapped is brought in line with storage at each."""
@@ -131,10 +138,9 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
                 result = run_scenario(
                     scenario, link=variant.link, sync=variant.sync, exclusive=variant.exclusive, world=world
                 )
-            except ScenarioError as error:
-                if not isinstance(error.cause, ValidationError):  # the variant is not the cause
-                    raise
+            except StorageModError as error:  # other variants may do; a mistake in the file is one under all of them
                 refused[variant] = str(error)
+                runs.pop(variant, None)
                 continue
             if variant.direct and not world.direct_runs.completed:
                 refused[variant] = "no transaction ran whole with direct calls"
@@ -178,39 +184,117 @@ def _compared(
 def _differences(
     scenario: Scenario, ours: tuple[ScenarioResult, World], first: tuple[ScenarioResult, World]
 ) -> Iterator[str]:
-    """Describe the differences from the first variant."""
+    """Describe the differences from the first variant: all that receipts hold but costs, and the state at the end."""
     (result, world), (first_result, first_world) = ours, first
     under = f"under {Variant(first_result.link, first_result.sync, first_result.exclusive)}"
     for here, there in zip(result.transactions, first_result.transactions, strict=True):
+        title = one_line(here.title)
         if _ending(here) != _ending(there):
-            yield f'"{here.title}" {_ending(here)}; {under} it {_ending(there)}'
+            yield f'"{title}" {_ending(here)}; {under} it {_ending(there)}'
+        elif here.receipt is not None and there.receipt is not None:
+            yield from _log_differences(title, here.receipt.logs, there.receipt.logs, world, under)
     for name in scenario.contracts:
         address = scenario.address(name)
-        storage, first_storage = contents(world, address), contents(first_world, address)
-        if DEFAULT_REGION not in storage or DEFAULT_REGION not in first_storage:
-            continue
-        regions = storage[DEFAULT_REGION], first_storage[DEFAULT_REGION]
+        lost = [gone(each, address, name) is not None for each in (world, first_world)]
+        if not any(lost):
+            yield from _storage_differences(name, contents(world, address), contents(first_world, address), under)
+        elif lost[0] != lost[1]:
+            yield f"{name} is {'destroyed' if lost[0] else 'there'} at the end; {under} it is not"
+    labels = {address: name for name, address in scenario.addresses.items()}
+    accounts, first_accounts = world.accounts(), first_world.accounts()
+    for address in sorted(accounts.keys() | first_accounts.keys()):
+        found, wanted = (each.get(address, NO_ACCOUNT) for each in (accounts, first_accounts))
+        name = labels.get(address) or world.label(address)
+        if found.balance != wanted.balance:
+            yield f"{name} has a balance of {found.balance:,} at the end; {under} of {wanted.balance:,}"
+        if found.nonce != wanted.nonce and (found.code or wanted.code):  # others count transactions, which are compared
+            yield f"{name} has the nonce {found.nonce:,} at the end; {under} {wanted.nonce:,}"
+        if address not in labels and bool(found.code) != bool(wanted.code):
+            is_one, was_one = ("a contract" if each.code else "no contract" for each in (found, wanted))
+            yield f"{name} is {is_one} at the end; {under} it is {was_one}"
+
+
+def _storage_differences(
+    name: str, storage: Mapping[str, Bytes], first_storage: Mapping[str, Bytes], under: str
+) -> Iterator[str]:
+    """Describe the first difference in each region that both have. The table of keyed storage is shown as linear."""
+    for region in sorted(storage.keys() & first_storage.keys()):
+        regions = storage[region], first_storage[region]
         length = max(map(len, regions))
-        found, wanted = (region[0:length].ljust(length, b"\0") for region in regions)
+        found, wanted = (each[0:length].ljust(length, b"\0") for each in regions)
         if found != wanted:
             offset = next(
                 start for start in range(0, length, 8) if found[start : start + 8] != wanted[start : start + 8]
             )
             numbers = [int.from_bytes(data[offset : offset + 8], "little", signed=True) for data in (found, wanted)]
-            yield (f"{name} {DEFAULT_REGION}[{offset:#x}] is {numbers[0]} at the end; {under} it is {numbers[1]}")
-        if world.account(address).balance != first_world.account(address).balance:
-            balances = world.account(address).balance, first_world.account(address).balance
-            yield f"{name} has a balance of {balances[0]:,} at the end; {under} of {balances[1]:,}"
+            yield f"{name} {region}[{offset:#x}] is {numbers[0]} at the end; {under} it is {numbers[1]}"
+
+
+def _log_differences(
+    title: str, logs: Sequence[Log], first_logs: Sequence[Log], world: World, under: str
+) -> Iterator[str]:
+    """Describe the logs that differ, a few of them."""
+    pairs = list(zip_longest(logs, first_logs))
+    different = [number for number, (here, there) in enumerate(pairs) if here != there]
+    for number in different[:_LOGS_SHOWN]:
+        here, there = (_log(each, world) for each in pairs[number])
+        yield f'"{title}": log {number} is {here}; {under} it is {there}'
+    if len(different) > _LOGS_SHOWN:
+        yield f'"{title}": {len(different) - _LOGS_SHOWN:,} more logs differ'
+
+
+def _log(log: Log | None, world: World) -> str:
+    if log is None:
+        return "none"
+    topics = [f"topic {_bytes(topic)}" for topic in log.topics]
+    return ", ".join([one_line(world.label(log.address)), *topics, f"data {_bytes(log.data)}"])
+
+
+def _bytes(data: bytes) -> str:
+    """Format bytes so that different ones look different: long ones by their digest."""
+    if len(data) <= _BYTES_SHOWN:
+        return f"0x{data.hex()}"
+    return f"of {len(data):,} bytes with sha256 {hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def answer_of(transaction: TransactionResult) -> str:
+    """Describe on one line what a transaction gave besides its outcome: values, output, logs, the error.
+
+    Different answers have different lines: what is long is there as a digest.
+    """
+    receipt = transaction.receipt
+    error = transaction.refused if receipt is None else receipt.error
+    parts = [] if error is None else [one_line(f"{type(error).__name__}: {error}")]
+    if receipt is not None:
+        parts += [", ".join(map(repr, receipt.values))] if receipt.values else []
+        parts += [f"output {_bytes(receipt.output)}"] if receipt.output else []
+        parts += [] if receipt.created is None else [f"created {receipt.created}"]
+        parts += _logs_in_words(receipt.logs)
+    return "; ".join(parts) or "nothing"
+
+
+def _logs_in_words(logs: Sequence[Log]) -> Iterator[str]:
+    """Describe a few logs one by one, and many by their digest."""
+    if len(logs) > _LOGS_WRITTEN:
+        digest = hashlib.sha256()
+        for log in logs:
+            digest.update(b"%b%d:%d:" % (log.address, len(log.topics), len(log.data)))
+            digest.update(b"".join(log.topics) + log.data)
+        yield f"{len(logs):,} logs with sha256 {digest.hexdigest()[:16]}"
+        return
+    for log in logs:
+        topics = "".join(f" topic {_bytes(topic)}" for topic in log.topics)
+        yield f"log of {log.address}{topics} data {_bytes(log.data)}"
 
 
 def _ending(transaction: TransactionResult) -> str:
-    """Describe how a transaction ended, independent of gas and of the linking option."""
+    """Describe how a transaction ended, independent of gas and of the linking option. Logs are compared one by one."""
     receipt = transaction.receipt
     if receipt is None:
         return "was refused"
     if not receipt.ok:
-        return f"ended {receipt.outcome.name.lower()} ({type(receipt.error).__name__})"
+        output = f" with output {_bytes(receipt.output)}" if receipt.output else ""
+        return f"ended {receipt.outcome.name.lower()} ({type(receipt.error).__name__}){output}"
     gave = [] if receipt.value is None else [str(receipt.value)]
-    gave += [f"0x{receipt.output.hex()}"] if receipt.output else []
-    logs = f" and {len(receipt.logs)} logs" if receipt.logs else ""
-    return f"gave {' '.join(gave) or 'nothing'}{logs}"
+    gave += [_bytes(receipt.output)] if receipt.output else []
+    return f"gave {' '.join(gave) or 'nothing'}"

@@ -56,6 +56,14 @@ class _SlotsAsMemory:
             self._slots[_key(slot)] = new[start : start + _SLOT_BYTES]
 
 
+def gone(world: World, address: Address, name: str | None) -> str | None:
+    """Describe a contract that the file deployed and the world has no longer; ``None`` if there is no such contract.
+
+    Such a contract is a finding about the world, and no mistake in the file.
+    """
+    return None if name is None or world.account(address).code else f"the contract {name} is gone: it was destroyed"
+
+
 def contents(world: World, address: Address) -> Mapping[str, Bytes]:
     """Return the storage of a contract by region. Keyed storage is the region `memory` as well.
 

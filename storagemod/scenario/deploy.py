@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
+from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError, one_line
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.scenario.contents import preset
@@ -179,7 +179,7 @@ def _deploy(
             )
         key = "wat" if spec.code is None else "code"
         source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
-        label = name if isinstance(source, str) else str(source)
+        label = one_line(name) if isinstance(source, str) else str(source)
         code = scenario.binaries.get(name, source)
         contract = load_contract(code, label=label, option=option, limits=world.limits)
         if own_link is not None:
@@ -199,6 +199,17 @@ def _deploy(
             mapping_is_asked = bool(keys) or link in MAP_OPTIONS or policy_is_asked
             _check_deployed(world.account(address), contract, mapping, mapping_is_asked=mapping_is_asked)
             _check_link(world.account(address), contract, spec.link or own_link)
+            key = "links"
+            links = {imported: scenario.address(target) for imported, target in spec.links.items()}
+            if dict(world.account(address).links) != links:
+                raise StateError("in the world it is linked to other accounts", hint="use another world")
+            key, found = "policy", world.account(address).policy
+            if found is not (spec.policy or policy):
+                wanted = (spec.policy or policy).value
+                raise StateError(
+                    f"in the world its re-entry policy is {found.value!r}, and {wanted!r} is asked for",
+                    hint="use another world",
+                )
             return contract, False
         key = "links"
         _check_links(contract, spec)
@@ -261,5 +272,8 @@ def contract_error(scenario: Scenario, name: str, where: TomlPath, error: Storag
     """Make the error of a contract: it has the contract's name once, and the line of the key that causes it."""
     line = scenario.lines.line(("contracts", name, *where))
     return ScenarioError(
-        f'contract "{name}": {str(error).removeprefix(f"{name}: ")}', path=scenario.path, line=line, cause=error
+        f'contract "{one_line(name)}": {str(error).removeprefix(f"{one_line(name)}: ")}',
+        path=scenario.path,
+        line=line,
+        cause=error,
     )

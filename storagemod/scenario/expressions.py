@@ -18,13 +18,13 @@ import ast
 import itertools
 import operator
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.errors import StateError, StorageModError, ValidationError
-from storagemod.scenario.contents import contents
+from storagemod.errors import StateError, StorageModError, ValidationError, shown
+from storagemod.scenario.contents import contents, gone
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import Address
 from storagemod.world import World
@@ -55,7 +55,7 @@ _FUNCTIONS = ("account", "abs", "balance", "before", "call", "max", "min", "sum"
 
 
 class UnansweredError(StorageModError):
-    """A part of an invariant has no value: a call in it failed, or it divides by zero."""
+    """A part of an invariant has no value: a call in it failed, it divides by zero, or a contract was destroyed."""
 
 
 @define
@@ -88,17 +88,18 @@ class Expression:
     callees: frozenset[Address]
 
 
-def read_expression(text: str, addresses: dict[str, Address]) -> Expression:
+def read_expression(text: str, addresses: Mapping[str, Address], contracts: Collection[str] = ()) -> Expression:
     """Parse an expression that is true or false.
 
     Args:
         text: The expression.
         addresses: The accounts that it may name.
+        contracts: Those that are contracts. Where one of them was destroyed, what is read of it has no value.
 
     Raises:
         ValidationError: The expression is not in the language.
     """
-    reader = _Reader(addresses)
+    reader = _Reader(addresses, {addresses[name]: name for name in contracts})
     test = reader.read(text)
     return Expression(test, tuple(reader.before), frozenset(reader.callees))
 
@@ -107,7 +108,8 @@ def read_expression(text: str, addresses: dict[str, Address]) -> Expression:
 class _Reader:
     """Compiles an expression to functions. Each has a kind: a number, a truth value, or a range of numbers."""
 
-    addresses: dict[str, Address]
+    addresses: Mapping[str, Address]
+    contracts: Mapping[Address, str]
     before: list[Node] = field(factory=list)
     callees: set[Address] = field(factory=set)
     in_before: bool = False
@@ -214,7 +216,8 @@ class _Reader:
         offset, text = self.wanted(tree.slice, "number"), _short(tree)
 
         def evaluate(reading: Reading) -> int:
-            start = offset(reading)
+            self.require(reading.world, address)
+            start = _offset(text, offset(reading))
             (value,) = struct.unpack(f"<{code}", _bytes(reading.world, address, region, start, start + width))
             reading.leaves.append((text, value))
             return int(value)
@@ -228,9 +231,12 @@ class _Reader:
         low = None if tree.slice.lower is None else self.wanted(tree.slice.lower, "number")
         high = None if tree.slice.upper is None else self.wanted(tree.slice.upper, "number")
 
+        text = _short(tree)
+
         def evaluate(reading: Reading) -> tuple[int, ...]:
-            start = 0 if low is None else low(reading)
-            stop = None if high is None else high(reading)
+            self.require(reading.world, address)
+            start = 0 if low is None else _offset(text, low(reading))
+            stop = None if high is None else _offset(text, high(reading))
             data = _bytes(reading.world, address, region, start, stop)
             return struct.unpack(f"<{len(data) // width}{code}", data[: len(data) // width * width])
 
@@ -279,7 +285,10 @@ class _Reader:
                 values += found if kind == "numbers" else [found]
             if not values and name != "sum":
                 raise UnansweredError(f"`{text}` has no value: the range is empty")
-            value = apply(values)
+            try:
+                value = apply(values)
+            except OverflowError as error:  # an integer beside a float
+                raise UnansweredError(f"`{text}` has no value: {error}") from error
             reading.leaves.append((text, value))
             return value
 
@@ -313,8 +322,15 @@ class _Reader:
         self.callees.add(address)
 
         def evaluate(reading: Reading) -> Any:
+            self.require(reading.world, address)
             values = [arg(reading) for arg in args]
-            receipt = reading.world.call(address, method, *values, gas=_GAS)
+            try:
+                receipt = reading.world.call(address, method, *values, gas=_GAS)
+            except ValidationError as error:
+                params = reading.world.contract(address).entry_point(method).params
+                if len(params) != len(values):
+                    raise
+                raise UnansweredError(f"`{text}` has no value: {error.message}") from error
             if receipt.error is not None:
                 raise UnansweredError(f"`{text}` has no value: {receipt.error}")
             if not isinstance(receipt.value, int | float):
@@ -323,6 +339,16 @@ class _Reader:
             return receipt.value
 
         return evaluate
+
+    def require(self, world: World, address: Address) -> None:
+        """Check that a contract of the file was not destroyed.
+
+        Raises:
+            UnansweredError: It was.
+        """
+        problem = gone(world, address, self.contracts.get(address))
+        if problem is not None:
+            raise UnansweredError(problem)
 
     def account(self, tree: ast.expr) -> Address:
         match tree:
@@ -340,6 +366,19 @@ class _Reader:
         known = list(self.addresses)
         hint = did_you_mean(name, known) or f" (there is {', '.join(known) or 'none'})"
         return ValidationError(f'no account or contract is named "{name}"{hint}')
+
+
+def _offset(text: str, value: Any) -> int:
+    """Check that a number can be an offset.
+
+    Raises:
+        ValidationError: It is a float.
+    """
+    if not isinstance(value, int):
+        raise ValidationError(
+            f"`{text}`: an offset is an integer, got {shown(value)}", hint="does a method return a float?"
+        )
+    return value
 
 
 def _bytes(world: World, address: Address, region: str, start: int, stop: int | None) -> bytes:

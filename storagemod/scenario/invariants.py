@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from storagemod.errors import ScenarioError, StateError, ValidationError
+from storagemod.errors import ScenarioError, StateError, ValidationError, one_line
 from storagemod.scenario.boundaries import Boundary, boundaries
 from storagemod.scenario.check import Difference
 from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
@@ -94,7 +94,7 @@ class Invariant:
             raise ScenarioError("the expression is nested too deep", path=self._path, line=self.line) from error
         except (StateError, ValidationError) as error:
             raise ScenarioError(
-                f'invariant "{self.name}": {error.message}',
+                f'invariant "{one_line(self.name)}": {error.message}',
                 path=self._path,
                 line=self.line,
                 cause=error,
@@ -128,7 +128,7 @@ def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int 
     if isinstance(spec, str):
         spec = InvariantSpec(expr=spec)
     try:
-        expression = read_expression(spec.expr, scenario.addresses)
+        expression = read_expression(spec.expr, scenario.addresses, scenario.contracts)
     except ValidationError as error:
         raise ScenarioError(
             f"not an invariant: {error.message}", path=scenario.path, line=line, hint=error.hint

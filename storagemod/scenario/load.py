@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from storagemod.errors import ScenarioError, ValidationError
+from storagemod.errors import ScenarioError, ValidationError, one_line
 from storagemod.scenario import schema
 from storagemod.scenario.locate import Lines, TomlPath
 from storagemod.scenario.schema import (
@@ -169,8 +169,8 @@ class _Loader:
         )
 
     def report(self, where: TomlPath, message: str) -> None:
-        """Add a problem."""
-        self.problems.append((where, message))
+        """Add a problem, on one line whatever the names in it."""
+        self.problems.append((where, one_line(message)))
 
     def check(self, condition: bool, where: TomlPath, message: str) -> None:
         """Add a problem unless a condition holds. Skip it if a problem below ``where`` may be its cause."""

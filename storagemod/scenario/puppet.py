@@ -19,7 +19,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 from storagemod.limits import GAS_MAX
 from storagemod.types import ADDRESS_BYTES, Address, CallKind, Outcome
 
@@ -74,7 +74,7 @@ def _require(fits: bool, operation: object, attribute: attrs.Attribute[Any], wan
     """
     if not fits:
         value = getattr(operation, attribute.name)
-        raise ValidationError(f"{type(operation).__name__}.{attribute.name} is {wanted}, not {value!r}")
+        raise ValidationError(f"{type(operation).__name__}.{attribute.name} is {wanted}, not {shown(value)}")
 
 
 def _with_length(raw: bytes) -> bytes:

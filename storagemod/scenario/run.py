@@ -8,14 +8,15 @@ from collections.abc import Mapping
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import ScenarioError, StorageModError
+from storagemod.errors import ScenarioError, StorageModError, ValidationError, one_line
 from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.scenario.check import Difference, check_transaction
+from storagemod.scenario.contents import gone
 from storagemod.scenario.deploy import DEFAULT_OPTION, deploy_scenario
 from storagemod.scenario.invariants import InvariantCheck
 from storagemod.scenario.schema import Scenario, TransactionSpec
 from storagemod.types import ExclusivePolicy, SyncPolicy
-from storagemod.world import Receipt, World
+from storagemod.world import DEFAULT_SENDER_BALANCE, Receipt, World
 
 
 @frozen
@@ -126,7 +127,8 @@ def run_transaction(world: World, scenario: Scenario, number: int) -> Transactio
         number: The index of the transaction.
 
     Raises:
-        ScenarioError: The transaction cannot start and was not expected to fail.
+        ScenarioError: The transaction cannot start, was not expected to fail, and the file is to blame. Where earlier
+            transactions are, because they destroyed the contract or spent the money, that is a difference.
     """
     spec = scenario.transactions[number]
     invariants = InvariantCheck(world, scenario)
@@ -140,12 +142,14 @@ def run_transaction(world: World, scenario: Scenario, number: int) -> Transactio
     try:
         receipt = _send(world, scenario, spec)
     except StorageModError as error:
-        if spec.expect.success:
+        address = scenario.address(spec.to)
+        lost = gone(world, address, scenario.contract_at(address))
+        if spec.expect.success and lost is None and not _spent(world, scenario, spec):
             line = scenario.lines.line(("transactions", number))
             raise ScenarioError(
-                f'transaction "{spec.title}": {error}', path=scenario.path, line=line, cause=error
+                f'transaction "{one_line(spec.title)}": {error}', path=scenario.path, line=line, cause=error
             ) from error
-        refused = error
+        refused = error if lost is None else ValidationError(lost, cause=error)
     seconds = time.perf_counter() - started
     return TransactionResult(
         title=spec.title,
@@ -155,6 +159,17 @@ def run_transaction(world: World, scenario: Scenario, number: int) -> Transactio
         differences=(*check_transaction(world, scenario, number, receipt, refused), *invariants.differences()),
         seconds=seconds,
     )
+
+
+def _spent(world: World, scenario: Scenario, spec: TransactionSpec) -> bool:
+    """Check whether the sender could pay when it was deployed, and cannot after the transactions since."""
+    if spec.sender is None:
+        address, had = world.default_sender, DEFAULT_SENDER_BALANCE
+    else:
+        address = scenario.address(spec.sender)
+        deployed = scenario.accounts.get(spec.sender) or scenario.contracts.get(spec.sender)
+        had = 0 if deployed is None else deployed.balance
+    return world.account(address).balance < spec.value <= had
 
 
 def _send(world: World, scenario: Scenario, spec: TransactionSpec) -> Receipt:

@@ -14,6 +14,7 @@ from typing import Any, NewType, TypeAlias
 
 from attrs import field, fields, frozen
 
+from storagemod.errors import one_line
 from storagemod.scenario.locate import Lines
 from storagemod.types import (
     FRAME_OPTIONS,
@@ -29,7 +30,7 @@ from storagemod.types import (
 Gas = NewType("Gas", int)
 """0 to 2**63 - 1."""
 Amount = NewType("Amount", int)
-"""A balance, or the value of a call: an unsigned integer of 128 bits."""
+"""A balance, or the value of a call: an unsigned integer of 256 bits."""
 Count = NewType("Count", int)
 """A number of bytes or pages: 0 to 2**63 - 1."""
 Pattern = NewType("Pattern", str)
@@ -313,6 +314,10 @@ class Scenario:
         """Return the address of an account or contract, or of hexadecimal text."""
         return self.addresses[name] if name in self.addresses else Address(name)
 
+    def contract_at(self, address: Address) -> str | None:
+        """Return the name of the contract that the file deploys at an address; ``None`` if it deploys none there."""
+        return next((name for name in self.contracts if self.addresses[name] == address), None)
+
     def unique_titles(self) -> list[str]:
         """Return a title for each transaction, printable and on one line. A repeated title ends in ``#2`` and so on.
 
@@ -321,8 +326,7 @@ class Scenario:
         seen: Counter[str] = Counter()
         titles = []
         for spec in self.transactions:
-            title = " ".join(spec.title.split())
-            title = title if title.isprintable() else title.encode("unicode_escape").decode()
+            title = one_line(" ".join(spec.title.split()))
             seen[title] += 1
             titles.append(title if seen[title] == 1 else f"{title} #{seen[title]}")
         return titles

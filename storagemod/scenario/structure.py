@@ -42,6 +42,8 @@ Report = Callable[[TomlPath, str], None]
 """Receives a problem: its place, and one sentence that describes it."""
 
 _DIGITS_SHOWN = 40
+_BITS_WRITTEN = 14_000
+"""Longer integers have more digits than Python writes."""
 
 ERROR_KINDS = sorted(
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StorageModError)
@@ -141,10 +143,12 @@ def _integer(low: int, high: int, what: str = "an integer") -> Callable[[object,
 
 
 def _out_of_range(number: int, wanted: str) -> ValueError:
-    shown = str(number)
-    if len(shown) > _DIGITS_SHOWN:
-        shown = f"{shown[: _DIGITS_SHOWN // 2]}… ({len(shown.lstrip('-')):,} digits)"
-    return ValueError(f"{shown} is out of range: {wanted}")
+    if number.bit_length() > _BITS_WRITTEN:  # hexadecimal digits in the file; Python writes no so long numbers
+        return ValueError(f"an integer of {number.bit_length():,} bits is out of range: {wanted}")
+    text = str(number)
+    if len(text) > _DIGITS_SHOWN:
+        text = f"{text[: _DIGITS_SHOWN // 2]}… ({len(text.lstrip('-')):,} digits)"
+    return ValueError(f"{text} is out of range: {wanted}")
 
 
 def _power(number: int) -> str:
@@ -302,7 +306,7 @@ for _kind, _hook in (
     (schema.ErrorKind, _one_of("error class", "the name of an error class", ERROR_KINDS, str)),
     (schema.Pattern, _pattern),
     (schema.Gas, _integer(0, GAS_MAX)),
-    (schema.Amount, _integer(0, 2**128 - 1)),
+    (schema.Amount, _integer(0, 2**256 - 1)),
     (schema.Count, _integer(0, 2**63 - 1)),
     (schema.F32, _f32),
     (schema.I32, _integer(-(2**31), 2**31 - 1)),

@@ -13,11 +13,13 @@ from Crypto.Hash import keccak
 from storagemod.pages import DIGEST_BYTES
 from storagemod.types import ADDRESS_BYTES, Address, ReentryPolicy, StorageMapping
 
-BALANCE_MAX = 2**128 - 1
-"""Values and balances are u128 (Ethereum Environment Interface)."""
+BALANCE_MAX = 2**256 - 1
+"""Values and balances have 256 bits, as on Ethereum. The Ethereum Environment Interface tells 128 of them."""
 
 NONCE_MAX = 2**63 - 1
 """The largest integer that the catalogue's database can hold."""
+
+_SHORT_BALANCE_BITS = 128
 
 _KeyT = TypeVar("_KeyT")
 
@@ -171,7 +173,10 @@ def account_digest(account: Account, regions: Mapping[str, bytes]) -> bytes:
     and the root is there to show that its state is the same (design/0005).
     """
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES, person=b"storagemod acct")
-    digest.update(account.nonce.to_bytes(8, "little") + account.balance.to_bytes(16, "little"))
+    if account.balance.bit_length() <= _SHORT_BALANCE_BITS:
+        digest.update(account.nonce.to_bytes(8, "little") + account.balance.to_bytes(16, "little"))
+    else:  # told apart by the highest bit of the nonce, which no nonce has
+        digest.update((account.nonce | 1 << 63).to_bytes(8, "little") + account.balance.to_bytes(32, "little"))
     for region, root in sorted(regions.items()):
         name = region.encode()
         digest.update(len(name).to_bytes(8, "little") + name + root)

@@ -33,7 +33,7 @@ PUT_ACCOUNT = "INSERT OR REPLACE INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?
 GET_CODES = "SELECT hash, wasm FROM codes"
 GET_ACCOUNTS = "SELECT * FROM accounts ORDER BY address"
 
-_BALANCE_BYTES = 16
+_BALANCE_BYTES, _LONG_BALANCE_BYTES = 16, 32
 _CHECKSUM_BYTES = 16
 
 
@@ -105,7 +105,7 @@ def account_row(address: Address, account: Account) -> tuple[Column, ...]:
     row = (
         bytes(address),
         account.nonce,
-        account.balance.to_bytes(_BALANCE_BYTES, "big"),
+        account.balance.to_bytes(_LONG_BALANCE_BYTES if account.balance >> 128 else _BALANCE_BYTES, "big"),
         code_hash(account.code) if account.code else None,
         account.name,
         json.dumps({link: str(target) for link, target in sorted(account.links.items())}) if account.links else "{}",

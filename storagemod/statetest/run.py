@@ -14,7 +14,7 @@ from attrs import frozen
 
 from storagemod.errors import StorageModError
 from storagemod.limits import Limits
-from storagemod.state import BALANCE_MAX
+from storagemod.state import BALANCE_MAX, NONCE_MAX
 from storagemod.statetest.vector import ExpectedAccount, Vector, VectorTransaction
 from storagemod.types import MAP_OPTIONS, Address, StorageMapping, ValidationMode
 from storagemod.vm import Contract, GasSchedule
@@ -110,7 +110,11 @@ def run_vector(
         except StorageModError as error:
             return VectorResult(vector, Status.FAIL, f"its accounts cannot be: {error}", (), vector.notes, None)
         refusal = _refusal(world, vector)
-        receipt = _send(world, vector) if refusal is None else None
+        try:
+            receipt = _send(world, vector) if refusal is None else None
+        except StorageModError as error:
+            reason = f"its transaction cannot be sent: {error}"
+            return VectorResult(vector, Status.FAIL, reason, (), vector.notes, None)
         if receipt is not None and receipt.error is not None and receipt.error.aborts:
             # Such an error is about this machine; it says nothing of the vector.
             reason = f"it did not run to its end: {receipt.error}"
@@ -167,6 +171,8 @@ def _refusal(world: World, vector: Vector) -> str | None:
     sender = world.account(transaction.sender)
     if transaction.nonce is not None and transaction.nonce != sender.nonce:
         return f"it has the nonce {transaction.nonce}, and its sender {sender.nonce}"
+    if sender.nonce >= NONCE_MAX:
+        return f"the nonce of its sender is as high as it can be, {NONCE_MAX:,}"
     if transaction.gas_limit > block.gas_limit:
         return f"its gas limit of {transaction.gas_limit:,} is more than that of the block, {block.gas_limit:,}"
     if transaction.gas_limit < intrinsic_gas(transaction):

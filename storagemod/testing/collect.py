@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from storagemod.errors import ScenarioError
+from storagemod.errors import ScenarioError, one_line
 from storagemod.testing.options import SETTINGS_KEY
 from storagemod.testing.recording import describe
 from storagemod.testing.variants import Variant, variants_of
@@ -26,11 +26,11 @@ class NotAsExpectedError(AssertionError):
     """A transaction differs from the expectation of its scenario."""
 
     def __init__(self, result: TransactionResult, path: str) -> None:
-        lines = [f"{result.title}: not as {path} expects"]
+        lines = [f"{one_line(result.title)}: not as {path} expects"]
         for difference in result.differences:
-            lines.append(f"{path}:{difference.line}: {difference.what}")
-            lines.append(f"  - wanted  {difference.wanted}")
-            lines.append(f"  + found   {difference.found}")
+            lines.append(f"{path}:{difference.line}: {one_line(difference.what)}")
+            lines.append(f"  - wanted  {one_line(difference.wanted)}")
+            lines.append(f"  + found   {one_line(difference.found)}")
         super().__init__("\n".join(lines))
 
 
@@ -42,14 +42,14 @@ class _Run:
         self._variant = variant
         self._tracker = tracker
         self._world: VariantWorld | None = None
-        self._results: list[TransactionResult] = []
+        self._results: list[TransactionResult | ScenarioError] = []
         self._error: ScenarioError | None = None
 
     def result(self, number: int) -> TransactionResult:
         """Return the result of a transaction, which runs at most once.
 
         Raises:
-            ScenarioError: A contract cannot be deployed, or the transaction or an earlier one cannot start.
+            ScenarioError: A contract cannot be deployed, or the transaction cannot start. The later ones run.
         """
         from storagemod.scenario import run_transaction  # noqa: PLC0415 - heavy
         from storagemod.testing.worlds import VariantWorld, deploy_project  # noqa: PLC0415 - as above
@@ -60,12 +60,18 @@ class _Run:
             if self._world is None:
                 self._world = VariantWorld(self._variant, tracker=self._tracker)
                 deploy_project(self._world, self._scenario, self._variant)
-            while len(self._results) <= number:
-                self._results.append(run_transaction(self._world, self._scenario, len(self._results)))
         except ScenarioError as error:
             self._error = error
             raise
-        return self._results[number]
+        while len(self._results) <= number:
+            try:
+                self._results.append(run_transaction(self._world, self._scenario, len(self._results)))
+            except ScenarioError as error:
+                self._results.append(error)
+        result = self._results[number]
+        if isinstance(result, ScenarioError):
+            raise result
+        return result
 
     def close(self) -> None:
         """Close the world and drop the results; the next :meth:`result` starts again."""
@@ -77,15 +83,18 @@ class _Run:
 class ScenarioFile(pytest.File):
     """Collector of a scenario file."""
 
-    def collect(self) -> Iterator[ScenarioItem]:
+    def collect(self) -> Iterator[pytest.Item]:
         """Yield a test for each transaction, under each of the run's options."""
         from storagemod.scenario import load_scenario  # noqa: PLC0415 - heavy
 
         settings = self.config.stash[SETTINGS_KEY]
         try:
             scenario = load_scenario(self.path, label=os.path.relpath(self.path))
-        except ScenarioError as error:
-            raise self.CollectError(str(error)) from None
+        except (
+            ScenarioError
+        ) as error:  # a test that fails: a collection error would keep pytest from running the others
+            yield BrokenScenarioItem.from_parent(self, name=self.path.stem, error=error)
+            return
         variants = variants_of({}, settings)
         assert isinstance(variants, list)  # noqa: S101 - nothing is excluded without a marker
         self._runs = [_Run(scenario, variant, settings.tracker) for variant in variants]
@@ -97,8 +106,28 @@ class ScenarioFile(pytest.File):
 
     def teardown(self) -> None:
         """Close the worlds."""
-        for run in self._runs:
+        for run in getattr(self, "_runs", ()):
             run.close()
+
+
+class BrokenScenarioItem(pytest.Item):
+    """Test that stands for a file that is no scenario, and fails."""
+
+    def __init__(self, *, error: ScenarioError, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._error = error
+
+    def runtest(self) -> None:
+        """Raise what is wrong with the file."""
+        raise self._error
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the error without a traceback."""
+        return str(excinfo.value) if excinfo.value is self._error else super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return the file, the line and the name."""
+        return self.path, (self._error.line or 1) - 1, f"{self.path.name}: {self.name}"
 
 
 class ScenarioItem(pytest.Item):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storagemod.errors import one_line
+
 if TYPE_CHECKING:
     from storagemod.world import Receipt
 
@@ -50,7 +52,7 @@ def describe(receipt: Receipt) -> str:
     """How a transaction ended, then its call tree and hazards."""
     from storagemod.report import render_tree  # noqa: PLC0415 - heavy; there is a receipt, so it is loaded
 
-    ending = ": ok" if receipt.error is None else f": {receipt.outcome.name.lower()}: {receipt.error}"
+    ending = ": ok" if receipt.error is None else f": {receipt.outcome.name.lower()}: {one_line(str(receipt.error))}"
     if receipt.trace is None:
         return f"{ending}\n(its world keeps no traces)"
     lines = render_tree(receipt.trace, failing=True).splitlines()

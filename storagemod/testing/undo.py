@@ -1,14 +1,17 @@
 """Undoing what each test did to worlds that live longer than it.
 
-A world that a fixture of a wider scope gives, or makes with ``storage_worlds``, has a home: the node (module, class,
-session, …) that the fixture belongs to. While a narrower node is active, there is a snapshot of the world for it; what
-a test did is undone before the next, and what the fixtures of a class did before the next class.
+A world that a fixture of a wider scope gives, by itself or within a tuple, a mapping or an object, or makes with
+``storage_worlds``, has a home: the node (module, class, session, …) that the fixture belongs to. So has one that
+``setup_class``, ``setUpClass`` or ``setup_module`` keeps. While a narrower node is active, there is a snapshot of the
+world for it; what a test did is undone before the next, and what the fixtures of a class did before the next class.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
 
     from storagemod.world import World
+
+
+_LEVELS_MAX, _PARTS_MAX = 4, 10_000
+"""How deep worlds are looked for in what a fixture gives, and among how many parts of one level."""
+
+_SETUP_MODULE = "_xunit_setup_module_fixture"
+"""Begins the name of the fixture that pytest makes of ``setup_module``."""
 
 
 class _Kept:
@@ -79,8 +89,11 @@ class Undo:
         world_module = sys.modules.get("storagemod.world")
         if world_module is None or request.scope == "function":
             return
-        if isinstance(result, world_module.World):
-            made.append(result)
+        made += worlds_in(result, world_module.World)
+        if request.scope == "class" and request.cls is not None:  # setup_class and setUpClass keep worlds there
+            made += worlds_in(vars(request.cls), world_module.World)
+        elif request.scope == "module" and _SETUP_MODULE in request.fixturename:
+            made += worlds_in(vars(request.module), world_module.World)
         for world in made:
             if not any(kept.world is world for kept in self._kept):
                 self._keep(world, request)
@@ -101,6 +114,29 @@ class Undo:
             self._kept.remove(kept)
 
         request.addfinalizer(forget)  # runs before the fixture's own end, which may close the world
+
+
+def worlds_in(value: object, kind: type[World]) -> list[World]:
+    """Return the worlds that a value is or holds: in sequences, sets, mappings and attributes, a few levels deep."""
+    found: list[World] = []
+    level, seen = [value], {id(value)}
+    for _ in range(_LEVELS_MAX):
+        inner: list[object] = []
+        for each in level:
+            if isinstance(each, kind):
+                found.append(each)
+            elif isinstance(each, Mapping):
+                inner += each.values()
+            elif isinstance(each, list | tuple | set | frozenset):
+                inner += each
+            elif not isinstance(each, type | ModuleType) and hasattr(each, "__dict__"):
+                inner += vars(each).values()
+        level = []
+        for each in inner[:_PARTS_MAX]:
+            if id(each) not in seen:
+                seen.add(id(each))
+                level.append(each)
+    return found
 
 
 UNDO_KEY = pytest.StashKey[Undo]()

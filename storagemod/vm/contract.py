@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import LinkError, StorageModError, ValidationError
+from storagemod.errors import LinkError, StorageModError, ValidationError, shown
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.types import (
@@ -139,7 +139,7 @@ class EntryPoint:
         self.results_bytes = self._results.size
 
     def pack(self, args: tuple[Value, ...]) -> bytes:
-        """Return arguments as wasm takes them. Integers are signed; what is too large for an f32 is infinite."""
+        """Return arguments as wasm takes them. Integers are signed; numbers for f32 parameters are rounded."""
         if "f32" in self.type.params:
             pairs = zip(self.type.params, args, strict=True)
             args = tuple(ctypes.c_float(arg).value if kind == "f32" else arg for kind, arg in pairs)
@@ -287,7 +287,7 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
         name = name or "contract"
         label = name
     else:  # a caller without a type checker
-        raise ValidationError(f"a contract is WAT text, wasm bytes or a pathlib.Path, not {source!r}")
+        raise ValidationError(f"a contract is WAT text, wasm bytes or a pathlib.Path, not {shown(source)}")
     return to_wasm(source, name=label, limits=limits), name, label
 
 
@@ -381,6 +381,7 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
         _check_interface(module, debug=rules.debug)
     _check_debugging(module, debug=rules.debug)
     storage, contracts, functions = [], [], []
+    linked_types: dict[tuple[str, str], Import] = {}
     for item in module.imports:
         if item.module == layouts.NAMESPACE:
             _check_name(item)
@@ -391,6 +392,13 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
             functions.append(_host_function(item, module))
         elif item.module.startswith(PREFIX):
             callee = contract_import(item)
+            known = linked_types.setdefault((item.module, item.name), item)
+            if known.type != item.type:
+                raise LinkError(
+                    f'expected one type for all imports of "{item.module}" "{item.name}", got {known.type} and '
+                    f"{item.type}",
+                    hint="declare the imports alike",
+                )
             contracts.append(callee)
             functions.append(_linked_function(item, callee))
         else:

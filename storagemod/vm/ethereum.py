@@ -34,6 +34,7 @@ ALIASES = {"return": "finish", "returnDataSize": "getReturnDataSize", "getBalanc
 # Reading arguments
 
 U128_BYTES = 16
+U128_MAX = 2**128 - 1
 U256_BYTES = 32
 
 
@@ -61,7 +62,13 @@ def read_u128(frame: Frame, offset: int) -> int:
 
 
 def write_u128(frame: Frame, offset: int, value: int) -> None:
-    """Put a number at an offset."""
+    """Put a number at an offset.
+
+    Raises:
+        TrapError: It has more than 128 bits: balances have 256, and the interface tells 128 of them.
+    """
+    if value > U128_MAX:
+        raise TrapError(f"expected a number of 128 bits, got one of {value.bit_length()}", code="number_too_large")
     frame.memory.write(u32(offset), value.to_bytes(U128_BYTES, "little"))
 
 
@@ -272,10 +279,6 @@ def log(frame: Frame, data_offset: int, length: int, topic_count: int, *topic_of
 # Calls of other accounts, new accounts, and the end of one
 
 
-def _is_new(frame: Frame, address: Address) -> bool:
-    return not frame.account_balance(address) and not frame.account_code(address)
-
-
 def _pay_for_value(frame: Frame, price: int) -> int:
     """Take the price of sending a value; give the part of it that the callee may use, the stipend.
 
@@ -301,7 +304,7 @@ def calling_with_value(kind: CallKind) -> Callable[[Frame, int, int, int, int, i
         data = frame.memory.read(u32(data_offset), u32(data_length))
         stipend = 0
         if value:
-            to_new = kind is CallKind.CALL and _is_new(frame, address)
+            to_new = kind is CallKind.CALL and frame.account_is_empty(address)
             stipend = _pay_for_value(frame, schedule.call_value + (schedule.new_account if to_new else 0))
         return frame.call_account(kind, u64(gas) + stipend, address, value, data)
 
@@ -336,7 +339,7 @@ def self_destruct(frame: Frame, address_offset: int) -> NoReturn:
     schedule = frame.schedule
     frame.use_gas(schedule.self_destruct)
     beneficiary = read_address(frame, address_offset)
-    if frame.account_balance(frame.address) and _is_new(frame, beneficiary):
+    if frame.account_balance(frame.address) and frame.account_is_empty(beneficiary):
         frame.use_gas(schedule.new_account)
     frame.self_destruct(beneficiary)
 

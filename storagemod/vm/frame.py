@@ -268,6 +268,11 @@ class Frame:
         """Return the balance of an account; 0 where there is none."""
         return self.machine.accounts[address].balance
 
+    def account_is_empty(self, address: Address) -> bool:
+        """Return whether an account has neither nonce nor balance nor code, so that a value creates it (EIP-161)."""
+        account = self.machine.accounts[address]
+        return not (account.nonce or account.balance or account.code)
+
     # Gas
 
     @property

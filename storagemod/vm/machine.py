@@ -745,6 +745,7 @@ class Machine:
             accounts.check_nonce(frame.caller)
             accounts.bump_nonce(frame.caller)
             frame.nonce_bumped = True
+        frame.code_started = True  # what is wrong from here on uses up the gas, a taken address as well (EIP-684)
         accounts.create(address)
         self._log.append((self._forget, address))
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import attrs
 from attrs import field, frozen, validators
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 
 WORD_BYTES = 32
 """The unit by which copies are priced."""
@@ -18,7 +18,7 @@ _PRICE_MAX = 2**31 - 1
 
 def _is_price(_instance: object, attribute: attrs.Attribute[int], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _PRICE_MAX:
-        raise ValidationError(f"the price {attribute.name!r} is gas from 0 to {_PRICE_MAX:,}, not {value!r}")
+        raise ValidationError(f"the price {attribute.name!r} is gas from 0 to {_PRICE_MAX:,}, not {shown(value)}")
 
 
 def _price(gas: int) -> Any:

@@ -271,7 +271,7 @@ class StorageInstance:
             else:
                 linker.offer(function)
         items = contract.storage_imports
-        for item in items:
+        for item in {(item.module, item.name): item for item in items}.values():  # one may stand there twice
             export = self._export(item)
             if export is not None:
                 linker.define(self._store, item.module, item.name, export)

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import wasmtime
 from attrs import define, field
 
+from storagemod.errors import LinkError
 from storagemod.types import FunctionType, ValueType
 from storagemod.wasm import _bindings as raw
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
@@ -166,9 +167,12 @@ class Linker:
         """Resolve all imports of a module.
 
         Raises:
-            wasmtime.WasmtimeError: Something is not offered as the module wants it. Callers compare types first.
+            LinkError: Something is not offered as the module wants it. Callers compare types first.
         """
-        return Prepared(self._linker.instantiate_pre(module.compiled))
+        try:
+            return Prepared(self._linker.instantiate_pre(module.compiled))
+        except wasmtime.WasmtimeError as error:
+            raise _link_error(error) from error
 
 
 def _name(text: str) -> tuple[bytes, int]:
@@ -178,4 +182,8 @@ def _name(text: str) -> tuple[bytes, int]:
 
 def _raise_for(error: int | None) -> None:
     if error:
-        raise raw.take_error(error)
+        raise _link_error(raw.take_error(error))
+
+
+def _link_error(error: wasmtime.WasmtimeError) -> LinkError:
+    return LinkError(f"wasmtime cannot link it: {str(error).strip().splitlines()[-1].strip()}", cause=error)

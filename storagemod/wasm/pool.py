@@ -17,6 +17,7 @@ from storagemod.wasm.linker import Prepared
 from storagemod.wasm.memory import LinearMemory, forget_written
 from storagemod.wasm.module import Module
 from storagemod.wasm.store import Instance, Store
+from storagemod.wasm.traps import engine_error
 
 _PAGES_PER_WASM_PAGE = 16
 """Pages of the system, as time is counted, in a page of wasm."""
@@ -155,7 +156,7 @@ class _Resettable(Instance):
         for address, value in self._globals:
             error = raw.set_global(self._context, address, ctypes.addressof(value))
             if error:
-                raise raw.take_error(error)
+                raise engine_error(raw.take_error(error))
         return True
 
     def _global(self, name: str) -> tuple[int, raw.Value]:

@@ -19,7 +19,7 @@ from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
 from storagemod.wasm.engine import epoch_clock, shared_engine
 from storagemod.wasm.memory import LinearMemory, no_memory
-from storagemod.wasm.traps import error_from_trap
+from storagemod.wasm.traps import engine_error, error_from_trap
 
 _ENDLESS_FUEL = 2**63 - 1
 """What wasm gets in a store that is not metered: centuries of it."""
@@ -373,7 +373,7 @@ class Instance:
         holder.of.i64 = value
         error = raw.set_global(self._context, address, ctypes.addressof(holder))
         if error:
-            raise raw.take_error(error)
+            raise engine_error(raw.take_error(error))
 
     def table(self, name: str) -> FunctionTable:
         """Return an exported table of functions."""

@@ -6,7 +6,7 @@ import re
 
 import wasmtime
 
-from storagemod.errors import OutOfGasError, StackError, StorageModError, TrapError
+from storagemod.errors import OutOfGasError, StackError, StateError, StorageModError, TrapError
 
 _TEXT = {
     wasmtime.TrapCode.MEMORY_OUT_OF_BOUNDS: "out of bounds memory access",
@@ -43,6 +43,11 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
         function_index=index,
         fault=_fault(trap.message),
     )
+
+
+def engine_error(error: wasmtime.WasmtimeError) -> StateError:
+    """Return the error for what wasmtime refused though it should always work. It ends the transaction."""
+    return StateError(f"wasmtime refused: {str(error).strip().splitlines()[-1].strip()}", cause=error)
 
 
 def _fault(message: str) -> tuple[int, int] | None:

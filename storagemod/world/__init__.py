@@ -3,6 +3,15 @@
 from storagemod.world.receipt import Receipt
 from storagemod.world.snapshot import Snapshot
 from storagemod.world.views import SlotsView, StorageBytes, StorageView
-from storagemod.world.world import DEFAULT_SENDER, World
+from storagemod.world.world import DEFAULT_SENDER, DEFAULT_SENDER_BALANCE, World
 
-__all__ = ["DEFAULT_SENDER", "Receipt", "SlotsView", "Snapshot", "StorageBytes", "StorageView", "World"]
+__all__ = [
+    "DEFAULT_SENDER",
+    "DEFAULT_SENDER_BALANCE",
+    "Receipt",
+    "SlotsView",
+    "Snapshot",
+    "StorageBytes",
+    "StorageView",
+    "World",
+]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 from storagemod.types import FunctionType, Value, ValueType
 
 _BITS = {"i32": 32, "i64": 64}
@@ -17,7 +18,7 @@ def check_amount(what: str, amount: object, maximum: int) -> None:
         ValidationError: It is no integer, or not from 0 to ``maximum``.
     """
     if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= maximum:
-        raise ValidationError(f"{what} is an integer from 0 to {maximum:,}, not {amount!r}")
+        raise ValidationError(f"{what} is an integer from 0 to {maximum:,}, not {shown(amount)}")
 
 
 def to_values(method: str, function_type: FunctionType, args: Sequence[object]) -> tuple[Value, ...]:
@@ -40,12 +41,17 @@ def _to_value(what: str, value_type: ValueType, arg: object) -> Value:
     bits = _BITS.get(value_type)
     if isinstance(arg, bool) or not isinstance(arg, int | float) or (bits is not None and not isinstance(arg, int)):
         wanted = "an integer" if bits is not None else "a number"
-        raise ValidationError(f"{what} is {value_type}: {wanted} is needed, not {arg!r}")
+        raise ValidationError(f"{what} is {value_type}: {wanted} is needed, not {shown(arg)}")
     if bits is None:
         try:
-            return float(arg)
+            struct.pack(
+                "<f" if value_type == "f32" else "<d", float(arg)
+            )  # raises for a finite number that is too large
         except OverflowError as error:
-            raise ValidationError(f"{what} is {value_type}, and {arg} is too large for it", cause=error) from error
+            raise ValidationError(
+                f"{what} is {value_type}, and {shown(arg)} is too large for it", cause=error
+            ) from error
+        return float(arg)
     if not -(2 ** (bits - 1)) <= arg < 2**bits:
-        raise ValidationError(f"{what} is {value_type}, and {arg} does not fit {bits} bits")
+        raise ValidationError(f"{what} is {value_type}, and {shown(arg)} does not fit {bits} bits")
     return int(arg) - 2**bits if arg >= 2 ** (bits - 1) else int(arg)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from storagemod.errors import LinkError, StateError, ValidationError
+from storagemod.errors import LinkError, StateError, ValidationError, shown
 from storagemod.pages import ImageEdit, RegionDiff
 from storagemod.state import NO_ACCOUNT, Account, PageStore
 from storagemod.types import Address, StorageMapping
@@ -43,7 +43,7 @@ class Presets:
             ValidationError: The code is not bytes, or too long.
         """
         if not isinstance(code, bytes):
-            raise ValidationError(f"code is bytes, not {code!r}")
+            raise ValidationError(f"code is bytes, not {shown(code)}")
         if len(code) > self._rules.limits.code_bytes_max:
             raise ValidationError(
                 f"{len(code):,} bytes of code, and {self._rules.limits.code_bytes_max:,} are allowed (code_bytes_max)",

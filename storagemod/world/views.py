@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from itertools import zip_longest
-from typing import Self, overload
+from typing import Any, Self, overload
 
-from storagemod.errors import ValidationError
+from storagemod.errors import ValidationError, shown
 from storagemod.pages import PAGE_BYTES, Image, image_length, read_image
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.vm import Slots
@@ -127,11 +127,15 @@ class _Committed:
         raise NotImplementedError("entries are changed through the world, all at once")
 
 
+_NO_DEFAULT: Any = object()
+
+
 class SlotsView(MutableMapping[bytes, bytes]):
     """The committed entries of one contract: values of 32 bytes by keys of 32 bytes. Always shows what there is now.
 
-    A key without an entry has the value zero, as it has for the contract; iteration gives the keys that have entries,
-    in no order. Setting one is what :meth:`storagemod.World.load_storage` is for linear storage.
+    ``slots[key]`` of a key without an entry is zero, as it is for the contract. All else goes by the entries, as with
+    ``collections.defaultdict``: iteration in no order, ``in``, ``get``, ``setdefault`` and ``pop``. Setting one is what
+    :meth:`storagemod.World.load_storage` is for linear storage.
 
     Raises:
         ValidationError: A key or a value is not 32 bytes.
@@ -150,6 +154,30 @@ class SlotsView(MutableMapping[bytes, bytes]):
 
     def __delitem__(self, key: bytes) -> None:
         self._change({key: NO_VALUE})
+
+    def get(self, key: bytes, default: Any = None) -> Any:
+        """The value of a key that has an entry, or the default."""
+        return self[key] if key in self else default  # noqa: SIM401 - this is what `get` is
+
+    def setdefault(self, key: bytes, default: bytes = NO_VALUE) -> bytes:
+        """The value of a key, which is set to the default if it has no entry."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: bytes, default: Any = _NO_DEFAULT) -> Any:
+        """Remove an entry and give its value, or the default if there is none.
+
+        Raises:
+            KeyError: There is no entry, and no default.
+        """
+        if key in self:
+            value = self[key]
+            del self[key]
+            return value
+        if default is _NO_DEFAULT:
+            raise KeyError(key)
+        return default
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, bytes) and len(key) == KEY_BYTES and self[key] != NO_VALUE
@@ -175,5 +203,5 @@ def checked_entries(entries: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
 
 def _checked(what: str, value: object, length: int) -> bytes:
     if not isinstance(value, bytes) or len(value) != length:
-        raise ValidationError(f"a {what} of keyed storage is {length} bytes, not {value!r}")
+        raise ValidationError(f"a {what} of keyed storage is {length} bytes, not {shown(value)}")
     return value

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, cast
 import attrs
 
 from storagemod.block import Block
-from storagemod.errors import LinkError, StateError, StorageModError, ValidationError
+from storagemod.errors import LinkError, StateError, StorageModError, ValidationError, shown
 from storagemod.events import Event, Observer, PagesTouched, TablesShown
 from storagemod.interruption import uninterrupted
 from storagemod.limits import DEFAULT_GAS, GAS_MAX, Limits
@@ -52,6 +52,7 @@ from storagemod.vm import (
     read_binary,
 )
 from storagemod.vm.contract import EntryPoint
+from storagemod.vm.ethereum import U128_MAX
 from storagemod.watch import notify
 from storagemod.world.arguments import check_amount, to_values
 from storagemod.world.deployment import Deployment, contract_of
@@ -129,7 +130,7 @@ class World:
         read_only: bool = False,
     ) -> None:
         if synchronous not in ("full", "normal"):
-            raise ValidationError(f'synchronous is "full" or "normal", not {synchronous!r}')
+            raise ValidationError(f'synchronous is "full" or "normal", not {shown(synchronous)}')
         self._limits = limits or Limits()
         if calls is not None:
             calls = parse_enum(CallMode, calls, "call mode")
@@ -249,7 +250,7 @@ class World:
     @block.setter
     def block(self, block: Block) -> None:
         if not isinstance(block, Block):
-            raise ValidationError(f"the block of a world is a storagemod.Block, not {block!r}")
+            raise ValidationError(f"the block of a world is a storagemod.Block, not {shown(block)}")
         self._machine.block = block
 
     def snapshot(self) -> Snapshot:
@@ -353,7 +354,7 @@ class World:
         """Set the balance of an account, and name it if a name is given.
 
         Raises:
-            ValidationError: The balance is no u128.
+            ValidationError: The balance is not an integer from 0 to 2**256 - 1.
         """
         return self.set_account(address, balance=balance, name=name)
 
@@ -372,7 +373,7 @@ class World:
         Args:
             address: Which.
             nonce: From 0 to 2**63 - 1.
-            balance: A u128.
+            balance: From 0 to 2**256 - 1.
             code: Any bytes. Those that are a contract of this world get its regions, at their least lengths; nothing
                 links it to others. A call of others fails. What storage there is stays.
             slots: Entries of keyed storage, 32 bytes by 32 bytes, besides those that there are.
@@ -614,6 +615,8 @@ class World:
         machine = self._machine
         machine.gas_price = gas_price
         recording = Recording(self._limits, self._wants) if self._trace else None
+        # Names from before: a contract that the transaction destroys keeps its own in the trace.
+        labels: Mapping[Address, str] = {} if recording is None else self._state.labels
         changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
         ok = frame.outcome is Outcome.OK
         values: tuple[Value, ...] = ()
@@ -626,7 +629,7 @@ class World:
             frame.error,
             frame.gas_used,
             tuple(machine.logs) if machine.logs else (),
-            None if recording is None else recording.trace(self._state.labels),
+            None if recording is None else recording.trace(labels),
             changes.regions,
             machine.counts(changes),
             frame.address if ok and frame.kind is _CREATE else None,
@@ -651,7 +654,7 @@ class World:
         if type(gas) is not int or not 0 <= gas <= GAS_MAX:
             check_amount("gas", gas, GAS_MAX)
         if type(gas_price) is not int or gas_price:
-            check_amount("gas_price", gas_price, BALANCE_MAX)
+            check_amount("gas_price", gas_price, U128_MAX)
         source = DEFAULT_SENDER if sender is None else Address(sender)
         account = accounts.get(source, NO_ACCOUNT)
         if value > account.balance:
@@ -717,7 +720,7 @@ class World:
 
 def _to_bytes(data: object) -> bytes:
     if not isinstance(data, bytes | bytearray):
-        raise ValidationError(f"call data is bytes, not {data!r}")
+        raise ValidationError(f"call data is bytes, not {shown(data)}")
     return bytes(data)
 
 

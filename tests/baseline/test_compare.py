@@ -5,7 +5,7 @@ import pytest
 
 from storagemod.baseline import Entry, changes_between
 
-ENTRY = Entry("bank.toml", "pay", "single", "ok", 1_000, 4, 2, 10, bytes(32))
+ENTRY = Entry("bank.toml", "pay", "single", "ok", 1_000, 4, 2, 10, bytes(32), "41")
 OTHER = attrs.evolve(ENTRY, title="later")
 
 
@@ -25,6 +25,8 @@ def test_entries_that_are_new_or_gone_are_told() -> None:
     ("changed", "told"),
     [
         ({"outcome": "reverted"}, "outcome ok -> reverted"),
+        ({"answer": "42"}, "answer 41 -> 42"),
+        ({"answer": None}, "answer 41 -> (not in the file)"),
         ({"gas": 1_100}, "gas 1,000 -> 1,100 (+10.0 %)"),
         ({"touched": 3}, "pages touched 4 -> 3 (-25.0 %)"),
         ({"written": 3}, "pages written 2 -> 3 (+50.0 %)"),
@@ -52,7 +54,7 @@ def test_nothing_has_no_percentage() -> None:
     assert change.details == ("host calls 0 -> 1",)
 
 
-@pytest.mark.parametrize("changed", [{"outcome": "failed"}, {"state_root": b"\xff" * 32}])
+@pytest.mark.parametrize("changed", [{"outcome": "failed"}, {"answer": "42"}, {"state_root": b"\xff" * 32}])
 def test_outcome_and_state_root_have_no_tolerance(changed: dict[str, object]) -> None:
     assert changes_between([ENTRY], [attrs.evolve(ENTRY, **changed)], tolerance_percent=1_000)
 

@@ -121,3 +121,41 @@ def test_worlds_are_not_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     take_snapshot(fixed(), [Variant("single")])
 
     assert len(closed) == 1
+
+
+def test_the_answer_of_an_entry_is_all_that_the_receipt_holds_besides() -> None:
+    text = """
+    [contracts.it]
+    wat = '''(module
+      (import "ethereum" "finish" (func $finish (param i32 i32)))
+      (import "ethereum" "log" (func $log (param i32 i32 i32 i32 i32 i32 i32)))
+      (memory (export "memory") 1)
+      (func (export "pair") (param f64) (result i32 f64) (i32.const -1) (local.get 0))
+      (func (export "output") (param i32) (call $finish (i32.const 0) (local.get 0)))
+      (func (export "shout") (param i32) (i32.store8 (i32.const 0) (local.get 0))
+        (call $log (i32.const 0) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+      (func $one (param i32) (i32.store8 (i32.const 0) (local.get 0))
+        (call $log (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+      (func (export "thrice") (param i32) (call $one (i32.const 1)) (call $one (local.get 0)) (call $one (i32.const 1)))
+      (func (export "trap") unreachable))'''
+    """
+    calls = [
+        ("pair", "nan"),
+        ("output", 2),
+        ("output", 100),
+        ("shout", 0),
+        ("shout", 7),
+        ("trap", ""),
+        ("thrice", 1),
+        ("thrice", 2),
+    ]
+    for method, arg in calls:
+        text += f"[[transactions]]\nto = 'it'\nmethod = '{method}'\nargs = [{arg}]\nexpect.may_fail = true\n"
+    run = take_snapshot({"it.toml": parse_scenario(text, path="it.toml", folder=Path())}, [Variant("single")])
+    answers = [entry.answer for entry in run.entries]
+    assert answers[:2] == ["-1, nan", "output 0x0000"]
+    assert str(answers[2]).startswith("output of 100 bytes with sha256 ")
+    assert [str(answer).partition(" data ")[2] for answer in answers[3:5]] == ["0x00", "0x07"]
+    assert str(answers[6]).startswith("3 logs with sha256 ")
+    assert len(set(answers)) == len(answers)
+    assert "TrapError: it at call depth 1: `unreachable` was executed" in str(answers[5])

@@ -93,7 +93,7 @@ def test_transaction_that_cannot_start_is_bad_input_at_its_line(run: Run, rest: 
             "is out of range: an integer from -2**63 to 2**64 - 1, or a float",
         ),
         (f"args = [1, 1{'0' * 400}]", 5, "10000000000000000000… (401 digits) is out of range"),
-        (f"value = {2**128}", 5, f"{2**128} is out of range: an integer from 0 to 2**128 - 1 is wanted"),
+        (f"value = {2**256}", 5, "(78 digits) is out of range: an integer from 0 to 2**256 - 1 is wanted"),
         ("gas = 9_223_372_036_854_775_808", 5, "is out of range: an integer from 0 to 2**63 - 1 is wanted"),
         (f"gas = {'9' * 4_000}", 5, "(4,000 digits) is out of range"),
         (f"expect.storage = [{{ contract = 'box', f64 = 1{'0' * 400} }}]", 5, "(401 digits) is out of range"),

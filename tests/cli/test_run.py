@@ -212,17 +212,28 @@ def test_scenario_that_cannot_be_run_has_one_clear_message_and_status_two(
 
 
 @pytest.mark.usefixtures("scenario")
-def test_every_file_that_cannot_be_read_is_told_and_nothing_is_run(run: Run, tmp_path: Path) -> None:
+def test_every_file_that_cannot_be_read_is_told_and_the_others_are_run(run: Run, tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
 
-    ran = run("run", "counter.toml", ".", "none.toml", "binary.toml")
+    ran = run("run", ".", "none.toml", "counter.toml", "binary.toml")
 
-    assert (ran.status, ran.out) == (2, "")
+    assert ran.status == 2
+    assert "2 of 3 transactions as expected (single); 3 scenarios could not be run" in ran.out
     assert ran.err.splitlines() == [
         "error: . is a directory (name a file)",
         "error: none.toml cannot be read: No such file or directory",
         "error: binary.toml:1: not text in UTF-8",
     ]
+
+
+def test_a_scenario_that_cannot_be_run_does_not_hide_the_others(run: Run, scenario: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(scenario.read_text().replace('"add"', '"ad"'))
+
+    ran = run("run", "bad.toml", "counter.toml", "--json")
+
+    document = json.loads(ran.out)
+    assert (ran.status, document["ok"], len(document["runs"]), len(document["errors"])) == (2, False, 1, 1)
+    assert "no method 'ad'" in ran.err
 
 
 def test_endless_loop_and_endless_recursion_end_with_a_clear_error(run: Run, scenario: Path) -> None:
@@ -362,3 +373,38 @@ def test_an_exclusive_policy_that_changes_nothing_is_noted_or_refused(run: Run) 
     refused = run("run", "counter/counter", "--exclusive", "call", "--link", "copied")
     assert refused.status == 2
     assert "error: --exclusive is about frames of storage, which --link paged and --link aliased have\n" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (("links = { b = 'b' }", "links = { b = 'c' }"), 4, "in the world it is linked to other accounts"),
+        (("policy = 'deny'", "policy = 'allow'"), 5, "its re-entry policy is 'deny', and 'allow' is asked for"),
+        (("policy = 'deny'", ""), 2, "its re-entry policy is 'deny', and 'allow' is asked for"),
+    ],
+)
+def test_a_world_whose_contract_is_linked_or_closed_otherwise_is_refused(
+    run: Run, tmp_path: Path, change: tuple[str, str], line: int, message: str
+) -> None:
+    text = """
+[contracts.a]
+wat = '(module (import "contract:b" "f" (func)) (func (export "main")))'
+links = { b = 'b' }
+policy = 'deny'
+[contracts.b]
+wat = '(module (func (export "f")))'
+[contracts.c]
+wat = '(module (func (export "f")))'
+[[transactions]]
+to = "a"
+"""
+    file = tmp_path / "it.toml"
+    file.write_text(text)
+    assert [run("run", file, "--world", tmp_path / "world").status for _ in range(2)] == [0, 0]
+    file.write_text(text.replace(*change))
+
+    ran = run("run", file, "--world", tmp_path / "world")
+
+    assert ran.status == 2
+    assert f'it.toml:{line}: contract "a": ' in ran.err
+    assert message in ran.err

@@ -87,7 +87,7 @@ def test_check_fails_on_a_change_and_shows_what_changed(run: Run, folder: Path) 
     ran = run("snapshot", "scenarios", "--check")
 
     assert ran.status == 1
-    assert "~ scenarios/counter.toml | once | single\n    state root 0x" in ran.out
+    assert "~ scenarios/counter.toml | once | single\n    answer 1 -> 2\n    state root 0x" in ran.out
     assert ran.out.endswith("storagemod.snapshot: 2 entries: 2 changed\n")
     assert text(folder) == before
 
@@ -208,7 +208,6 @@ def test_document_has_the_entries_and_what_changed(run: Run, folder: Path) -> No
         (["scenarios", "--check", "--tolerance", "nan"], "is no percentage"),
         (["scenarios", "--link", "x"], "'x' is not one of"),
         (["scenarios", "--link", "methods"], "the linking option 'methods' is asked for"),
-        (["scenarios", "--link", "methods", "--link", "single"], "the linking option 'methods' is asked for"),
         (["empty"], "empty has no scenario in it"),
         ([], "Missing argument 'PATH...'"),
     ],
@@ -231,3 +230,28 @@ def test_snapshot_that_a_merge_left_broken_is_told_with_its_line(run: Run, folde
 
     assert ran.status == 2
     assert "storagemod.snapshot:5: no entry of a snapshot" in ran.err
+
+
+def test_one_scenario_that_cannot_be_run_does_not_hide_the_others(run: Run, folder: Path) -> None:
+    (folder / "scenarios" / "a.toml").write_text("[[transactions]]\nto = 'nobody'\n")
+
+    ran = run("snapshot", "scenarios", "nowhere.toml")
+
+    assert ran.status == 2
+    assert [line.partition(":")[0] for line in ran.err.splitlines()] == [
+        *("error", "error"),
+        "storagemod.snapshot stays as it is",
+    ]
+    assert "2 entries: 2 added" in ran.out
+    assert not (folder / "storagemod.snapshot").exists()
+    document = json.loads(run("snapshot", "scenarios", "--json").out)
+    assert (document["ok"], len(document["entries"]), len(document["errors"])) == (False, 2, 1)
+
+
+def test_a_link_that_a_contract_does_not_fit_does_not_hide_the_other_one(run: Run, folder: Path) -> None:
+    ran = run("snapshot", "scenarios", "--link", "methods", "--link", "single")
+
+    assert ran.status == 2
+    assert "the linking option 'methods' is asked for" in ran.err
+    assert "2 entries: 2 added" in ran.out
+    assert not (folder / "storagemod.snapshot").exists()

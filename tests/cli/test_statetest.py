@@ -173,3 +173,17 @@ def test_names_cannot_act_on_the_terminal(run: Run, tmp_path: Path) -> None:
 
     assert ran.status == 0
     assert "\x1b" not in ran.out
+
+
+def test_a_sender_of_the_highest_nonce_has_an_invalid_transaction_and_the_other_vectors_run(
+    run: Run, tmp_path: Path
+) -> None:
+    highest = tmp_path / "highest.json"
+    highest.write_text(json.dumps(vector(name="highest", pre__SENDER__nonce=str(2**63 - 1), transaction__nonce=None)))
+
+    ran = run("statetest", highest, PASSING / "paysAndCounts.json")
+
+    assert (ran.status, ran.err) == (1, "")
+    assert "FAIL  highest" in ran.out
+    assert "note: the transaction is invalid, and changed nothing: the nonce of its sender is as high" in ran.out
+    assert ran.out.splitlines()[-1] == "2 vectors: 1 passed, 1 failed, 0 skipped"

@@ -22,7 +22,7 @@ from tests.semantics.puppets import BYTEWISE_MIN
 WASM_PAGE = 65_536
 PAGE = 4_096
 WORD = 8
-BALANCE_MAX = 2**128 - 1
+BALANCE_MAX = 2**256 - 1
 OUTPUT_MAX = 2**20
 OWN_MEMORY = 1_024
 

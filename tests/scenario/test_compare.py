@@ -212,3 +212,97 @@ def test_a_file_fixes_what_a_contract_is_linked_as() -> None:
     memory = COUNTED.format(code='(module (import "storage" "memory" (memory 1)) (func (export "count")))')
     with pytest.raises(ScenarioError, match="imports its storage in its own way: single"):
         run_scenario(parsed(memory.replace("wat =", 'link = "methods"\nwat =')))
+
+
+DIFFERS = """
+[accounts]
+alice = { address = 0xa11ce, balance = 5 }
+[contracts.it]
+address = 2
+balance = 9
+wat = '''
+(module
+  (import "ethereum" "finish" (func $finish (param i32 i32)))
+  (import "ethereum" "revert" (func $revert (param i32 i32)))
+  (import "ethereum" "log" (func $log (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "ethereum" "selfDestruct" (func $destroy (param i32)))
+  (import "ethereum" "create" (func $create (param i32 i32 i32 i32) (result i32)))
+  (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
+  ;; @storage
+  (memory $memory (export "memory") 2)
+  (data (memory $memory) (i32.const 531) "\\02") ;; the own address, at 512
+  (data (memory $memory) (i32.const 624) "\\00\\0a\\11\\ce") ;; that of alice, at 608
+  (func (export "main") (call $store_i64 (i32.const 0) (i64.const 7)))
+  (func $seen (result i32)
+    (drop (call $load_i64 (i32.const 0)))
+    (drop (call $call (i64.const 100000) (i32.const 512) (i32.const 480) (i32.const 544) (i32.const 0)))
+    (i32.store8 $memory (i32.const 300) (i32.wrap_i64 (call $load_i64 (i32.const 0))))
+    (i32.load8_u $memory (i32.const 300)))
+  (func $shout (call $log (i32.const 300) (i32.const 1) (i32.const 1)
+    (i32.const 300) (i32.const 0) (i32.const 0) (i32.const 0)))
+  (func (export "run") RUN))
+'''
+[[transactions]]
+to = "it"
+method = "run"
+expect.may_fail = true
+"""
+"""``$seen`` is 7 where a call sees what a call within it wrote, and 0 under `copied` with the sync policy `end`."""
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        ("(result i32) (call $seen)", '"it::run()" gave 0; under copied it gave 7'),
+        ("(drop (call $seen)) (call $finish (i32.const 300) (i32.const 1))", "gave 0x00; under copied it gave 0x07"),
+        (
+            "(drop (call $seen)) (call $revert (i32.const 300) (i32.const 1))",
+            "with output 0x00; under copied it ended reverted (RevertError) with output 0x07",
+        ),
+        (
+            "(drop (call $seen)) (call $shout)",
+            f"log 0 is it, topic 0x{'00' * 32}, data 0x00; under copied it is it, topic 0x07{'00' * 31}, data 0x07",
+        ),
+        ("(if (call $seen) (then (call $shout)))", '"it::run()": log 0 is none; under copied it is it, topic 0x07'),
+        (
+            """(drop (call $seen)) (i32.store8 $memory (i32.const 688) (i32.load8_u $memory (i32.const 300)))
+            (drop (call $call (i64.const 100000) (i32.const 608) (i32.const 688) (i32.const 0) (i32.const 0)))""",
+            "alice has a balance of 5 at the end; under copied of 12",
+        ),
+        ("(if (call $seen) (then (call $destroy (i32.const 608))))", "it is there at the end; under copied it is not"),
+        (
+            """(if (call $seen) (then
+            (drop (call $create (i32.const 688) (i32.const 0) (i32.const 0) (i32.const 800)))))""",
+            "it has the nonce 0 at the end; under copied 1",
+        ),
+    ],
+)
+def test_all_that_a_receipt_holds_and_all_accounts_are_compared(run: str, told: str) -> None:
+    wanted = [Variant("copied", SyncPolicy.CALL), Variant("copied", SyncPolicy.END)]
+    same, other = compare_scenario(parsed(DIFFERS.replace("RUN", run)), wanted).compared
+    assert same.differences == ()
+    assert any(told in difference for difference in other.differences), other.differences
+
+
+def test_a_destroyed_contract_is_compared_like_any_other() -> None:
+    text = DIFFERS.replace("RUN", "(call $destroy (i32.const 608))")
+    compared = compare_scenario(parsed(text), [Variant("single"), Variant("keyed"), Variant("paged")]).compared
+    assert [each.differences for each in compared] == [(), (), ()]
+
+
+def test_a_variant_that_cannot_run_a_scenario_to_its_end_does_not_hide_the_others() -> None:
+    text = """
+    [contracts.it]
+    init = "run"
+    wat = '''(module
+      ;; @storage
+      (memory $memory (export "memory") 1) (func (export "run") (call $store_i64 (i32.const 0) (i64.const 7))))'''
+    [[transactions]]
+    to = "it"
+    method = "run"
+    """
+    comparison = compare_scenario(parsed(text), [Variant("copied"), Variant("single")])
+    assert [str(each.variant) for each in comparison.compared] == ["single"]
+    assert "outside the memory of the contract" in comparison.refused[Variant("copied")]
+    with pytest.raises(ScenarioError, match="no method 'walk'"):
+        compare_scenario(parsed(text.replace('method = "run"', 'method = "walk"')), [Variant("single")])

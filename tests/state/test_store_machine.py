@@ -33,7 +33,7 @@ regions = st.sampled_from(["memory", "other"])
 accounts = st.builds(
     Account,
     nonce=st.integers(0, 2),
-    balance=st.sampled_from([0, 1, 2**128 - 1]),
+    balance=st.sampled_from([0, 1, 2**128 - 1, 2**128, 2**256 - 1]),
     code=st.sampled_from([b"", b"one", b"two"]),
     name=st.sampled_from([None, "", "a"]),
     links=st.sampled_from([{}, {"x": A}, {"x": B, "y": A}]),

@@ -36,7 +36,7 @@ def test_a_new_store_is_empty(store: PageStore) -> None:
 
 
 def test_what_is_committed_is_shown(store: PageStore) -> None:
-    first = Account(1, 2**128 - 1, b"code", "näme", {"bank": B, "": C}, ReentryPolicy.SELF_ONLY)
+    first = Account(1, 2**256 - 1, b"code", "näme", {"bank": B, "": C}, ReentryPolicy.SELF_ONLY)
     store.commit(account(store, A, first))
     store.commit(account(store, B, Account(name="")))
     store.commit(write(store, A, {0: 1, 17: 2}))

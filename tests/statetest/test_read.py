@@ -55,7 +55,7 @@ def test_what_is_no_number_is_told_with_its_place(text: Any) -> None:
         ("transaction__gasLimit", 63),
         ("transaction__gasPrice", 128),
         ("transaction__nonce", 64),
-        ("pre__SENDER__balance", 128),
+        ("pre__SENDER__balance", 256),
         ("env__currentDifficulty", 256),
         ("env__currentTimestamp", 64),
     ],

@@ -175,3 +175,80 @@ def test_it(storage_worlds, tmp_path):
     )
 
     project.passes(passed=1)
+
+
+HELD = """
+import pytest, types, unittest
+from storagemod import World
+
+CODE = '''(module (import "storage" "memory" (memory 1)) (func (export "increment") (result i64)
+  (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1))) (i64.load (i32.const 0))))'''
+
+def made():
+    world = World()
+    return world, world.deploy(CODE, name="counter")
+
+def check(world, counter):
+    assert world.transact(counter, "increment").value == 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "parts"),
+    [
+        ("made()", "held"),
+        ("[made()]", "held[0]"),
+        ("{'it': made()}", "held['it']"),
+        ("types.SimpleNamespace(it=made())", "held.it"),
+        ("Holder()", "(held.world, held.counter)"),
+    ],
+)
+def test_a_world_within_what_a_fixture_gives_is_brought_back(project: Project, result: str, parts: str) -> None:
+    project.write(
+        test_it__py=f"""{HELD}
+class Holder:
+    def __init__(self):
+        self.world, self.counter = made()
+
+@pytest.fixture(scope="module")
+def held():
+    return {result}
+
+@pytest.mark.parametrize("number", range(3))
+def test_it(held, number):
+    check(*{parts})
+"""
+    )
+
+    project.passes(passed=3)
+
+
+def test_a_world_that_the_setup_of_a_class_or_a_module_keeps_is_brought_back(project: Project) -> None:
+    project.write(
+        test_it__py=f"""{HELD}
+def setup_module():
+    global both
+    both = made()
+
+class TestPlain:
+    @classmethod
+    def setup_class(cls):
+        cls.world, cls.counter = made()
+    def test_one(self): check(self.world, self.counter)
+    def test_two(self): check(self.world, self.counter)
+    def test_three(self): check(*both)
+
+class TestBelow(TestPlain):
+    pass
+
+class TestUnit(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.both = made()
+    def test_one(self): check(*self.both)
+    def test_two(self): check(*self.both)
+    def test_three(self): check(*both)
+"""
+    )
+
+    project.passes(passed=9)

@@ -75,6 +75,9 @@ class FakeContext:
     def account_code(self, address: Address) -> bytes:
         return self.codes.get(address, b"")
 
+    def account_is_empty(self, address: Address) -> bool:
+        return not (self.account_code(address) or self.account_balance(address))
+
     def account_balance(self, address: Address) -> int:
         return self.balances.get(address, 0)
 

@@ -94,7 +94,7 @@ def test_the_sender_pays_the_value(world: World) -> None:
     assert world.account(alice).nonce == 1
 
 
-@pytest.mark.parametrize("amount", [-1, 2**128, 1.5, "1", True])
+@pytest.mark.parametrize("amount", [-1, 2**256, 1.5, "1", True])
 def test_amounts_are_checked(world: World, amount: object) -> None:
     with pytest.raises(ValidationError, match="is an integer from 0 to"):
         world.fund(1, amount)  # type: ignore[arg-type]
@@ -265,7 +265,7 @@ except KeyboardInterrupt:
 
 
 def test_a_contract_cannot_be_deployed_with_more_than_a_balance_can_be(world: World) -> None:
-    world.fund(0xF, 2**128 - 1)
+    world.fund(0xF, 2**256 - 1)
     root = world.state_root
     with pytest.raises(ValidationError, match="more than a balance can be"):
         world.deploy("(module)", address=0xF, balance=1)

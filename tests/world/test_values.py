@@ -1,0 +1,86 @@
+"""Values and limits that users choose: what is taken, what is refused, and by which error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from storagemod import Address, Limits, ValidationError, World
+from storagemod.scenario import parse_scenario, run_scenario
+
+FLOATS = """(module (func (export "echo") (param f32 f64) (result f32 f64) (local.get 0) (local.get 1))
+  (func (export "tenth") (result f32) (f32.const 0.1)))"""
+
+F32_MAX = 3.4028234663852886e38
+
+
+@pytest.mark.parametrize("number", [1e300, -1e300, 3.5e38, 2**128, 10**400])
+def test_a_finite_number_that_is_too_large_for_an_f32_is_refused(number: float) -> None:
+    world = World()
+    f = world.deploy(FLOATS)
+    with pytest.raises(ValidationError, match=r"argument 1 of 'echo' is f32, and .* is too large for it"):
+        world.transact(f, "echo", number, 0)
+
+
+@pytest.mark.parametrize("number", [0.1, F32_MAX, -F32_MAX, float("inf"), float("-inf"), 1e-400, 2**127])
+def test_any_other_number_is_rounded_to_an_f32(number: float) -> None:
+    world = World()
+    value = world.transact(world.deploy(FLOATS), "echo", number, 1e300).value
+    assert isinstance(value, tuple)
+    assert value[0] == pytest.approx(float(number), rel=1e-7)
+    assert value[1] == 1e300
+
+
+@pytest.mark.parametrize(("wanted", "ok"), [("0.1", True), ("0.1000001", False), ("1e300", False), ("inf", False)])
+def test_an_expected_f32_is_written_as_people_write_it(wanted: str, ok: bool) -> None:
+    text = (
+        f"[contracts.f]\nwat = '''{FLOATS}'''\n[[transactions]]\nto = 'f'\nmethod = 'tenth'\nexpect.value = {wanted}\n"
+    )
+    assert run_scenario(parse_scenario(text, path="it.toml", folder=Path())).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [
+        ({"calls_max": 0}, "calls_max must be an integer of 1 or more, got 0"),
+        ({"calls_max": True}, "got True"),
+        ({"logs_max": 1.5}, "got 1.5"),
+        ({"storage_pages_max": 65_537}, "storage_pages_max must be an integer from 1 to 65,536, got 65537"),
+        ({"deadline_seconds": 0}, "deadline_seconds must be a number of seconds above 0, got 0"),
+        ({"deadline_seconds": float("nan")}, "got nan"),
+        ({"deadline_seconds": "1"}, "got '1'"),
+    ],
+)
+def test_a_limit_that_is_none_is_a_validation_error(limit: dict[str, int], message: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Limits(**limit)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [" 1 ", "+1", "-1", "1_0", "0x", "", "0x0x1", "\uff11", "1\n", "0x+1", "g"])
+def test_text_that_is_not_hexadecimal_is_no_address(text: str) -> None:
+    with pytest.raises(ValidationError, match="is not an address"):
+        Address(text)
+
+
+@pytest.mark.parametrize("text", ["1", "0x1", "0X01", "00" * 19 + "01"])
+def test_hexadecimal_text_is_an_address(text: str) -> None:
+    assert Address(text) == Address(1)
+
+
+def test_slots_keep_the_contract_of_a_mapping() -> None:
+    world = World()
+    slots = world.slots(world.set_account(5))
+    key, other, value, zero = bytes(31) + b"\1", bytes(31) + b"\2", b"\7" * 32, bytes(32)
+    assert (slots[key], slots.get(key), slots.get(key, value)) == (zero, None, value)
+    with pytest.raises(KeyError):
+        slots.pop(key)
+    assert slots.pop(key, None) is None
+    assert slots.setdefault(key, value) == value
+    assert slots.setdefault(key, zero) == value
+    assert slots.get(key) == value
+    assert slots.setdefault(other) == zero
+    assert dict(slots) == {key: value}
+    assert slots.pop(key) == value
+    assert (key in slots, len(slots), slots[key]) == (False, 0, zero)
