@@ -190,6 +190,9 @@ class _Check:
         view = regions[expected.region]
         if expected.pages is not None:
             self.compare((*path, "pages"), f"length of {place}", _pages(expected.pages), _pages(view.pages))
+        if expected.length_bytes is not None:
+            wanted_length, length = f"{expected.length_bytes:,} bytes", f"{len(view):,} bytes"
+            self.compare((*path, "length_bytes"), f"length of {place}", wanted_length, length)
         if not expected.kinds:
             return
         start, wanted, kind = expected.offset_bytes, expected.data, expected.kinds[0]

@@ -176,6 +176,7 @@ class ExpectedStorage(Content):
 
     contract: str
     pages: Count | None = None
+    length_bytes: Count | None = None
 
 
 @frozen(kw_only=True)

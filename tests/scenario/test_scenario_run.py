@@ -332,11 +332,15 @@ args = [7]
 @pytest.mark.parametrize(
     ("expected", "found"),
     [
-        ("pages = 1, offset_bytes = 100, i64 = [7]", None),
+        ("length_bytes = 108", None),
+        ("length_bytes = 108, pages = 1, offset_bytes = 100, i64 = [7]", None),
+        ("length_bytes = 109", ("length of log log", "109 bytes", "108 bytes")),
         ("offset_bytes = 104, i64 = [7]", ("log log[0x68..0x70]", "8 bytes", "the region ends at 0x6c")),
     ],
 )
-def test_what_is_expected_of_a_region_ends_at_its_last_byte(expected: str, found: tuple[str, str, str] | None) -> None:
+def test_a_length_in_bytes_is_expected_and_contents_end_there(
+    expected: str, found: tuple[str, str, str] | None
+) -> None:
     text = BYTES + f'expect.storage = [{{ contract = "log", region = "log", {expected} }}]\n'
     (transaction,) = run(text).transactions
     assert [(each.what, each.wanted, each.found) for each in transaction.differences] == ([found] if found else [])
