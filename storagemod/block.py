@@ -40,7 +40,7 @@ def _hashes(hashes: Mapping[Any, Any]) -> Mapping[int, bytes]:
     return MappingProxyType(dict(hashes))
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Block:
     """The block that transactions run in. Made up: there is no chain, and it does not move on by itself.
 
@@ -63,6 +63,14 @@ class Block:
     difficulty: int = _unsigned(_U256_MAX, 0)
     gas_limit: int = _unsigned(_U64_MAX, 2**63 - 1)
     hashes: Mapping[int, bytes] = field(factory=dict, converter=_hashes, hash=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields, as copies and pickles take them: hashes as a dictionary."""
+        return {**self.__dict__, "hashes": dict(self.hashes)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over fields; hashes cannot be changed."""
+        self.__dict__.update(state, hashes=MappingProxyType(state["hashes"]))
 
     def hash_of(self, number: int) -> bytes | None:
         """The hash of a block, 32 bytes, if contracts may have it and it is known."""

@@ -66,12 +66,26 @@ class StorageModError(Exception):
             self.depth = depth
         return self
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return what copies and pickles are made of. A cause of another library is kept as text: it may hold anything."""
+        state = self.__dict__.copy()
+        cause = self.cause
+        if cause is not None and not isinstance(cause, StorageModError) and type(cause).__module__ != "builtins":
+            state["cause"] = RuntimeError(f"{type(cause).__name__}: {cause}")
+        return _new_error, (type(self), self.args), state
+
     def __str__(self) -> str:
         where = ""
         if self.contract is not None:
             contract = one_line(self.contract)
             where = f"{contract}: " if self.depth is None else f"{contract} at call depth {self.depth}: "
         return where + self.message + (f" ({self.hint})" if self.hint else "")
+
+
+def _new_error(kind: type[StorageModError], args: tuple[object, ...]) -> StorageModError:
+    """Return an error without its attributes, which are set next: its class may want them by name."""
+    base = OSError if issubclass(kind, OSError) else Exception  # its own `__new__` is looked up in the other order
+    return base.__new__(kind, *args)
 
 
 class ValidationError(StorageModError, ValueError):

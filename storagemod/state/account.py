@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from attrs import field, frozen, validators
 from Crypto.Hash import keccak
@@ -50,6 +50,14 @@ class Account:
     policy: ReentryPolicy = ReentryPolicy.ALLOW
     mapping: StorageMapping | None = None
     link: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields, as copies and pickles take them: links as a dictionary."""
+        return {**self.__dict__, "links": dict(self.links)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over fields; links cannot be changed."""
+        self.__dict__.update(state, links=MappingProxyType(state["links"]))
 
     def with_changes(self, nonce: int | None = None, balance: int | None = None) -> Account:
         """Return a copy with another nonce or balance. Ten times faster than ``attrs.evolve``.

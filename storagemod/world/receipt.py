@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from struct import pack
 from types import MappingProxyType
 from typing import Any
 
@@ -134,6 +135,7 @@ class Receipt:
         return {attribute.name: getattr(self, attribute.name) for attribute in attrs.fields(Receipt)}
 
     def _compared(self) -> tuple[object, ...]:
-        """Return what makes receipts equal, except changes. Exceptions are equal to nothing but themselves."""
+        """Return what makes receipts equal, except changes. Exceptions and NaNs are equal to nothing but themselves."""
         error = None if self.error is None else (type(self.error).__name__, str(self.error))
-        return (self.outcome, self.values, self.output, error, self.gas_used, self.logs, self._counts, self.created)
+        values = tuple(pack("<d", each) if type(each) is float else each for each in self.values)
+        return (self.outcome, values, self.output, error, self.gas_used, self.logs, self._counts, self.created)

@@ -277,8 +277,8 @@ class World:
         return self._state.store.state_root()
 
     def accounts(self) -> Mapping[Address, Account]:
-        """Every account that anything was done to, ordered by address."""
-        return MappingProxyType(dict(sorted(self._state.store.accounts.items())))
+        """Every account that anything was done to, ordered by address; a copy."""
+        return dict(sorted(self._state.store.accounts.items()))
 
     def account(self, address: Address | str | int) -> Account:
         """An account; the empty one where there is none."""
