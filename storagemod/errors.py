@@ -67,7 +67,7 @@ class StorageModError(Exception):
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Return what copies and pickles are made of. A cause of another library is kept as text: it may hold anything."""
+        """Return what copies and pickles are made of. Causes of other libraries are kept as text."""
         state = self.__dict__.copy()
         cause = self.cause
         if cause is not None and not isinstance(cause, StorageModError) and type(cause).__module__ != "builtins":

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -62,6 +64,9 @@ class Module:
         return self.declarations.exports
 
 
+_modules_lock = threading.RLock()
+"""Held while the cache is read or changed, never while something is compiled. A signal handler may compile."""
+
 _modules: OrderedDict[tuple[bytes, int], Module] = OrderedDict()
 """By binary, and the maximum of its memories; the one used last is last."""
 
@@ -76,7 +81,10 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
         StateError: The system has no memory for it.
     """
     key = wasm, limits.memory_pages_max
-    module = _modules.get(key)
+    with _modules_lock:
+        module = _modules.get(key)
+        if module is not None:
+            _modules.move_to_end(key)
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
@@ -90,11 +98,11 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
             hint = PAGE_SIZES if "custom page size" in reason else None
             raise ValidationError(reason, cause=error, hint=hint) from error
         module = Module(wasm, hashlib.sha256(wasm).digest(), declarations, lowered, compiled)
-        _modules[key] = module
-        _forget_oldest()
+        with _modules_lock:
+            _modules[key] = module
+            _forget_oldest()
     else:
         check_cost(module.declarations.compile_cost, limits.compile_cost_max, module.declarations.costliest)
-        _modules.move_to_end(key)
     return module
 
 
@@ -112,3 +120,13 @@ def _reason(text: str) -> str:
     found = re.search(r"wasm\[0\]::function\[(\d+)\](?:::(\S+))?", text)
     where = f" in function {found[2] or found[1]}" if found else ""
     return f"not a valid module: {lines[-1]}{where}"
+
+
+def _forget_lock() -> None:
+    """Have a lock in a forked child that no thread of its parent holds."""
+    global _modules_lock  # noqa: PLW0603 - as threads know it
+    _modules_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)

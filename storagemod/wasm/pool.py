@@ -175,10 +175,11 @@ def _first_bytes(instance: Instance, module: Module, index: int) -> bytes | None
         memory = instance.memory(module.lowered.memories[index])
         length = len(memory)
         content = memory.read(0, length)
-        known[index] = None
+        found: bytes | None = None
         if length and not _comes_back(memory, content):
             memory.write(0, content)
-            known[index] = content if length <= _COPIED_BYTES_MAX else b""
+            found = content if length <= _COPIED_BYTES_MAX else b""
+        known[index] = found  # another thread may look as soon as it is there
     return known[index]
 
 
