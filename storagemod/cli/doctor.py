@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -36,6 +37,16 @@ _DOWN = """
 """Calls itself so many times, one call inside the other, and counts them on the way back."""
 
 
+_TRAPS_BESIDE_FAULTHANDLER = """
+import faulthandler
+from storagemod import World
+world = World()
+address = world.deploy('(module (func (export "f") unreachable))')
+faulthandler.enable()
+assert not world.transact(address, "f").ok
+"""
+
+
 @frozen
 class Finding:
     """One thing that was looked at: what, whether it is as one would wish, and what was found."""
@@ -52,7 +63,7 @@ def doctor_command(as_json: bool) -> int:
 
     The exit status is 1 if something that every use needs does not work.
     """
-    needed = [*_software(), _nesting()]
+    needed = [*_software(), _nesting(), _traps()]
     findings = [*needed, *_trackers(), *_system()]
     healthy = all(finding.good for finding in needed)
     if as_json:
@@ -83,6 +94,14 @@ def _nesting() -> Finding:
         return Finding("nested calls", False, str(error))
     good = reached == wanted - 1
     return Finding("nested calls", good, f"{wanted:,} deep" if good else f"{reached} of {wanted - 1} returned")
+
+
+def _traps() -> Finding:
+    """See whether traps end calls only, even where faulthandler has handlers for their signals."""
+    command = [sys.executable, "-c", _TRAPS_BESIDE_FAULTHANDLER]
+    ended = subprocess.run(command, capture_output=True, check=False).returncode  # noqa: S603 - ours
+    found = "end a call, beside faulthandler as well"
+    return Finding("traps", ended == 0, found if ended == 0 else f"end the process beside faulthandler ({ended})")
 
 
 def _trackers() -> Iterator[Finding]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import faulthandler
 import os
+import signal
+import sys
 import threading
 import time
 
@@ -63,7 +67,65 @@ def _new_engine() -> wasmtime.Engine:
     # The limit of the wasm stack must not exceed the size set here, or wasmtime aborts the process.
     set_async_stack_size(address_of(config.ptr()), WASM_STACK_BYTES)
     config.max_wasm_stack = WASM_STACK_BYTES
-    return wasmtime.Engine(config)
+    engine = wasmtime.Engine(config)
+    trap_signals.keep()
+    return engine
+
+
+class _TrapSignals:
+    """The signals by which wasmtime notices that wasm traps, on Linux: its handlers are there from the first engine on.
+
+    Whoever takes them away turns the next trap into the end of the process. Python's ``faulthandler`` does, where it is
+    enabled after the engine was made, or disabled after it had been enabled before: pytest does so when it ends.
+    """
+
+    _SIGNALS = (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
+    _STRUCT_BYTES = 256
+    """More than ``struct sigaction`` takes; the handler comes first in it."""
+
+    def __init__(self) -> None:
+        self._kept: list[ctypes.Array[ctypes.c_char]] = []
+        self._handler = 0
+        self._was_enabled = False
+        self._now = ctypes.create_string_buffer(self._STRUCT_BYTES)
+        self._now_address = ctypes.addressof(self._now)
+        self._sigaction = None
+        if sys.platform == "linux":
+            self._sigaction = ctypes.PyDLL(None).sigaction
+            self._sigaction.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+
+    def keep(self) -> None:
+        """Remember the handlers that are there now: wasmtime's."""
+        if self._sigaction is not None:
+            self._kept = [ctypes.create_string_buffer(self._STRUCT_BYTES) for _ in self._SIGNALS]
+            for number, action in zip(self._SIGNALS, self._kept, strict=True):
+                self._sigaction(number, None, action)
+            self._handler = _handler_at(ctypes.addressof(self._kept[0]))
+            self._was_enabled = faulthandler.is_enabled()
+
+    def put_right(self) -> bool:
+        """Put the handlers in place again if another one took them away; return whether one did.
+
+        One of Python's that was there before the engine is still called for what is no trap.
+        """
+        if not (self._was_enabled or faulthandler.is_enabled()):
+            return False  # nobody else takes them, and to ask takes a microsecond
+        if self._sigaction is None or not self._kept:
+            return False
+        self._sigaction(self._SIGNALS[0], None, self._now_address)
+        if _handler_at(self._now_address) == self._handler:
+            return False
+        for number, action in zip(self._SIGNALS, self._kept, strict=True):
+            self._sigaction(number, action, None)
+        return True
+
+
+def _handler_at(address: int) -> int:
+    """Return the handler in a ``struct sigaction``."""
+    return ctypes.c_size_t.from_address(address).value
+
+
+trap_signals = _TrapSignals()
 
 
 def start_thread(thread: threading.Thread) -> None:

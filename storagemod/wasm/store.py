@@ -17,7 +17,7 @@ from storagemod.interruption import interruption
 from storagemod.limits import Limits
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
-from storagemod.wasm.engine import epoch_clock, shared_engine
+from storagemod.wasm.engine import epoch_clock, shared_engine, trap_signals
 from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.traps import engine_error, error_from_trap
 
@@ -220,6 +220,7 @@ class _Process:
             StateError: The system has no thread to give that advances epochs.
         """
         running = epoch_clock.running
+        trap_signals.put_right()
         with self._lock:
             if not running:
                 self._limit_before = sys.getrecursionlimit()

@@ -17,7 +17,7 @@ COUNTER = """
 """
 
 
-_LEFT_OUT = [word for name in ("faulthandler", "benchmark", "cacheprovider") for word in ("-p", f"no:{name}")]
+_LEFT_OUT = [word for name in ("benchmark", "cacheprovider") for word in ("-p", f"no:{name}")]
 
 
 @frozen
@@ -36,9 +36,7 @@ class Project:
 
     def run(self, *args: str) -> pytest.RunResult:
         """Run pytest there."""
-        # A pytest that ends takes faulthandler's signal handlers away, and with them, where it ran inside another one,
-        # those of wasmtime, which came later and without which a trap ends the process. What benchmarks warn of, if
-        # they are installed, is not about us.
+        # What benchmarks warn of, if they are installed, is not about us.
         return self.pytester.runpytest(*self.more, *_LEFT_OUT, *args)
 
     def passes(self, *args: str, **outcomes: int) -> list[str]:
