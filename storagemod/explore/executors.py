@@ -92,6 +92,7 @@ class Elsewhere:
     executor: Executor
     renew: Callable[[], Executor] | None = None
     _losses: int = field(default=0, init=False)
+    _came_back: bool = field(default=False, init=False)
 
     def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
         """Yield the result of each, in order.
@@ -120,6 +121,7 @@ class Elsewhere:
                     waiting.clear()
                     continue
                 waiting.popleft()
+                self._came_back = True
                 yield from found
         finally:
             with uninterrupted():
@@ -128,11 +130,15 @@ class Elsewhere:
 
     def _lost(self, error: BaseException) -> None:
         self._losses += 1
-        if self.renew is None or self._losses > _LOSSES_MAX:
+        never_came = self.renew is not None and not self._came_back and self._losses > 1
+        if self.renew is None or self._losses > _LOSSES_MAX or never_came:
+            hint = "was there enough memory? try fewer jobs"
+            if never_came:
+                hint = (
+                    'workers import the script that explores: what explores belongs under `if __name__ == "__main__":`'
+                )
             raise LostWorkersError(
-                f"workers were lost {self._losses} times: {str(error) or type(error).__name__}",
-                cause=error,
-                hint="was there enough memory? try fewer jobs",
+                f"workers were lost {self._losses} times: {str(error) or type(error).__name__}", cause=error, hint=hint
             ) from error
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = self.renew()

@@ -365,7 +365,10 @@ class LiveRegion:
         """Map the image's files privately over the memory; return whether that made new mappings."""
         length = self.memory_pages * WASM_PAGE_BYTES
         extents, copied = image.extents(self._extents_max)  # type: ignore[attr-defined] # such a backend makes no others
-        same = self._extents is not None and image is self.image and extents == self._extents
+        pieces = [
+            (int(each.fd), each.offset, each.first_page, each.page_count) for each in extents
+        ]  # keeps no file open
+        same = self._extents is not None and image is self.image and pieces == self._extents
         if same:
             _libc.drop(self._base, length)
         else:
@@ -374,7 +377,7 @@ class LiveRegion:
             for extent in extents:
                 address = self._base + extent.first_page * PAGE_BYTES
                 _libc.map_private(address, extent.page_count * PAGE_BYTES, extent.fd, extent.offset)
-            self._extents = extents
+            self._extents = pieces
         self._copy_in((number, image.page(number)) for number in copied)
         return not same
 

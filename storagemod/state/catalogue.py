@@ -418,6 +418,8 @@ class Catalogue:
         except sqlite3.Error as error:
             self.trusted = self.trusted and not leaves_doubt(error)
             raise failure(f"the catalogue {self.path} cannot be {what}", error) from error
+        except UnicodeDecodeError as error:  # of a message of SQLite: it quotes what it found
+            raise StateError(f"the catalogue {self.path} is damaged: {error}", cause=error) from error
         except UnicodeEncodeError as error:
             raise StateError(f"a name cannot be kept, since it is no Unicode text: {error}", cause=error) from error
 

@@ -13,7 +13,8 @@ import os
 import resource
 import struct
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from storagemod.errors import StateError
@@ -125,6 +126,13 @@ def open_max() -> int:
     return OPEN_MAX if limit == resource.RLIM_INFINITY else min(max(limit // 8, _OPEN_MIN), OPEN_MAX)
 
 
+class _Descriptor(int):
+    """A descriptor that is closed when nobody uses it any more: one thread may evict what another one reads from."""
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self)
+
+
 class ImageFiles:
     """The image files of one world. They are opened when they are needed, at most :func:`open_max` at once.
 
@@ -142,7 +150,7 @@ class ImageFiles:
         self.world = world
         self.read_only = read_only
         self._fd = fd
-        self._descriptors: OrderedDict[int, int] = OrderedDict()
+        self._descriptors: OrderedDict[int, _Descriptor] = OrderedDict()
         self._files: dict[int, ImageFile] = {}
         self._new_names = False
 
@@ -234,11 +242,7 @@ class ImageFiles:
 
     def close(self) -> None:
         """Close all files."""
-        while self._descriptors:
-            os.close(self._descriptors.popitem()[1])
-
-    def __del__(self) -> None:
-        self.close()
+        self._descriptors.clear()
 
     def path(self, region: int) -> Path:
         """Return the file of a region."""
@@ -255,9 +259,11 @@ class ImageFiles:
         Raises:
             StateError: It cannot be opened, or made, or it is not the file that it was.
         """
-        if region in self._descriptors:
-            self._descriptors.move_to_end(region)
-            return self._descriptors[region]
+        known = self._descriptors.get(region)
+        if known is not None:
+            with suppress(KeyError):  # another thread may have closed it meanwhile: this one still has it
+                self._descriptors.move_to_end(region)
+            return known
         while len(self._descriptors) >= open_max():
             self._close_oldest()
         flags = os.O_RDONLY if self.read_only else os.O_RDWR if headed else os.O_RDWR | os.O_CREAT
@@ -271,9 +277,9 @@ class ImageFiles:
                 raise
         except OSError as error:
             raise failure(f"the image {self.path(region)} cannot be opened", error) from error
-        self._descriptors[region] = fd
+        self._descriptors[region] = kept = _Descriptor(fd)
         self._new_names |= not headed
-        return fd
+        return kept
 
     def _open(self, region: int, flags: int) -> int:
         """Open the file of a region. Others are closed if the process may have no more open."""
@@ -286,7 +292,8 @@ class ImageFiles:
                 self._close_oldest()
 
     def _close_oldest(self) -> None:
-        os.close(self._descriptors.popitem(last=False)[1])
+        with suppress(KeyError):  # another thread was quicker
+            self._descriptors.popitem(last=False)
 
     def _check(self, region: int, found: bytes, length: int, wanted: int) -> None:
         """Check the header and the length of a file.

@@ -257,6 +257,8 @@ def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
         connection.execute("BEGIN")
         yield connection
         connection.execute("COMMIT")
+    except UnicodeDecodeError as error:  # of a message of SQLite, or of a row
+        raise StateError(f"{path} is damaged: {error}", cause=error) from error
     finally:
         connection.close()
 

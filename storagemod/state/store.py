@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NewType
+from weakref import WeakSet
 
 from attrs import field, frozen
 
@@ -114,6 +117,7 @@ class Fault:
 
 
 CLOSED = Fault("the world is closed")
+_BUSY = Fault("a commit is being made", hint="read when it is over")
 _HALF_CHANGED = Fault("a commit could be neither made nor taken back", hint="open the world again")
 
 
@@ -263,10 +267,11 @@ class PageStore(ABC):
                 raise StateError(
                     f"a region of storage has {_WASM_PAGES_MAX:,} Wasm pages at most, got {diff.pages_new:,}"
                 )
-        fault, self._fault = self._fault, _HALF_CHANGED
+        fault, self._fault = self._fault, _BUSY  # for signal handlers, which may read in the middle of it
         try:
             self._show(changes)
         except BaseException as error:  # an interruption as well must not leave half of it
+            self._fault = _HALF_CHANGED
             try:
                 self._show(changes.inverted())
             except OSError as again:
@@ -352,16 +357,34 @@ def _joined(commits: Sequence[ChangeSet]) -> ChangeSet:
 
 Savepoint = NewType("Savepoint", int)
 
+_states: WeakSet[WorldState] = WeakSet()
+
+
+def _forget_locks() -> None:
+    """Have locks in a forked child that no thread of its parent holds."""
+    for state in list(_states):
+        state.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_locks)
+
 
 class WorldState:
     """A page store and, while there are savepoints, every commit since the oldest of them.
 
     Commits between the outermost savepoint and its end are one group of the store: they become durable together, or
     not at all if the process dies before.
+
+    Attributes:
+        store: The page store. It is for one thread at a time.
+        lock: Held while the store changes. Who reads on another thread takes it, to see one committed state.
     """
 
     def __init__(self, store: PageStore) -> None:
         self.store = store
+        self.lock = threading.RLock()
+        _states.add(self)
         self._savepoints: list[list[ChangeSet]] = []
         self._settled = True
 
@@ -377,12 +400,14 @@ class WorldState:
             StateError: The store cannot make it.
         """
         if self._settled and not self._savepoints:
-            self.store.commit(changes)
+            with self.lock:
+                self.store.commit(changes)
             return
         self._check()
         self._settled = False  # an interruption must not leave a commit that no savepoint knows
         try:
-            self.store.commit(changes)
+            with self.lock:
+                self.store.commit(changes)
         except StateError:
             self._settled = True
             raise
@@ -395,7 +420,8 @@ class WorldState:
         self._settled = False
         if not self._savepoints:
             try:
-                self.store.begin_group()
+                with self.lock:
+                    self.store.begin_group()
             except StateError:  # then there is no group
                 self._settled = True
                 raise
@@ -423,7 +449,8 @@ class WorldState:
             self._savepoints[-1] += newest
         else:
             try:
-                self.store.commit_group()
+                with self.lock:
+                    self.store.commit_group()
             except StateError:  # then the store itself has gone back to where the group began
                 self._settled = True
                 raise
@@ -432,10 +459,11 @@ class WorldState:
     def rollback(self, savepoint: Savepoint) -> None:
         """End a savepoint, and bring the state back to it."""
         newest = self._end(savepoint)
-        if newest:
-            self.store.commit(_joined(newest).inverted())
-        if not self._savepoints:
-            self.store.commit_group()
+        with self.lock:
+            if newest:
+                self.store.commit(_joined(newest).inverted())
+            if not self._savepoints:
+                self.store.commit_group()
         self._settled = True
 
     def close(self) -> None:
@@ -447,7 +475,17 @@ class WorldState:
         """
         if self._savepoints:
             raise StateError("a snapshot is still open", hint="let its block end first")
-        self.store.close()
+        with self.lock:
+            self.store.close()
+
+    def flush_log(self) -> None:
+        """Move what is committed to its final place.
+
+        Raises:
+            StateError: It cannot be moved now. Nothing is lost.
+        """
+        with self.lock:
+            self.store.flush_log()
 
     def _end(self, savepoint: Savepoint) -> list[ChangeSet]:
         self._check()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from itertools import zip_longest
 from typing import Any, Self, overload
 
-from storagemod.errors import ValidationError, shown
+from storagemod.errors import StateError, ValidationError, shown
 from storagemod.pages import PAGE_BYTES, Image, image_length, read_image
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.vm import Slots
@@ -38,14 +39,20 @@ class StorageBytes(bytes):
 class StorageView:
     """The committed bytes of one region, indexed like ``bytes``. Always shows what is committed now.
 
+    It can be read on any thread: each read sees one committed state, and waits for a commit that is being made.
+
+    Attributes:
+        lock: Held while the state changes. Hold it to see the same state in several reads.
+
     Views are equal where their regions hold the same bytes now, as long as each other; so are a view and bytes.
     """
 
     __hash__ = None  # type: ignore[assignment] # what it shows changes
 
-    def __init__(self, region: str, image: Callable[[], Image]) -> None:
+    def __init__(self, region: str, image: Callable[[], Image], lock: AbstractContextManager[object]) -> None:
         self._region = region
         self._image = image
+        self.lock = lock
 
     @property
     def region(self) -> str:
@@ -55,10 +62,12 @@ class StorageView:
     @property
     def pages(self) -> int:
         """Length in Wasm pages of 64 KiB, rounded up; ``len`` gives it in bytes."""
-        return self._image().wasm_pages
+        with self.lock:
+            return self._image().wasm_pages
 
     def __len__(self) -> int:
-        return image_length(self._image())
+        with self.lock:
+            return image_length(self._image())
 
     @overload
     def __getitem__(self, key: int) -> int: ...
@@ -70,15 +79,16 @@ class StorageView:
         Raises:
             IndexError: A single index is outside.
         """
-        if isinstance(key, slice):
-            start, stop, step = key.indices(len(self))
-            if step == 1:
-                return StorageBytes(read_image(self._image(), start, stop), self._region, start)
-            return bytes(self[index] for index in range(start, stop, step))
-        index = key + len(self) if key < 0 else key
-        if not 0 <= index < len(self):
-            raise IndexError(f"byte {key} is outside region {self._region!r} of {len(self)} bytes")
-        return read_image(self._image(), index, index + 1)[0]
+        with self.lock:
+            if isinstance(key, slice):
+                start, stop, step = key.indices(len(self))
+                if step == 1:
+                    return StorageBytes(read_image(self._image(), start, stop), self._region, start)
+                return bytes(self[index] for index in range(start, stop, step))
+            index = key + len(self) if key < 0 else key
+            if not 0 <= index < len(self):
+                raise IndexError(f"byte {key} is outside region {self._region!r} of {len(self)} bytes")
+            return read_image(self._image(), index, index + 1)[0]
 
     def read_int(self, offset: int, size: int = 8, *, signed: bool = False) -> int:
         """The little-endian integer of ``size`` bytes at an offset.
@@ -86,17 +96,32 @@ class StorageView:
         Raises:
             ValidationError: It lies outside the region.
         """
-        if offset < 0 or size < 1 or offset + size > len(self):
-            raise ValidationError(f"bytes [{offset}, {offset + size}) are outside {self!r}")
-        return int.from_bytes(read_image(self._image(), offset, offset + size), "little", signed=signed)
+        with self.lock:
+            if offset < 0 or size < 1 or offset + size > len(self):
+                raise ValidationError(f"bytes [{offset}, {offset + size}) are outside {self!r}")
+            return int.from_bytes(read_image(self._image(), offset, offset + size), "little", signed=signed)
 
     def data(self) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of each page of 4 KiB that holds anything but zeros, in order. Costs those pages only.
 
         The last page ends where the region does.
+
+        Raises:
+            StateError: The region changed since the first page was read.
         """
-        length = len(self)
-        for number, page in self._image().pages():
+        with self.lock:
+            length, image = len(self), self._image()
+            version, pages = image.version, image.pages()
+        while True:
+            with self.lock:
+                if image.version != version:
+                    raise StateError(
+                        f"region {self._region!r} changed while its pages were read one by one",
+                        hint="read all at once, as in view[:], or while nothing is committed",
+                    )
+                number, page = next(pages, (0, b""))
+            if not page:
+                return
             start = number * PAGE_BYTES
             yield start, page if start + PAGE_BYTES <= length else page[: length - start]
 
@@ -147,7 +172,8 @@ class SlotsView(MutableMapping[bytes, bytes]):
         self._change = change
 
     def __getitem__(self, key: bytes) -> bytes:
-        return self._slots.load(_checked("key", key, KEY_BYTES))
+        with self._view.lock:  # one entry may be looked for in several places
+            return self._slots.load(_checked("key", key, KEY_BYTES))
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
         self._change({key: value})

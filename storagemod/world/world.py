@@ -215,7 +215,7 @@ class World:
             StateError: The files cannot be written; nothing is lost, for the log has it all.
         """
         with self._lock.held():
-            self._state.store.flush_log()
+            self._state.flush_log()
 
     # What it is
 
@@ -274,15 +274,18 @@ class World:
     @property
     def state_root(self) -> bytes:
         """The digest, 32 bytes, of every account's nonce, balance and storage; code is not in it."""
-        return self._state.store.state_root()
+        with self._state.lock:
+            return self._state.store.state_root()
 
     def accounts(self) -> Mapping[Address, Account]:
         """Every account that anything was done to, ordered by address; a copy."""
-        return dict(sorted(self._state.store.accounts.items()))
+        with self._state.lock:
+            return dict(sorted(self._state.store.accounts.items()))
 
     def account(self, address: Address | str | int) -> Account:
         """An account; the empty one where there is none."""
-        return self._state.store.accounts.get(Address(address), NO_ACCOUNT)
+        with self._state.lock:
+            return self._state.store.accounts.get(Address(address), NO_ACCOUNT)
 
     def contract(self, address: Address | str | int) -> Contract:
         """The contract at an address.
@@ -315,7 +318,8 @@ class World:
         address = Address(address)
         contract = self._presets.contract_in(self.account(address))
         names = {region.name for region in contract.layout.regions} if contract is not None else set()
-        names.update(self._state.store.region_names(address))
+        with self._state.lock:
+            names.update(self._state.store.region_names(address))
         if not names and contract is None:
             raise StateError(f"there is no contract at {self.label(address)}")
         return MappingProxyType({name: self._view(address, name) for name in sorted(names)})
@@ -715,7 +719,7 @@ class World:
             self._state.commit(ChangeSet(regions={(address, SLOTS_REGION): written}))
 
     def _view(self, address: Address, region: str) -> StorageView:
-        return StorageView(region, lambda: self._state.store.image(address, region))
+        return StorageView(region, lambda: self._state.store.image(address, region), self._state.lock)
 
 
 def _to_bytes(data: object) -> bytes:

@@ -45,6 +45,36 @@ def test_bursts_end_an_exploration_and_all_of_its_processes(jobs: int, to_all: b
         send_bursts(process, jobs=jobs, to_all=to_all)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked for in /proc")
+def test_a_request_to_end_leaves_no_worker_behind() -> None:
+    command = [sys.executable, "-m", "storagemod", "explore", "reentry/withdraw_fixed", "--jobs", "2"]
+    with subprocess.Popen(
+        [*command, "--calls", "6", "--tries", "1000000"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        try:
+            wait_for_children(process.pid, 2)
+            process.terminate()
+            process.wait(30)
+            deadline = time.monotonic() + 60
+            while group_members(process.pid) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not group_members(process.pid)
+        finally:
+            for pid in group_members(process.pid):
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_script_without_a_guard_is_told_so() -> None:
+    command = [sys.executable, "-m", "tests.explore.unguarded"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].endswith('what explores belongs under `if __name__ == "__main__":`)')
+
+
 def send_bursts(process: subprocess.Popen[str], *, jobs: int, to_all: bool) -> None:
     try:
         wait_for_children(process.pid, jobs if jobs > 1 else 0)

@@ -393,3 +393,16 @@ def test_errors_say_what_helps() -> None:
     assert "ulimit" in str(directory.failure("it", OSError(24, "Too many open files")))
     assert str(directory.failure("it", OSError("in part"))) == "it: in part"
     assert str(directory.failure("it", sqlite3.OperationalError("no such table: x"))) == "it: no such table: x"
+
+
+def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    """SQLite quotes it in its message, which then is no text either."""
+    with closing(SqlitePageStore(tmp_path)):
+        pass
+    catalogue = tmp_path / directory.CATALOGUE
+    data = catalogue.read_bytes()
+    assert b"CREATE TABLE" in data
+    catalogue.write_bytes(data.replace(b"CREATE TABLE", b"CREATE T\xee\xffBLE"))
+    for read_only in (False, True):
+        with pytest.raises(StateError, match="the catalogue .* (is damaged|cannot be)"):
+            SqlitePageStore(tmp_path, read_only=read_only)

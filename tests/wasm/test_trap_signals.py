@@ -21,7 +21,7 @@ import pytest
 )
 def test_traps_end_calls_and_not_the_process(actions: list[str]) -> None:
     command = [sys.executable, "-m", "tests.wasm.trapping", *actions]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert len(lines) == 3 * len(actions)

@@ -1,0 +1,6 @@
+"""A script that explores with several jobs, and has no guard around that."""
+
+from storagemod.explore import explore
+from storagemod.scenario.fixtures import scenario_path
+
+explore(scenario_path("reentry/withdraw_fixed"), tries=100, jobs=2)
