@@ -401,8 +401,8 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
         pass
     catalogue = tmp_path / directory.CATALOGUE
     data = catalogue.read_bytes()
-    assert b"CREATE TABLE" in data
-    catalogue.write_bytes(data.replace(b"CREATE TABLE", b"CREATE T\xee\xffBLE"))
+    assert data.count(b"tableregionsregions") == 1
+    catalogue.write_bytes(data.replace(b"tableregionsregions", b"tablereg\xeeonsregions"))
     for read_only in (False, True):
-        with pytest.raises(StateError, match="the catalogue .* (is damaged|cannot be)"):
+        with pytest.raises(StateError, match="catalogue.sqlite is damaged"):
             SqlitePageStore(tmp_path, read_only=read_only)
