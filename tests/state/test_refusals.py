@@ -404,5 +404,5 @@ def test_a_schema_that_is_no_text_is_damage(tmp_path: Path) -> None:
     assert data.count(b"tableregionsregions") == 1
     catalogue.write_bytes(data.replace(b"tableregionsregions", b"tablereg\xeeonsregions"))
     for read_only in (False, True):
-        with pytest.raises(StateError, match="catalogue.sqlite is damaged"):
+        with pytest.raises(StateError, match=r"catalogue\.sqlite is damaged"):
             SqlitePageStore(tmp_path, read_only=read_only)
