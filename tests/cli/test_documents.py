@@ -50,7 +50,7 @@ def test_scenario_of_the_readme_is_as_expected(run: Run, folder: Path) -> None:
 
 def test_imports_that_the_readme_lists_are_offered(run: Run, folder: Path) -> None:
     imports = re.findall(r"\(import \"(?:storage|contract:\w+|ethereum)\" .*?\)\)(?=`|\s+;;)", README)
-    assert len(imports) == 10
+    assert len(imports) == 11
     for number, each in enumerate(imports):
         memory = "" if "(memory" in each else '(memory (export "memory") 1)'
         (folder / f"{number}.wat").write_text(f"(module {each} {memory})")
