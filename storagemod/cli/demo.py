@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from storagemod.cli.compare import COLUMNS_NARROW, comparison_table, say_differences
+from storagemod.cli.compare import COLUMNS_NARROW, comparison_table, say_differences, without_refused_direct
 from storagemod.cli.options import link_choice
 from storagemod.cli.output import say, say_tree
 from storagemod.cli.stories import STORIES, Ending, Story, trace_of
@@ -17,6 +17,7 @@ from storagemod.report import render_table
 from storagemod.scenario import load_scenario
 from storagemod.scenario.compare import compare_scenario, variants
 from storagemod.scenario.fixtures import fixture, scenario_path
+from storagemod.types import CallMode
 from storagemod.vm import OPTIONS, Contract, storage_module_wat
 
 WIDTH = 100
@@ -48,7 +49,7 @@ _WHAT_IS_COMPARED = (
     "call has copies of storage, and a policy says when they are brought in line with it: at each call, at a call's "
     "end (`end`), or then with everything, changed or not (`none`). Under `revision` a call fails that would write "
     "over what another one wrote meanwhile. Under `transaction` a call fails that maps a frame which a call above it "
-    "holds."
+    "holds. Where calls are `direct`, wasm calls wasm, and no host stands between them to see hazards."
 )
 _WHAT_DIFFERS = (
     "With copies that are brought in line too late, calls acted on bytes that were not true any more, and wrote them "
@@ -123,7 +124,8 @@ def _compare() -> None:
     say("The first story, side by side", "bold")
     say()
     _tell(_WHAT_IS_COMPARED)
-    comparison = compare_scenario(load_scenario(scenario_path(_COMPARED), label=_COMPARED), variants())
+    comparison = compare_scenario(load_scenario(scenario_path(_COMPARED), label=_COMPARED), variants(calls=[*CallMode]))
+    comparison = without_refused_direct(comparison)
     headers, rows = comparison_table(comparison, timed=False)
     say(render_table(headers[:COLUMNS_NARROW], [row[:COLUMNS_NARROW] for row in rows]), block=True)
     say_differences(comparison, columns=WIDTH)

@@ -32,6 +32,7 @@ from storagemod.vm import (
     is_storage,
     option_for,
     storage_module_wat,
+    why_mediated,
 )
 from storagemod.wasm import Import
 
@@ -118,6 +119,8 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     say(f"  file     {path}")
     say(f"  code     {len(contract.code):,} bytes, sha256 {hashlib.sha256(contract.code).hexdigest()}")
     say(f"  linking  {_linking(contract, is_open=is_open)}")
+    mediated = why_mediated(contract)
+    say(f"  calls    {f'mediated, because of {mediated}' if mediated else 'direct where nobody listens'}")
     _section("Storage layout, lengths in Wasm pages of 64 KiB")
     regions = [
         (
@@ -183,6 +186,7 @@ def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, obje
         "options": sorted(contract.options),
         "link": contract.link,
         "leaves_open": is_open,
+        "mediated_by": why_mediated(contract) or None,
         "layout": [
             {
                 "region": region.name,

@@ -210,7 +210,7 @@ class DirectCalls:
         if given_up is not None and given_up[1]:
             given_up[1] -= 1
             return None
-        if not _can_take_part(contract):
+        if why_mediated(contract):
             return None
         try:
             party = self._party(address)
@@ -331,7 +331,7 @@ class DirectCalls:
         if not account.code:
             raise _GivesUp("there is no contract")
         contract = machine.contract(account.code, account.link)
-        if not _can_take_part(contract):
+        if why_mediated(contract):
             raise _GivesUp("it needs the machine")
         frame = Frame(machine, None, CallKind.CALL, callee.address, callee.address, gate.caller.address)
         frame.contract = contract
@@ -471,11 +471,12 @@ class DirectCalls:
         return linker.prepare(_gate_module(kind, catches))
 
 
-def _can_take_part(contract: Contract) -> bool:
-    """Return whether calls of a contract may be direct."""
-    if contract.maps_storage or contract.layout.window is not None:
-        return False
-    return not any(ALIASES.get(name, name) in _SEPARATE for _, name in contract.functions)
+def why_mediated(contract: Contract) -> str:
+    """Return what of a contract needs the host at each border of its calls; empty if they can be direct."""
+    if contract.layout.window is not None:
+        return "its window"
+    needs = sorted({name for _, name in contract.functions if ALIASES.get(name, name) in _SEPARATE})
+    return ", ".join(needs)
 
 
 def _board(methods: int) -> Module:
