@@ -115,13 +115,15 @@ def ran(**options: str) -> list[dict[str, str]]:
 def test_text_and_json_of_compare_say_what_ran_and_why_the_rest_cannot(shown: Callable[..., str]) -> None:
     text = shown("compare", str(FILE), "--no-time")
     rows = [line.split("  ")[0] for line in text.splitlines() if "4 of 4" in line]
-    assert rows == ["single", "regions", "methods"]
+    assert rows == [f"{link}{calls}" for link in ("single", "regions", "methods") for calls in ("", ", direct")]
     assert text.count("cannot run") == 5  # keyed, copied, paged, aliased, window
     assert "copied, call; copied, end; copied, none; copied, revision: cannot run: " in text
 
     document = json.loads(shown("compare", str(FILE), "--json"))
     assert [(each["link"], each["options"]) for each in document["variants"]] == [
-        (link, ran(bank=link, mallory=link)) for link in ("single", "regions", "methods")
+        (link, ran(bank=link, mallory=link))
+        for link in ("single", "regions", "methods")
+        for _ in ("mediated", "direct")
     ]
     refused = [(each["link"], each["sync"], each["exclusive"]) for each in document["refused"]]
     assert len(refused) == len(set(refused)) == 10

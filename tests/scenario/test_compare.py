@@ -253,27 +253,36 @@ expect.may_fail = true
 @pytest.mark.parametrize(
     ("run", "told"),
     [
-        ("(result i32) (call $seen)", '"it::run()" gave 0; under copied it gave 7'),
-        ("(drop (call $seen)) (call $finish (i32.const 300) (i32.const 1))", "gave 0x00; under copied it gave 0x07"),
+        ("(result i32) (call $seen)", '"it::run()" gave 0; under copied, call it gave 7'),
+        (
+            "(drop (call $seen)) (call $finish (i32.const 300) (i32.const 1))",
+            "gave 0x00; under copied, call it gave 0x07",
+        ),
         (
             "(drop (call $seen)) (call $revert (i32.const 300) (i32.const 1))",
-            "with output 0x00; under copied it ended reverted (RevertError) with output 0x07",
+            "with output 0x00; under copied, call it ended reverted (RevertError) with output 0x07",
         ),
         (
             "(drop (call $seen)) (call $shout)",
-            f"log 0 is it, topic 0x{'00' * 32}, data 0x00; under copied it is it, topic 0x07{'00' * 31}, data 0x07",
+            f"log 0 is it, topic 0x{'00' * 32}, data 0x00; under copied, call it is it, topic 0x07{'00' * 31}, data 0x07",
         ),
-        ("(if (call $seen) (then (call $shout)))", '"it::run()": log 0 is none; under copied it is it, topic 0x07'),
+        (
+            "(if (call $seen) (then (call $shout)))",
+            '"it::run()": log 0 is none; under copied, call it is it, topic 0x07',
+        ),
         (
             """(drop (call $seen)) (i32.store8 $memory (i32.const 688) (i32.load8_u $memory (i32.const 300)))
             (drop (call $call (i64.const 100000) (i32.const 608) (i32.const 688) (i32.const 0) (i32.const 0)))""",
-            "alice has a balance of 5 at the end; under copied of 12",
+            "alice has a balance of 5 at the end; under copied, call of 12",
         ),
-        ("(if (call $seen) (then (call $destroy (i32.const 608))))", "it is there at the end; under copied it is not"),
+        (
+            "(if (call $seen) (then (call $destroy (i32.const 608))))",
+            "it is there at the end; under copied, call it is not",
+        ),
         (
             """(if (call $seen) (then
             (drop (call $create (i32.const 688) (i32.const 0) (i32.const 0) (i32.const 800)))))""",
-            "it has the nonce 0 at the end; under copied 1",
+            "it has the nonce 0 at the end; under copied, call 1",
         ),
     ],
 )
