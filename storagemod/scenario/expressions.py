@@ -18,6 +18,8 @@ import ast
 import itertools
 import operator
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -31,6 +33,10 @@ from storagemod.world import World
 
 TEXT_LENGTH_MAX = 10_000
 _GAS = 10_000_000
+GAS_MAX = 10 * _GAS
+"""Gas of all calls of one evaluation together: about a second of wasm."""
+READ_BYTES_MAX = 64 << 20
+"""Storage that one evaluation reads: a second or two, if it is numbers of one byte."""
 _INTEGERS = {"u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4), "i64": ("q", 8), "u64": ("Q", 8)}
 DIGITS_MAX = 1_000
 """Longer numbers are a mistake, and slow."""
@@ -65,6 +71,8 @@ class Reading:
     world: World
     before: Sequence[Any]
     leaves: list[tuple[str, Any]] = field(factory=list)
+    gas_left: int = GAS_MAX
+    bytes_left: int = READ_BYTES_MAX
 
 
 Node: TypeAlias = Callable[[Reading], Any]
@@ -215,7 +223,7 @@ class _Reader:
 
         def evaluate(reading: Reading) -> int:
             start = offset(reading)
-            (value,) = struct.unpack(f"<{code}", _bytes(reading.world, address, region, start, start + width))
+            (value,) = struct.unpack(f"<{code}", _bytes(reading, address, region, start, start + width))
             reading.leaves.append((text, value))
             return int(value)
 
@@ -228,11 +236,14 @@ class _Reader:
         low = None if tree.slice.lower is None else self.wanted(tree.slice.lower, "number")
         high = None if tree.slice.upper is None else self.wanted(tree.slice.upper, "number")
 
-        def evaluate(reading: Reading) -> tuple[int, ...]:
+        def evaluate(reading: Reading) -> array[int]:
             start = 0 if low is None else low(reading)
             stop = None if high is None else high(reading)
-            data = _bytes(reading.world, address, region, start, stop)
-            return struct.unpack(f"<{len(data) // width}{code}", data[: len(data) // width * width])
+            data = _bytes(reading, address, region, start, stop)
+            numbers = array(code, data[: len(data) // width * width])  # a sixth of what a tuple of them takes
+            if sys.byteorder == "big":
+                numbers.byteswap()
+            return numbers
 
         return evaluate
 
@@ -273,10 +284,13 @@ class _Reader:
             raise ValidationError(f"`{text}`: {name} takes numbers, or a range of storage")
 
         def evaluate(reading: Reading) -> Any:
-            values: list[Any] = []
+            values: list[Any] = []  # one for each part: of a range, what it comes to
             for part, kind in parts:
                 found = part(reading)
-                values += found if kind == "numbers" else [found]
+                if kind == "numbers":
+                    values += [apply(found)] if found else []
+                else:
+                    values.append(found)
             if not values and name != "sum":
                 raise UnansweredError(f"`{text}` has no value: the range is empty")
             value = apply(values)
@@ -315,6 +329,9 @@ class _Reader:
         def evaluate(reading: Reading) -> Any:
             values = [arg(reading) for arg in args]
             receipt = reading.world.call(address, method, *values, gas=_GAS)
+            reading.gas_left -= receipt.gas_used
+            if reading.gas_left < 0:
+                raise ValidationError(f"its calls use more than {GAS_MAX:,} gas", hint="make several invariants of it")
             if receipt.error is not None:
                 raise UnansweredError(f"`{text}` has no value: {receipt.error}")
             if not isinstance(receipt.value, int | float):
@@ -342,7 +359,8 @@ class _Reader:
         return ValidationError(f'no account or contract is named "{name}"{hint}')
 
 
-def _bytes(world: World, address: Address, region: str, start: int, stop: int | None) -> bytes:
+def _bytes(reading: Reading, address: Address, region: str, start: int, stop: int | None) -> bytes:
+    world = reading.world
     regions = contents(world, address)
     if region not in regions:
         known = ", ".join(sorted(regions)) or "none"
@@ -352,6 +370,11 @@ def _bytes(world: World, address: Address, region: str, start: int, stop: int | 
     stop = end if stop is None else stop
     if not 0 <= start <= stop <= end:
         raise UnansweredError(f"{world.label(address)} {region}[{start:#x}..{stop:#x}]: the region ends at {end:#x}")
+    reading.bytes_left -= stop - start
+    if reading.bytes_left < 0:
+        raise ValidationError(
+            f"it reads more than {READ_BYTES_MAX:,} bytes of storage", hint="take a range that ends where its data do"
+        )
     return view[start:stop]
 
 

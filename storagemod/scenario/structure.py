@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
+import regex
 from cattrs import Converter
 from cattrs.cols import list_structure_factory, mapping_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
@@ -42,6 +43,12 @@ Report = Callable[[TomlPath, str], None]
 """Receives a problem: its place, and one sentence that describes it."""
 
 _DIGITS_SHOWN = 40
+
+PATTERN_LENGTH_MAX = 1_000
+"""Length of a regular expression."""
+
+_NEIGHBOURS_MAX = 1_000
+"""Words among which a misspelt one is looked for."""
 
 ERROR_KINDS = sorted(
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StorageModError)
@@ -87,7 +94,7 @@ def _without(raw: object, paths: Iterable[TomlPath]) -> object:
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return `` (did you mean "..."?)`` with the nearest word, ignoring case, or an empty text if none is near."""
-    by_lower = {known.lower(): known for known in words}
+    by_lower = {known.lower(): known for known in itertools.islice(words, _NEIGHBOURS_MAX)}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
 
@@ -229,9 +236,12 @@ def _frame_bytes(raw: object, _: object) -> int:
 def _pattern(raw: object, _: object) -> str:
     if not isinstance(raw, str):
         raise _wanted("a regular expression in a string", raw)
+    if len(raw) > PATTERN_LENGTH_MAX:
+        raise ValueError(f"a regular expression has {PATTERN_LENGTH_MAX:,} characters at most, found {len(raw):,}")
     try:
-        re.compile(raw)
-    except (re.error, OverflowError) as error:
+        re.compile(raw)  # as Python knows them: `regex` knows more, and takes some of it for something else
+        regex.compile(raw)
+    except (re.error, regex.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{raw!r} is not a regular expression: {error}") from None
     return raw
 

@@ -144,7 +144,8 @@ class Catalogue:
 
     def _check_identity(self) -> None:
         hint = "export the world with the version that made it, and import the file here"
-        check_identity(self._connection, self.path, (APPLICATION_ID, FORMAT), "the catalogue of a world", hint)
+        identity = (APPLICATION_ID, FORMAT)
+        check_identity(self._connection, self.path, identity, "the catalogue of a world", _SCHEMA, hint)
 
     def close(self) -> None:
         """Close it. If nobody else has it open, a writer leaves a single file."""

@@ -94,7 +94,7 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
         if not (directory / CATALOGUE).exists():
             raise StateError(f"there is no world in {directory}")
         with ExitStack() as resources:
-            readers = resources.enter_context((directory / READERS).open("rb", buffering=0))
+            readers = resources.enter_context(_open_to_read(directory / READERS))
             deadline = time.monotonic() + _WAIT_SECONDS
             while not _try_lock(readers, fcntl.LOCK_SH):
                 if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
                 time.sleep(_POLL_SECONDS)
             undisturbed = False
             if not os.access(directory, os.W_OK):
-                lock = resources.enter_context((directory / LOCK).open("rb", buffering=0))
+                lock = resources.enter_context(_open_to_read(directory / LOCK))
                 undisturbed = _try_lock(lock, fcntl.LOCK_SH)
             return DirectoryLock(directory, readers, resources.pop_all(), undisturbed=undisturbed)
     except OSError as error:
@@ -151,6 +151,11 @@ def _check_place(directory: Path) -> None:
 def _open_made(path: Path) -> FileIO:
     """Open a file to lock, and make it if there is none."""
     return open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)  # noqa: PTH123 - a descriptor
+
+
+def _open_to_read(path: Path) -> FileIO:
+    """Open a file to lock. A pipe in its place is not waited for."""
+    return open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0)  # noqa: PTH123 - a descriptor
 
 
 def _try_lock(file: FileIO, kind: int) -> bool:

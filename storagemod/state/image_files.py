@@ -90,7 +90,7 @@ class ImageFiles:
         """
         path = self.path(region)
         try:
-            with path.open("rb", buffering=0) as file:
+            with open(path, "rb", buffering=0, opener=_opener) as file:
                 length = os.fstat(file.fileno()).st_size
                 found = os.pread(file.fileno(), HEADER_BYTES, 0)
         except FileNotFoundError as error:
@@ -152,7 +152,7 @@ class ImageFiles:
             return self._descriptors[region]
         while len(self._descriptors) >= self.OPEN_MAX:
             os.close(self._descriptors.popitem(last=False)[1])
-        flags = os.O_RDONLY if self.read_only else os.O_RDWR if headed else os.O_RDWR | os.O_CREAT
+        flags = os.O_RDONLY | os.O_NONBLOCK if self.read_only else os.O_RDWR if headed else os.O_RDWR | os.O_CREAT
         try:
             fd = os.open(self.path(region), flags, 0o666)
         except OSError as error:
@@ -164,6 +164,11 @@ class ImageFiles:
     def _image(self, region: int, pages: int, *, headed: bool) -> FileImage:
         file = self._files[region] = ImageFile(self, region, HEADER_BYTES + pages * PAGE_BYTES, headed=headed)
         return FileImage(file, HEADER_BYTES, -(-pages // PAGES_PER_WASM_PAGE), pages_in_file=pages, pending_pages_max=0)
+
+
+def _opener(path: str, flags: int) -> int:
+    """Open a file without waiting, if it is a pipe, for somebody to write to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 class ImageFile:

@@ -10,6 +10,7 @@ import wasmtime
 
 from storagemod.errors import StateError
 from storagemod.wasm._bindings import address_of, set_async_stack_size
+from storagemod.wasm.room import check_room
 
 WASM_STACK_BYTES = 64 << 20
 """Stack that the wasm and host frames of one transaction may use together."""
@@ -65,12 +66,17 @@ def _new_engine() -> wasmtime.Engine:
     return wasmtime.Engine(config)
 
 
-def start_thread(thread: threading.Thread) -> None:
+def start_thread(thread: threading.Thread, stack_bytes: int = 0) -> None:
     """Start a thread.
 
+    Args:
+        thread: The thread.
+        stack_bytes: How long its stack is, if it is longer than usual.
+
     Raises:
-        StateError: The system refuses.
+        StateError: The system refuses, or would once the thread has started: then nobody would hear of it.
     """
+    check_room(stack_bytes)
     try:
         thread.start()
     except (RuntimeError, OSError) as error:
