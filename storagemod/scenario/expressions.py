@@ -71,8 +71,8 @@ class Reading:
     world: World
     before: Sequence[Any]
     leaves: list[tuple[str, Any]] = field(factory=list)
-    gas_left: int = GAS_MAX
-    bytes_left: int = READ_BYTES_MAX
+    gas_used: int = 0
+    bytes_read: int = 0
 
 
 Node: TypeAlias = Callable[[Reading], Any]
@@ -329,8 +329,8 @@ class _Reader:
         def evaluate(reading: Reading) -> Any:
             values = [arg(reading) for arg in args]
             receipt = reading.world.call(address, method, *values, gas=_GAS)
-            reading.gas_left -= receipt.gas_used
-            if reading.gas_left < 0:
+            reading.gas_used += receipt.gas_used
+            if reading.gas_used > GAS_MAX:
                 raise ValidationError(f"its calls use more than {GAS_MAX:,} gas", hint="make several invariants of it")
             if receipt.error is not None:
                 raise UnansweredError(f"`{text}` has no value: {receipt.error}")
@@ -370,8 +370,8 @@ def _bytes(reading: Reading, address: Address, region: str, start: int, stop: in
     stop = end if stop is None else stop
     if not 0 <= start <= stop <= end:
         raise UnansweredError(f"{world.label(address)} {region}[{start:#x}..{stop:#x}]: the region ends at {end:#x}")
-    reading.bytes_left -= stop - start
-    if reading.bytes_left < 0:
+    reading.bytes_read += stop - start
+    if reading.bytes_read > READ_BYTES_MAX:
         raise ValidationError(
             f"it reads more than {READ_BYTES_MAX:,} bytes of storage", hint="take a range that ends where its data do"
         )

@@ -47,6 +47,11 @@ _DIGITS_SHOWN = 40
 PATTERN_LENGTH_MAX = 1_000
 """Length of a regular expression."""
 
+PATTERN_SIZE_MAX = 1_000_000
+"""Its length times all counts in braces: to compile it takes as much as the longest text that these spell out."""
+
+_BRACES = re.compile(r"\{[^{}]*")
+
 _NEIGHBOURS_MAX = 1_000
 """Words among which a misspelt one is looked for."""
 
@@ -238,10 +243,13 @@ def _pattern(raw: object, _: object) -> str:
         raise _wanted("a regular expression in a string", raw)
     if len(raw) > PATTERN_LENGTH_MAX:
         raise ValueError(f"a regular expression has {PATTERN_LENGTH_MAX:,} characters at most, found {len(raw):,}")
+    counts = [max(int(number), 1) for braces in _BRACES.findall(raw) for number in re.findall(r"[0-9]+", braces)]
+    if len(raw) * math.prod(counts) > PATTERN_SIZE_MAX:
+        raise ValueError(f"the counts in {raw!r} are too large together: repeat with + or *, or less often")
     try:
         re.compile(raw)  # as Python knows them: `regex` knows more, and takes some of it for something else
         regex.compile(raw)
-    except (re.error, regex.error, OverflowError, RecursionError) as error:
+    except (re.error, regex.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ValueError(f"{raw!r} is not a regular expression: {error}") from None
     return raw
 

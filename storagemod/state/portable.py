@@ -128,8 +128,7 @@ def import_state(
     """
     directory = directory.absolute()
     if not file.is_file():
-        what = "there is no file" if not file.exists() else "this is no file:"
-        raise StateError(f"{what} {file}")
+        raise StateError(f"there is no file {file}")
     try:
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
             raise StateError(f"{directory} exists already", hint="import into a new directory")
