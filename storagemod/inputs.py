@@ -123,7 +123,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     """Parse TOML of bounded shape.
 
     Raises:
-        ValueError: It is not TOML, or has more values, dots in a key or brackets inside one another than are allowed.
+        ValidationError: It has more values, parts of a key, or brackets inside one another than are allowed.
+        ValueError: It is not TOML.
     """
     _check_toml_shape(text)
     return tomllib.loads(text)
@@ -141,19 +142,21 @@ def _check_toml_shape(text: str) -> None:
         if mark == ".":
             dots += 1
             if dots >= TOML_KEY_PARTS_MAX:
-                raise ValueError(f"a key has more than {TOML_KEY_PARTS_MAX} parts {_place(text, offset)}")
+                raise ValidationError(f"a key has more than {TOML_KEY_PARTS_MAX} parts {_place(text, offset)}")
             continue
         dots = 0
         if mark in ("[", "{"):
             depth += 1
             if depth > TOML_DEPTH_MAX:
-                raise ValueError(f"arrays or tables are nested deeper than {TOML_DEPTH_MAX} {_place(text, offset)}")
+                raise ValidationError(
+                    f"arrays or tables are nested deeper than {TOML_DEPTH_MAX} {_place(text, offset)}"
+                )
         elif mark in ("]", "}"):
             depth = max(depth - 1, 0)
         if mark in (",", "=", "["):
             values += 1
             if values > TOML_VALUES_MAX:
-                raise ValueError(f"there are more than {TOML_VALUES_MAX:,} values {_place(text, offset)}")
+                raise ValidationError(f"there are more than {TOML_VALUES_MAX:,} values {_place(text, offset)}")
 
 
 def _place(text: str, offset: int) -> str:

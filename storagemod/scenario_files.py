@@ -26,7 +26,7 @@ def is_scenario(path: Path) -> bool:
     text = data.decode("utf-8-sig", errors="replace")
     try:
         found = parse_toml(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _HEADER.search(text) is not None
     return "contracts" in found or "transactions" in found
 

@@ -97,9 +97,7 @@ def test_what_is_no_file_is_no_scenario_and_no_settings(no_file: Path) -> None:
 def test_commands_refuse_a_pipe_at_once(tmp_path: Path, argument: list[str]) -> None:
     os.mkfifo(tmp_path / "it.toml")
     command = [sys.executable, "-m", "storagemod", *argument, "it.toml"]
-    ran = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-    )
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert ran.returncode == 2, ran.stderr
     assert "it.toml" in ran.stderr
 
@@ -151,7 +149,7 @@ def test_a_key_has_so_many_parts() -> None:
         for before, after in (("", "= 1"), ("[", "]"), ("[[", "]]"), ("x = {", "= 1}")):
             with pytest.raises(ValueError, match=rf"more than {TOML_KEY_PARTS_MAX} parts \(at line 2, column \d+\)"):
                 parse_toml("y = 1.5\n" + before + key(["a"] * (TOML_KEY_PARTS_MAX + 1)) + after)
-    with pytest.raises(ScenarioError, match=r"it:1: .* more than 32 parts"):
+    with pytest.raises(ScenarioError, match=r"it:1: a key has more than 32 parts"):
         parse_scenario(".".join(["a"] * 100_000) + " = 1", path="it", folder=Path())
 
 
@@ -202,6 +200,7 @@ def test_a_file_with_problems_without_end_is_told_in_part() -> None:
     with pytest.raises(ScenarioFileError) as raised:
         parse_scenario(text, path="it", folder=Path())
     assert len(raised.value.problems) == PROBLEMS_MAX
+    assert str(raised.value).startswith("it: 5,000 problems and perhaps more\n")
 
 
 def test_names_are_looked_for_in_many_others_at_once() -> None:

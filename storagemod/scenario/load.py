@@ -36,7 +36,7 @@ _CONTRACTS_START = 0xC0DE_0000
 _PROBLEMS_SHOWN = 20
 _NAMES_SHOWN = 20
 
-PROBLEMS_MAX = 200
+PROBLEMS_MAX = 5_000
 """Problems of a file that are looked for."""
 
 
@@ -48,7 +48,8 @@ class ScenarioFileError(ScenarioError):
     """
 
     def __init__(self, path: str, problems: tuple[ScenarioError, ...]) -> None:
-        super().__init__(f"{len(problems):,} problems", path=path)
+        more = " and perhaps more" if len(problems) >= PROBLEMS_MAX else ""
+        super().__init__(f"{len(problems):,} problems{more}", path=path)
         self.problems = problems
 
     def __str__(self) -> str:
@@ -90,8 +91,8 @@ def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
     try:
         raw = parse_toml(text)
         lines = Lines(text)
-    except RecursionError as error:
-        raise ScenarioError("arrays or tables are nested too deep", path=path, cause=error) from error
+    except ValidationError as error:
+        raise ScenarioError(error.message, path=path, line=_line_of(error, text), cause=error) from error
     except ValueError as error:
         raise ScenarioError(f"not TOML: {error}", path=path, line=_line_of(error, text), cause=error) from error
     return _load(_Loader(raw), path, folder, lines)

@@ -52,7 +52,7 @@ PATTERN_SIZE_MAX = 1_000_000
 
 _BRACES = re.compile(r"\{[^{}]*")
 
-_NEIGHBOURS_MAX = 1_000
+_NEIGHBOURS_MAX = 500
 """Words among which a misspelt one is looked for."""
 
 ERROR_KINDS = sorted(
@@ -244,13 +244,15 @@ def _pattern(raw: object, _: object) -> str:
     if len(raw) > PATTERN_LENGTH_MAX:
         raise ValueError(f"a regular expression has {PATTERN_LENGTH_MAX:,} characters at most, found {len(raw):,}")
     counts = [max(int(number), 1) for braces in _BRACES.findall(raw) for number in re.findall(r"[0-9]+", braces)]
-    if len(raw) * math.prod(counts) > PATTERN_SIZE_MAX:
-        raise ValueError(f"the counts in {raw!r} are too large together: repeat with + or *, or less often")
+    is_small = len(raw) * math.prod(counts) <= PATTERN_SIZE_MAX
     try:
         re.compile(raw)  # as Python knows them: `regex` knows more, and takes some of it for something else
-        regex.compile(raw)
+        if is_small:
+            regex.compile(raw)
     except (re.error, regex.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ValueError(f"{raw!r} is not a regular expression: {error}") from None
+    if not is_small:
+        raise ValueError(f"the counts in {raw!r} are too large together: repeat with + or *, or less often")
     return raw
 
 

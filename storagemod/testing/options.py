@@ -285,8 +285,8 @@ def _read_table(path: Path) -> tuple[Mapping[str, Any], str]:
         text = read_text(path, bytes_max=SCENARIO_BYTES_MAX)
         tool = parse_toml(text).get("tool", {})
     except ValidationError as error:
-        raise pytest.UsageError(str(error)) from error
-    except (OSError, ValueError, RecursionError) as error:
+        raise pytest.UsageError(f"{path.name}: {error}") from error
+    except (OSError, ValueError) as error:
         raise pytest.UsageError(f"{path}: cannot be read: {error}") from error
     table = tool.get("storagemod", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):
