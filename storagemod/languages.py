@@ -16,6 +16,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from typing import NoReturn
 from attrs import frozen
 
 from storagemod.errors import StorageModError, ValidationError
+from storagemod.inputs import read_file, read_text
 from storagemod.wasm.sections import GLOBAL, without_exports
 
 INCLUDE_FOLDER = Path(__file__).resolve().parent / "include"
@@ -45,6 +47,18 @@ _BINDING = "storagemod"
 """The module that the bindings for Zig and AssemblyScript are imported as."""
 
 STACK_BYTES = 65_536
+
+SOURCE_BYTES_MAX = 8 << 20
+"""Length of a source, and of each file of AssemblyScript that it imports."""
+
+INPUT_BYTES_MAX = 64 << 20
+"""Length of any other file that compilers of Rust read, and of a binary that a compiler makes."""
+
+COMPILE_SECONDS_MAX = 600.0
+"""How long a compiler may run. Zig compiles its own library when it is first used: that takes a minute or two."""
+
+MESSAGES_BYTES_MAX = 1 << 20
+"""How much of what a compiler prints is kept."""
 
 _KEPT_FORMAT = b"2"
 """Another one where what is done to binaries of compilers changes: those that are kept are left alone then."""
@@ -103,29 +117,65 @@ def compile_source(path: Path) -> Compiled:
     """
     language = _LANGUAGES[path.suffix]
     command = language.command(path)
+    read_file(path, bytes_max=SOURCE_BYTES_MAX)  # compilers wait for a pipe without end
     key = None if language.inputs is None else _key(command, language.inputs(path, command))
     kept = None if key is None else _cache_folder() / f"{key}.wasm"
     if kept is not None:
-        with suppress(OSError):
-            return Compiled(kept.read_bytes(), "")
+        with suppress(ValidationError):
+            return Compiled(read_file(kept, bytes_max=INPUT_BYTES_MAX), "")
     with tempfile.TemporaryDirectory(prefix="storagemod-") as folder:
         output = Path(folder) / "contract.wasm"
         ran = _run([*command, *language.output(output)])
-        messages = ran.stderr.decode("utf-8", errors="replace").rstrip()
-        if ran.returncode or not output.is_file():
+        messages = ran.messages.decode("utf-8", errors="replace").rstrip()
+        if ran.status or not output.is_file():
             raise ValidationError(f"{path} does not compile\n{messages or 'and the compiler does not say why'}")
-        code = language.finish(output.read_bytes())
+        code = language.finish(read_file(output, bytes_max=INPUT_BYTES_MAX))
     if kept is not None and not messages:  # what warned warns again
         _keep(kept, code)
     return Compiled(code, messages)
 
 
-def _run(command: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+@frozen
+class _Ran:
+    """A compiler that has ended: its exit status, and the beginnings of what it printed."""
+
+    status: int
+    output: bytes
+    messages: bytes
+
+
+def _run(command: Sequence[str]) -> _Ran:
+    """Run a compiler, with all that it starts.
+
+    Raises:
+        ValidationError: It takes too long.
+    """
     environment = {**os.environ, RUST_BINDING: str(BINDINGS[".rs"])}
-    # no shell, and the path cannot be taken for an option
-    return subprocess.run(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment
-    )
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
+        # no shell, and the path cannot be taken for an option
+        process = subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=messages,
+            env=environment,
+            start_new_session=True,  # a group of its own: it ends with all that it started
+        )
+        try:
+            status = process.wait(COMPILE_SECONDS_MAX)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ValidationError(
+                    f"{command[-1]}: the compiler has not ended after {COMPILE_SECONDS_MAX:g} s",
+                    cause=error,
+                    hint="does it include a file without end, or itself?",
+                ) from error
+            raise
+        for file in (output, messages):
+            file.seek(0)
+        return _Ran(status, output.read(MESSAGES_BYTES_MAX), messages.read(MESSAGES_BYTES_MAX))
 
 
 # What is kept
@@ -206,7 +256,7 @@ def _rust_compiler() -> str | None:
         compiler = shutil.which("rustc", path=folder)
         if compiler is not None:
             library = _run([compiler, "--print", "target-libdir", *_RUST_TARGET])
-            if library.returncode == 0 and Path(os.fsdecode(library.stdout).strip()).is_dir():
+            if library.status == 0 and Path(os.fsdecode(library.output).strip()).is_dir():
                 return compiler
     return None
 
@@ -215,17 +265,17 @@ def _rust_inputs(_path: Path, command: Sequence[str]) -> list[bytes] | None:
     """Return what a file of Rust depends on: the compiler says which files, and which variables of the environment."""
     with tempfile.TemporaryDirectory(prefix="storagemod-") as folder:
         listing = Path(folder) / "inputs.d"
-        if _run([*command, f"--emit=dep-info={listing}"]).returncode:
+        if _run([*command, f"--emit=dep-info={listing}"]).status:
             return None
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = read_text(listing, bytes_max=INPUT_BYTES_MAX).splitlines()
     files = [line[:-1].replace("\\ ", " ") for line in lines if line.endswith(":")]  # a rule for each file
     variables = [line.encode() for line in lines if line.startswith("# env-dep:")]
-    return [_version(command[0]), *variables, *(Path(file).read_bytes() for file in files)]
+    return [_version(command[0]), *variables, *(read_file(Path(file), bytes_max=INPUT_BYTES_MAX) for file in files)]
 
 
 @functools.cache
 def _version(compiler: str) -> bytes:
-    return _run([compiler, "-vV"]).stdout
+    return _run([compiler, "-vV"]).output
 
 
 def _assemblyscript_command(path: Path) -> list[str]:
@@ -257,7 +307,7 @@ def _assemblyscript_inputs(path: Path, command: Sequence[str]) -> list[bytes] | 
         if file in seen:
             continue
         seen.add(file)
-        inputs.append(file.read_bytes())
+        inputs.append(read_file(file, bytes_max=SOURCE_BYTES_MAX))
         for name in _IMPORT.findall(inputs[-1].decode("utf-8", errors="replace")):
             if name == _BINDING:
                 continue

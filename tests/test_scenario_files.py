@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from storagemod.scenario_files import FILE_BYTES_MAX, is_scenario, scenarios_in
+from storagemod.inputs import SCENARIO_BYTES_MAX
+from storagemod.scenario_files import is_scenario, scenarios_in
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_what_cannot_be_read_or_is_too_long_is_none(tmp_path: Path) -> None:
     path = tmp_path / "it.toml"
     assert not is_scenario(path)
     assert not is_scenario(tmp_path)
-    path.write_bytes(b"[contracts.a]\n" + b"\n" * FILE_BYTES_MAX)
+    path.write_bytes(b"[contracts.a]\n" + b"\n" * SCENARIO_BYTES_MAX)
     assert not is_scenario(path)
 
 

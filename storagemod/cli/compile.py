@@ -14,6 +14,7 @@ from attrs import frozen
 from storagemod.cli.options import NamedPath, json_option, link_option
 from storagemod.cli.output import note, note_error, say, say_document
 from storagemod.errors import StorageModError, ValidationError
+from storagemod.inputs import read_text
 from storagemod.languages import BINDINGS, compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
@@ -123,8 +124,8 @@ def _is_prelude(file: Path) -> bool:
     if file.parent.name != PRELUDE_FOLDER or file.suffix != ".wat":
         return False
     try:
-        return _MODULE.search(file.read_text(encoding="utf-8")) is None
-    except (OSError, UnicodeDecodeError):
+        return _MODULE.search(read_text(file, bytes_max=Limits().source_bytes_max)) is None
+    except ValidationError:
         return False  # compiling it says what is wrong with it
 
 

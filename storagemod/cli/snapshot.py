@@ -31,14 +31,14 @@ from storagemod.cli.options import (
 )
 from storagemod.cli.output import note, note_error, say, say_document
 from storagemod.errors import ScenarioError, StorageModError, ValidationError, one_line
+from storagemod.inputs import SNAPSHOT_BYTES_MAX, read_text
 from storagemod.report import document, error_to_json
 from storagemod.scenario import Scenario
 from storagemod.scenario.compare import Variant, variants
-from storagemod.scenario_files import read_text, scenarios_in
+from storagemod.scenario_files import scenarios_in
 from storagemod.types import ExclusivePolicy, SyncPolicy
 
 DEFAULT_FILE = "storagemod.snapshot"
-_FILE_BYTES_MAX = 64 << 20
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 _STYLES = {"added": "green", "removed": "red", "changed": "yellow"}
 
@@ -132,7 +132,7 @@ def snapshot_command(
 
 def _read(file: Path, *, needed: bool) -> tuple[Entry, ...]:
     try:
-        return parse_snapshot(read_text(file, bytes_max=_FILE_BYTES_MAX), path=str(file))
+        return parse_snapshot(read_text(file, bytes_max=SNAPSHOT_BYTES_MAX), path=str(file))
     except ValidationError as error:
         if not is_missing(error):
             raise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 import struct
 from collections.abc import Sequence
 
+import regex
 from attrs import define, frozen
 
 from storagemod import errors
@@ -22,6 +22,9 @@ from storagemod.world import Receipt, World
 _BYTES_SHOWN = 32
 _NUMBERS_SHOWN = 8
 _BITS = {"i32": 32, "i64": 64}
+
+MATCH_SECONDS_MAX = 1.0
+"""How long the expression of ``error`` may be tried. Some take time by powers of the length of the text."""
 
 
 @frozen
@@ -98,8 +101,19 @@ class _Check:
     def ending(self, expect: Expectation, receipt: Receipt | None, refused: StorageModError | None) -> None:
         """Compare the error, the results, the gas and the logs."""
         error = refused if receipt is None else receipt.error
-        if expect.error is not None and not re.search(expect.error, str(error)):
-            self.compare(("error",), "error", f"text that matches {expect.error!r}", str(error))
+        if expect.error is not None:
+            try:
+                matches = regex.search(expect.error, str(error), timeout=MATCH_SECONDS_MAX) is not None
+            except TimeoutError as timeout:
+                raise ScenarioError(
+                    f"the expression {expect.error!r} takes longer than {MATCH_SECONDS_MAX:g} s",
+                    path=self.scenario.path,
+                    line=self.line(("error",)),
+                    cause=timeout,
+                    hint="repeat nothing that is a repetition itself, such as (a+)+",
+                ) from timeout
+            if not matches:
+                self.compare(("error",), "error", f"text that matches {expect.error!r}", str(error))
         if expect.error_kind is not None and not isinstance(error, getattr(errors, expect.error_kind)):
             self.compare(("error_kind",), "error_kind", expect.error_kind, f"{type(error).__name__}: {error}")
         if receipt is None:

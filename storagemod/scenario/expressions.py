@@ -18,6 +18,8 @@ import ast
 import itertools
 import operator
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -31,6 +33,10 @@ from storagemod.world import World
 
 TEXT_LENGTH_MAX = 10_000
 _GAS = 10_000_000
+GAS_MAX = 10 * _GAS
+"""Gas of all calls of one evaluation together: about a second of wasm."""
+READ_BYTES_MAX = 64 << 20
+"""Storage that one evaluation reads: a second or two, if it is numbers of one byte."""
 _INTEGERS = {"u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4), "i64": ("q", 8), "u64": ("Q", 8)}
 DIGITS_MAX = 1_000
 """Longer numbers are a mistake, and slow."""
@@ -65,6 +71,8 @@ class Reading:
     world: World
     before: Sequence[Any]
     leaves: list[tuple[str, Any]] = field(factory=list)
+    gas_used: int = 0
+    bytes_read: int = 0
 
 
 Node: TypeAlias = Callable[[Reading], Any]
@@ -218,7 +226,7 @@ class _Reader:
         def evaluate(reading: Reading) -> int:
             self.require(reading.world, address)
             start = _offset(text, offset(reading))
-            (value,) = struct.unpack(f"<{code}", _bytes(reading.world, address, region, start, start + width))
+            (value,) = struct.unpack(f"<{code}", _bytes(reading, address, region, start, start + width))
             reading.leaves.append((text, value))
             return int(value)
 
@@ -233,12 +241,15 @@ class _Reader:
 
         text = _short(tree)
 
-        def evaluate(reading: Reading) -> tuple[int, ...]:
+        def evaluate(reading: Reading) -> array[int]:
             self.require(reading.world, address)
             start = 0 if low is None else _offset(text, low(reading))
             stop = None if high is None else _offset(text, high(reading))
-            data = _bytes(reading.world, address, region, start, stop)
-            return struct.unpack(f"<{len(data) // width}{code}", data[: len(data) // width * width])
+            data = _bytes(reading, address, region, start, stop)
+            numbers = array(code, data[: len(data) // width * width])  # a sixth of what a tuple of them takes
+            if sys.byteorder == "big":
+                numbers.byteswap()
+            return numbers
 
         return evaluate
 
@@ -279,10 +290,13 @@ class _Reader:
             raise ValidationError(f"`{text}`: {name} takes numbers, or a range of storage")
 
         def evaluate(reading: Reading) -> Any:
-            values: list[Any] = []
+            values: list[Any] = []  # one for each part: of a range, what it comes to
             for part, kind in parts:
                 found = part(reading)
-                values += found if kind == "numbers" else [found]
+                if kind == "numbers":
+                    values += [apply(found)] if found else []
+                else:
+                    values.append(found)
             if not values and name != "sum":
                 raise UnansweredError(f"`{text}` has no value: the range is empty")
             try:
@@ -331,6 +345,9 @@ class _Reader:
                 if len(params) != len(values):
                     raise
                 raise UnansweredError(f"`{text}` has no value: {error.message}") from error
+            reading.gas_used += receipt.gas_used
+            if reading.gas_used > GAS_MAX:
+                raise ValidationError(f"its calls use more than {GAS_MAX:,} gas", hint="make several invariants of it")
             if receipt.error is not None:
                 raise UnansweredError(f"`{text}` has no value: {receipt.error}")
             if not isinstance(receipt.value, int | float):
@@ -381,7 +398,8 @@ def _offset(text: str, value: Any) -> int:
     return value
 
 
-def _bytes(world: World, address: Address, region: str, start: int, stop: int | None) -> bytes:
+def _bytes(reading: Reading, address: Address, region: str, start: int, stop: int | None) -> bytes:
+    world = reading.world
     regions = contents(world, address)
     if region not in regions:
         known = ", ".join(sorted(regions)) or "none"
@@ -391,6 +409,11 @@ def _bytes(world: World, address: Address, region: str, start: int, stop: int | 
     stop = end if stop is None else stop
     if not 0 <= start <= stop <= end:
         raise UnansweredError(f"{world.label(address)} {region}[{start:#x}..{stop:#x}]: the region ends at {end:#x}")
+    reading.bytes_read += stop - start
+    if reading.bytes_read > READ_BYTES_MAX:
+        raise ValidationError(
+            f"it reads more than {READ_BYTES_MAX:,} bytes of storage", hint="take a range that ends where its data do"
+        )
     return view[start:stop]
 
 

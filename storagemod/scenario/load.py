@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from storagemod.errors import ScenarioError, ValidationError, one_line
+from storagemod.inputs import SCENARIO_BYTES_MAX, parse_toml, read_text
 from storagemod.scenario import schema
 from storagemod.scenario.locate import Lines, TomlPath
 from storagemod.scenario.schema import (
@@ -25,7 +26,6 @@ from storagemod.scenario.schema import (
     TransactionSpec,
 )
 from storagemod.scenario.structure import describe, did_you_mean, structure, unknown_key
-from storagemod.scenario_files import FILE_BYTES_MAX, read_text
 from storagemod.types import Address
 
 T = TypeVar("T")
@@ -34,6 +34,10 @@ _TABLES = ("scenario", "accounts", "contracts", "transactions", "invariants", "e
 _ACCOUNTS_START = 0xACC0_0000
 _CONTRACTS_START = 0xC0DE_0000
 _PROBLEMS_SHOWN = 20
+_NAMES_SHOWN = 20
+
+PROBLEMS_MAX = 5_000
+"""Problems of a file that are looked for."""
 
 
 class ScenarioFileError(ScenarioError):
@@ -44,7 +48,8 @@ class ScenarioFileError(ScenarioError):
     """
 
     def __init__(self, path: str, problems: tuple[ScenarioError, ...]) -> None:
-        super().__init__(f"{len(problems):,} problems", path=path)
+        more = " and perhaps more" if len(problems) >= PROBLEMS_MAX else ""
+        super().__init__(f"{len(problems):,} problems{more}", path=path)
         self.problems = problems
 
     def __str__(self) -> str:
@@ -66,7 +71,7 @@ def load_scenario(path: str | Path, *, label: str | None = None) -> Scenario:
             :class:`ScenarioFileError`.
     """
     try:
-        text = read_text(Path(path), bytes_max=FILE_BYTES_MAX)
+        text = read_text(Path(path), bytes_max=SCENARIO_BYTES_MAX)
     except ValidationError as error:
         raise ScenarioError(error.message, cause=error, hint=error.hint) from error
     return parse_scenario(text, path=label or str(path), folder=Path(path).parent)
@@ -84,10 +89,10 @@ def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
         ScenarioError: As :func:`load_scenario`.
     """
     try:
-        raw = tomllib.loads(text)
+        raw = parse_toml(text)
         lines = Lines(text)
-    except RecursionError as error:
-        raise ScenarioError("arrays or tables are nested too deep", path=path, cause=error) from error
+    except ValidationError as error:
+        raise ScenarioError(error.message, path=path, line=_line_of(error, text), cause=error) from error
     except ValueError as error:
         raise ScenarioError(f"not TOML: {error}", path=path, line=_line_of(error, text), cause=error) from error
     return _load(_Loader(raw), path, folder, lines)
@@ -110,9 +115,13 @@ def parse_contracts(table: Mapping[str, Any], *, path: str, folder: Path, text: 
 
 
 def _load(loader: _Loader, path: str, folder: Path, lines: Lines) -> Scenario:
-    scenario = loader.scenario(path, folder, lines)
-    if not loader.problems:
-        return scenario
+    try:
+        scenario = loader.scenario(path, folder, lines)
+    except _TooManyProblemsError:
+        pass
+    else:
+        if not loader.problems:
+            return scenario
     located = [ScenarioError(message, path=path, line=lines.line(where)) for where, message in loader.problems]
     located.sort(key=lambda problem: problem.line or 0)
     raise located[0] if len(located) == 1 else ScenarioFileError(path, tuple(located))
@@ -124,6 +133,10 @@ def _line_of(error: ValueError, text: str) -> int | None:
     if found is None:
         return None
     return text.count("\n") + 1 if found[1] is None else int(found[1])
+
+
+class _TooManyProblemsError(Exception):
+    """There are enough problems to tell of."""
 
 
 @define
@@ -169,8 +182,14 @@ class _Loader:
         )
 
     def report(self, where: TomlPath, message: str) -> None:
-        """Add a problem, on one line whatever the names in it."""
+        """Add a problem, on one line whatever the names in it.
+
+        Raises:
+            _TooManyProblemsError: There are enough of them.
+        """
         self.problems.append((where, one_line(message)))
+        if len(self.problems) >= PROBLEMS_MAX:
+            raise _TooManyProblemsError
 
     def check(self, condition: bool, where: TomlPath, message: str) -> None:
         """Add a problem unless a condition holds. Skip it if a problem below ``where`` may be its cause."""
@@ -273,8 +292,7 @@ class _Loader:
 
     def check_name(self, name: str, where: TomlPath, what: str) -> None:
         """Check that a name is defined in this file, or is an address."""
-        known = list(self.names(what))
-        if name in known:
+        if any(name in table for table in self.tables(what)):
             return
         try:
             if name.startswith("0x"):
@@ -283,14 +301,17 @@ class _Loader:
         except ValidationError as error:
             self.report(where, error.message)
             return
-        hint = did_you_mean(name, known) or f" (there is {', '.join(known) or 'none'})"
+        known = list(itertools.chain(*self.tables(what)))
+        more = f", … and {len(known) - _NAMES_SHOWN:,} more" if len(known) > _NAMES_SHOWN else ""
+        hint = did_you_mean(name, known) or f" (there is {', '.join(known[:_NAMES_SHOWN]) or 'none'}{more})"
         self.report(where, f'no {what} is named "{name}"{hint}')
 
-    def names(self, what: str) -> Iterator[str]:
-        """Yield the names that the file defines, including those of invalid tables."""
+    def tables(self, what: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the tables whose keys are the names that the file defines, including those of invalid tables."""
         for key in ("contracts",) if what == "contract" else ("accounts", "contracts"):
             raw = self.raw.get(key)
-            yield from raw if isinstance(raw, dict) else ()
+            if isinstance(raw, dict):
+                yield raw
 
     def addresses(
         self, accounts: Mapping[str, AccountSpec | None], contracts: Mapping[str, ContractSpec | None]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, get_args, get_origin
 
 import attrs
+import regex
 from cattrs import Converter
 from cattrs.cols import list_structure_factory, mapping_structure_factory
 from cattrs.errors import ClassValidationError, ForbiddenExtraKeysError, IterableValidationError
@@ -44,6 +45,17 @@ Report = Callable[[TomlPath, str], None]
 _DIGITS_SHOWN = 40
 _BITS_WRITTEN = 14_000
 """Longer integers have more digits than Python writes."""
+
+PATTERN_LENGTH_MAX = 1_000
+"""Length of a regular expression."""
+
+PATTERN_SIZE_MAX = 1_000_000
+"""Its length times all counts in braces: to compile it takes as much as the longest text that these spell out."""
+
+_BRACES = re.compile(r"\{[^{}]*")
+
+_NEIGHBOURS_MAX = 500
+"""Words among which a misspelt one is looked for."""
 
 ERROR_KINDS = sorted(
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, StorageModError)
@@ -89,7 +101,7 @@ def _without(raw: object, paths: Iterable[TomlPath]) -> object:
 
 def did_you_mean(word: str, words: Iterable[str]) -> str:
     """Return `` (did you mean "..."?)`` with the nearest word, ignoring case, or an empty text if none is near."""
-    by_lower = {known.lower(): known for known in words}
+    by_lower = {known.lower(): known for known in itertools.islice(words, _NEIGHBOURS_MAX)}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return f' (did you mean "{by_lower[near[0]]}"?)' if near else ""
 
@@ -233,10 +245,18 @@ def _frame_bytes(raw: object, _: object) -> int:
 def _pattern(raw: object, _: object) -> str:
     if not isinstance(raw, str):
         raise _wanted("a regular expression in a string", raw)
+    if len(raw) > PATTERN_LENGTH_MAX:
+        raise ValueError(f"a regular expression has {PATTERN_LENGTH_MAX:,} characters at most, found {len(raw):,}")
+    counts = [max(int(number), 1) for braces in _BRACES.findall(raw) for number in re.findall(r"[0-9]+", braces)]
+    is_small = len(raw) * math.prod(counts) <= PATTERN_SIZE_MAX
     try:
-        re.compile(raw)
-    except (re.error, OverflowError) as error:
+        re.compile(raw)  # as Python knows them: `regex` knows more, and takes some of it for something else
+        if is_small:
+            regex.compile(raw)
+    except (re.error, regex.error, OverflowError, RecursionError, FutureWarning) as error:
         raise ValueError(f"{raw!r} is not a regular expression: {error}") from None
+    if not is_small:
+        raise ValueError(f"the counts in {raw!r} are too large together: repeat with + or *, or less often")
     return raw
 
 

@@ -24,7 +24,7 @@ from storagemod.errors import StateError
 from storagemod.pages import EMPTY_NODE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
 from storagemod.state.chain import NO_DIGEST, Contents, Link, pack_link, unpack_link
-from storagemod.state.directory import NEW, failure, leaves_doubt, sync_directory, sync_file
+from storagemod.state.directory import DAMAGED_HINT, NEW, failure, leaves_doubt, sync_directory, sync_file
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
     CODES_SCHEMA,
@@ -140,6 +140,9 @@ class Catalogue:
         with self._failing("opened"):
             if not read_only and not path.exists():
                 _create(path)
+            for name in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                if name.exists() and not name.is_file():  # SQLite waits without end for a pipe
+                    raise StateError(f"{name} is no file", hint=DAMAGED_HINT)
             mode = ("mode=ro&immutable=1" if immutable else "mode=ro") if read_only else "mode=rw"
             self._connection = sqlite3.connect(
                 f"{path.absolute().as_uri()}?{mode}",
@@ -165,7 +168,8 @@ class Catalogue:
 
     def _check_identity(self) -> None:
         hint = "export the world with the version that made it, and import the file here"
-        check_identity(self._connection, self.path, APPLICATION_ID, (FORMAT,), "the catalogue of a world", hint)
+        what = "the catalogue of a world"
+        check_identity(self._connection, self.path, APPLICATION_ID, (FORMAT,), what, _SCHEMA, hint)
 
     @property
     def fits_together(self) -> bool:

@@ -211,7 +211,7 @@ def _open_directories(directory: Path, resources: ExitStack) -> tuple[int, int]:
 
 
 def _open(name: Path | str, flags: int, folder: int | None, resources: ExitStack) -> int:
-    fd = os.open(name, flags, 0o666, dir_fd=folder)
+    fd = os.open(name, flags | os.O_NONBLOCK, 0o666, dir_fd=folder)  # a pipe in its place is not waited for
     resources.callback(os.close, fd)
     return fd
 
@@ -303,7 +303,7 @@ def _taken(directory: Path, lock: int) -> StateError:
 _NO_SPACE = "make room on the disk, then do it again"
 _NOT_ALLOWED = "see who owns the directory and its files, and what may be done with them"
 _BROKEN = "the disk may be failing: copy what can be read, then open the world again"
-_DAMAGED = "restore the directory from a copy; nothing but storagemod may write there"
+DAMAGED_HINT = "restore the directory from a copy; nothing but storagemod may write there"
 
 _OS_HINTS = {
     errno.ENOSPC: _NO_SPACE,
@@ -321,8 +321,8 @@ _SQLITE_HINTS = {
     sqlite3.SQLITE_CANTOPEN: _NOT_ALLOWED,
     sqlite3.SQLITE_PERM: _NOT_ALLOWED,
     sqlite3.SQLITE_IOERR: _BROKEN,
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_CORRUPT: DAMAGED_HINT,
+    sqlite3.SQLITE_NOTADB: DAMAGED_HINT,
     sqlite3.SQLITE_BUSY: "another program has the database open; close it there",
 }
 

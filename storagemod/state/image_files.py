@@ -285,7 +285,7 @@ class ImageFiles:
         """Open the file of a region. Others are closed if the process may have no more open."""
         while True:
             try:
-                return os.open(self.path(region).name, flags, 0o666, dir_fd=self._fd)
+                return os.open(self.path(region).name, flags | os.O_NONBLOCK, 0o666, dir_fd=self._fd)
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._descriptors:
                     raise

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -174,7 +175,7 @@ def import_state(
         _database(file, new=False) as connection,
         _understanding(file),
     ):
-        return _read(connection, made, new_image, batch_pages)
+        return _read(_BoundedRows(connection, file.stat().st_size), made, new_image, batch_pages)
 
 
 @contextmanager
@@ -196,23 +197,21 @@ def _made_directory(directory: Path, what: str) -> Iterator[Path]:
         raise failure(what, error) from error
 
 
-def _read(
-    connection: sqlite3.Connection, directory: Path, new_image: Callable[[], WritableImage], batch_pages: int
-) -> Contents:
+def _read(rows: _BoundedRows, directory: Path, new_image: Callable[[], WritableImage], batch_pages: int) -> Contents:
     store = SqlitePageStore(directory, new_image, synchronous="normal")
     try:
         pages = 0
-        for changes in _changes(connection, batch_pages):
+        for changes in _changes(rows, batch_pages):
             store.commit(changes)
             pages += sum(len(written.pages) for written in changes.regions.values())
         regions = dict(store.regions())
-        for address, name, root in connection.execute("SELECT address, name, root FROM regions"):
+        for address, name, root in rows("SELECT address, name, root FROM regions"):
             region = regions.get((Address(address), name))
             if region is None or region.root() != root:
                 raise ValueError(
                     f'region "{name}" of {Address(address)} does not have the root that it was exported with'
                 )
-        ((root,),) = connection.execute("SELECT root FROM state")
+        ((root,),) = rows("SELECT root FROM state LIMIT 2")
         contents = Contents(len(store.accounts), len(regions), pages, store.state_root())
         if contents.root != root:
             raise ValueError("the state root is not the one that it had")
@@ -221,19 +220,19 @@ def _read(
     return contents
 
 
-def _changes(connection: sqlite3.Connection, batch_pages: int) -> Iterator[ChangeSet]:
+def _changes(rows: _BoundedRows, batch_pages: int) -> Iterator[ChangeSet]:
     """Yield the content of a file, a part at a time."""
-    codes = codes_of(connection.execute(GET_CODES))
-    accounts = dict(account_of(row, codes) for row in connection.execute(GET_ACCOUNTS))
+    codes = codes_of(rows(GET_CODES))
+    accounts = dict(account_of(row, codes) for row in rows(GET_ACCOUNTS))
     yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
-    ((file_format,),) = connection.execute("PRAGMA user_version")
-    for region, address, name, length in connection.execute("SELECT id, address, name, wasm_pages FROM regions"):
+    ((file_format,),) = rows("PRAGMA user_version")
+    for region, address, name, length in rows("SELECT id, address, name, wasm_pages FROM regions"):
         key = (Address(address), name)
         if length < 0 and file_format != FORMAT_BYTES:
             raise ValueError(f'region "{name}" of {key[0]} cannot have {length} Wasm pages')
         wasm_pages, spare = decoded_length(length)
         yield ChangeSet(regions={key: RegionDiff(0, wasm_pages, {}, 0, spare)})
-        pages = connection.execute("SELECT page, data FROM pages WHERE region = ? ORDER BY page", (region,))
+        pages = rows("SELECT page, data FROM pages WHERE region = ? ORDER BY page", region)
         while batch := dict(islice(pages, batch_pages)):
             for number, data in batch.items():
                 if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
@@ -253,7 +252,7 @@ def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
         else:
-            check_identity(connection, path, APPLICATION_ID, (FORMAT, FORMAT_BYTES), "an exported state")
+            check_identity(connection, path, APPLICATION_ID, (FORMAT, FORMAT_BYTES), "an exported state", _SCHEMA)
         connection.execute("BEGIN")
         yield connection
         connection.execute("COMMIT")
@@ -267,5 +266,30 @@ def _database(path: Path, *, new: bool) -> Iterator[sqlite3.Connection]:
 def _understanding(file: Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise StateError(f"{file} is damaged: {error}", cause=error) from error
+
+
+class _BoundedRows:
+    """Reads rows of a file, no more than fit into it: pages of a damaged one can lead to one another in circles.
+
+    Args:
+        connection: The open file.
+        file_bytes: Its length.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, file_bytes: int) -> None:
+        self._connection = connection
+        self._bytes_left = 2 * file_bytes  # regions are read twice
+
+    def __call__(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Run a query, and yield its rows.
+
+        Raises:
+            ValueError: There are more than the file can hold.
+        """
+        for row in self._connection.execute(sql, values):
+            self._bytes_left -= sum(len(column) if isinstance(column, bytes | str) else 1 for column in row)
+            if self._bytes_left < 0:
+                raise ValueError("it has more rows than it is long")
+            yield row

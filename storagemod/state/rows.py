@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -43,9 +43,12 @@ def check_identity(
     application: int,
     formats: tuple[int, ...],
     what: str,
+    schema: Collection[str],
     hint: str | None = None,
 ) -> None:
-    """Check the application id and the format version of a database.
+    """Check the application id, the format version and the tables of a database.
+
+    Nothing but the tables may be there, written as they were made: a view in place of one can give rows without end.
 
     Raises:
         StateError: It is another one.
@@ -57,6 +60,9 @@ def check_identity(
     if version not in formats:
         known = " and ".join(map(str, formats))
         raise StateError(f"{path} has format {version}, and this version of storagemod knows format {known}", hint=hint)
+    there = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL LIMIT ?"  # what SQLite makes by itself has none
+    if sorted(sql for (sql,) in connection.execute(there, (len(schema) + 1,))) != sorted(schema):
+        raise StateError(f"{path} is damaged: its tables are not those of {what}")
 
 
 def checksum(row: Iterable[Column]) -> bytes:

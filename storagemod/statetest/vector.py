@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,12 +20,11 @@ from Crypto.Hash import keccak
 
 from storagemod.block import HASHES_SERVED, Block
 from storagemod.errors import ValidationError
+from storagemod.inputs import VECTOR_BYTES_MAX, read_file
 from storagemod.limits import GAS_MAX, Limits
 from storagemod.state import BALANCE_MAX, NONCE_MAX
 from storagemod.types import ADDRESS_BYTES, Address
 from storagemod.wasm import to_wasm, without_names
-
-FILE_BYTES_MAX = 32 << 20
 
 SUFFIX = ".json"
 
@@ -189,19 +189,11 @@ def read_vector(path: Path, *, limits: Limits | None = None) -> Vector:
         VectorError: The file cannot be read, is not JSON, or is not a valid vector.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-        if len(data) > FILE_BYTES_MAX:
-            raise VectorError(str(path), [f"longer than {FILE_BYTES_MAX:,} bytes"])
-        text = data.decode("utf-8-sig")  # editors of other systems put a byte order mark in front
+        text = read_file(path, bytes_max=VECTOR_BYTES_MAX).decode("utf-8-sig")  # some editors write a byte order mark
     except UnicodeDecodeError as error:
         raise VectorError(str(path), ["not text in UTF-8"], cause=error) from error
-    except OSError as error:
-        raise VectorError(str(path), [f"cannot be read: {error.strerror}"], cause=error) from error
-    except ValueError as error:  # a NUL in the path
-        if isinstance(error, VectorError):
-            raise
-        raise VectorError(str(path), [f"cannot be read: {error}"], cause=error) from error
+    except ValidationError as error:
+        raise VectorError(str(path), [error.message.removeprefix(f"{path} ")], cause=error) from error
     return parse_vector(text, path=str(path), limits=limits)
 
 
@@ -241,11 +233,13 @@ class _Reader:
 
     def unique(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """Build an object of the file, and report repeated keys, of which ``json`` would keep the last."""
-        keys = [key for key, _ in pairs]
-        self.problems += [
-            f"the key {_format_json(key)} is there twice" for key in sorted(set(keys)) if keys.count(key) > 1
-        ]
-        return dict(pairs)
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            counts = Counter(key for key, _ in pairs)
+            self.problems += [
+                f"the key {_format_json(key)} is there twice" for key in sorted(counts) if counts[key] > 1
+            ]
+        return table
 
     def no_constant(self, name: str) -> None:
         """Reject NaN and infinity, which ``json`` accepts and JSON does not have."""
@@ -407,7 +401,7 @@ class _Reader:
             if others_are_ignored:
                 self.ignored.append(f"{where}.{key}")
                 continue
-            close = get_close_matches(key, known or (), n=1)
+            close = get_close_matches(key, known or (), n=1) if len(self.problems) < _PROBLEMS_SHOWN else []
             hint = f"did you mean {_format_json(close[0])}?" if close else f"known are {', '.join(known or ())}"
             self.problems.append(f"{before}the key {_format_json(key)} means nothing ({hint})")
         return raw

@@ -6,12 +6,14 @@ Names of linking options and trackers are looked up, and the virtual machine loa
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+
+from storagemod.errors import ValidationError
+from storagemod.inputs import SCENARIO_BYTES_MAX, parse_toml, read_text
 
 TABLE = "tool.storagemod"
 
@@ -278,11 +280,13 @@ def _near(word: str, known: Iterable[str]) -> str:
 
 def _read_table(path: Path) -> tuple[Mapping[str, Any], str]:
     try:
-        text = path.read_text(encoding="utf-8")
-        tool = tomllib.loads(text).get("tool", {})
-    except FileNotFoundError:
-        return {}, ""
-    except (OSError, ValueError, RecursionError) as error:
+        if not path.exists():
+            return {}, ""
+        text = read_text(path, bytes_max=SCENARIO_BYTES_MAX)
+        tool = parse_toml(text).get("tool", {})
+    except ValidationError as error:
+        raise pytest.UsageError(f"{path.name}: {error}") from error
+    except (OSError, ValueError) as error:
         raise pytest.UsageError(f"{path}: cannot be read: {error}") from error
     table = tool.get("storagemod", {}) if isinstance(tool, dict) else {}
     if not isinstance(table, dict):

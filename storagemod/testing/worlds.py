@@ -9,6 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from storagemod.errors import ValidationError
+from storagemod.inputs import read_text
 from storagemod.limits import Limits
 from storagemod.scenario import Scenario, deploy_scenario
 from storagemod.scenario.deploy import leaves_open
@@ -69,7 +70,7 @@ class VariantWorld(World):
         if isinstance(code, Path):
             name = name or code.stem
         if not isinstance(code, bytes) and leaves_open(code, self.limits):
-            text = code.read_text(encoding="utf-8-sig") if isinstance(code, Path) else code
+            text = read_text(code, bytes_max=self.limits.source_bytes_max) if isinstance(code, Path) else code
             code = splice(text, prelude(self.variant.link))
         contract = self._load(code, name)
         if mapping is None and link not in MAP_OPTIONS and contract.maps_storage:

@@ -84,18 +84,23 @@ class Slots:
     def _remove(self, key: bytes) -> None:
         place = home(key)
         found, value = self._cell(place)
-        while value != NO_VALUE and found > key:
+        for _ in range(PROBES_MAX):  # a preset may fill every cell, with whatever it likes
+            if value == NO_VALUE or found <= key:
+                break
             place = (place + 1) % CELLS
             found, value = self._cell(place)
         if value == NO_VALUE or found != key:
             return
         # Fill the hole with the next key that would rather be there, and so on with the hole that this leaves.
-        hole, place = place, (place + 1) % CELLS
-        while (cell := self._cell(place))[1] != NO_VALUE:
+        hole = place
+        for _ in range(CELLS - 1):
+            place = (place + 1) % CELLS
+            cell = self._cell(place)
+            if cell[1] == NO_VALUE:
+                break
             if (place - home(cell[0])) % CELLS >= (place - hole) % CELLS:
                 self._set(hole, *cell)
                 hole = place
-            place = (place + 1) % CELLS
         self._memory.write(hole * CELL_BYTES, bytes(CELL_BYTES))
 
     def _cell(self, place: int) -> tuple[bytes, bytes]:

@@ -14,6 +14,7 @@ import wasmtime
 
 from storagemod.errors import StateError
 from storagemod.wasm._bindings import address_of, set_async_stack_size
+from storagemod.wasm.room import check_room
 
 WASM_STACK_BYTES = 64 << 20
 """Stack that the wasm and host frames of one transaction may use together."""
@@ -128,12 +129,17 @@ def _handler_at(address: int) -> int:
 trap_signals = _TrapSignals()
 
 
-def start_thread(thread: threading.Thread) -> None:
+def start_thread(thread: threading.Thread, stack_bytes: int = 0) -> None:
     """Start a thread.
 
+    Args:
+        thread: The thread.
+        stack_bytes: How long its stack is, if it is longer than usual.
+
     Raises:
-        StateError: The system refuses.
+        StateError: The system refuses, or would once the thread has started: then nobody would hear of it.
     """
+    check_room(stack_bytes)
     try:
         thread.start()
     except (RuntimeError, OSError) as error:

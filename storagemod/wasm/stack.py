@@ -21,9 +21,12 @@ try:
 except ImportError:  # Windows: transactions run on threads of ours
     resource = None  # type: ignore[assignment]
 
-from storagemod.errors import StackError
+import wasmtime
+
+from storagemod.errors import StackError, StateError
 from storagemod.interruption import interruption
-from storagemod.wasm.engine import WASM_STACK_BYTES, start_thread
+from storagemod.wasm.engine import WASM_STACK_BYTES, shared_engine, start_thread
+from storagemod.wasm.room import check_room
 from storagemod.wasm.store import process, run_for_main_thread, running_store, runs_for_main_thread
 
 T = TypeVar("T")
@@ -60,10 +63,22 @@ _KNOWS_ITS_STACK = sys.version_info >= (3, 14)
 """Whether Python refuses to run on more stack than a thread had when it started."""
 
 
+_NOTHING = b"\0asm\1\0\0\0\1\4\1\x60\0\0\3\2\1\0\7\5\1\1f\0\0\n\4\1\2\0\x0b"
+"""A module with one function, ``f``, that does nothing."""
+
+_NOTHINGS_FUEL = 1_000
+
+
 class _CallersStack(threading.local):
-    """Whether the stack of the calling thread is long enough. Asked of the system when it first runs a transaction."""
+    """What is known of the calling thread. The system is asked when it first runs a transaction.
+
+    Attributes:
+        suffices: Whether its stack is long enough.
+        entered: Whether it has run wasm, so that wasmtime has done what it does once for each thread.
+    """
 
     suffices: bool | None = None
+    entered = False
 
 
 def _stack_suffices() -> bool | None:
@@ -148,7 +163,7 @@ class _DeepThread:
         with _stack_size_lock:
             size = threading.stack_size(STACK_BYTES)
             try:
-                start_thread(thread)
+                start_thread(thread, STACK_BYTES)
             finally:
                 threading.stack_size(size)
 
@@ -163,11 +178,36 @@ class _DeepThread:
             if job is not None:
                 run_for_main_thread(job.for_main_thread)
                 try:
+                    if not _callers_stack.entered:
+                        _enter_wasm()
                     job.result = job.function()
                 except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
                     job.error = error
                 job.done.release()
                 del job
+
+
+def _enter_wasm() -> None:
+    """Have wasmtime do now what it does when a thread first runs wasm, while there is room for it.
+
+    It maps a stack for signals, and aborts the process if it cannot.
+
+    Raises:
+        StateError: The process has too little room left.
+    """
+    check_room()
+    try:
+        engine = shared_engine()
+        store = wasmtime.Store(engine)
+        store.set_fuel(_NOTHINGS_FUEL)
+        store.set_epoch_deadline(_NOTHINGS_FUEL)
+        function = wasmtime.Instance(store, wasmtime.Module(engine, _NOTHING), []).exports(store)["f"]
+        assert isinstance(function, wasmtime.Func)  # noqa: S101 - it is ours
+        function(store)
+        store.close()
+    except (wasmtime.WasmtimeError, MemoryError) as error:
+        raise StateError(f"a thread cannot be made ready to run wasm: {error}", cause=error) from error
+    _callers_stack.entered = True
 
 
 _stack_size_lock = threading.Lock()
@@ -200,7 +240,12 @@ def run_with_deep_stack(function: Callable[[], T]) -> T:
     own = _callers_stack
     if own.suffices is None:
         own.suffices = _stack_suffices()
-    result = function() if own.suffices and running_store() is None else _on_deep_thread(function)
+    if not own.suffices or running_store() is not None:
+        result = _on_deep_thread(function)
+    else:
+        if not own.entered:
+            _enter_wasm()
+        result = function()
     interruption.check()
     return result
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import wasmtime
 
 from storagemod.errors import ValidationError
+from storagemod.inputs import read_file
 from storagemod.limits import Limits
 from storagemod.wasm.legacy_text import modernise
 from storagemod.wasm.sections import strip_hint
@@ -28,17 +29,7 @@ def read_source(path: Path, limits: Limits) -> bytes:
     Raises:
         ValidationError: It cannot be read, or is longer than the limits allow.
     """
-    try:
-        with path.open("rb") as file:
-            source = file.read(limits.source_bytes_max + 1)
-    except IsADirectoryError as error:
-        raise ValidationError(f"{path} is a directory, not a contract", cause=error, hint="name a file") from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ValidationError(f"{path} cannot be read: {reason}", cause=error) from error
-    if len(source) > limits.source_bytes_max:
-        raise ValidationError(f"{path} is longer than {limits.source_bytes_max:,} bytes (source_bytes_max)")
-    return source
+    return read_file(path, bytes_max=limits.source_bytes_max, limit="source_bytes_max")
 
 
 def to_wasm(source: str | bytes, *, name: str, limits: Limits) -> bytes:

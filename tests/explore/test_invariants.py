@@ -6,7 +6,7 @@ import pytest
 
 from storagemod import World
 from storagemod.errors import ScenarioError
-from storagemod.scenario import deploy_scenario, invariants_of, parse_invariant, run_scenario
+from storagemod.scenario import deploy_scenario, expressions, invariants_of, parse_invariant, run_scenario
 from storagemod.scenario.invariants import Verdict
 
 from .examples import scenario
@@ -24,6 +24,10 @@ wat = '''
   (func (export "pair") (result i32 i32) (i32.const 1) (i32.const 2))
   (func (export "nothing"))
   (func (export "trap") (result i32) (unreachable))
+  (func (export "spin") (result i32) (local $left i32)
+    (local.set $left (i32.const 1000000))
+    (loop $again (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+    (local.get $left))
   (func (export "add") (param i64)
     (i64.store $storage (i32.const 0) (i64.add (i64.load $storage (i32.const 0)) (local.get 0)))))
 '''
@@ -149,6 +153,21 @@ def test_numbers_do_not_grow_without_end() -> None:
 def test_what_is_no_invariant_is_refused(expr: str, message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         parse_invariant(expr, scenario(TEXT + ADD))
+
+
+def test_an_evaluation_reads_so_much_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranges = ", ".join(["bank.memory.u8[0:]"] * 100)
+    assert check(f"sum({ranges}) == 100 * (7 + 255 * 8 + 3) and min({ranges}) == 0 and max({ranges}) == 255").holds
+    monkeypatch.setattr(expressions, "READ_BYTES_MAX", 65_536)
+    assert check("sum(bank.memory[0:]) == 9").holds
+    with pytest.raises(ScenarioError, match=r"it reads more than 65,536 bytes of storage \(take a range"):
+        check("sum(bank.memory[0:]) == 9 and bank.memory[0] == 7")
+
+
+def test_the_calls_of_an_evaluation_use_so_much_gas() -> None:
+    calls = " + ".join(['call(bank, "spin")'] * 40)
+    with pytest.raises(ScenarioError, match=r"its calls use more than 100,000,000 gas \(make several invariants"):
+        check(f"{calls} == 0")
 
 
 @pytest.mark.parametrize(

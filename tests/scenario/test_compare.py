@@ -264,7 +264,7 @@ expect.may_fail = true
         ),
         (
             "(drop (call $seen)) (call $shout)",
-            f"log 0 is it, topic 0x{'00' * 32}, data 0x00; under copied, call it is it, topic 0x07{'00' * 31}, data 0x07",
+            f"is it, topic 0x{'00' * 32}, data 0x00; under copied, call it is it, topic 0x07{'00' * 31}, data 0x07",
         ),
         (
             "(if (call $seen) (then (call $shout)))",

@@ -241,7 +241,7 @@ def test_files_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     for path, told in [
         (tmp_path / "none.json", "cannot be read: No such file"),
         (tmp_path / "latin.json", "not text in UTF-8"),
-        (tmp_path / "empty", "cannot be read: Is a directory"),
+        (tmp_path / "empty", "is a directory"),
         (Path("a\0b"), "cannot be read"),
     ]:
         with pytest.raises(VectorError, match=told):

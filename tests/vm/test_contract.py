@@ -105,7 +105,7 @@ def test_text_binary_and_paths_give_the_same_contract(tmp_path: Path) -> None:
 
 def test_a_path_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     for path, message in (
-        (tmp_path, "is a directory, not a contract"),
+        (tmp_path, "is a directory"),
         (tmp_path / "no.wat", "No such file"),
         ("no.wat", "No such file"),
     ):

@@ -77,6 +77,19 @@ def test_a_full_table_says_so() -> None:
         table.store(word(CELLS), word(1))
 
 
+@pytest.mark.usefixtures("few_cells")
+@pytest.mark.parametrize("number", range(CELLS))
+@pytest.mark.parametrize("key", [0, 5, CELLS, 2**256 - 1])
+def test_a_table_that_a_preset_filled_is_no_circle(number: int, key: int) -> None:
+    memory = Bytes()
+    for place in range(CELLS):  # in an order that no contract makes
+        memory.write(place * CELL_BYTES, word((place * 5 + number) % CELLS + CELLS * (place % 3)) + word(1))
+    table = Slots(memory)
+    table.store(word(key), word(0))
+    table.load(word(key))
+    table.store(word(key + 1), word(0)) if key < 2**255 else None
+
+
 CONTRACT = """
 (module
   (import "ethereum" "storageLoad" (func $load (param i32 i32)))
