@@ -52,6 +52,7 @@ from storagemod.wasm.sections import (
     IS_64,
     MEMORIES,
     MEMORY,
+    NAME_SECTION,
     PASSIVE,
     PREAMBLE_BYTES,
     START,
@@ -65,7 +66,6 @@ _TABLE_WITH_ELEMENT = 0x40
 _CONSTANT_BITS = {0x41: 32, 0x42: 64}
 _REF_FUNC = 0xD2
 
-_NAME_SECTION = b"\x04name"
 
 _NOT_ACTIVE, _WITH_INDEX, _WITH_EXPRESSIONS = 1, 2, 4  # bits of what begins an element segment
 
@@ -117,6 +117,7 @@ class Declarations:
         functions: Number of functions, imported ones included.
         globals: Number of globals, imported ones included.
         memory_exports: Memory index of each exported memory, by name.
+        function_exports: First name of each exported function, by function index.
         imported_references: Indices of the imported functions that are used as values: the module exports them, or puts
             them into tables or globals. Code can refer to no others (core specification 3.4.10, "Modules").
         own_memories: Index and type of each memory that the module defines.
@@ -145,6 +146,7 @@ class Declarations:
     functions: int
     globals: int
     memory_exports: dict[str, int]
+    function_exports: dict[int, str]
     imported_references: frozenset[int]
     own_memories: tuple[tuple[int, MemoryType], ...]
     own_tables: tuple[int, ...]
@@ -207,7 +209,7 @@ def without_names(wasm: bytes) -> bytes:
     """
     kept = [wasm[:PREAMBLE_BYTES]]
     for section, header, start, end in read_sections(wasm):
-        if section != CUSTOM or not wasm.startswith(_NAME_SECTION, start):
+        if section != CUSTOM or not wasm.startswith(NAME_SECTION, start):
             kept.append(wasm[header:end])
     return b"".join(kept)
 
@@ -227,6 +229,7 @@ class _ModuleReader:
     imports: list[Import] = field(factory=list)
     exports: dict[str, ExternType] = field(factory=dict)
     memory_exports: dict[str, int] = field(factory=dict)
+    function_exports: dict[int, str] = field(factory=dict)
     imported_references: set[int] = field(factory=set)
     own_memories: list[tuple[int, MemoryType]] = field(factory=list)
     own_tables: list[int] = field(factory=list)
@@ -250,6 +253,7 @@ class _ModuleReader:
             functions=len(self.spaces[FUNC]),
             globals=len(self.spaces[GLOBAL]),
             memory_exports=self.memory_exports,
+            function_exports=self.function_exports,
             imported_references=frozenset(self.imported_references),
             own_memories=tuple(self.own_memories),
             own_tables=tuple(self.own_tables),
@@ -404,6 +408,7 @@ class _ModuleReader:
                 self.memory_exports[name] = index
             elif kind == FUNC:
                 self.reference(index)
+                self.function_exports.setdefault(index, name)
 
     def read_start(self) -> None:
         self.has_start = True

@@ -11,7 +11,7 @@ from typing import Any
 import wasmtime
 from attrs import field, frozen
 
-from storagemod.errors import ValidationError
+from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
 from storagemod.wasm._bindings import image_length
 from storagemod.wasm.binary import Declarations, ExternType, Import, read_declarations
@@ -80,13 +80,17 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
-            declarations = read_declarations(wasm, limits.compile_cost_max)
-            lowered = lower(wasm, declarations, memory_pages_max=limits.memory_pages_max)
+        except wasmtime.WasmtimeError as error:
+            raise _refusal(error) from error
+        declarations = read_declarations(wasm, limits.compile_cost_max)
+        lowered = lower(wasm, declarations, memory_pages_max=limits.memory_pages_max)
+        try:
             compiled = wasmtime.Module(shared_engine(), lowered.wasm)
         except wasmtime.WasmtimeError as error:
-            if _OF_THE_SYSTEM in str(error):
-                raise no_memory(error) from error
-            raise ValidationError(_reason(str(error)), cause=error) from error
+            refusal = _refusal(error)
+            # An offset would be one in the lowered binary, which nobody sees.
+            refusal.message = re.sub(r" \(at offset \w+\)", "", refusal.message)
+            raise refusal from error
         module = Module(wasm, hashlib.sha256(wasm).digest(), declarations, lowered, compiled)
         _modules[key] = module
         _forget_oldest()
@@ -102,6 +106,12 @@ def _forget_oldest() -> None:
         _, oldest = _modules.popitem(last=False)
         taken -= oldest.bytes_kept
         oldest.uses.clear()  # these refer to it, and cycles are freed late
+
+
+def _refusal(error: wasmtime.WasmtimeError) -> StorageModError:
+    """Return the error for a module that wasmtime does not take: it is invalid, or the system has no memory for it."""
+    text = str(error)
+    return no_memory(error) if _OF_THE_SYSTEM in text else ValidationError(_reason(text), cause=error)
 
 
 def _reason(text: str) -> str:

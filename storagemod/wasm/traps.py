@@ -26,7 +26,7 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
     function = index = None
     if frames:
         index = frames[0].func_index
-        function = frames[0].func_name or f"function {index}"
+        function = _shown(frames[0].func_name) or f"function {index}"
     where = f" in {function}" if function else ""
     code = trap.trap_code
     if code is wasmtime.TrapCode.OUT_OF_FUEL:
@@ -43,6 +43,11 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
         function_index=index,
         fault=_fault(trap.message),
     )
+
+
+def _shown(name: str | None) -> str | None:
+    """Return a name that keeps to its line; contracts choose theirs."""
+    return name if name is None or name.isprintable() else ascii(name)
 
 
 def _fault(message: str) -> tuple[int, int] | None:
