@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from attrs import define, field, frozen
 
+from storagemod.errors import ValidationError
 from storagemod.types import WASM_PAGE_BYTES, FunctionType, MemoryType, ValueType
 from storagemod.wasm.compile_cost import (
     ELEMENT_BYTE_COST,
@@ -61,6 +62,9 @@ from storagemod.wasm.sections import (
     TYPES,
     read_sections,
 )
+
+_COMPACT_IMPORTS = (0x7E, 0x7F)
+"""Kinds that stand for several imports of one module. wasmtime takes them even where they are switched off."""
 
 _TABLE_WITH_ELEMENT = 0x40
 _CONSTANT_BITS = {0x41: 32, 0x42: 64}
@@ -187,7 +191,8 @@ def read_declarations(wasm: bytes, cost_max: int | None = None) -> Declarations:
         cost_max: What it may cost to compile (``Limits.compile_cost_max``). Reading ends as soon as it costs more.
 
     Raises:
-        ValidationError: A function has an instruction that the engine does not switch on, or the module costs too much.
+        ValidationError: A function has an instruction that the engine does not switch on, imports are compact, or the
+            module costs too much.
     """
     reader = _ModuleReader(wasm, sys.maxsize if cost_max is None else cost_max)
     reader.costs["length"] = len(wasm) // MODULE_BYTES_A_UNIT
@@ -362,6 +367,11 @@ class _ModuleReader:
     def read_imports(self) -> None:
         for _ in range(self.unsigned()):
             module, name, kind = self.name(), self.name(), self.byte()
+            if kind in _COMPACT_IMPORTS:
+                raise ValidationError(
+                    f"not a valid module: expected imports one by one, got compact imports from {module!r}",
+                    hint="compile without the feature compact-imports",
+                )
             imported = self.extern(kind)
             self.spaces[kind].append(imported)
             self.imports.append(Import(module, name, imported))
