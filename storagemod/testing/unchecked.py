@@ -73,7 +73,7 @@ class Ledger:
             mark: What :attr:`mark` was then; 0 for all.
             handed_on: The value of a fixture. Receipts in it are left out: tests look at them, or do not need them.
         """
-        taken = [each for ticket, each in self._pending.items() if ticket > mark]
+        taken = [each for ticket, each in list(self._pending.items()) if ticket > mark]  # other threads may add
         for each in taken:
             _look(each.receipt)  # which forgets it
         given = {id(receipt) for receipt in _receipts_in(handed_on, _NESTING_MAX)} if taken else set()
