@@ -101,7 +101,8 @@ class TrapError(StorageModError, RuntimeError):
 
     Attributes:
         code: A stable short name of the cause, such as ``unreachable``, ``memory_out_of_bounds`` or ``static_write``.
-        function: The function that was running, as wasmtime names it, or ``None``.
+        function: The function that was running, by its identifier, or else its first export, or else its number; or
+            ``None``.
         function_index: Its index in its module, or ``None``.
         fault: Where an access to a linear memory was stopped by the machine: the offset, and the memory's length, both
             in bytes; ``None`` for other causes.

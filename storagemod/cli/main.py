@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import shell_complete
 
 import storagemod
 from storagemod.cli.bench import bench_command
@@ -38,6 +39,10 @@ INTERRUPTED = 130  # 128 and the number of SIGINT, as shells report it
 NO_READER = 141  # the same with SIGPIPE
 
 TRACEBACK_VARIABLE = "STORAGEMOD_TRACEBACK"
+COMPLETE_VARIABLE = "_STORAGEMOD_COMPLETE"
+"""What shells set to have words completed, as click's documentation says: ``bash_source``, for example."""
+
+_PROGRAM = "storagemod"
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -125,8 +130,15 @@ def main(args: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - a status 
 
 def _run(args: Sequence[str]) -> int:
     # Not cli.main(), which has statuses of its own for an interrupt and for a reader that is gone.
+    instruction = os.environ.get(COMPLETE_VARIABLE)
+    if instruction:
+        if shell_complete(cli, {}, _PROGRAM, COMPLETE_VARIABLE, instruction):
+            shells = " or ".join(f"{shell}_source" for shell in ("bash", "fish", "zsh"))
+            raise click.UsageError(f"{COMPLETE_VARIABLE} must be {shells}, got {instruction!r}")
+        sys.stdout.flush()
+        return 0
     try:
-        with cli.make_context("storagemod", list(args)) as context:
+        with cli.make_context(_PROGRAM, list(args)) as context:
             status: int = cli.invoke(context)
     except click.exceptions.Exit as request:  # --help, --version
         status = request.exit_code

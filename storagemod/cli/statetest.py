@@ -35,6 +35,12 @@ _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.SKIP: "yellow"}
     help="Have storage under this linking option where contracts leave it open, as those that map storage do (default: "
     "copied), and skip vectors whose contracts have theirs under others only.",
 )
+@click.option(
+    "--debug",
+    is_flag=True,
+    help="Offer the `debug` functions of ewasm to contracts. Call trees show what they print: -v of vectors that fail, "
+    "-vvv of all.",
+)
 @json_option
 @click.option(
     "-v",
@@ -48,6 +54,7 @@ def statetest_command(
     paths: tuple[Path, ...],
     patterns: tuple[str, ...],
     link: str | None,
+    debug: bool,
     as_json: bool,
     verbosity: int,
     tracker: str | None,
@@ -69,7 +76,7 @@ def statetest_command(
             errors.append(error)
             continue
         if chosen(vector.name):
-            results.append(run_vector(vector, link=link, tracker=tracker, trace=verbosity > 0))
+            results.append(run_vector(vector, link=link, tracker=tracker, trace=verbosity > 0, debug=debug))
             if not as_json:
                 _print(results[-1], min(verbosity, VERBOSITY_MAX))
     if not results and not errors:

@@ -18,7 +18,7 @@ from storagemod.types import MAP_OPTIONS
 
 _PRELUDE_FOLDER = "storage"
 _MAPPED = "mapped"
-_MARKER = re.compile(r"^[ \t]*;; @storage[ \t\r]*$", re.MULTILINE)
+_MARKER = re.compile(r"^[ \t]*;;[ \t]*@storage[ \t\r]*$", re.MULTILINE)
 _TOKEN = re.compile(
     r"""
       (?P<text> "(?: [^"\\] | \\. )*" | [^\s"(;]+ | \((?!;) | ;(?!;) )
@@ -104,7 +104,7 @@ def prelude(option: str) -> str:
 
 
 def needs_prelude(source: str) -> bool:
-    """Check whether a source text has a line ``;; @storage`` for a prelude."""
+    """Check whether a source text has a line ``;; @storage`` for a prelude; blanks in it do not matter."""
     return _MARKER.search(source) is not None
 
 

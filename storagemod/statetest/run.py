@@ -86,6 +86,7 @@ def run_vector(
     limits: Limits | None = None,
     tracker: str | None = None,
     trace: bool | Literal["pages"] = True,
+    debug: bool = False,
 ) -> VectorResult:
     """Run a vector and compare the accounts that it names.
 
@@ -96,14 +97,21 @@ def run_vector(
         limits: The limits of contracts and of the transaction; by default ``LIMITS``.
         tracker: The write tracker, as for :class:`storagemod.World`.
         trace: Whether the receipt carries a trace.
+        debug: Whether contracts may import from ``debug``. Traces have what they print.
     """
     limits = limits or LIMITS
-    unserved = None if link is None else _unserved(vector, link, limits)
+    unserved = None if link is None else _unserved(vector, link, limits, debug=debug)
     if unserved is not None:
         return VectorResult(vector, Status.SKIP, unserved, (), vector.notes, None)
     mapping = StorageMapping(link) if link in MAP_OPTIONS else None
     with World(
-        validation=ValidationMode.EWASM, schedule=SCHEDULE, mapping=mapping, limits=limits, tracker=tracker, trace=trace
+        validation=ValidationMode.EWASM,
+        schedule=SCHEDULE,
+        mapping=mapping,
+        limits=limits,
+        tracker=tracker,
+        trace=trace,
+        debug=debug,
     ) as world:
         try:
             _preset(world, vector)
@@ -122,7 +130,7 @@ def run_vector(
         return _compared(world, vector, receipt, refusal)
 
 
-def _unserved(vector: Vector, link: str, limits: Limits) -> str | None:
+def _unserved(vector: Vector, link: str, limits: Limits, *, debug: bool) -> str | None:
     """Explain why a linking option is irrelevant to a vector; ``None`` if it is relevant.
 
     It is irrelevant if contracts have storage under other options and none has storage under this one.
@@ -131,7 +139,8 @@ def _unserved(vector: Vector, link: str, limits: Limits) -> str | None:
     for account in vector.pre.values():
         if account.code.data:
             try:
-                used |= Contract.load(account.code.data, limits=limits, mode=ValidationMode.EWASM).options
+                code = account.code.data
+                used |= Contract.load(code, limits=limits, mode=ValidationMode.EWASM, debug=debug).options
             except StorageModError:  # not a contract: it fails when it is called
                 continue
     return f"its storage is under {' or '.join(sorted(used))}" if used and link not in used else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from storagemod.errors import StorageModError
+from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
 from storagemod.testing.recording import describe, expect
 from storagemod.watch import listening
 
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from storagemod.world import Receipt, World
 
 
+_NOT_STARTED = (ValidationError, LinkError, StateError, ScenarioError)
+"""Errors raised where nothing was run. In a receipt they are failures like others: a contract can cause them."""
+
+
 class Failure:
     """Failures that :func:`reverts` recorded, complete after its block.
 
     Attributes:
         receipts: Every transaction and call of the block, in order.
-        errors: The errors of failed transactions, and of a transaction that could not start.
+        errors: The errors of failed transactions, and the error that ended the block.
     """
 
     def __init__(self) -> None:
@@ -65,6 +69,10 @@ def reverts(
     At least one transaction must fail. The error of each failed transaction, or one of its causes, must match all
     arguments. Errors raised in the block, such as by ``receipt.raise_for_error()``, end it and count as well.
 
+    A transaction that cannot start does not count, and its error leaves the block as it is: a misspelt method, a wrong
+    argument, a sender that cannot pay, a closed world. Only ``kind=ValidationError``, ``LinkError`` or ``StateError``
+    expects one.
+
     Args:
         match: A regular expression to find in the message with ``re.search``.
         contract: The name of the contract that failed.
@@ -73,6 +81,7 @@ def reverts(
 
     Raises:
         AssertionError: No transaction failed, or one failed differently.
+        StorageModError: A transaction could not start.
     """
     __tracebackhide__ = True
     seen = Failure()
@@ -87,6 +96,8 @@ def reverts(
             yield seen
         except StorageModError as error:
             if not any(error is known for known in seen.errors):
+                if isinstance(error, _NOT_STARTED) and not issubclass(kind, _NOT_STARTED):
+                    raise
                 seen.errors.append(error)
     wanted = _wanted(match, contract, depth, kind)
     if not seen.errors:

@@ -118,6 +118,13 @@ SETTINGS = {
         ),
         Setting("seed", "what storage_seed gives, for searches that are random: 0 if not given", "seed", kind=int),
         Setting("scenario", "scenario whose contracts storage_project deploys", "path", metavar="FILE"),
+        Setting(
+            "strict",
+            "fail tests that do not look at the receipt of a failed transaction: true if not given",
+            "switch",
+            kind=bool,
+            metavar="true|false",
+        ),
         Setting("collect", "names of scenario files that are tests", "pattern", several=True, metavar="PATTERN"),
     )
 }
@@ -125,10 +132,17 @@ SETTINGS = {
 DIMENSIONS = ("link", "sync", "policy", "depth_max", "exclusive")
 """Settings under each value of which a test runs once."""
 
-MARKER_KEYS = (*DIMENSIONS, "scenario")
+MARKER_KEYS = (*DIMENSIONS, "scenario", "strict")
 
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _CONTRACT_TABLES = ("accounts", "contracts")
-_DEFAULTS: Mapping[str, Any] = {"tracker": None, "seed": 0, "scenario": None, "collect": ("test_*.toml",)}
+_DEFAULTS: Mapping[str, Any] = {
+    "tracker": None,
+    "seed": 0,
+    "scenario": None,
+    "strict": True,
+    "collect": ("test_*.toml",),
+}
 
 
 class Settings(NamedTuple):
@@ -143,6 +157,7 @@ class Settings(NamedTuple):
         tracker: The write tracker, or ``None`` for the quickest that works.
         seed: For searches that are random.
         scenario: The file whose contracts ``storage_project`` deploys, or ``None``.
+        strict: Whether a failed receipt that a test did not look at fails it.
         collect: Patterns of names of scenario files that are tests.
         chosen: What the command line says, by key.
         table: ``[tool.storagemod]``.
@@ -158,6 +173,7 @@ class Settings(NamedTuple):
     tracker: str | None
     seed: int
     scenario: Path | None
+    strict: bool
     collect: tuple[str, ...]
     chosen: Mapping[str, Any]
     table: Mapping[str, Any]
@@ -170,6 +186,7 @@ class Settings(NamedTuple):
         said = [f"{key} {', '.join(map(str, getattr(self, key)))}" for key in DIMENSIONS if getattr(self, key)]
         said += [f"tracker {self.tracker}"] if self.tracker else []
         said += [f"scenario {self.scenario.name}"] if self.scenario else []
+        said += [] if self.strict else ["not strict"]
         return "; ".join([*said, f"seed {self.seed}"])
 
 
@@ -247,6 +264,12 @@ def check_words(setting: Setting, raw: object, where: str) -> tuple[Any, ...]:
 
 
 def _value(setting: Setting, raw: object, where: str) -> Any:
+    if setting.kind is bool:
+        if isinstance(raw, str) and raw.lower() in _SWITCHES:
+            return _SWITCHES[raw.lower()]
+        if not isinstance(raw, bool):
+            raise pytest.UsageError(f"{where}: a {setting.what} is true or false, not {raw!r}")
+        return raw
     if setting.kind is int:
         least = 1 if setting.several else 0
         try:

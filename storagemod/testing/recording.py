@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from storagemod.errors import one_line
+from storagemod.testing.unchecked import Ledger, Unchecked
 
 if TYPE_CHECKING:
     from storagemod.world import Receipt
@@ -17,10 +18,16 @@ _recorders: list[Recorder] = []
 
 
 class Recorder:
-    """Is told of the transactions of one test, and keeps two: the last, and the last that failed unexpectedly."""
+    """Is told of the transactions of one test, and keeps two: the last, and the last that failed unexpectedly.
+
+    Attributes:
+        count: How many there were.
+        ledger: Those that failed and that nobody has looked at.
+    """
 
     def __init__(self) -> None:
         self.count = 0
+        self.ledger = Ledger()
         self._last: tuple[int, Receipt] | None = None
         self._failed: tuple[int, Receipt] | None = None
 
@@ -30,6 +37,8 @@ class Recorder:
         self._last = (self.count, receipt)
         if not receipt.ok:
             self._failed = self._last
+            if _recorders[-1:] == [self]:  # a pytest inside a test answers for its own tests
+                self.ledger.watch(self.count, receipt)
 
     def expect(self, receipt: Receipt) -> None:
         """A failure was expected."""
@@ -39,6 +48,11 @@ class Recorder:
     def clear(self) -> None:
         """Begin another test."""
         self.count, self._last, self._failed = 0, None, None
+        self.ledger.take()
+
+    def show(self, unchecked: Unchecked) -> None:
+        """Have the section be about a transaction that nobody looked at."""
+        self._failed = (unchecked.number, unchecked.receipt)
 
     def section(self) -> str:
         """On the transaction that failed, or else the last: how it ended, its call tree and hazards; empty for none."""

@@ -1,16 +1,18 @@
-"""Undoing what each test did to worlds that live longer than it.
+"""Undoing what each test, and each example of Hypothesis, did to worlds that live longer than it.
 
 A world that a fixture of a wider scope gives, by itself or within a tuple, a mapping or an object, or makes with
 ``storage_worlds``, has a home: the node (module, class, session, …) that the fixture belongs to. So has one that
 ``setup_class``, ``setUpClass`` or ``setup_module`` keeps. While a narrower node is active, there is a snapshot of the
 world for it; what a test did is undone before the next, and what the fixtures of a class did before the next class.
+
+Hypothesis runs a test many times with one set of fixtures. Each example begins with the worlds as fixtures left them.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +63,12 @@ class Undo:
         self._active: list[Node] = []
         self._made: list[list[World]] = []
         """What the fixtures that are being set up made, the innermost last."""
+        self._own: list[World] = []
+        """Worlds of fixtures of the test itself."""
+        self.fixture_names: set[str] = set()
+        """Fixtures that gave or made a world."""
+        self._example: ExitStack | None = None
+        """What brings worlds back when the example of Hypothesis that is running ends."""
 
     def begin(self, node: Node) -> None:
         """A node begins to do things; what it does to older worlds is undone when it ends. Twice is once."""
@@ -87,21 +95,53 @@ class Undo:
         """It is, with this result; worlds that outlive the test are kept in mind."""
         made = self._made.pop()
         world_module = sys.modules.get("storagemod.world")
-        if world_module is None or request.scope == "function":
+        if world_module is None:
             return
         made += worlds_in(result, world_module.World)
         if request.scope == "class" and request.cls is not None:  # setup_class and setUpClass keep worlds there
             made += worlds_in(vars(request.cls), world_module.World)
         elif request.scope == "module" and _SETUP_MODULE in request.fixturename:
             made += worlds_in(vars(request.module), world_module.World)
+        if made:
+            self.fixture_names.add(request.fixturename)
         for world in made:
-            if not any(kept.world is world for kept in self._kept):
+            if any(world is each for each in self._worlds()):
+                continue
+            if request.scope == "function":
+                self._own.append(world)
+                request.addfinalizer(lambda world=world: self._disown(world))
+            else:
                 self._keep(world, request)
+            if self._example is not None:  # a fixture that is asked for in the middle of an example
+                self._example.enter_context(undone(world))
 
     def made(self, world: World) -> None:
         """A world was made; if a fixture is making it, it is that one's."""
         if self._made:
             self._made[-1].append(world)
+
+    @property
+    def in_example(self) -> bool:
+        """Whether an example of Hypothesis is running."""
+        return self._example is not None
+
+    @contextmanager
+    def example(self) -> Iterator[None]:
+        """Bring every world of a fixture back at the end of a block, which is one example of Hypothesis."""
+        with ExitStack() as stack:
+            for world in self._worlds():
+                stack.enter_context(undone(world))
+            outer, self._example = self._example, stack
+            try:
+                yield
+            finally:
+                self._example = outer
+
+    def _worlds(self) -> list[World]:
+        return [*(kept.world for kept in self._kept), *self._own]
+
+    def _disown(self, world: World) -> None:
+        self._own = [each for each in self._own if each is not world]
 
     def _keep(self, world: World, request: Any) -> None:
         kept = _Kept(world, request.node)

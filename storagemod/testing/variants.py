@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from storagemod.testing.options import DIMENSIONS, MARKER_KEYS, SETTINGS, Settings, check_words, suggestion
+from storagemod.testing.options import DIMENSIONS, MARKER_KEYS, SETTINGS, Settings, check, suggestion
 
 MARKER = (
-    "storagemod(link=[...], sync=[...], policy=[...], depth_max=[...], exclusive=[...], scenario=FILE): run the test "
-    "once under each linking option, sync policy, re-entry policy, limit of call depth and exclusive policy; each is "
-    "one value or several. `scenario` is what storage_project deploys, a path from the folder of the test."
+    "storagemod(link=[...], sync=[...], policy=[...], depth_max=[...], exclusive=[...], scenario=FILE, strict=BOOL): "
+    "run the test once under each linking option, sync policy, re-entry policy, limit of call depth and exclusive "
+    "policy; each is one value or several. `scenario` is what storage_project deploys, a path from the folder of the "
+    "test. strict=False lets the test ignore receipts of failed transactions."
 )
 
 DEFAULT_LINK = "single"
@@ -77,7 +78,7 @@ def marker_of(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
             if key not in MARKER_KEYS:
                 raise MarkerError(f"{where}: unknown keyword {key!r}{suggestion(key, MARKER_KEYS)}")
             try:
-                value = str(raw) if key == "scenario" else check_words(SETTINGS[key], raw, f"{where}: {key}")
+                value = str(raw) if key == "scenario" else check(SETTINGS[key], raw, f"{where}: {key}")
             except pytest.UsageError as error:
                 raise MarkerError(*error.args) from None
             said.setdefault(key, value)

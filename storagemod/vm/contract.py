@@ -47,6 +47,7 @@ from storagemod.wasm import (
     raw_values,
     read_source,
     to_wasm,
+    with_line,
 )
 
 if TYPE_CHECKING:
@@ -238,8 +239,15 @@ class Contract:
             LinkError: It imports something that is not offered, or not as it wants it.
         """
         rules = CodeRules(limits or Limits(), parse_enum(ValidationMode, mode, "validation mode"), debug)
-        wasm, name, label = read_binary(source, name, rules.limits)
-        return load_binary(wasm, rules, name, label, link)
+        text, name, label = _read(source, name, rules.limits)
+        wasm = to_wasm(text, name=label, limits=rules.limits)
+        try:
+            return load_binary(wasm, rules, name, label, link)
+        except ValidationError as error:
+            located = with_line(error, text, wasm, label)
+            if located is error:
+                raise
+            raise located from error.cause
 
     @property
     def is_keyed(self) -> bool:
@@ -276,6 +284,12 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
         ValidationError: It cannot be read, is too long, does not compile, or is neither WAT nor a Wasm binary.
         StorageModError: Its compiler is not installed.
     """
+    text, name, label = _read(source, name, limits)
+    return to_wasm(text, name=label, limits=limits), name, label
+
+
+def _read(source: str | bytes | Path, name: str | None, limits: Limits) -> tuple[str | bytes, str, str]:
+    """Return the text or binary of a contract, its name, and what to call it in messages."""
     if isinstance(source, str) and source.strip() and "(" not in source:
         source = Path(source)  # WAT without a parenthesis holds no module
     if isinstance(source, Path):
@@ -288,7 +302,7 @@ def read_binary(source: str | bytes | Path, name: str | None, limits: Limits) ->
         label = name
     else:  # a caller without a type checker
         raise ValidationError(f"a contract is WAT text, wasm bytes or a pathlib.Path, not {shown(source)}")
-    return to_wasm(source, name=label, limits=limits), name, label
+    return source, name, label
 
 
 def load_binary(

@@ -10,7 +10,7 @@ from storagemod.wasm.pool import InstancePool
 from storagemod.wasm.sections import strip_hint
 from storagemod.wasm.stack import check_headroom, frames_for, run_with_deep_stack
 from storagemod.wasm.store import FunctionTable, Instance, Store
-from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm
+from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm, with_line
 
 __all__ = [
     "FIRST_ACCESS",
@@ -40,5 +40,6 @@ __all__ = [
     "run_with_deep_stack",
     "strip_hint",
     "to_wasm",
+    "with_line",
     "without_names",
 ]

@@ -8,6 +8,7 @@ and move between its releases. So the version is pinned, and a change is a clear
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -125,6 +126,19 @@ FUNCTION_REFERENCE: Final[int] = _ffi.WASMTIME_FUNCREF.value
 
 RAW_VALUE_BYTES: Final = 16
 """Length of one value where wasm and the host hand each other numbers."""
+
+
+def switches() -> frozenset[str]:
+    """Return the names of all features of WebAssembly that this wasmtime can switch on or off, as in ``wasm_simd``."""
+    found = (re.fullmatch(r"wasmtime_config_(wasm_\w+)_set", name) for name in dir(_raw))
+    return frozenset(each[1] for each in found if each is not None)
+
+
+def switch(config: wasmtime.Config, name: str, on: bool) -> None:
+    """Switch a feature on or off. wasmtime-py's own properties leave some out."""
+    setter: Any = getattr(_library, f"wasmtime_config_{name}_set")
+    setter.restype, setter.argtypes = None, (_POINTER, ctypes.c_bool)
+    setter(address_of(config.ptr()), on)
 
 
 def address_of(pointer: Any) -> int:

@@ -54,6 +54,7 @@ from storagemod.wasm.sections import (
     IS_64,
     MEMORIES,
     MEMORY,
+    NAME_SECTION,
     PASSIVE,
     PREAMBLE_BYTES,
     START,
@@ -63,11 +64,13 @@ from storagemod.wasm.sections import (
     read_sections,
 )
 
+_COMPACT_IMPORTS = (0x7E, 0x7F)
+"""Kinds that stand for several imports of one module. wasmtime takes them even where they are switched off."""
+
 _TABLE_WITH_ELEMENT = 0x40
 _CONSTANT_BITS = {0x41: 32, 0x42: 64}
 _REF_FUNC = 0xD2
 
-_NAME_SECTION = b"\x04name"
 
 _NOT_ACTIVE, _WITH_INDEX, _WITH_EXPRESSIONS = 1, 2, 4  # bits of what begins an element segment
 
@@ -119,6 +122,7 @@ class Declarations:
         functions: Number of functions, imported ones included.
         globals: Number of globals, imported ones included.
         memory_exports: Memory index of each exported memory, by name.
+        function_exports: First name of each exported function, by function index.
         imported_references: Indices of the imported functions that are used as values: the module exports them, or puts
             them into tables or globals. Code can refer to no others (core specification 3.4.10, "Modules").
         own_memories: Index and type of each memory that the module defines.
@@ -147,6 +151,7 @@ class Declarations:
     functions: int
     globals: int
     memory_exports: dict[str, int]
+    function_exports: dict[int, str]
     imported_references: frozenset[int]
     own_memories: tuple[tuple[int, MemoryType], ...]
     own_tables: tuple[int, ...]
@@ -211,7 +216,8 @@ def read_declarations(wasm: bytes, cost_max: int | None = None) -> Declarations:
         cost_max: What it may cost to compile (``Limits.compile_cost_max``). Reading ends as soon as it costs more.
 
     Raises:
-        ValidationError: A function has an instruction that the engine does not switch on, or the module costs too much.
+        ValidationError: A function has an instruction that the engine does not switch on, imports are compact, or the
+            module costs too much.
     """
     reader = _ModuleReader(wasm, sys.maxsize if cost_max is None else cost_max)
     reader.costs["length"] = len(wasm) // MODULE_BYTES_A_UNIT
@@ -233,7 +239,7 @@ def without_names(wasm: bytes) -> bytes:
     """
     kept = [wasm[:PREAMBLE_BYTES]]
     for section, header, start, end in read_sections(wasm):
-        if section != CUSTOM or not wasm.startswith(_NAME_SECTION, start):
+        if section != CUSTOM or not wasm.startswith(NAME_SECTION, start):
             kept.append(wasm[header:end])
     return b"".join(kept)
 
@@ -253,6 +259,7 @@ class _ModuleReader:
     imports: list[Import] = field(factory=list)
     exports: dict[str, ExternType] = field(factory=dict)
     memory_exports: dict[str, int] = field(factory=dict)
+    function_exports: dict[int, str] = field(factory=dict)
     imported_references: set[int] = field(factory=set)
     own_memories: list[tuple[int, MemoryType]] = field(factory=list)
     own_tables: list[int] = field(factory=list)
@@ -276,6 +283,7 @@ class _ModuleReader:
             functions=len(self.spaces[FUNC]),
             globals=len(self.spaces[GLOBAL]),
             memory_exports=self.memory_exports,
+            function_exports=self.function_exports,
             imported_references=frozenset(self.imported_references),
             own_memories=tuple(self.own_memories),
             own_tables=tuple(self.own_tables),
@@ -387,6 +395,11 @@ class _ModuleReader:
     def read_imports(self) -> None:
         for _ in range(self.unsigned()):
             module, name, kind = self.name(), self.name(), self.byte()
+            if kind in _COMPACT_IMPORTS:
+                raise ValidationError(
+                    f"not a valid module: expected imports one by one, got compact imports from {module!r}",
+                    hint="compile without the feature compact-imports",
+                )
             imported = self.extern(kind)
             self.spaces[kind].append(imported)
             self.imports.append(Import(module, name, imported))
@@ -433,6 +446,7 @@ class _ModuleReader:
                 self.memory_exports[name] = index
             elif kind == FUNC:
                 self.reference(index)
+                self.function_exports.setdefault(index, name)
 
     def read_start(self) -> None:
         self.has_start = True

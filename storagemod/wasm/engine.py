@@ -9,11 +9,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from typing import Final
 
 import wasmtime
 
 from storagemod.errors import StateError
-from storagemod.wasm._bindings import address_of, set_async_stack_size
+from storagemod.wasm._bindings import address_of, set_async_stack_size, switch
 from storagemod.wasm.room import check_room
 
 WASM_STACK_BYTES = 64 << 20
@@ -26,6 +28,40 @@ EPOCH_SECONDS = 0.01
 
 _IDLE_TICKS_MAX = 100
 
+FEATURES: Final[Mapping[str, bool]] = {
+    # On: the standard, as far as it is deterministic, and what storage needs.
+    "wasm_bulk_memory": True,
+    "wasm_custom_page_sizes": True,  # storage whose length is counted in bytes
+    "wasm_memory64": True,
+    "wasm_multi_memory": True,
+    "wasm_multi_value": True,
+    "wasm_reference_types": True,
+    "wasm_simd": True,
+    "wasm_relaxed_simd": True,
+    "wasm_relaxed_simd_deterministic": True,  # or results would depend on the machine (rule 8)
+    "wasm_tail_call": True,
+    "wasm_wide_arithmetic": True,  # integers only, and balances and hashes are wider than 64 bits
+    # Off: not deterministic.
+    "wasm_threads": False,
+    # Off: objects that no undo log or limit of ours knows.
+    "wasm_exceptions": False,
+    "wasm_function_references": False,
+    "wasm_gc": False,
+    "wasm_stack_switching": False,
+    # Off: no contract needs them, and our readers of binaries do not know them.
+    "wasm_branch_hinting": False,
+    "wasm_compact_imports": False,
+    # Off: contracts are modules, not components.
+    "wasm_component_model": False,
+    "wasm_component_model_accessors": False,
+    "wasm_component_model_async": False,
+    "wasm_component_model_async_stackful": False,
+    "wasm_component_model_canonical_names": False,
+    "wasm_component_model_implements": False,
+    "wasm_component_model_map": False,
+    "wasm_component_model_more_async_builtins": False,
+}
+"""Every feature that wasmtime can switch, and whether it is on: none is as wasmtime happens to have it."""
 
 _engine: wasmtime.Engine | None = None
 _engine_lock = threading.Lock()
@@ -42,22 +78,13 @@ def shared_engine() -> wasmtime.Engine:
 
 
 def _new_engine() -> wasmtime.Engine:
-    """Make an engine.
-
-    Threads, shared memories, garbage-collected types and exceptions are off: they are not deterministic, or no contract
-    needs them. NaNs are canonical and relaxed SIMD is deterministic (rule 8 of the semantics).
-    """
+    """Make an engine with :data:`FEATURES`, whose NaNs are canonical (rule 8 of the semantics)."""
     config = wasmtime.Config()
-    config.wasm_multi_memory = True
-    config.wasm_memory64 = True
-    config.wasm_custom_page_sizes = True
-    config.wasm_threads = False
-    config.wasm_exceptions = False
-    config.wasm_gc = False
+    for name, on in FEATURES.items():
+        switch(config, name, on)
     config.gc_support = False
-    config.wasm_function_references = False
+    config.shared_memory = False
     config.cranelift_nan_canonicalization = True
-    config.wasm_relaxed_simd_deterministic = True
     # Storage is mapped under memories, so they must not move: each reserves the most that it may become.
     config.memory_reservation = MEMORY_RESERVATION_BYTES
     config.memory_may_move = False

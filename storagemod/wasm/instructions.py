@@ -162,6 +162,26 @@ def find_operands(code: bytes, offset: int, end: int) -> Iterator[tuple[int, int
                 break  # the scanner stands before the labels
 
 
+_CONSTANTS = (0x41, 0x42)
+
+
+def instruction_starts(code: bytes, offset: int, end: int) -> Iterator[int]:
+    """Yield where each instruction begins.
+
+    Raises:
+        ValidationError: As :func:`walk`.
+    """
+    while offset < end:
+        step = _STEP.match(code, offset, end)
+        if step is None:
+            raise _unknown_instruction(code, offset)
+        yield offset
+        # A step takes a constant and what uses it together.
+        offset = read_unsigned(code, offset + 1)[1] if code[offset] in _CONSTANTS else step.end()
+        if step.lastindex == _BR_TABLE:
+            _, offset = _labels(code, offset)
+
+
 @functools.lru_cache(maxsize=4096)
 def _decode(encoded: bytes) -> tuple[Instruction, tuple[int, ...]]:
     opcode, offset = encoded[0], 1

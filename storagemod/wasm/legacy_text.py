@@ -71,7 +71,7 @@ def modernise(text: str) -> ModernText:
     pieces: list[str] = []
     lists = _Lists()
     at = 0
-    for kind, start, end in _tokens(text):
+    for kind, start, end in read_tokens(text):
         word = text[start:end]
         if kind == "word":
             pieces += (text[at:start], _present_name(word))
@@ -85,7 +85,7 @@ def modernise(text: str) -> ModernText:
     return _with_insertions("".join(pieces), sorted(lists.insertions, key=lambda each: each[:2]))
 
 
-def _tokens(text: str) -> Iterator[tuple[str, int, int]]:
+def read_tokens(text: str) -> Iterator[tuple[str, int, int]]:
     """The kind, start and end of each parenthesis, word and string."""
     at = 0
     while (found := _TOKEN.search(text, at)) is not None:

@@ -7,6 +7,7 @@
 - A call is followed by an empty loop. wasmtime looks at fuel and epochs at function entries and loop heads only, so
   nothing else would stop a million calls that return one after another, each into long code without either.
 - So is an instruction like ``memory.fill``: each may take as long as many epochs.
+- An exported function without a name gets that of its export, which wasmtime tells in traps.
 
 No index of the module changes: what is new comes last. Empty loops use no fuel; a guard uses some ten units.
 Source: WebAssembly core specification 5.4, "Instructions", and 5.5, "Modules".
@@ -33,6 +34,8 @@ from storagemod.wasm.sections import (
     appended,
     first_instruction,
     memory_limits,
+    name_section,
+    named_functions,
     read_sections,
     sized,
     vector,
@@ -124,6 +127,10 @@ def lower(wasm: bytes, declarations: Declarations, *, memory_pages_max: int, pre
         changed[CODE] = vector([*_guarded(code, guards), *bodies])
     new = {number: content for number, content in changed.items() if content not in (None, sections.get(number))}
     lowered = with_sections(wasm, new) if new else wasm
+    if declarations.function_exports:
+        named = named_functions(wasm)
+        unnamed = {index: name for index, name in declarations.function_exports.items() if index not in named}
+        lowered += name_section(unnamed) if unnamed else b""  # names of two sections add up
     first = declarations.functions
     return Lowered(lowered, memories, state, maxima, range(first, first + len(grown)))
 

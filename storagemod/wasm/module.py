@@ -13,7 +13,7 @@ from typing import Any
 import wasmtime
 from attrs import field, frozen
 
-from storagemod.errors import ValidationError
+from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
 from storagemod.wasm._bindings import image_length
 from storagemod.wasm.binary import PAGE_SIZES, Declarations, ExternType, Import, read_declarations
@@ -88,15 +88,17 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
     if module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
-            declarations = read_declarations(wasm, limits.compile_cost_max)
-            lowered = lower(wasm, declarations, memory_pages_max=limits.memory_pages_max)
+        except wasmtime.WasmtimeError as error:
+            raise _refusal(error) from error
+        declarations = read_declarations(wasm, limits.compile_cost_max)
+        lowered = lower(wasm, declarations, memory_pages_max=limits.memory_pages_max)
+        try:
             compiled = wasmtime.Module(shared_engine(), lowered.wasm)
         except wasmtime.WasmtimeError as error:
-            if _OF_THE_SYSTEM in str(error):
-                raise no_memory(error) from error
-            reason = _reason(str(error))
-            hint = PAGE_SIZES if "custom page size" in reason else None
-            raise ValidationError(reason, cause=error, hint=hint) from error
+            refusal = _refusal(error)
+            # An offset would be one in the lowered binary, which nobody sees.
+            refusal.message = re.sub(r" \(at offset \w+\)", "", refusal.message)
+            raise refusal from error
         module = Module(wasm, hashlib.sha256(wasm).digest(), declarations, lowered, compiled)
         with _modules_lock:
             _modules[key] = module
@@ -112,6 +114,15 @@ def _forget_oldest() -> None:
         _, oldest = _modules.popitem(last=False)
         taken -= oldest.bytes_kept
         oldest.uses.clear()  # these refer to it, and cycles are freed late
+
+
+def _refusal(error: wasmtime.WasmtimeError) -> StorageModError:
+    """Return the error for a module that wasmtime does not take: it is invalid, or the system has no memory for it."""
+    text = str(error)
+    if _OF_THE_SYSTEM in text:
+        return no_memory(error)
+    reason = _reason(text)
+    return ValidationError(reason, cause=error, hint=PAGE_SIZES if "custom page size" in reason else None)
 
 
 def _reason(text: str) -> str:

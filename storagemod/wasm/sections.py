@@ -1,6 +1,7 @@
 """Sections of a binary: their numbers, what they are made of, and a module with some of them replaced.
 
-Only for binaries that wasmtime has validated: there is no defence against malformed ones, but in `strip_hint`.
+Only for binaries that wasmtime has validated: there is no defence against malformed ones, but in `strip_hint`. Custom
+sections are not validated, so `named_functions` reads them with care.
 Source: WebAssembly core specification 5.5, "Modules".
 """
 
@@ -19,6 +20,11 @@ _LENGTH_BYTES_MAX = 5
 
 CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA = range(12)
 """Numbers of sections. Up to the elements they stand in this order."""
+
+NAME_SECTION = b"\x04name"
+"""How a custom section begins that has names for functions and other things, as far as it has any."""
+
+_FUNCTION_NAMES = 1
 
 FUNC, TABLE, MEMORY, GLOBAL = range(4)
 """Kinds of imports and exports."""
@@ -80,6 +86,41 @@ def strip_hint(code: bytes) -> str | None:
         "them, by `-C strip=symbols` of rustc, `-s` of clang and zig cc, `-fstrip` of zig, or "
         "`wasm-opt --strip-debug --strip-producers`"
     )
+
+
+def named_functions(wasm: bytes) -> set[int]:
+    """Return the indices of the functions that the name section names, as far as it can be read."""
+    named: set[int] = set()
+    for number, _, start, end in read_sections(wasm):
+        if number == CUSTOM and wasm.startswith(NAME_SECTION, start):
+            named.update(_named_in(wasm[start + len(NAME_SECTION) : end]))
+    return named
+
+
+def _named_in(content: bytes) -> Iterator[int]:
+    offset = 0
+    while header := _read_u32(content, offset + 1):
+        kind, (length, start) = content[offset], header
+        offset = start + length
+        count, at = (kind == _FUNCTION_NAMES and _read_u32(content, start)) or (0, start)
+        while count and (index := _read_u32(content, at)) and (name := _read_u32(content, index[1])):
+            yield index[0]
+            count, at = count - 1, name[1] + name[0]
+
+
+def _read_u32(data: bytes, offset: int) -> tuple[int, int] | None:
+    """Read an unsigned LEB128 number of 5 bytes at most; ``None`` where there is none."""
+    encoded = data[offset : offset + _LENGTH_BYTES_MAX]
+    if not encoded or all(byte & CONTINUES for byte in encoded):
+        return None
+    value, length = read_unsigned(encoded, 0)
+    return value, offset + length
+
+
+def name_section(functions: Mapping[int, str]) -> bytes:
+    """Return a section that names functions, by index, for a module that has no other names for them."""
+    names = vector(write_unsigned(index) + sized(functions[index].encode()) for index in sorted(functions))
+    return bytes([CUSTOM]) + sized(NAME_SECTION + bytes([_FUNCTION_NAMES]) + sized(names))
 
 
 def first_instruction(code: bytes, offset: int) -> int:

@@ -11,6 +11,7 @@ from storagemod.errors import ValidationError
 from storagemod.inputs import read_file
 from storagemod.limits import Limits
 from storagemod.wasm.legacy_text import modernise
+from storagemod.wasm.locate import find_in_text
 from storagemod.wasm.sections import strip_hint
 
 WASM_MAGIC = b"\0asm"
@@ -21,6 +22,8 @@ _POSITION = re.compile(
     r"\A(?P<message>.*)(?:\n\s*--> | at (?=[^\n]*\Z))<anon>:(?P<line>\d+):(?P<column>\d+)(?:\n.*)?\Z", re.DOTALL
 )
 _EXCERPT_WIDTH = 100
+
+_OFFSET = re.compile(r" \(at offset 0x([0-9a-f]+)\)")
 
 
 def read_source(path: Path, limits: Limits) -> bytes:
@@ -48,6 +51,31 @@ def to_wasm(source: str | bytes, *, name: str, limits: Limits) -> bytes:
             hint=strip_hint(wasm),
         )
     return wasm
+
+
+def with_line(error: ValidationError, source: str | bytes, wasm: bytes, name: str) -> ValidationError:
+    """Return an error of wasmtime's validation with line and column, or the error itself where they are not known.
+
+    Args:
+        error: What :func:`storagemod.wasm.compile_module` raised.
+        source: WAT, or a binary, which has no lines.
+        wasm: What it was translated to.
+        name: What messages call it.
+    """
+    found = _OFFSET.search(error.message)
+    if found is None or (isinstance(source, bytes) and source.startswith(WASM_MAGIC)):
+        return error
+    text = _decode(source, name) if isinstance(source, bytes) else source
+    modern = modernise(text)
+    index = find_in_text(modern.text, wasm, int(found[1], 16))
+    if index is None:
+        return error
+    line = modern.text.count("\n", 0, index) + 1
+    column = modern.column_before(line, index - modern.text.rfind("\n", 0, index))
+    message = error.message.replace(found[0], "")
+    return ValidationError(
+        f"{name}:{line}:{column}: {message}\n{_excerpt(text, line, column)}", cause=error.cause, hint=error.hint
+    )
 
 
 def _decode(source: bytes, name: str) -> str:

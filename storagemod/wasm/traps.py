@@ -26,7 +26,7 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
     function = index = None
     if frames:
         index = frames[0].func_index
-        function = frames[0].func_name or f"function {index}"
+        function = _shown(frames[0].func_name) or f"function {index}"
     where = f" in {function}" if function else ""
     code = trap.trap_code
     if code is wasmtime.TrapCode.OUT_OF_FUEL:
@@ -48,6 +48,11 @@ def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
 def engine_error(error: wasmtime.WasmtimeError) -> StateError:
     """Return the error for what wasmtime refused though it should always work. It ends the transaction."""
     return StateError(f"wasmtime refused: {str(error).strip().splitlines()[-1].strip()}", cause=error)
+
+
+def _shown(name: str | None) -> str | None:
+    """Return a name that keeps to its line; contracts choose theirs."""
+    return name if name is None or name.isprintable() else ascii(name)
 
 
 def _fault(message: str) -> tuple[int, int] | None:

@@ -269,3 +269,42 @@ def test_prose_is_no_wider_than_a_narrow_terminal() -> None:
 
 def test_width_of_a_terminal_does_not_change_what_goes_into_a_file() -> None:
     assert start("demo", COLUMNS="40").communicate(timeout=20) == start("demo").communicate(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("storagemod sta", ["plain,state", "plain,statetest"]),
+        ("storagemod state ver", ["plain,verify"]),
+        ("storagemod run --lin", ["plain,--link"]),
+        ("storagemod run --link reg", ["plain,regions"]),
+        ("storagemod run ", ["file,"]),
+    ],
+)
+def test_shells_complete_words(run: Run, monkeypatch: pytest.MonkeyPatch, words: str, wanted: list[str]) -> None:
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    monkeypatch.setenv("_STORAGEMOD_COMPLETE", "bash_complete")
+
+    done = run()
+
+    assert (done.status, done.out.split(), done.err) == (0, wanted, "")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_shells_get_the_script_that_completes(run: Run, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    monkeypatch.setenv("_STORAGEMOD_COMPLETE", f"{shell}_source")
+
+    done = run()
+
+    assert done.status == 0
+    assert f"_STORAGEMOD_COMPLETE={shell}_complete" in done.out
+
+
+def test_shell_that_is_unknown_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_STORAGEMOD_COMPLETE", "tcsh_source")
+
+    done = run()
+
+    assert (done.status, done.out) == (2, "")
+    assert "must be bash_source or fish_source or zsh_source, got 'tcsh_source'" in done.err

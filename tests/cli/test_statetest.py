@@ -126,6 +126,26 @@ def test_linking_option_skips_vectors_that_do_not_use_it(run: Run) -> None:
     assert "pass  mapsStorage\n" in ran.out
 
 
+DEBUG = """(module (import "debug" "print32" (func $print (param i32))) (memory (export "memory") 1)
+  (func (export "main") (call $print (i32.const 4242))))"""
+
+
+def test_debug_functions_are_offered_if_they_are_asked_for_and_trees_show_what_they_print(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "debug.json"
+    path.write_text(json.dumps(vector(pre__CONTRACT__code=DEBUG)))
+
+    without, offered = (run("statetest", path, *more, "-vvv") for more in ((), ("--debug",)))
+
+    assert "4242" not in without.out
+    assert "debug" in without.out + without.err
+    assert "4242" in offered.out
+    assert offered.err == ""
+    for link in ("copied", "keyed"):
+        assert "malformed" not in run("statetest", path, "--debug", "--link", link).out
+
+
 def test_linking_option_is_one_that_serves_contracts_of_ewasm(run: Run) -> None:
     ran = run("statetest", PASSING, "--link", "regions")
 

@@ -231,6 +231,7 @@ class TestSplice:
     def test_only_a_line_of_its_own_is_a_place(self, source: str) -> None:
         assert not needs_prelude(source)
         assert needs_prelude(f"{source}\n\t;; @storage  \n")
+        assert needs_prelude(f"{source}\n;;@storage\n")
 
 
 class TestFolder:

@@ -98,6 +98,7 @@ def ends_at_each_look(world: World, method: str, monkeypatch: pytest.MonkeyPatch
         over_at += 1
 
 
+@pytest.mark.storagemod(strict=False)
 @pytest.mark.parametrize("method", ["fill", "fail", "catch", "both"])
 @pytest.mark.parametrize("commit", [True, False])
 def test_a_transaction_ends_wherever_its_time_is_over_and_changes_nothing(

@@ -23,7 +23,7 @@ def test_an_endless_loop_runs_out_of_gas(world: World) -> None:
     a = world.deploy(LOOP, name="loop")
     receipt = world.transact(a, "spin", gas=1_000_000)
     assert isinstance(receipt.error, OutOfGasError)
-    assert str(receipt.error) == "loop at call depth 1: out of gas in function 0"
+    assert str(receipt.error) == "loop at call depth 1: out of gas in spin"
     assert receipt.gas_used == 1_000_000
 
 

@@ -79,6 +79,7 @@ def test_what_an_undone_call_wrote_is_in_the_trace_and_marked(world: World) -> N
     assert (change.old, change.new) == ((1).to_bytes(8, "little"), (2).to_bytes(8, "little"))
 
 
+@pytest.mark.storagemod(strict=False)
 def test_a_revert_hands_over_its_output_and_gives_gas_back(world: World) -> None:
     a = deploy_puppet(world, "single")
     receipt = play(world, a, Load(0), Revert(), gas=10_000_000)

@@ -97,7 +97,7 @@ def test_without_our_fixtures():
         ("depth_max=0", "*: depth_max: a limit of call depth is an integer from 1 on, not 0"),
         ("depth_max=True", "*: depth_max: a limit of call depth is an integer from 1 on, not True"),
         ('lnik="single"', "*: unknown keyword 'lnik' (did you mean 'link'?)"),
-        ('"single"', "* takes keywords only: link, sync, policy, depth_max, exclusive, scenario"),
+        ('"single"', "* takes keywords only: link, sync, policy, depth_max, exclusive, scenario, strict"),
     ],
 )
 def test_marker_that_means_nothing_is_an_error_of_collection(project: Project, said: str, message: str) -> None:

@@ -1,8 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from storagemod import OutOfGasError, ReentryError, RevertError, StateError, TrapError, ValidationError, World
+from storagemod import (
+    LinkError,
+    OutOfGasError,
+    ReentryError,
+    RevertError,
+    StateError,
+    StorageModError,
+    TrapError,
+    ValidationError,
+    World,
+)
 from storagemod.testing import reverts
 
 GIVES_UP = """
@@ -94,18 +106,55 @@ def test_error_that_is_raised_ends_the_block_and_counts_once(world: World, calle
     assert len(seen.errors) == 1
 
 
-def test_transaction_that_cannot_start_counts_and_has_no_receipt(world: World, callee: int) -> None:
-    with reverts(kind=ValidationError, match="no entry point|exports no|nowhere") as seen:
-        world.transact(callee, "nowhere")
+def _closed(world: World) -> None:
+    world.close()
+    world.transact(1, "trap")
+
+
+NOT_STARTED: dict[str, tuple[type[StorageModError], Callable[[World], object]]] = {
+    "misspelt method": (ValidationError, lambda world: world.transact(1, "trp")),
+    "argument too many": (ValidationError, lambda world: world.transact(1, "trap", 1)),
+    "wrong argument": (ValidationError, lambda world: world.transact(1, "trap", gas=-1)),
+    "sender that cannot pay": (ValidationError, lambda world: world.transact(1, "trap", sender=99, value=1)),
+    "no contract": (ValidationError, lambda world: world.transact(98, "trap")),
+    "closed world": (StateError, _closed),
+    "call that is not committed": (ValidationError, lambda world: world.call(1, "trp")),
+    "code that is none": (ValidationError, lambda world: world.deploy("(module")),
+    "import that is not offered": (LinkError, lambda world: world.deploy('(module (import "a" "b" (func)))')),
+}
+
+
+@pytest.mark.parametrize("case", NOT_STARTED)
+@pytest.mark.usefixtures("callee")
+def test_what_cannot_start_is_no_failure_unless_its_kind_is_named(world: World, case: str) -> None:
+    kind, act = NOT_STARTED[case]
+
+    for wanted in ({}, {"match": "."}, {"kind": TrapError}):
+        with pytest.raises(kind), reverts(**wanted):  # type: ignore[arg-type]
+            act(world)
+    with reverts(kind=kind) as seen:
+        act(world)
     with pytest.raises(LookupError, match="no transaction of this block failed"):
         _ = seen.receipt
+
+
+def test_what_cannot_start_is_no_failure_after_one_that_is(world: World, callee: int) -> None:
+    with pytest.raises(ValidationError, match="trp"), reverts():
+        _ = world.transact(callee, "trap"), world.transact(callee, "trp")
+
+
+def test_error_of_a_receipt_counts_whatever_its_class(world: World) -> None:
+    world.set_account(5, code=b"no wasm")
+
+    with reverts(match="."):
+        world.transact(5).raise_for_error()
 
 
 def test_errors_that_are_not_of_contracts_pass_through(world: World) -> None:
     with pytest.raises(ZeroDivisionError), reverts():
         _ = 1 / len(world.accounts().keys() - world.accounts().keys())
-    with pytest.raises(AssertionError, match="StateError"), reverts(kind=RevertError):
-        raise StateError("no")
+    with pytest.raises(AssertionError, match="TrapError"), reverts(kind=RevertError):
+        raise TrapError("no", code="unreachable")
 
 
 def test_calls_that_never_commit_count(world: World, callee: int) -> None:
@@ -127,6 +176,6 @@ def test_blocks_nest_and_end_watching(world: World, callee: int) -> None:
         with reverts() as inner:
             world.transact(callee, "trap")
         world.transact(callee, "trap")
-    world.transact(callee, "trap")
+    assert not world.transact(callee, "trap").ok
 
     assert (len(outer.receipts), len(inner.receipts)) == (2, 1)

@@ -246,6 +246,7 @@ def test_storage_that_is_filled_whole_is_one_change() -> None:
     assert traced(receipt).root.changes == (run,)
 
 
+@pytest.mark.storagemod(strict=False)
 def test_top_level_call_is_always_in_the_trace(option: str) -> None:
     trace = traced(play(world_of_puppets(option, Limits(trace_events_max=1)), Store(0, 1), Trap()))
 
@@ -265,6 +266,7 @@ def test_typed_call_is_traced_with_its_arguments_and_results(world: World, optio
     assert [call.ended.values for call in trace if call.ended is not None] == [(3,), (2,), (1,)]
 
 
+@pytest.mark.storagemod(strict=False)
 def test_transaction_that_ends_at_its_deadline_has_calls_that_did_not_end() -> None:
     world = World(limits=Limits(deadline_seconds=0.05))
     world.deploy('(module (func (export "f") (loop (br 0))))', address=1, name="endless")

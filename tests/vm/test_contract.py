@@ -15,7 +15,7 @@ REFUSED = {
     "empty": ("  \n", ValidationError, "x: there is no module in it, it is empty"),
     "no WAT": ("(modul", ValidationError, "x:1:2: expected valid module field\n"),
     "position": ('(module\n  (func (export "a")\n    i32.const))', ValidationError, "x:3:14: expected a i32\n"),
-    "ill-typed": ("(module (func $f (i32.add)))", ValidationError, "x: not a valid module: "),
+    "ill-typed": ("(module (func $f (i32.add)))", ValidationError, "x:1:19: not a valid module: "),
     "start": ("(module (func $f) (start $f))", ValidationError, "x: a contract has no start function"),
     "no memory": (f"(module {FINISH})", ValidationError, 'has to be exported as "memory"'),
     "namespace": ('(module (import "etherium" "finish" (func)))', LinkError, "did you mean 'ethereum'?"),

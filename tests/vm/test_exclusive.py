@@ -151,12 +151,14 @@ def test_a_frame_is_held_until_the_last_page_of_a_call_that_stands_for_it_is_unm
     assert place.ended(*twice) == [OK, HELD, OK]
 
 
+@pytest.mark.storagemod(strict=False)
 def test_transactions_do_not_hold_frames_for_one_another(place: Place) -> None:
     place.deploy(A)
     for script in ((MAP,), (MAP, Trap()), (MAP, Call(A, (MAP,))), (MAP,)):
         assert place.ended(*script)[0][1] in {None, "unreachable"}
 
 
+@pytest.mark.storagemod(strict=False)
 def test_a_transaction_that_is_aborted_holds_nothing_in_the_next_one(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

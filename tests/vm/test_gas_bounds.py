@@ -13,6 +13,7 @@ from storagemod.pages.backend import why_not_shared
 from tests.vm.gas_trees import GAS, TOUCHES, Node, costs, deploy, nodes, predict, seen
 
 
+@pytest.mark.storagemod(strict=False)
 @pytest.mark.parametrize("option", TOUCHES)
 @given(nodes(), st.data())
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
@@ -56,6 +57,7 @@ def test_straight_code_does_not_run_on_gas_that_it_was_not_given(given_gas: int)
     assert world.storage(worker)["memory"].read_int(0) == (2_000 if enough else 0)
 
 
+@pytest.mark.storagemod(strict=False)
 @pytest.mark.parametrize("ending", ["finish", "revert", "selfDestruct", ""])
 def test_whatever_ends_a_call_is_paid_for(ending: str) -> None:
     imports = {

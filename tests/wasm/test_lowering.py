@@ -15,8 +15,9 @@ from storagemod.types import MemoryType
 from storagemod.wasm.binary import OtherType, read_declarations, without_names
 from storagemod.wasm.engine import shared_engine
 from storagemod.wasm.lowering import lower
+from storagemod.wasm.sections import named_functions
 from tests.fuzz.seeds import modules as seeds
-from tests.wasm.modules import compiled, leb, sections, validated
+from tests.wasm.modules import compiled, leb, section, sections, validated
 from tests.wasm.test_binary import described
 
 
@@ -120,9 +121,10 @@ def test_a_lowered_module_is_the_same_otherwise(made: Made) -> None:
     assert result.memories.keys() == {made.imported + number for number in range(len(made.memories))}
     assert result.globals.keys() == {number for number, (_, mutable) in enumerate(made.globals) if mutable}
     assert all(new_types[name][1] == (made.globals[index][0], True) for index, name in result.globals.items())
-    assert [each for each in sections(result.wasm) if each[0] not in CHANGED] == [
-        each for each in sections(made.wasm) if each[0] not in CHANGED
-    ]
+    kept = [each for each in sections(result.wasm) if each[0] not in CHANGED]
+    if declarations.function_exports.keys() - named_functions(made.wasm):
+        assert kept.pop()[0] == 0  # their names
+    assert kept == [each for each in sections(made.wasm) if each[0] not in CHANGED]
     again = read_declarations(result.wasm)
     assert again.imports == declarations.imports
     assert again.mutable_globals[: len(declarations.mutable_globals)] == declarations.mutable_globals
@@ -168,7 +170,7 @@ def test_the_new_exports_are_the_memories_and_globals_that_their_names_say() -> 
         ('(data "x") (func (data.drop 0))', [1, 3, 5, 7, 12, 10, 11]),
         ("(func)", [1, 3, 5, 7, 10]),
         ('(data (i32.const 0) "x")', [5, 7, 11]),
-        ('(func (export "f")) (func $g) (start $g)', [1, 3, 5, 7, 8, 10]),
+        ('(func (export "f")) (func $g) (start $g)', [1, 3, 5, 7, 8, 10, 0]),
     ],
 )
 def test_a_new_export_section_stands_in_its_place(fields: str, kinds: list[int]) -> None:
@@ -190,7 +192,7 @@ def test_a_contract_cannot_take_the_names_of_the_new_exports(taken: list[str]) -
 
 
 def test_a_module_without_state_and_calls_is_left_as_it_is() -> None:
-    wasm = compiled('(module (import "m" "0" (memory 1)) (func (export "f")) (global i32 (i32.const 1)))')
+    wasm = compiled('(module (import "m" "0" (memory 1)) (func $f (export "f")) (global i32 (i32.const 1)))')
     assert lower(wasm, read_declarations(wasm), memory_pages_max=9).wasm is wasm
 
 
@@ -227,6 +229,54 @@ def test_memories_with_pages_of_a_byte_keep_them_and_their_guard_counts_in_bytes
         exports["grow0"](store, 19_995)
     assert (exports["grow1"](store, 65_529), exports["grow1"](store, 1), exports["size1"](store)) == (7, -1, 65_536)
     assert (exports["grow2"](store, 12), exports["grow2"](store, 1), exports["size2"](store)) == (8, -1, 20)
+
+
+NAMES = """(module (func $own (export "a") unreachable) (func (export "b") (export "c") unreachable)
+  (func (export "d") (call 4)) (func (export "e") unreachable) (func unreachable))"""
+
+
+def trapping_functions(wasm: bytes, name: str) -> list[str | None]:
+    store, exports = instantiated(wasm, 0)
+    with pytest.raises(wasmtime.Trap) as caught:
+        exports[name](store)
+    return [frame.func_name for frame in caught.value.frames]
+
+
+def test_exported_functions_without_a_name_have_that_of_their_export() -> None:
+    wasm = compiled(NAMES)
+    lowered = lower(wasm, read_declarations(wasm), memory_pages_max=9).wasm
+    assert trapping_functions(lowered, "a") == ["own"]
+    assert trapping_functions(lowered, "c") == ["b"]
+    assert trapping_functions(lowered, "d") == [None, "d"]
+
+
+def custom(content: bytes) -> bytes:
+    return section(0, b"\4name" + content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\1",
+        b"\1\xff\xff\xff\xff\xff\xff\xff\xff",
+        b"\1\5\xff\xff\xff\xff\x0f",
+        b"\1\3\1\0\x7f",
+        b"\xff" * 5_000,
+        b"\1\x7f\x7f\0\1x",
+        bytes(3_000),
+    ],
+)
+def test_a_name_section_that_cannot_be_read_does_no_harm(content: bytes) -> None:
+    wasm = without_names(compiled(NAMES))
+    for broken in (wasm + custom(content), wasm[:8] + custom(content) + wasm[8:]):
+        lowered = lower(broken, read_declarations(broken), memory_pages_max=9).wasm
+        assert trapping_functions(lowered, "e") == ["e"]
+
+
+@given(st.binary(max_size=40))
+def test_names_of_any_bytes_are_read_to_an_end(content: bytes) -> None:
+    assert all(0 <= index < 2**35 for index in named_functions(b"\0asm\1\0\0\0" + custom(content)))
 
 
 def test_all_kinds_of_contracts_are_valid_when_they_are_lowered() -> None:

@@ -78,6 +78,7 @@ def roots_around(world: World, operation: Operation) -> set[bytes]:
         return {before, world.state_root}
 
 
+@pytest.mark.storagemod(strict=False)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_interruption_at_any_instant_leaves_the_state_before_or_after(opened: World, name: str) -> None:
     """Each instant at which Python may run a handler where sections begin and end, and pairs of them."""

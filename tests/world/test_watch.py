@@ -8,6 +8,7 @@ from storagemod.watch import listening
 CODE = '(module (func (export "f")) (func (export "trap") unreachable))'
 
 
+@pytest.mark.storagemod(strict=False)
 def test_every_transaction_and_call_of_every_world_is_told_in_order() -> None:
     seen: list[Receipt] = []
     with listening(seen.append):
