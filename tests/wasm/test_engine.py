@@ -26,7 +26,7 @@ USES = {
     "wasm_function_references": "(type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0)))",
     "wasm_gc": "(type (struct (field i32)))",
     "wasm_stack_switching": "(type $f (func)) (type (cont $f))",
-    "wasm_custom_page_sizes": "(memory 1 (pagesize 1))",
+    "wasm_custom_page_sizes": '(import "storage" "m" (memory 1 (pagesize 1)))',
 }
 NOT_IN_MODULES = {name for name in FEATURES if name.startswith("wasm_component_model")}
 WITHOUT_A_TEXT = {"wasm_relaxed_simd_deterministic", "wasm_branch_hinting", "wasm_compact_imports"}
