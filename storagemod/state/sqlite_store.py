@@ -52,6 +52,9 @@ from storagemod.types import Address
 LOG_PAGES_MAX = 4_096
 """Pages in the log, 16 MiB, at which it is flushed."""
 
+_LOGS_KEPT = 4
+"""How many times as long as it should be the log may become while it cannot be emptied."""
+
 OVERLAY_PAGES_MAX = 64
 """Pages that lie over images before they are settled. Each run of them is a mapping."""
 
@@ -324,11 +327,13 @@ class SqlitePageStore(PageStore):
         """Make a change. It is durable when this returns, unless a group has begun.
 
         Raises:
-            StateError: It cannot be made, or the store is read-only. Nothing has changed. Where the disk failed, the
-                world has to be opened again to learn what is on it.
+            StateError: It cannot be made, or the store is read-only, or the log is far too long and cannot be emptied.
+                Nothing has changed. Where the disk failed, the world has to be opened again to learn what is on it.
         """
         self._check_writable()
         with self._unusable_if_interrupted():
+            if self._logged > _LOGS_KEPT * self._log_pages_max and self._group is None:
+                self._flush_log()  # it failed before, and now it says so; a reader may hold it up
             self._apply(changes)
             if self._group is None:
                 self._persist(changes)
@@ -517,8 +522,8 @@ class SqlitePageStore(PageStore):
     def _after_commit(self) -> None:
         """Move pages on towards their final place, if it is time, and as far as possible.
 
-        What is committed is durable by now, in the log. A failure here is not reported: the next commit tries again,
-        and ``flush_log`` and ``close`` report it.
+        What is committed is durable by now, in the log. A failure here is not reported at once: the next commit tries
+        again, and ``flush_log``, ``close`` and commits report it once the log is far too long.
         """
         with suppress(StateError):
             if self._logged > self._log_pages_max:

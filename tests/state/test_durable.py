@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from storagemod.errors import StateError
-from storagemod.pages import NodeKey, OverlayImage, choose_backend
+from storagemod.pages import NodeKey, OverlayImage, choose_backend, file_image
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet, MemoryPageStore, SqlitePageStore
 from storagemod.state.catalogue import Catalogue, RegionRecord
 from storagemod.state.image_files import HEADER_BYTES
@@ -153,6 +154,26 @@ def test_the_log_is_emptied_when_it_is_long(home: Path) -> None:
             assert len(catalogue_rows(home, "SELECT * FROM log WHERE place > 0")) == number
             store.commit(write(store, A, {number: 1}))
         assert not catalogue_rows(home, "SELECT * FROM log WHERE place > 0")
+
+
+def test_a_log_that_cannot_be_emptied_is_told_of_before_it_has_no_end(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with closing(SqlitePageStore(home, log_pages_max=2)) as store:
+        monkeypatch.setattr(file_image, "write_all", failing)
+        for number in range(9):
+            store.commit(write(store, A, {number: 1}))  # durable in the log, whatever the images do
+        with pytest.raises(StateError, match="No space left on device"):
+            store.commit(write(store, A, {9: 1}))
+        assert store.image(A, "memory").page(9) == bytes(4096)
+        monkeypatch.undo()
+        store.commit(write(store, A, {9: 1}))
+        assert len(catalogue_rows(home, "SELECT * FROM log WHERE place > 0")) == 1
+    with closing(SqlitePageStore(home)) as store:
+        assert dict(store.image(A, "memory").pages()) == {number: page(1) for number in range(10)}
 
 
 def test_pages_of_zeros_take_no_room(home: Path) -> None:
