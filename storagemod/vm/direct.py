@@ -29,7 +29,7 @@ from storagemod.state import Account
 from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, FunctionType, ReentryPolicy
 from storagemod.vm.boundary import collect
 from storagemod.vm.contract import Contract, ContractImport
-from storagemod.vm.ethereum import ALIASES, Finished
+from storagemod.vm.ethereum import NAMESPACE, Finished
 from storagemod.vm.frame import Frame
 from storagemod.vm.storage import StorageInstance
 from storagemod.wasm import HostFunction, Instance, InstancePool, Linker, Module, Prepared, compile_module, to_wasm
@@ -259,9 +259,11 @@ class DirectCalls:
             _GivesUp: Only the machine can tell whether they ended within their limits.
         """
         words, store, machine = self._words, self._store, self._machine
-        calls, left = words[_CALLS] - 1, store.fuel
-        if left < 0:
-            raise self._give_up(frame)
+        calls = words[_CALLS] - 1
+        try:
+            left = frame.settle_gas()  # what it owed when it called is not its callees' to use
+        except OutOfGasError:
+            raise self._give_up(frame) from None
         if not calls:
             store.fuel = left + frame.gas - self._granted
             return
@@ -373,6 +375,8 @@ class DirectCalls:
         frame.instance = instance = pool.take()
         if not pool.shares:
             frame.pool = pool
+            if gate.method not in linked.contract.entries:
+                raise _GivesUp("there is no such method")
             self._table.set(callee.methods[gate.method], instance.function(gate.method))
 
     def _leave(self, frame: Frame) -> None:
@@ -475,7 +479,7 @@ def why_mediated(contract: Contract) -> str:
     """Return what of a contract needs the host at each border of its calls; empty if they can be direct."""
     if contract.layout.window is not None:
         return "its window"
-    needs = sorted({name for _, name in contract.functions if ALIASES.get(name, name) in _SEPARATE})
+    needs = sorted(name for module, name in contract.functions if module == NAMESPACE and name in _SEPARATE)
     return ", ".join(needs)
 
 
@@ -528,17 +532,17 @@ def _gate_wat(kind: FunctionType, catches: bool) -> str:
 
     always = [
         *count_fuel("ALWAYS"),
+        *set_word(_CALLS, *word(_CALLS), "i32.const 1", "i32.add"),  # first: what traps behind it is a call's failure
+        *when([*word(_CALLS), *word(_CALLS_MAX), "i32.gt_u"], "unreachable"),
         *word(_DEPTH), "i32.const 1", "i32.add", set_depth,
         *when([depth, *word(_DEPTH_MAX), "i32.gt_u"], "unreachable"),
         *set_word(_DEPTH, depth),
         *set_word(_DEEPEST, depth, *word(_DEEPEST), depth, *word(_DEEPEST), "i32.gt_u", "select"),
-        *set_word(_CALLS, *word(_CALLS), "i32.const 1", "i32.add"),
-        *when([*word(_CALLS), *word(_CALLS_MAX), "i32.gt_u"], "unreachable"),
+        *set_word(_RUNNING, "global.get $callee"),
         *at_times([*record(_OPEN), "i32.eqz"], "global.get $gate", "call $open"),
         *record(_ACTIVE), set_active,
         *when([*record(_REFUSES), "global.get $kept_out", "i32.and", "i32.const 0", active, "select"], "unreachable"),
         *set_record(_ACTIVE, active, "i32.const 1", "i32.add"),
-        *set_word(_RUNNING, "global.get $callee"),
         *record(_ATTENDED), "global.get $grows", "i32.or", set_attended,
         *at_times([attended], "global.get $gate", "call $enter"),
         *(["i32.const 0"] if catches else []),

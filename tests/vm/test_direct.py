@@ -13,7 +13,11 @@ from storagemod.errors import DeadlineError, ValidationError
 from storagemod.events import Event
 from storagemod.types import CallMode, FunctionType, ReentryPolicy, ValueType
 from storagemod.vm import DirectRuns, Frame
+from storagemod.vm.contract import Contract
 from storagemod.vm.direct import DirectCalls, _gate_module
+from storagemod.vm.machine import Machine
+from storagemod.vm.storage import StorageInstance
+from storagemod.wasm import InstancePool
 from tests.vm.direct_histories import check_history
 
 A, B, C = Address(0xA1), Address(0xB2), Address(0xC3)
@@ -71,10 +75,18 @@ RECURSIVE = """(module (import "storage" "memory" (memory $s 1))
     (i32.add (local.get 1) (call $go (i32.const 0)))))"""
 
 
-def linked(code: str, *, links: dict[str, Address] | None = None, **settings: object) -> Twins:
+CATCHING = """(module (import "contract:counter" "add?" (func $add (param i64) (result i32 i64)))
+  (func (export "go") (result i32) (call $add (i64.const 1)) drop))"""
+
+SPINNER = """(module (func (export "add") (param i64) (result i64)
+  (loop $l (local.set 0 (i64.sub (local.get 0) (i64.const 1))) (br_if $l (i64.ne (local.get 0) (i64.const 0))))
+  (local.get 0)))"""
+
+
+def linked(code: str, *, links: dict[str, Address] | None = None, counter: str = COUNTER, **settings: object) -> Twins:
     """Deploy the counter and a contract that calls it."""
     twins = Twins(**settings)
-    twins.deploy(COUNTER, address=B)
+    twins.deploy(counter, address=B)
     twins.deploy(code, address=A, links=links or {"counter": B})
     return twins
 
@@ -124,6 +136,14 @@ def test_limits_on_calls_hold_to_the_call(depth_max: int, calls_max: int) -> Non
     assert "more than 7 calls" in str(receipt.error) or "deeper than 7" in str(receipt.error)
 
 
+@pytest.mark.parametrize("limit", ["call_depth_max", "calls_max"])
+def test_a_first_call_that_is_one_too_many_is_that_callees_failure(limit: str) -> None:
+    """No call was begun before, and still the caller is not at fault."""
+    twins = linked(CATCHING, limits=Limits(**{limit: 1}))
+    with twins.completing(0, redone=1):
+        assert twins.transact(A, "go").value == 1
+
+
 @pytest.mark.parametrize("loops", [0, 10, 1_000])
 def test_gas_bounds_to_the_unit(loops: int) -> None:
     """Both before and after much is used, calls get 63 of 64 parts of what is left."""
@@ -138,6 +158,20 @@ def test_deep_calls_have_the_gas_that_is_left_to_them() -> None:
     outcomes = [twins.transact(A, "go", 40, gas=gas).outcome for gas in range(4_000, 300, -61)]
     assert {*outcomes} == {Outcome.OK, Outcome.FAILED}
     assert twins.direct.direct_runs.completed > 0
+
+
+def test_what_host_functions_cost_before_a_call_is_not_the_callees_to_use() -> None:
+    """Small amounts are owed for a while, and a call ends that."""
+    twins = linked(
+        """(module (import "contract:counter" "add?" (func $add (param i64) (result i32 i64)))
+        (import "ethereum" "useGas" (func $use (param i64))) (memory (export "memory") 1)
+        (func (export "go") (result i32) (call $use (i64.const 96)) (call $add (i64.const 2000)) drop))""",
+        counter=SPINNER,
+    )
+    cost = twins.transact(A, "go", gas=10**6).gas_used
+    outcomes = {twins.transact(A, "go", gas=gas).value for gas in range(cost + 300, cost, -3)}
+    assert outcomes == {0, 1}
+    assert twins.direct.direct_runs.completed > 1
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -235,9 +269,10 @@ def test_a_gate_holds_nothing_of_the_contracts(kind: FunctionType) -> None:
     assert _gate_module(kind, catches=True) is _gate_module(kind, catches=True)
 
 
-def test_methods_of_another_type_fail_as_they_do_otherwise() -> None:
-    """Deployment refuses it, but contracts can be put in place of others."""
-    twins = linked(CALLER)
+@pytest.mark.parametrize("own", ["", "(memory 1) (global $g (mut i32) (i32.const 0))"])
+def test_methods_of_another_type_fail_as_they_do_otherwise(own: str) -> None:
+    """Deployment refuses it, but contracts can be put in place of others, with state of their own as well."""
+    twins = linked(CALLER, counter=f"{COUNTER[:-1]} {own})")
     twins.transact(A, "go", 1)
     for world in (twins.direct, twins.mediated):
         world.set_account(B, code=world.account(B).code.replace(b"\x03add", b"\x03odd"))
@@ -288,6 +323,14 @@ def test_what_needs_the_host_at_each_call_is_mediated(needs: str) -> None:
         assert twins.transact(C, "go", 1).value == 1
 
 
+def test_methods_named_as_host_functions_are_called_directly() -> None:
+    twins = Twins()
+    twins.deploy(COUNTER.replace('"add"', '"create"'), address=B)
+    twins.deploy(CALLER.replace('"add"', '"create"'), address=A, links={"counter": B})
+    with twins.completing():
+        assert twins.transact(A, "go", 1).value == 3
+
+
 @pytest.mark.parametrize(("gas", "redone"), [(19_000_000, 0), (10**15, 1)])
 def test_a_loop_without_end_is_told_by_its_contract(gas: int, redone: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline strikes in a direct run, or mediated after the direct one used all the gas that such runs have."""
@@ -309,6 +352,23 @@ def test_a_loop_without_end_is_told_by_its_contract(gas: int, redone: int, monke
     assert isinstance(receipt.error, DeadlineError)
     assert str(receipt.error).startswith("endless at call depth 2: stopped at the deadline")
     assert world.direct_runs == DirectRuns(0, redone)
+
+
+def test_a_deadline_while_storage_is_opened_is_told_of_the_callee(monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_storage(machine: Machine, frame: Frame, contract: Contract) -> tuple[StorageInstance, InstancePool]:
+        if frame.address == B:
+            machine.store._deadline = 0.0
+            machine.store.check_time()
+        return opening(machine, frame, contract)
+
+    world = World(trace=False, calls="direct")
+    world.deploy(COUNTER, address=B, name="counter")
+    world.deploy(CALLER, address=A, links={"counter": B}, name="caller")
+    opening = Machine.open_storage
+    monkeypatch.setattr(Machine, "open_storage", open_storage)
+    error = world.transact(A, "go", 1).error
+    assert isinstance(error, DeadlineError)
+    assert str(error).startswith("counter at call depth 2: stopped at the deadline")
 
 
 def test_it_is_the_default_where_nobody_listens() -> None:
