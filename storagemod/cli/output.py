@@ -70,9 +70,13 @@ def note_error(error: object) -> None:
 
 
 def continued(text: str) -> str:
-    """Indent all lines but the first, so that none looks like one of ours, whatever names are in the text."""
+    """Indent the lines behind the first, so that none looks like one of ours, whatever names are in the text.
+
+    All of them alike: compilers point at columns of the line above.
+    """
     first, *others = text.split("\n")
-    return "\n".join([first, *(line if line.startswith(" ") else f"  {line}" for line in others)])
+    margin = "" if all(line.startswith(" ") for line in others) else "  "
+    return "\n".join([first, *(f"{margin}{line}" for line in others)])
 
 
 def drop(stream: TextIO) -> None:

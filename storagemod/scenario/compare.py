@@ -100,7 +100,7 @@ def variants(
     By default of all, but for the exclusive policy `call`: what it refuses in a contract has nothing to do with calls.
     """
     if CallMode.MEDIATED not in calls:
-        return [Variant(link, direct=True) for link in links or option_names() if link not in _MAPPED]
+        return [Variant(link, direct=True) for link in links or option_names() if links or link not in _MAPPED]
     found = []
     for link in links or option_names():
         if link == "copied":
@@ -126,6 +126,9 @@ def compare_scenario(scenario: Scenario, wanted: Sequence[Variant], *, tracker: 
     for _ in range(_ROUNDS):
         for variant in wanted:
             if variant in refused:
+                continue
+            if variant.direct and variant.link in _MAPPED:
+                refused[variant] = "calls are mediated where storage is mapped: each brings it in line"
                 continue
             if variant.direct and any(each.at == "boundaries" for each in scenario.invariants):
                 refused[variant] = "an invariant is about call boundaries, which mediated calls alone show"

@@ -18,6 +18,15 @@ def test_only_what_is_named_is_compared(run: Run) -> None:
     assert "copied, call" not in shown.out
 
 
+def test_direct_calls_alone_are_refused_where_storage_is_mapped(run: Run) -> None:
+    refused = run("compare", "pingpong/rally", "-l", "copied", "--calls", "direct")
+    assert (refused.status, "calls are mediated where storage is mapped" in refused.err) == (2, True)
+    both = run("compare", "pingpong/rally", "-l", "copied", "-l", "single", "--calls", "direct")
+    assert both.status == 0
+    assert "single, direct" in both.out
+    assert "copied, direct: cannot run: calls are mediated where storage is mapped" in both.out
+
+
 def test_only_exclusive_policies_that_are_named_are_compared(run: Run) -> None:
     shown = run("compare", "counter/counter", "-l", "paged", "-l", "single", "--exclusive", "call", "--markdown")
     rows = [line.split(" | ")[0] for line in shown.out.splitlines() if line.startswith("|")]
@@ -47,13 +56,16 @@ def test_without_times_the_same_input_prints_the_same(run: Run) -> None:
 def test_json_has_it_all(run: Run) -> None:
     document = json.loads(run("compare", "exchange/change", "--json").out)
     assert document["schema"] == "storagemod.compare/1"
-    by_variant = {(each["link"], each["sync"], each["exclusive"]): each for each in document["variants"]}
+    variants = document["variants"]
+    by_variant = {
+        (each["link"], each["sync"], each["exclusive"]): each for each in variants if each["calls"] == "mediated"
+    }
     assert len(by_variant) == 13
     assert ("aliased", None, "transaction") in by_variant
     end = by_variant["copied", "end", None]
     assert end["hazards"] == {"stale read": 2}
     assert end["transactions"][1]["outcome"] == "reverted"
-    assert min(each["time_ratio"] for each in by_variant.values()) == 1
+    assert min(each["time_ratio"] for each in variants) == 1
 
 
 def test_a_file_that_is_not_there_is_an_error(run: Run) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storagemod import Limits
+from storagemod.cli.output import continued
 
 from .conftest import Run
 
@@ -306,3 +307,15 @@ def test_unsigned_numbers_may_be_expected_as_they_may_be_given(run: Run) -> None
 
     assert ran.status == 1
     assert ran.out.splitlines()[-1] == "2 of 3 transactions as expected (single)"
+
+
+def test_lines_behind_the_first_keep_their_columns() -> None:
+    """A compiler points at the line above, whether that begins with a number or a space."""
+    assert continued("a.rs does not compile\nerror\n --> a.rs\n  |\n1 | fn x( {\n  |     ^").split("\n")[1:] == [
+        "  error",
+        "   --> a.rs",
+        "    |",
+        "  1 | fn x( {",
+        "    |     ^",
+    ]
+    assert continued("a.wat:1:1: expected `(`\n    1 | x\n      | ^") == "a.wat:1:1: expected `(`\n    1 | x\n      | ^"
