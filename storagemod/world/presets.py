@@ -101,6 +101,8 @@ class Presets:
             known = {*names, *(region.name for region in contract.layout.regions)} if contract is not None else names
             if contract is None and not names:
                 raise StateError(f"there is no contract at {self._label(address)}")
+            if name in names:
+                raise StateError(f"the code of {self._label(address)} does not import the storage region {name!r}")
             hint = f"it has: {', '.join(sorted(known)) or 'none'}"
             raise StateError(f"{self._label(address)} has no storage region {name!r}", hint=hint)
         return found

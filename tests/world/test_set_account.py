@@ -117,3 +117,15 @@ def test_bytes_are_loaded_into_a_region_that_foreign_code_made() -> None:
         world.load_storage(5, "slots", b"\1", offset=64 * 65_536)
     with pytest.raises(StateError, match=r"no storage region 'memory' .it has: slots."):
         world.load_storage(5, "memory", b"x")
+
+
+def test_a_region_that_new_code_does_not_import_is_not_loaded() -> None:
+    """It stays in storage, and only the code that made it knows its type."""
+    world = World()
+    account = world.deploy('(module (import "storage" "books" (memory 1)))')
+    other = world.deploy('(module (import "storage" "memory" (memory 1)))')
+    world.set_account(account, code=world.account(other).code)
+    with pytest.raises(StateError, match="the code of contract does not import the storage region 'books'"):
+        world.load_storage(account, "books", b"\x01")
+    with pytest.raises(StateError, match="no storage region 'cook' .it has: books, memory"):
+        world.load_storage(account, "cook", b"\x01")
