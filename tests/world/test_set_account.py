@@ -127,5 +127,5 @@ def test_a_region_that_new_code_does_not_import_is_not_loaded() -> None:
     world.set_account(account, code=world.account(other).code)
     with pytest.raises(StateError, match="the code of contract does not import the storage region 'books'"):
         world.load_storage(account, "books", b"\x01")
-    with pytest.raises(StateError, match="no storage region 'cook' .it has: books, memory"):
+    with pytest.raises(StateError, match=r"no storage region 'cook' .it has: books, memory"):
         world.load_storage(account, "cook", b"\x01")
