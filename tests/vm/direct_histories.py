@@ -227,8 +227,8 @@ def check_history(seed: int, outcomes: Counter[str]) -> None:
     """
     random = Random(seed)  # noqa: S311 - no secret
     limits = Limits(
-        call_depth_max=random.choice((1024, 1024, 1024, 5, 1)),
-        calls_max=random.choice((8_000, 8_000, 300, 12, 1)),
+        call_depth_max=random.choice((1024, 1024, 1024, 1024, 5, 5, 1)),
+        calls_max=random.choice((8_000, 8_000, 300, 300, 12)),
         working_pages_max=random.choice((16_384, 5, 3)),
         memories_per_transaction_max=random.choice((10_000, 10_000, 6)),
         changed_pages_max=random.choice((1 << 18, 1 << 18, 40, 4)),
