@@ -215,7 +215,7 @@ class NewestFile:
                 self.world, self.link, self.synced = world, link, synced
 
 
-class Contents:
+class RowSum:
     """The sum over the checksums of all rows that a catalogue has, kept up to date by what each commit changes.
 
     It is that of one set of rows and no other, in whatever order they were written. A catalogue that was put together
