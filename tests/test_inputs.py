@@ -102,7 +102,7 @@ def test_commands_refuse_a_pipe_at_once(tmp_path: Path, argument: list[str]) -> 
     assert "it.toml" in ran.stderr
 
 
-@pytest.mark.parametrize("name", ["catalogue.sqlite", "readers", "lock", "images/1.pages"])
+@pytest.mark.parametrize("name", ["catalogue.sqlite", "readers", "lock", "newest", "images/1.pages"])
 def test_pipes_in_the_directory_of_a_world_are_not_waited_for(tmp_path: Path, name: str) -> None:
     directory = tmp_path / "world"
     with World(directory) as world:

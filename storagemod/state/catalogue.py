@@ -23,7 +23,7 @@ from attrs import frozen
 from storagemod.errors import StateError
 from storagemod.pages import EMPTY_NODE, NodeKey
 from storagemod.state.account import NO_ACCOUNT, Account
-from storagemod.state.chain import NO_DIGEST, Contents, Link, pack_link, unpack_link
+from storagemod.state.chain import NO_DIGEST, Link, RowSum, pack_link, unpack_link
 from storagemod.state.directory import DAMAGED_HINT, NEW, failure, leaves_doubt, sync_directory, sync_file
 from storagemod.state.rows import (
     ACCOUNTS_SCHEMA,
@@ -133,7 +133,7 @@ class Catalogue:
         """The digest of the commit before that."""
         self.packed_link = b""
         """Both as ``log`` has them."""
-        self._contents = Contents()
+        self._contents = RowSum()
         self._stored_contents = b""
         self._log_places = set[int]()
         self._synchronous = synchronous
@@ -465,7 +465,7 @@ def _create(path: Path) -> None:
             connection.execute(statement)
         world = os.urandom(WORLD_ID_BYTES)
         connection.execute("INSERT INTO world VALUES (?, 0)", (world,))
-        link = pack_link(Link(), NO_DIGEST, Contents().after({}), world)
+        link = pack_link(Link(), NO_DIGEST, RowSum().after({}), world)
         connection.execute(_PUT_PAGE, (_NO_PLACE, b"", 0, link))
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {FORMAT}")

@@ -130,7 +130,8 @@ class NewestFile:
         self._directory = directory
         self._head = b""
         with suppress(FileNotFoundError):
-            self._fd = os.open(NEWEST, os.O_RDONLY if read_only else os.O_RDWR, dir_fd=directory)
+            flags = os.O_NONBLOCK | (os.O_RDONLY if read_only else os.O_RDWR)  # a pipe in its place is not waited for
+            self._fd = os.open(NEWEST, flags, dir_fd=directory)
         if self._fd >= 0:
             self.exists = True
             try:
@@ -214,7 +215,7 @@ class NewestFile:
                 self.world, self.link, self.synced = world, link, synced
 
 
-class Contents:
+class RowSum:
     """The sum over the checksums of all rows that a catalogue has, kept up to date by what each commit changes.
 
     It is that of one set of rows and no other, in whatever order they were written. A catalogue that was put together

@@ -104,6 +104,8 @@ def describe_images(folder: Path) -> list[str]:
 
 
 def _describe_image(path: Path) -> str:
+    if not path.is_file():  # a pipe would be waited for
+        return f"image {path.name}: it is no file"
     with path.open("rb", buffering=0) as file:
         found, length = _head(file.fileno())
     world, region = b"", 0

@@ -18,7 +18,7 @@ from typing import Any
 
 from attrs import frozen
 
-from storagemod.errors import StateError
+from storagemod.errors import StateError, shown
 from storagemod.pages import (
     PAGE_BYTES,
     PAGES_PER_WASM_PAGE,
@@ -211,9 +211,8 @@ def _read(rows: _BoundedRows, directory: Path, new_image: Callable[[], WritableI
                 raise ValueError(
                     f'region "{name}" of {Address(address)} does not have the root that it was exported with'
                 )
-        ((root,),) = rows("SELECT root FROM state LIMIT 2")
         contents = Contents(len(store.accounts), len(regions), pages, store.state_root())
-        if contents.root != root:
+        if list(rows("SELECT root FROM state LIMIT 2")) != [(contents.root,)]:
             raise ValueError("the state root is not the one that it had")
     finally:
         store.close()
@@ -226,19 +225,32 @@ def _changes(rows: _BoundedRows, batch_pages: int) -> Iterator[ChangeSet]:
     accounts = dict(account_of(row, codes) for row in rows(GET_ACCOUNTS))
     yield ChangeSet({address: (NO_ACCOUNT, account) for address, account in accounts.items()})
     ((file_format,),) = rows("PRAGMA user_version")
-    for region, address, name, length in rows("SELECT id, address, name, wasm_pages FROM regions"):
+    for row in rows("SELECT id, address, name, wasm_pages FROM regions"):
+        region, address, name, length = _typed(row, "a region", (int, bytes, str, int))
         key = (Address(address), name)
         if length < 0 and file_format != FORMAT_BYTES:
             raise ValueError(f'region "{name}" of {key[0]} cannot have {length} Wasm pages')
         wasm_pages, spare = decoded_length(length)
         yield ChangeSet(regions={key: RegionDiff(0, wasm_pages, {}, 0, spare)})
         pages = rows("SELECT page, data FROM pages WHERE region = ? ORDER BY page", region)
-        while batch := dict(islice(pages, batch_pages)):
+        typed = (_typed(row, f'a page of region "{name}" of {key[0]}', (int, bytes)) for row in pages)
+        while batch := dict(islice(typed, batch_pages)):
             for number, data in batch.items():
                 if len(data) != PAGE_BYTES or not 0 <= number < wasm_pages * PAGES_PER_WASM_PAGE:
                     raise ValueError(f'page {number} of region "{name}" of {key[0]} cannot be one')
             written = {number: (ZERO_PAGE, data) for number, data in batch.items()}
             yield ChangeSet(regions={key: RegionDiff(wasm_pages, wasm_pages, written, spare, spare)})
+
+
+def _typed(row: tuple[Any, ...], what: str, types: tuple[type, ...]) -> tuple[Any, ...]:
+    """Check the types of the columns of a row, which SQLite does not check."""
+    for column, wanted in zip(row, types, strict=True):
+        if type(column) is not wanted:
+            raise ValueError(f"{what} has {shown(column)} in place of {_TYPE_NAMES[wanted]}")
+    return row
+
+
+_TYPE_NAMES = {int: "an integer", bytes: "bytes", str: "text"}
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from zlib import crc32
 
 import attrs
 
-from storagemod.errors import StateError
+from storagemod.errors import StateError, shown
 from storagemod.pages import DIGEST_BYTES, EMPTY_NODE, PAGE_BYTES, TREE_PAGES_MAX, ZERO_PAGE
 from storagemod.state.account import Account
 from storagemod.types import Address, ReentryPolicy, StorageMapping
@@ -96,12 +96,13 @@ def code_row(code: bytes) -> tuple[Column, ...]:
     return code_hash(code), code
 
 
-def codes_of(rows: Iterable[tuple[bytes, bytes]]) -> dict[bytes | None, bytes]:
+def codes_of(rows: Iterable[tuple[Any, ...]]) -> dict[bytes | None, bytes]:
     """Return codes by hash. The key ``None`` is for accounts without one."""
     codes: dict[bytes | None, bytes] = {None: b""}
     for digest, code in rows:
-        if code_hash(code) != digest:
-            raise ValueError(f"the code {digest.hex()} is not what was written")
+        if not isinstance(code, bytes) or code_hash(code) != digest:
+            key = digest.hex() if isinstance(digest, bytes) else shown(digest)
+            raise ValueError(f"the code {key} is not what was written")
         codes[digest] = code
     return codes
 

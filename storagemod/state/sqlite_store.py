@@ -302,9 +302,9 @@ class SqlitePageStore(PageStore):
             return StateError(f"the world {self.directory} was opened to see what is wrong, and not to be written")
         first, *others = self.problems
         more = f" (and {len(others):,} more)" if others else ""
-        copied = "which is a copy of one that was open, " if self._lock.was_copied else ""
+        copied = ", a copy of one that was not closed," if self._lock.was_copied else ""
         return StateError(
-            f"the world {self.directory}, {copied}is not as its last commit left it: {first}{more}",
+            f"the world {self.directory}{copied} is not as its last commit left it: {first}{more}",
             hint="restore it from a copy, or go on with what is there: `storagemod state accept`",
         )
 

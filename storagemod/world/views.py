@@ -87,7 +87,7 @@ class StorageView:
                 return bytes(self[index] for index in range(start, stop, step))
             index = key + len(self) if key < 0 else key
             if not 0 <= index < len(self):
-                raise IndexError(f"byte {key} is outside region {self._region!r} of {len(self)} bytes")
+                raise IndexError(f"byte {shown(key)} is outside region {self._region!r} of {len(self)} bytes")
             return read_image(self._image(), index, index + 1)[0]
 
     def read_int(self, offset: int, size: int = 8, *, signed: bool = False) -> int:
@@ -98,7 +98,7 @@ class StorageView:
         """
         with self.lock:
             if offset < 0 or size < 1 or offset + size > len(self):
-                raise ValidationError(f"bytes [{offset}, {offset + size}) are outside {self!r}")
+                raise ValidationError(f"bytes [{shown(offset)}, {shown(offset + size)}) are outside {self!r}")
             return int.from_bytes(read_image(self._image(), offset, offset + size), "little", signed=signed)
 
     def data(self) -> Iterator[tuple[int, bytes]]:
@@ -183,7 +183,8 @@ class SlotsView(MutableMapping[bytes, bytes]):
 
     def get(self, key: bytes, default: Any = None) -> Any:
         """The value of a key that has an entry, or the default."""
-        return self[key] if key in self else default  # noqa: SIM401 - this is what `get` is
+        with self._view.lock:  # a commit may remove the entry between the two
+            return self[key] if key in self else default  # noqa: SIM401 - this is what `get` is
 
     def setdefault(self, key: bytes, default: bytes = NO_VALUE) -> bytes:
         """The value of a key, which is set to the default if it has no entry."""

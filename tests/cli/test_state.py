@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -261,6 +262,16 @@ def test_commits_that_are_missing_are_told_until_they_are_accepted(run: Run, fol
     assert "state root 0x" in accepted.out
     assert run("state", "verify", copy).status == 0
     assert run("state", "accept", copy).out.startswith("nothing to accept: all is as it was committed\n")
+
+
+def test_pipes_beside_images_of_a_world_without_its_catalogue_are_not_waited_for(run: Run, folder: Path) -> None:
+    (folder / "catalogue.sqlite").unlink()
+    os.mkfifo(folder / "images" / "2.pages")
+    (folder / "newest").unlink()
+    os.mkfifo(folder / "newest")
+    result = run("state", "verify", folder)
+    assert result.status == 1
+    assert "image 2.pages: it is no file" in result.out
 
 
 def test_a_world_without_its_catalogue_is_described(run: Run, folder: Path) -> None:

@@ -314,7 +314,7 @@ def test_a_copy_of_an_open_world_with_files_of_different_times_is_told(
             else:
                 shutil.copy(home / name, copy / name)
     (copy / "catalogue.sqlite-shm").unlink()
-    with pytest.raises(StateError, match="which is a copy of one that was open, is not as its last commit left it: "):
+    with pytest.raises(StateError, match="copy, a copy of one that was not closed, is not as its last commit left"):
         SqlitePageStore(copy, read_only=read_only)
 
 

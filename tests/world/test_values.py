@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from storagemod import Address, Limits, ValidationError, World
 from storagemod.scenario import parse_scenario, run_scenario
+from storagemod.world.views import SlotsView
 
 FLOATS = """(module (func (export "echo") (param f32 f64) (result f32 f64) (local.get 0) (local.get 1))
   (func (export "tenth") (result f32) (f32.const 0.1)))"""
@@ -84,3 +86,35 @@ def test_slots_keep_the_contract_of_a_mapping() -> None:
     assert dict(slots) == {key: value}
     assert slots.pop(key) == value
     assert (key in slots, len(slots), slots[key]) == (False, 0, zero)
+
+
+def test_get_gives_a_value_or_the_default_while_another_thread_removes_the_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    slots = world.slots(world.set_account(5))
+    key, value = bytes(31) + b"\1", b"\7" * 32
+    slots[key] = value
+    remover = threading.Thread(target=slots.pop, args=(key,))
+    contains = SlotsView.__contains__
+
+    def contains_then_removed(self: SlotsView, key: object) -> bool:
+        found = contains(self, key)
+        if not remover.ident:
+            remover.start()
+            remover.join(0.2)  # it waits for the one who reads
+        return found
+
+    monkeypatch.setattr(SlotsView, "__contains__", contains_then_removed)
+    assert slots.get(key) == value
+    remover.join()
+    assert slots.get(key) is None
+
+
+def test_offsets_of_any_length_outside_a_region_are_refused() -> None:
+    world = World()
+    view = world.storage(world.deploy('(module (import "storage" "memory" (memory 1)))'))["memory"]
+    with pytest.raises(IndexError, match="byte an integer of 16,610 bits is outside region"):
+        view[10**5000]
+    with pytest.raises(ValidationError, match="an integer of 16,610 bits"):
+        view.read_int(10**5000)
