@@ -53,7 +53,7 @@ def test_json_has_it_all(run: Run) -> None:
     end = by_variant["copied", "end", None]
     assert end["hazards"] == {"stale read": 2}
     assert end["transactions"][1]["outcome"] == "reverted"
-    assert min(each["time_ratio"] for each in by_variant.values()) == 1
+    assert min(each["time_ratio"] for each in document["variants"]) == 1
 
 
 def test_a_file_that_is_not_there_is_an_error(run: Run) -> None:
