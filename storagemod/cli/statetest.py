@@ -38,8 +38,8 @@ _STYLES = {Status.PASS: "green", Status.FAIL: "bold red", Status.SKIP: "yellow"}
 @click.option(
     "--debug",
     is_flag=True,
-    help="Offer the `debug` functions of ewasm to contracts. Call trees show what they print: -v of vectors that fail, "
-    "-vvv of all.",
+    help="Offer the `debug` functions of ewasm to contracts. Call trees show what they print: -vv of vectors that "
+    "fail, -vvvv of all.",
 )
 @json_option
 @click.option(

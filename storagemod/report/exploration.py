@@ -58,7 +58,7 @@ def coverage_lines(exploration: Exploration) -> Iterator[str]:
     lengths = ", ".join(f"{count:,} of {_calls(calls)}" for calls, count in coverage.by_calls.items())
     depths = ", ".join(f"{count:,} at depth {depth}" for depth, count in coverage.by_depth.items())
     tried, possible = coverage.nestings
-    yield f"tried: {found.tries:,} ({lengths}; calls back: {depths})"
+    yield f"tried: {found.tries:,}" + (f" ({lengths}; calls back: {depths})" if lengths else "")
     yield f"nestings of a call site and an entry point: {tried} of {possible} tried"
     yield f"ended: {found.ended}"
     for number, what in (

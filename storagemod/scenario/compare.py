@@ -194,7 +194,7 @@ def _differences(
         title = one_line(here.title)
         if _ending(here) != _ending(there):
             yield f'"{title}" {_ending(here)}; {under} it {_ending(there)}'
-        elif here.receipt is not None and there.receipt is not None:
+        if here.receipt is not None and there.receipt is not None and here.receipt.ok and there.receipt.ok:
             yield from _log_differences(title, here.receipt.logs, there.receipt.logs, world, under)
     for name in scenario.contracts:
         address = scenario.address(name)

@@ -12,13 +12,23 @@ _BITS = {"i32": 32, "i64": 64}
 
 
 def check_amount(what: str, amount: object, maximum: int) -> None:
-    """See that an amount is one.
+    """Check that an amount is an integer in range.
 
     Raises:
         ValidationError: It is no integer, or not from 0 to ``maximum``.
     """
     if isinstance(amount, bool) or not isinstance(amount, int) or not 0 <= amount <= maximum:
         raise ValidationError(f"{what} is an integer from 0 to {maximum:,}, not {shown(amount)}")
+
+
+def check_kind(what: str, value: object, kind: type, wanted: str) -> None:
+    """Check that a value is of a type, or ``None``.
+
+    Raises:
+        ValidationError: It is something else.
+    """
+    if value is not None and not isinstance(value, kind):
+        raise ValidationError(f"{what} must be {wanted}, got {shown(value)}")
 
 
 def to_values(method: str, function_type: FunctionType, args: Sequence[object]) -> tuple[Value, ...]:

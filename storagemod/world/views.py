@@ -94,8 +94,11 @@ class StorageView:
         """The little-endian integer of ``size`` bytes at an offset.
 
         Raises:
-            ValidationError: It lies outside the region.
+            ValidationError: It lies outside the region, or the offset or size is not an integer.
         """
+        for number in (offset, size):
+            if not isinstance(number, int):
+                raise ValidationError(f"offset and size must be integers, got {shown(number)}")
         with self.lock:
             if offset < 0 or size < 1 or offset + size > len(self):
                 raise ValidationError(f"bytes [{shown(offset)}, {shown(offset + size)}) are outside {self!r}")

@@ -54,7 +54,7 @@ from storagemod.vm import (
 from storagemod.vm.contract import EntryPoint
 from storagemod.vm.ethereum import U128_MAX
 from storagemod.watch import notify
-from storagemod.world.arguments import check_amount, to_values
+from storagemod.world.arguments import check_amount, check_kind, to_values
 from storagemod.world.deployment import Deployment, contract_of
 from storagemod.world.lock import WorldLock
 from storagemod.world.presets import Presets
@@ -131,6 +131,8 @@ class World:
     ) -> None:
         if synchronous not in ("full", "normal"):
             raise ValidationError(f'synchronous is "full" or "normal", not {shown(synchronous)}')
+        check_kind("limits", limits, Limits, "a storagemod.Limits")
+        check_kind("schedule", schedule, GasSchedule, "a storagemod.GasSchedule")
         self._limits = limits or Limits()
         if calls is not None:
             calls = parse_enum(CallMode, calls, "call mode")
@@ -446,6 +448,9 @@ class World:
             StorageModError: ``init`` failed.
         """
         check_amount("balance", balance, BALANCE_MAX)
+        check_kind("link", link, str, "text")
+        check_kind("init", init, str, "text")
+        check_kind("links", links, Mapping, "a mapping of names to addresses")
         rules = self._rules
         contract = Contract.load(code, name=name, limits=rules.limits, mode=rules.mode, debug=rules.debug, link=link)
         if link in MAP_OPTIONS and contract.maps_storage:
@@ -598,6 +603,8 @@ class World:
             data = _to_bytes(data)
         raw, shown, entry = b"", cast("tuple[Any, ...]", ()), None
         if method is not None:
+            if type(method) is not str:
+                check_kind("method", method, str, "text")
             if data:
                 raise ValidationError("a transaction has a method or call data, not both")
             entry = self._entry_point(accounts, address, method)

@@ -268,6 +268,7 @@ def main(seconds: float, seed: int, cost: int = 1_000_000) -> None:
     """Search, and print what is worse than all before."""
     with Compiler() as compiler:
         slowest = largest = 0.0
+        number = -1
         for number, found in enumerate(Search(compiler, cost, random.Random(seed)).run(seconds)):  # noqa: S311
             reference = compiler.measure(REFERENCE)
             ratio = found.seconds_a_unit / reference.seconds_a_unit

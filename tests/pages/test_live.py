@@ -45,7 +45,8 @@ MACHINES = {
 
 machines = pytest.mark.parametrize("machine", MACHINES.values(), ids=MACHINES)
 for_long = pytest.mark.skipif(os.environ.get("STORAGEMOD_FUZZ") != "1", reason="long random testing: STORAGEMOD_FUZZ=1")
-LONG = settings(ORDINARY, max_examples=1_000, stateful_step_count=60, derandomize=False)
+FUZZ_EXAMPLES = int(os.environ.get("STORAGEMOD_FUZZ_EXAMPLES", "1000"))
+LONG = settings(ORDINARY, max_examples=FUZZ_EXAMPLES, stateful_step_count=60, derandomize=False)
 
 
 @machines

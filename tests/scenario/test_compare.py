@@ -293,6 +293,16 @@ def test_all_that_a_receipt_holds_and_all_accounts_are_compared(run: str, told: 
     assert any(told in difference for difference in other.differences), other.differences
 
 
+def test_logs_are_compared_where_values_differ_as_well() -> None:
+    text = DIFFERS.replace(
+        "RUN", "(result i32) (local $seen i32) (local.set $seen (call $seen)) (call $shout) (local.get $seen)"
+    )
+    wanted = [Variant("copied", SyncPolicy.CALL), Variant("copied", SyncPolicy.END)]
+    told = compare_scenario(parsed(text), wanted).compared[1].differences
+    assert any("gave 0; under copied, call it gave 7" in each for each in told)
+    assert any("log 0 is it, topic" in each for each in told)
+
+
 def test_a_destroyed_contract_is_compared_like_any_other() -> None:
     text = DIFFERS.replace("RUN", "(call $destroy (i32.const 608))")
     compared = compare_scenario(parsed(text), [Variant("single"), Variant("keyed"), Variant("paged")]).compared

@@ -118,3 +118,34 @@ def test_offsets_of_any_length_outside_a_region_are_refused() -> None:
         view[10**5000]
     with pytest.raises(ValidationError, match="an integer of 16,610 bits"):
         view.read_int(10**5000)
+
+
+@pytest.mark.parametrize("wrong", [5, 1.5, [], {}, object(), True])
+def test_a_method_that_is_no_text_is_a_validation_error(wrong: object) -> None:
+    world = World()
+    f = world.deploy(FLOATS)
+    with pytest.raises(ValidationError, match="method must be text, got "):
+        world.transact(f, wrong)  # type: ignore[arg-type]
+    for what in ("init", "link"):
+        with pytest.raises(ValidationError, match=f"{what} must be text, got "):
+            world.deploy(FLOATS, **{what: wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("what", ["limits", "schedule"])
+def test_a_setting_of_another_type_is_a_validation_error(what: str) -> None:
+    with pytest.raises(ValidationError, match=f"{what} must be a storagemod"):
+        World(**{what: 5})  # type: ignore[arg-type]
+
+
+def test_links_that_are_no_mapping_are_a_validation_error() -> None:
+    with pytest.raises(ValidationError, match="links must be a mapping of names to addresses, got 'token'"):
+        World().deploy(FLOATS, links="token")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [None, 1.5, "1", float("nan")])
+def test_an_offset_that_is_no_integer_is_a_validation_error(wrong: object) -> None:
+    world = World()
+    region = world.storage(world.deploy('(module (import "storage" "memory" (memory 1)))'))["memory"]
+    for place in ((wrong, 8), (0, wrong)):
+        with pytest.raises(ValidationError, match="offset and size must be integers, got "):
+            region.read_int(*place)
