@@ -498,8 +498,8 @@ class LiveRegion:
         """Note whether a byte beyond the region's length changed, where an undone growth had been."""
         for number, old, new in changed:
             first = number * PAGE_BYTES
-            start, end = max(self.length - first, 0), memory_length - first
-            if start < PAGE_BYTES and old[start:end] != new[start:end]:
+            start, end = max(self.length - first, 0), max(memory_length - first, 0)
+            if old[start:end] != new[start:end]:
                 self.outside = True
 
     def _watch_again(self) -> bool:

@@ -230,7 +230,7 @@ class InvariantCheck:
                 "an invariant is about call boundaries, and the world keeps no traces",
                 path=self._scenario.path,
                 line=wanted[0][0].line,
-                hint="run it in a World(trace=True)",
+                hint="run it with mediated calls, in a world that traces",
             )
         invariants, befores = [each for each, _ in wanted], [before for _, before in wanted]
         found = violations_at_boundaries(invariants, befores, trace, self._world)

@@ -307,6 +307,7 @@ class Machine:
                     raise
                 if not self._runs_directly or isinstance(error, DeadlineError):
                     return self._abort(frame, error)
+                self.direct_runs[1] += 1  # redone
                 self.restart()  # a mediated run may have stopped before it came to that
             else:
                 if frame.outcome is _OK and commit is not None:

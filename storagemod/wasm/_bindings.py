@@ -165,3 +165,11 @@ def take_error(address: int) -> wasmtime.WasmtimeError:
         ctypes.cast(address, ctypes.POINTER(_raw.wasmtime_error_t))
     )
     return error
+
+
+def _as_text(error: wasmtime.WasmtimeError) -> tuple[type[RuntimeError], tuple[str]]:
+    """Return what copies and pickles of an error of wasmtime are made of: its own pointer cannot leave the process."""
+    return RuntimeError, (f"WasmtimeError: {error}",)
+
+
+wasmtime.WasmtimeError.__reduce__ = _as_text  # such errors lie behind ours, and some pickle what lies behind

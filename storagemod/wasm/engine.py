@@ -173,7 +173,7 @@ def start_thread(thread: threading.Thread, stack_bytes: int = 0) -> None:
         raise StateError(
             f"a thread for running transactions cannot be started: {error}",
             cause=error,
-            hint="have fewer threads, or raise the limits of the process (ulimit -u, ulimit -v)",
+            hint="none can be at interpreter shutdown; otherwise have fewer, or raise `ulimit -u` and `ulimit -v`",
         ) from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from storagemod.limits import Limits
@@ -170,6 +170,7 @@ class Machine:
 
 @settings(max_examples=120)
 @given(length=lengths, history=st.lists(steps, max_size=25))
+@example(length=0, history=[("grow", 4000, False), ("undo",), ("grow", 4000, False), ("write", -9, b"\x01")])
 @pytest.mark.parametrize("which", [name for name, each in BACKENDS.items() if why_unavailable(each) is None])
 def test_it_does_what_a_bytearray_does(which: str, length: int, history: list[tuple[object, ...]]) -> None:
     backend = BACKENDS[which]
