@@ -32,7 +32,6 @@ from storagemod.vm import (
     is_storage,
     option_for,
     storage_module_wat,
-    why_mediated,
 )
 from storagemod.wasm import Import
 
@@ -119,7 +118,7 @@ def _print(path: Path, contract: Contract, *, is_open: bool) -> None:
     say(f"  file     {path}")
     say(f"  code     {len(contract.code):,} bytes, sha256 {hashlib.sha256(contract.code).hexdigest()}")
     say(f"  linking  {_linking(contract, is_open=is_open)}")
-    mediated = why_mediated(contract)
+    mediated = contract.mediated_by
     say(f"  calls    {f'mediated, because of {mediated}' if mediated else 'direct where nobody listens'}")
     _section("Storage layout, lengths in Wasm pages of 64 KiB")
     regions = [
@@ -186,7 +185,7 @@ def _to_json(path: Path, contract: Contract, *, is_open: bool) -> dict[str, obje
         "options": sorted(contract.options),
         "link": contract.link,
         "leaves_open": is_open,
-        "mediated_by": why_mediated(contract) or None,
+        "mediated_by": contract.mediated_by or None,
         "layout": [
             {
                 "region": region.name,

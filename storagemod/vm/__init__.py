@@ -16,7 +16,7 @@ from storagemod.vm.contract import (
     load_binary,
     read_binary,
 )
-from storagemod.vm.direct import DirectRuns, why_mediated
+from storagemod.vm.direct import DirectRuns
 from storagemod.vm.ethereum import ALIASES, DEBUG_FUNCTIONS, DEBUG_NAMESPACE, FUNCTIONS, NAMESPACE, Finished
 from storagemod.vm.frame import Frame
 from storagemod.vm.keyed import SLOTS_REGION
@@ -75,5 +75,4 @@ __all__ = [
     "read_binary",
     "storage_module",
     "storage_module_wat",
-    "why_mediated",
 ]

@@ -178,6 +178,7 @@ class Contract:
         lasting_pages: Wasm pages that its tables of functions take, if it changes them: they cannot be put back.
         working_pages: Wasm pages that a call of it has from the start: its working memories, and its tables.
         has_own_parts: Whether an instance has memories, tables or active segments of its own.
+        mediated_by: What needs the host at each border of its calls; empty if they can be direct.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Contract:
     lasting_pages: int
     working_pages: int
     has_own_parts: bool
+    mediated_by: str
 
     @property
     def imports(self) -> tuple[Import, ...]:
@@ -459,7 +461,24 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
         lasting_pages=table_pages if declarations.mutates_tables else 0,
         working_pages=table_pages + sum(memory.pages_min for memory in declarations.memories),
         has_own_parts=bool(declarations.memories or declarations.own_tables or declarations.active_segments),
+        mediated_by="its window" if layout.window is not None else _mediating(functions),
     )
+
+
+_SEPARATE = frozenset(
+    (
+        *("call", "callCode", "callDelegate", "callStatic", "create", "selfDestruct"),
+        *("storageMap", "storageUnmap", "storageSize"),
+        "getGasLeft",
+    )
+)
+"""Host functions that need the machine at each border of a call: they call, map storage, or tell what gas is left."""
+
+
+def _mediating(functions: Iterable[HostFunction]) -> str:
+    """Return the host functions among these for which calls have to be mediated, in words."""
+    names = {each.name for each in functions if each.module == ethereum.NAMESPACE}
+    return ", ".join(sorted(names & _SEPARATE))
 
 
 def _option_names(storage: Iterable[Import], layout: Layout) -> frozenset[str]:

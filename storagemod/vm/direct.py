@@ -29,7 +29,7 @@ from storagemod.state import Account
 from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, FunctionType, ReentryPolicy
 from storagemod.vm.boundary import collect
 from storagemod.vm.contract import Contract, ContractImport
-from storagemod.vm.ethereum import NAMESPACE, Finished
+from storagemod.vm.ethereum import Finished
 from storagemod.vm.frame import Frame
 from storagemod.vm.storage import StorageInstance
 from storagemod.wasm import HostFunction, Instance, InstancePool, Linker, Module, Prepared, compile_module, to_wasm
@@ -52,15 +52,6 @@ each time, 1,024 at most."""
 
 _SHARE = 63 / 64 * (1 - 1e-12)
 """The least part of its gas that a caller gives where it names no amount (EIP-150), a little less for rounding."""
-
-_SEPARATE = frozenset(
-    (
-        *("call", "callCode", "callDelegate", "callStatic", "create", "selfDestruct"),
-        *("storageMap", "storageUnmap", "storageSize"),
-        "getGasLeft",
-    )
-)
-"""Host functions that need the machine at each border of a call: they call, map storage, or tell what gas is left."""
 
 _ONE, _NONE = FunctionType(("i32",)), FunctionType()
 
@@ -101,9 +92,6 @@ class DirectRuns:
 
     completed: int = 0
     redone: int = 0
-
-
-_COMPLETED, _REDONE = 0, 1
 
 
 class _Party:
@@ -210,7 +198,7 @@ class DirectCalls:
         if given_up is not None and given_up[1]:
             given_up[1] -= 1
             return None
-        if why_mediated(contract):
+        if contract.mediated_by:
             return None
         try:
             party = self._party(address)
@@ -281,13 +269,13 @@ class DirectCalls:
         store.host_calls += calls - self._attended
         machine.budget.instances += calls
         machine.budget.calls += calls
-        machine.direct_runs[_COMPLETED] += 1
+        machine.direct_completed += 1
         self._given_up.pop((frame.address, frame.method), None)
 
     def _give_up(self, frame: Frame) -> _GivesUp:
         """Bring the store back to the top-level call, whose failure undoes everything."""
         self.gave_up = True
-        self._machine.direct_runs[_REDONE] += 1
+        self._machine.direct_redone += 1
         given_up = self._given_up.setdefault((frame.address, frame.method), [0, 0])
         given_up[0] += 1
         if given_up[0] >= _REDONE_MAX:
@@ -333,7 +321,7 @@ class DirectCalls:
         if not account.code:
             raise _GivesUp("there is no contract")
         contract = machine.contract(account.code, account.link)
-        if why_mediated(contract):
+        if contract.mediated_by:
             raise _GivesUp("it needs the machine")
         frame = Frame(machine, None, CallKind.CALL, callee.address, callee.address, gate.caller.address)
         frame.contract = contract
@@ -473,14 +461,6 @@ class DirectCalls:
         for name in ("words", "methods"):
             linker.define(self._store, _BOARD, name, self._board.export(name))
         return linker.prepare(_gate_module(kind, catches))
-
-
-def why_mediated(contract: Contract) -> str:
-    """Return what of a contract needs the host at each border of its calls; empty if they can be direct."""
-    if contract.layout.window is not None:
-        return "its window"
-    needs = sorted(name for module, name in contract.functions if module == NAMESPACE and name in _SEPARATE)
-    return ", ".join(needs)
 
 
 def _board(methods: int) -> Module:

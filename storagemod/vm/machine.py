@@ -132,7 +132,8 @@ class Machine:
         budget: What the transaction has used, and may use.
         recording: Where events are recorded, if anywhere.
         touches: Whether somebody wants to know the pages that are touched.
-        direct_runs: The fields of :class:`DirectRuns`.
+        direct_completed: As in :class:`DirectRuns`.
+        direct_redone: As in :class:`DirectRuns`.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class Machine:
         self._runs_directly = self._redoes = False
         self._called: set[Address] = set()  # contracts that call others, and were called themselves
         self._direct: DirectCalls | None = None  # those of this store, once there are any
-        self.direct_runs = [0, 0]
+        self.direct_completed = self.direct_redone = 0
         self._notifier = Notifier(observers)
         self._observed = bool(observers)
         self._log = UndoLog(rules.limits.changed_pages_max, self._check_time)
@@ -307,7 +308,7 @@ class Machine:
                     raise
                 if not self._runs_directly or isinstance(error, DeadlineError):
                     return self._abort(frame, error)
-                self.direct_runs[1] += 1  # redone
+                self.direct_redone += 1
                 self.restart()  # a mediated run may have stopped before it came to that
             else:
                 if frame.outcome is _OK and commit is not None:

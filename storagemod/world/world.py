@@ -239,7 +239,7 @@ class World:
     @property
     def direct_runs(self) -> DirectRuns:
         """How many transactions and calls ran with contracts calling one another directly, since the world is open."""
-        return DirectRuns(*self._machine.direct_runs)
+        return DirectRuns(self._machine.direct_completed, self._machine.direct_redone)
 
     @property
     def block(self) -> Block:
