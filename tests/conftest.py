@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
 
@@ -50,6 +53,15 @@ def tracker(request: pytest.FixtureRequest) -> str:
     """Each write tracker that works on this machine in turn."""
     name: str = request.param
     return name
+
+
+@pytest.fixture
+def often_another_thread() -> Iterator[None]:
+    """Have Python change threads a thousand times as often as it does by itself."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture

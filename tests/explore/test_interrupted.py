@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -48,24 +50,19 @@ def test_bursts_end_an_exploration_and_all_of_its_processes(jobs: int, to_all: b
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked for in /proc")
 def test_a_request_to_end_leaves_no_worker_behind() -> None:
     command = [sys.executable, "-m", "storagemod", "explore", "reentry/withdraw_fixed", "--jobs", "2"]
-    with subprocess.Popen(
-        [*command, "--calls", "6", "--tries", "1000000"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as process:
-        try:
-            wait_for_children(process.pid, 2)
-            process.terminate()
-            process.wait(30)
-            deadline = time.monotonic() + 60
-            while group_members(process.pid) and time.monotonic() < deadline:
-                time.sleep(0.05)
-            assert not group_members(process.pid)
-        finally:
-            for pid in group_members(process.pid):
-                os.kill(pid, signal.SIGKILL)
+    with (
+        subprocess.Popen(
+            [*command, "--calls", "6", "--tries", "1000000"],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process,
+        ending_all(process.pid, seconds=60),
+    ):
+        wait_for_children(process.pid, 2)
+        process.terminate()
+        process.wait(30)
 
 
 def test_a_script_without_a_guard_is_told_so() -> None:
@@ -76,7 +73,7 @@ def test_a_script_without_a_guard_is_told_so() -> None:
 
 
 def send_bursts(process: subprocess.Popen[str], *, jobs: int, to_all: bool) -> None:
-    try:
+    with ending_all(process.pid, seconds=20):
         wait_for_children(process.pid, jobs if jobs > 1 else 0)
         time.sleep(1)
         for _ in range(5):
@@ -84,12 +81,19 @@ def send_bursts(process: subprocess.Popen[str], *, jobs: int, to_all: bool) -> N
             time.sleep(0.001)
         _, err = process.communicate(timeout=30)
         assert process.returncode in {130, -signal.SIGINT}, err
-        deadline = time.monotonic() + 20
-        while group_members(process.pid) and time.monotonic() < deadline:
+
+
+@contextmanager
+def ending_all(group: int, *, seconds: float) -> Iterator[None]:
+    """Check that all processes of a group end within some time of a block; none is left in any case."""
+    try:
+        yield
+        deadline = time.monotonic() + seconds
+        while group_members(group) and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert not group_members(process.pid)
+        assert not group_members(group)
     finally:
-        for pid in group_members(process.pid):
+        for pid in group_members(group):
             os.kill(pid, signal.SIGKILL)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,13 +9,7 @@ import pytest
 from storagemod import Limits, World
 from storagemod.wasm import compile_module, module, to_wasm
 
-
-@pytest.fixture(autouse=True)
-def _often_another_thread() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+pytestmark = pytest.mark.usefixtures("often_another_thread")
 
 
 def test_threads_that_compile_push_one_anothers_modules_out(monkeypatch: pytest.MonkeyPatch) -> None:

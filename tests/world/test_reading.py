@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,8 @@ import pytest
 from storagemod import Address, World
 from storagemod.errors import StateError
 from storagemod.state import image_files
+
+pytestmark = pytest.mark.usefixtures("often_another_thread")
 
 A = Address(0xA1)
 B = Address(0xB2)
@@ -31,14 +32,6 @@ KEYED = """(module (import "ethereum" "storageStore" (func $store (param i32 i32
   (func (export "set") (param i64)
     (i64.store (i32.const 32) (local.get 0)) (i64.store (i32.const 56) (local.get 0))
     (call $store (i32.const 0) (i32.const 32))))"""
-
-
-@pytest.fixture(autouse=True)
-def _often_another_thread() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.fixture(params=["memory", "directory"])
