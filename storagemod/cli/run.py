@@ -120,6 +120,10 @@ def run_command(
             redone += world.direct_runs.redone - before.redone
             if not as_json:
                 _print(result, min(verbosity, VERBOSITY_MAX))
+    for problem in errors:
+        note_error(problem)
+    if errors and not results:
+        return 2
     if sync is not None and not any(result.sync for result in results):
         note("note: --sync changed nothing: no contract ran under `copied`, or those that did say it in the file")
     if exclusive is not None and not any(result.exclusive for result in results):
@@ -127,10 +131,6 @@ def run_command(
     if calls == CallMode.DIRECT:
         note(f"note: transactions that ran whole with direct calls: {direct:,}; run again mediated: {redone:,}")
     ok = not errors and all(result.ok for result in results)
-    for problem in errors:
-        note_error(problem)
-    if errors and not results:
-        return 2
     if as_json:
         runs = [scenario_to_json(result) for result in results]
         say_document(document("run", {"ok": ok, "errors": [error_to_json(each) for each in errors], "runs": runs}))

@@ -408,3 +408,12 @@ to = "a"
     assert ran.status == 2
     assert f'it.toml:{line}: contract "a": ' in ran.err
     assert message in ran.err
+
+
+@pytest.mark.parametrize("words", [["--calls", "direct"], ["--link", "copied", "--sync", "end"]])
+def test_nothing_is_noted_about_runs_that_there_were_not(run: Run, words: list[str]) -> None:
+    shown = run("run", "nope.toml", *words)
+
+    assert shown.status == 2
+    assert shown.err.startswith("error: nope.toml")
+    assert "note:" not in shown.err
