@@ -26,13 +26,11 @@ from storagemod.explore import Exploration, Violation, explore
 from storagemod.explore.executors import JOBS_MAX, dask_executor
 from storagemod.explore.exploration import (
     CALLS_MAX,
-    DEFAULT_CALLS,
-    DEFAULT_DEPTH,
     DEFAULT_TRIES,
     DEPTH_MAX,
     TRIES_MAX,
 )
-from storagemod.explore.scope import ARGUMENTS_MAX
+from storagemod.explore.menu import ARGUMENTS_MAX
 from storagemod.explore.write import write_tests
 from storagemod.report import document
 from storagemod.report.exploration import (
@@ -52,14 +50,14 @@ _SECONDS_MAX = 10_000_000
 @click.option(
     "--calls",
     type=click.IntRange(1, CALLS_MAX),
-    default=DEFAULT_CALLS,
+    default=CALLS_MAX,
     show_default=True,
     help="How many calls a try makes at most: transactions, and calls back.",
 )
 @click.option(
     "--depth",
     type=click.IntRange(0, DEPTH_MAX),
-    default=DEFAULT_DEPTH,
+    default=DEPTH_MAX,
     show_default=True,
     help="How deep calls back are nested at most.",
 )
@@ -77,7 +75,7 @@ _SECONDS_MAX = 10_000_000
 )
 @click.option(
     "--arguments",
-    type=click.IntRange(1, 10_000),
+    type=click.IntRange(1, ARGUMENTS_MAX),
     default=ARGUMENTS_MAX,
     show_default=True,
     help="With how many combinations of arguments each method is called.",

@@ -13,7 +13,9 @@ reactions to static calls are not taken off the list: each is found by the metho
 Layout of the storage, numbers little-endian, pointers being offsets and 0 meaning none::
 
     0            u32  cursor
-    a reaction   u32 next, u8 static, u8 ending, u16 site, u32 number of calls, u32 first call, 8 bytes a value
+    a reaction   u32 next, u8 static, u8 ending, u16 site, u32 number of calls, u32 first call,
+                 then what it ends with: 8 bytes a value; for main u32 length, data;
+                 for one that destroys itself the address of the beneficiary, 20 bytes
     a call       u32 reactions, u32 entry point, u32 next call, then 8 bytes an argument;
                  for main instead address 20 bytes, value u128, u32 length, data
 """
@@ -112,7 +114,6 @@ class Attacker:
             hooks="\n  ".join([*hooks, self._hook(MAIN, _MAIN_SITE, (), ())]),
             begin=BEGIN,
             data_at=_DATA_AT,
-            data_offset=_DATA_AT - 36,
         )
 
     def _hook(self, name: str, site: int, params: Sequence[ValueType], results: Sequence[ValueType]) -> str:
@@ -122,9 +123,10 @@ class Attacker:
             f"(then ({kind}.load $script offset={16 + 8 * at} (local.get $reaction))) (else ({kind}.const 0)))"
             for at, kind in enumerate(results)
         )
+        ends = "(call $answer (local.get $reaction))" if name == MAIN else values
         return (
             f'(func (export "{_escaped(name)}"){signature} (local $reaction i32) '
-            f"(local.set $reaction (call $take (i32.const {site}))) (call $react (local.get $reaction)) {values})"
+            f"(local.set $reaction (call $take (i32.const {site}))) (call $react (local.get $reaction)) {ends})"
         )
 
     def encode(self, script: Script) -> tuple[bytes, list[int]]:
@@ -171,7 +173,11 @@ class _Writer:
         is_main = reaction.site == MAIN
         site = _MAIN_SITE if is_main else self.attacker.sites.index(reaction.site)
         head = struct.pack("<IBBHII", following, reaction.static, reaction.ending, site, len(reaction.calls), first)
-        results = () if is_main else self.attacker.hooks[reaction.site].results
+        if reaction.beneficiary is not None:
+            return self.put(head + bytes(reaction.beneficiary))
+        if is_main:
+            return self.put(head + struct.pack("<I", len(reaction.output)) + reaction.output)
+        results = self.attacker.hooks[reaction.site].results
         return self.put(head + _values(results, reaction.values or (0,) * len(results)))
 
     def call(self, call: Call, following: int) -> int:
@@ -218,6 +224,8 @@ _MODULE = """\
   {imports}
   (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
   (import "ethereum" "revert" (func $revert (param i32 i32)))
+  (import "ethereum" "finish" (func $finish (param i32 i32)))
+  (import "ethereum" "selfDestruct" (func $destroy (param i32)))
   (import "storage" "memory" (memory $script 1 {pages}))
   (memory $memory (export "memory") 1)
   (type $play (func (param $call i32)))
@@ -225,28 +233,13 @@ _MODULE = """\
   (elem (i32.const 0) {table})
   {plays}
   (func $play_main (type $play) (param $call i32)
-    (local $at i32) (local $length i32)
-    (local.set $length (i32.add (i32.load $script offset=48 (local.get $call)) (i32.const 36)))
-    (block $done
-      (loop $next
-        (br_if $done (i32.eq (local.get $at) (local.get $length)))
-        (i32.store8 $memory
-          (select
-            (local.get $at)
-            (i32.add (local.get $at) (i32.const {data_offset}))
-            (i32.lt_u (local.get $at) (i32.const 36)))
-          (i32.load8_u $script offset=12
-            (i32.add
-              (local.get $call)
-              (select
-                (local.get $at)
-                (i32.add (local.get $at) (i32.const 4))
-                (i32.lt_u (local.get $at) (i32.const 36))))))
-        (local.set $at (i32.add (local.get $at) (i32.const 1)))
-        (br $next)))
+    (local $length i32)
+    (local.set $length (i32.load $script offset=48 (local.get $call)))
+    (memory.copy $memory $script (i32.const 0) (i32.add (local.get $call) (i32.const 12)) (i32.const 36))
+    (memory.copy $memory $script (i32.const {data_at}) (i32.add (local.get $call) (i32.const 52)) (local.get $length))
     (drop (call $call
       (i64.const 0x7fffffffffffffff) (i32.const 0) (i32.const 20)
-      (i32.const {data_at}) (i32.sub (local.get $length) (i32.const 36)))))
+      (i32.const {data_at}) (local.get $length))))
   (func $take (param $site i32) (result i32)
     (local $reaction i32)
     (local.set $reaction (i32.load $script (i32.const 0)))
@@ -277,7 +270,19 @@ _MODULE = """\
         (br $next)))
     (local.set $ending (i32.load8_u $script offset=5 (local.get $reaction)))
     (if (i32.eq (local.get $ending) (i32.const 1)) (then (call $revert (i32.const 0) (i32.const 0))))
-    (if (i32.eq (local.get $ending) (i32.const 2)) (then (unreachable))))
+    (if (i32.eq (local.get $ending) (i32.const 2)) (then (unreachable)))
+    (if (i32.eq (local.get $ending) (i32.const 3))
+      (then
+        (memory.copy $memory $script (i32.const 0) (i32.add (local.get $reaction) (i32.const 16)) (i32.const 20))
+        (call $destroy (i32.const 0)))))
+  (func $answer (param $reaction i32)
+    (local $length i32)
+    (if (i32.eqz (local.get $reaction)) (then (return)))
+    (local.set $length (i32.load $script offset=16 (local.get $reaction)))
+    (if (i32.eqz (local.get $length)) (then (return)))
+    (memory.copy $memory $script
+      (i32.const {data_at}) (i32.add (local.get $reaction) (i32.const 20)) (local.get $length))
+    (call $finish (i32.const {data_at}) (local.get $length)))
   (func (export "{begin}") (param i32) (i32.store $script (i32.const 0) (local.get 0)))
   {hooks})
 """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -11,29 +12,23 @@ from attrs import field, frozen
 
 from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
 from storagemod.explore.attacker import Attacker
-from storagemod.explore.candidates import Bounds
+from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import Blueprint, Plan, PythonInvariant
-from storagemod.explore.scope import (
-    ARGUMENTS_MAX,
-    CandidateCalls,
-    ObservedCalls,
-    TrustModel,
-    attackers_of,
-    candidate_calls_of,
-    loaded,
-    trust_model_of,
-)
+from storagemod.explore.scope import TrustModel, attackers_of, loaded, trust_model_of
 from storagemod.explore.search import Budget, Found, Progress, Violation, search
+from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
+from storagemod.wasm import integer_constants
 from storagemod.world import World
 
 CALLS_MAX, DEPTH_MAX = 64, 32
-DEFAULT_CALLS, DEFAULT_DEPTH, DEFAULT_TRIES = 4, 3, 20_000
+DEFAULT_TRIES = 20_000
 TRIES_MAX = 10_000_000
+_STORED_MAX = 64
 
 
 @frozen
@@ -58,8 +53,8 @@ class Settings:
     sync: SyncPolicy | None = None
     exclusive: ExclusivePolicy | None = None
     policy: ReentryPolicy = ReentryPolicy.ALLOW
-    calls: int = DEFAULT_CALLS
-    depth: int = DEFAULT_DEPTH
+    calls: int = CALLS_MAX
+    depth: int = DEPTH_MAX
     tries: int = DEFAULT_TRIES
     seconds: float | None = None
     seed: int = 0
@@ -72,7 +67,7 @@ class Settings:
             ("calls", 1, CALLS_MAX),
             ("depth", 0, DEPTH_MAX),
             ("tries", 1, TRIES_MAX),
-            ("arguments", 1, 10_000),
+            ("arguments", 1, ARGUMENTS_MAX),
             ("seed", 0, 2**63 - 1),
         ):
             value = getattr(self, name)
@@ -128,8 +123,8 @@ def explore(
     sync: SyncPolicy | str | None = None,
     exclusive: ExclusivePolicy | str | None = None,
     policy: ReentryPolicy | str = ReentryPolicy.ALLOW,
-    calls: int = DEFAULT_CALLS,
-    depth: int = DEFAULT_DEPTH,
+    calls: int = CALLS_MAX,
+    depth: int = DEPTH_MAX,
     tries: int = DEFAULT_TRIES,
     seconds: float | None = None,
     seed: int = 0,
@@ -193,9 +188,11 @@ def explore(
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, tracker)
     found = search(
         plan,
-        stage.candidate_calls,
+        stage.menu,
         stage.senders,
-        bounds=Bounds(calls, depth),
+        beneficiaries=stage.beneficiaries,
+        calls=calls,
+        depth=depth,
         budget=Budget(tries, seconds),
         seed=seed,
         jobs=jobs,
@@ -214,8 +211,9 @@ class _Stage:
     trust_model: TrustModel
     attackers: tuple[Attacker, ...]
     blueprint: Blueprint
-    candidate_calls: CandidateCalls
+    menu: list[Entry]
     senders: tuple[Address, ...]
+    beneficiaries: tuple[Address, ...]
     setup: int
 
 
@@ -225,7 +223,7 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
     attackers = attackers_of(scenario, trust_model, contracts)
     reduced = _without_untrusted(scenario, trust_model)
     world = World(tracker=tracker)
-    observed = ObservedCalls()
+    observed = Observed()
     for transaction in scenario.transactions:
         address = scenario.address(transaction.to)
         observed.call(address, transaction.method, transaction.args, transaction.data, transaction.value)
@@ -248,16 +246,67 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         result = run_transaction(world, quiet, setup)
         observed.trace(None if result.receipt is None else result.receipt.trace)
         setup += 1
-    addresses = [trust_model.addresses[name] for name in trust_model.trusted]
-    trusted = [address for address in addresses if world.account(address).code]  # the others were destroyed
-    candidate_calls = candidate_calls_of(
-        world, attackers, observed, trusted=trusted, arguments_max=settings.arguments, seed=settings.seed
+    trusted = {trust_model.addresses[name]: contracts[name] for name in trust_model.trusted}
+    trusted = {address: contract for address, contract in trusted.items() if world.account(address).code}
+    menu = menu_of(
+        attackers[0].entry_points,
+        observed,
+        _surroundings(world, trusted, attackers),
+        paying={trust_model.addresses[name]: _looks_at_money(contracts[name]) for name in trust_model.trusted},
+        most=settings.arguments,
     )
     senders = [attacker.account for attacker in attackers]
     senders += [scenario.address(name) for name in scenario.explore.senders]
     return _Stage(
-        reduced, trust_model, attackers, Blueprint.of(world), candidate_calls, tuple(dict.fromkeys(senders)), setup
+        reduced,
+        trust_model,
+        attackers,
+        Blueprint.of(world),
+        menu,
+        tuple(dict.fromkeys(senders)),
+        tuple(address for address, contract in trusted.items() if _looks_at_balances(contract)),
+        setup,
     )
+
+
+def _imports(contract: Contract, *names: str) -> bool:
+    return any(each.module == "ethereum" and each.name in names for each in contract.module.imports)
+
+
+def _looks_at_money(contract: Contract) -> bool:
+    return _imports(contract, "getCallValue")
+
+
+def _looks_at_balances(contract: Contract) -> bool:
+    return _imports(contract, "getCallValue", "getBalance", "getExternalBalance", "getSelfBalance")
+
+
+def _surroundings(world: World, trusted: Mapping[Address, Contract], attackers: Sequence[Attacker]) -> Surroundings:
+    """Return what there is when a search begins."""
+    own = tuple(attacker.account for attacker in attackers)
+    constants = dict.fromkeys(
+        number for contract in trusted.values() for number in integer_constants(contract.module.wasm)
+    )
+    return Surroundings(
+        own,
+        tuple(address for address in world.accounts() if address not in own),
+        tuple(itertools.islice(_stored(world, trusted), _STORED_MAX)),
+        tuple(constants),
+        tuple(world.account(address).balance for address in own),
+    )
+
+
+def _stored(world: World, trusted: Iterable[Address]) -> Iterator[int]:
+    """Yield distinct words of storage that are not zero, in the order of addresses and offsets."""
+    seen = {0, 1}
+    for address in trusted:
+        for view in world.storage(address).values():
+            for _, page in view.data():
+                for at in range(0, len(page), 8):
+                    number = int.from_bytes(page[at : at + 8], "little", signed=True)
+                    if number not in seen:
+                        seen.add(number)
+                        yield number
 
 
 def _loaded(scenario: Scenario, name: str, link: str | None) -> Contract:

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+import attrs
 from attrs import field, frozen
 
 from storagemod.types import Address, Value
@@ -24,9 +25,11 @@ class Ending(enum.IntEnum):
     RETURN = 0
     REVERT = 1
     TRAP = 2
+    DESTROY = 3
+    """It destroys itself, and its balance goes to the beneficiary."""
 
 
-@frozen
+@frozen(cache_hash=True)
 class Call:
     """A call of an entry point: a transaction at the top of a try, else one that an untrusted account makes.
 
@@ -57,7 +60,7 @@ class Call:
         return Call(self.contract, self.method, self.args, self.data, self.value, sender, self.reactions)
 
 
-@frozen
+@frozen(cache_hash=True)
 class Reaction:
     """What an untrusted account does when it is called.
 
@@ -68,6 +71,8 @@ class Reaction:
         calls: What it calls, one after the other; failures are ignored.
         ending: How it ends then.
         values: What it returns; zeros if not given.
+        output: The return data of `main`.
+        beneficiary: Who gets its balance when it destroys itself.
     """
 
     account: Address
@@ -76,15 +81,22 @@ class Reaction:
     calls: tuple[Call, ...] = ()
     ending: Ending = Ending.RETURN
     values: tuple[Value, ...] | None = None
+    output: bytes = field(default=b"", repr=lambda data: data.hex())
+    beneficiary: Address | None = None
 
     @property
     def is_default(self) -> bool:
         """Whether it does nothing."""
-        return not self.calls and self.ending is Ending.RETURN and self.values is None
+        return not self.calls and self.is_plain
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it ends by returning zeros and no data."""
+        return self.ending is Ending.RETURN and self.values is None and not self.output
 
     def with_calls(self, calls: tuple[Call, ...]) -> Reaction:
         """Return the reaction with other calls."""
-        return Reaction(self.account, self.site, self.static, calls, self.ending, self.values)
+        return attrs.evolve(self, calls=calls)
 
 
 Script: TypeAlias = tuple[Call, ...]
@@ -101,8 +113,7 @@ def calls_in(script: Script) -> int:
 
 def decisions_in(script: Script) -> int:
     """Count the calls, and the reactions that end otherwise than by returning zeros."""
-    ends = (r.ending is not Ending.RETURN or r.values is not None for _, call in walk(script) for r in call.reactions)
-    return calls_in(script) + sum(ends)
+    return calls_in(script) + sum(not each.is_plain for _, call in walk(script) for each in call.reactions)
 
 
 def depth_of(script: Script) -> int:
@@ -159,8 +170,12 @@ def describe(script: Script, labels: Mapping[Address, str]) -> list[str]:
 
     def add_reaction(reaction: Reaction, level: int) -> None:
         ending = {Ending.REVERT: "reverts", Ending.TRAP: "traps"}.get(reaction.ending)
+        if reaction.beneficiary is not None:
+            ending = f"destroys itself in favour of {_label(reaction.beneficiary, labels)}"
         if reaction.values is not None:
             ending = f"returns {', '.join(map(repr, reaction.values))}"
+        elif reaction.output:
+            ending = f"returns 0x{reaction.output.hex()}"
         does = [*(["calls back"] if reaction.calls else []), *([ending] if ending else [])] or ["does nothing"]
         static = " in a static call" if reaction.static else ""
         who = f"{_label(reaction.account, labels)}::{reaction.site}"

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.errors import StateError, StorageModError, ValidationError
+from storagemod.errors import OutOfGasError, StateError, StorageModError, ValidationError
 from storagemod.events import (
     AccountCreated,
     AccountDestroyed,
@@ -111,12 +111,16 @@ class TrialResult:
     Attributes:
         breaches: The invariants that it broke.
         sites: Where attackers were called and did nothing, by the order of the calls, in its last transaction.
-        outcomes: The outcomes of its calls, by path.
-        reached: Call sites: caller, untrusted account, method, whether static.
-        played: Reactions by their place: the number of the call that they answer, and who made it.
+        outcomes: The outcomes of the calls of its last transaction, by path.
+        reached: Call sites of that: caller, untrusted account, method, whether static.
+        played: Reactions in it by their place: the number of the call that they answer, and who made it.
         hazardous: Whether it met a hazard that was not undone.
         state: Digest of the state that it led to; ``None`` where the last transaction changed nothing.
         refused: Why it could not be run to its end, if so.
+        comparisons: The operands of comparisons of integers that its last transaction made, signed, each pair once.
+        blocks: By contract, a bit for each block of code that its last transaction ran.
+        out_of_gas: Whether a call used all of its gas.
+        delegated: Whether a contract ran the code of an attacker as its own.
     """
 
     breaches: tuple[Breach, ...]
@@ -127,6 +131,10 @@ class TrialResult:
     hazardous: bool = False
     state: bytes | None = None
     refused: str | None = None
+    comparisons: tuple[tuple[int, int], ...] = ()
+    blocks: Mapping[Address, int] = field(factory=dict)
+    out_of_gas: bool = False
+    delegated: bool = False
 
 
 @define(eq=False)
@@ -182,6 +190,10 @@ class TrialRunner:
             each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, untrusted)
         )
 
+    def block_counts(self) -> Mapping[Address, int]:
+        """Return how many blocks of code the contracts have, where it is recorded which of them run."""
+        return {}
+
     def start(self) -> tuple[Breach, ...]:
         """Return the invariants that do not hold before any trial."""
         self._rewind(0)
@@ -221,18 +233,22 @@ class TrialRunner:
 
     def _result(self) -> TrialResult:
         last = self._steps[-1]
-        outcomes: dict[Path, CallOutcome] = {}
-        played: dict[Path, tuple[int, Address]] = {}
-        reached: set[CallSite] = set()
-        for step in self._steps:
-            if step.follower is not None:
-                outcomes |= step.follower.outcomes
-                played |= step.follower.played
-                reached |= step.follower.reached
-        sites = () if last.follower is None else tuple(last.follower.sites)
+        breaches, follower = tuple(last.breaches), last.follower
+        if follower is None:
+            return TrialResult(breaches, state=last.state, refused=last.refused)
         hazardous = any(step.follower.hazardous for step in self._steps if step.follower is not None)
-        breaches = tuple(last.breaches)
-        return TrialResult(breaches, sites, outcomes, frozenset(reached), played, hazardous, last.state, last.refused)
+        return TrialResult(
+            breaches,
+            tuple(follower.sites),
+            follower.outcomes,
+            frozenset(follower.reached),
+            follower.played,
+            hazardous,
+            last.state,
+            last.refused,
+            out_of_gas=follower.out_of_gas,
+            delegated=follower.delegated,
+        )
 
     def _rewind(self, length: int) -> None:
         """Roll back all transactions but the first few."""
@@ -281,6 +297,8 @@ class TrialRunner:
             return programmed
         now = set()
         for attacker in self.plan.attackers:
+            if not self.world.account(attacker.account).code:
+                continue  # it destroyed itself
             data, (cursor,) = attacker.encode((call,))
             if cursor:
                 data = cursor.to_bytes(CURSOR_BYTES, "little") + data[CURSOR_BYTES:]
@@ -392,13 +410,13 @@ class _Record:
         self.reentered = self.hazardous = self.ok = False
 
 
-def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool]:
-    """Return the top-level call, with all calls in it, and whether calls held copies of storage.
+def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool, bool]:
+    """Return the top-level call, with all calls in it; whether calls held copies of storage, and one ran out of gas.
 
     Storage of attackers does not count as changed.
     """
     root: _Record | None = None
-    copies = False
+    copies = starved = False
     stack: list[_Record] = []
     for raw in raw_events:
         kind = raw[0]
@@ -411,6 +429,8 @@ def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> t
             stack.append(record)
         elif kind is CallEnded:
             record = stack.pop()
+            if raw[2] is Outcome.FAILED and isinstance(raw[6], OutOfGasError):
+                starved = True
             if raw[2] is Outcome.OK:
                 record.ok = True
                 address = record.started[5]
@@ -430,7 +450,7 @@ def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> t
         elif kind in HAZARD_EVENTS:
             copies = True
     assert root is not None  # noqa: S101 - the start of the top-level call is always recorded
-    return root, copies
+    return root, copies, starved
 
 
 @define
@@ -446,6 +466,8 @@ class Follower:
     number: int
     hazardous: bool = False
     """Whether the transaction met a hazard that was not undone."""
+    out_of_gas: bool = False
+    delegated: bool = False
     sites: list[Site] = field(factory=list)
     outcomes: dict[Path, CallOutcome] = field(factory=dict)
     reached: set[CallSite] = field(factory=set)
@@ -459,7 +481,7 @@ class Follower:
     def follow(self, trace: Trace, call: Call) -> None:
         """Go through the trace of the transaction that a call of the script is."""
         path = (self.number,)
-        root, copies = _records(trace.raw_events, self.accounts)
+        root, copies, self.out_of_gas = _records(trace.raw_events, self.accounts)
         # Without copies of storage the one hazard is a write after a call, which needs no events to be decoded.
         self.hazardous = any(not hazard.undone for hazard in trace.hazards) if copies else root.ok and root.hazardous
         self._lists = {account: tuple(_level(call, path, account)) for account in self.accounts}
@@ -477,6 +499,8 @@ class Follower:
         lists, free = self._lists, self._free
         if not record.ok:  # what is taken from the lists is put back
             self._lists, self._free = lists.copy(), free.copy()
+        if kind.borrows and record.started[6] in self.accounts:
+            self.delegated = True
         if address in self.accounts and not kind.borrows:
             changed = self._attacker(record, path, active)
         else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from storagemod.explore import Call, Exploration, Reaction, Violation
 from storagemod.explore.script import MAIN, calls_in, describe
-from storagemod.explore.search import Coverage
+from storagemod.explore.coverage import Coverage
 from storagemod.report.json import receipt_to_json
 from storagemod.report.table import render_table
 from storagemod.types import Address, Value
@@ -46,10 +46,12 @@ def coverage_tables(exploration: Exploration) -> Iterator[tuple[str, str]]:
     if sites:
         yield "call sites", render_table(("call site", "can write", "entry points called back"), sites)
     rows: list[list[str | int]] = []
-    for (contract, method), (sent, back) in coverage.entry_points.items():
-        taken, possible = coverage.arguments[contract, method]
-        rows.append([f"{label.get(contract, str(contract))}::{method}", sent, back, f"{taken} of {possible}"])
-    yield "entry points", render_table(("entry point", "transactions", "calls back", "arguments taken"), rows)
+    for (contract, method), each in coverage.entry_points.items():
+        name = f"{label.get(contract, str(contract))}::{method}"
+        taken = f"{each.taken:,} of {each.possible:,}"
+        rows.append([name, each.sent, each.called_back, each.succeeded, each.changed, each.failed, taken])
+    head = ("entry point", "transactions", "calls back", "succeeded", "changed", "failed", "arguments taken")
+    yield "entry points", render_table(head, rows)
 
 
 def coverage_lines(exploration: Exploration) -> Iterator[str]:
@@ -174,12 +176,15 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
             {
                 "contract": str(contract),
                 "method": method,
-                "transactions": sent,
-                "calls_back": back,
-                "arguments_taken": coverage.arguments[contract, method][0],
-                "arguments_possible": coverage.arguments[contract, method][1],
+                "transactions": each.sent,
+                "calls_back": each.called_back,
+                "succeeded": each.succeeded,
+                "changed": each.changed,
+                "failed": each.failed,
+                "arguments_taken": each.taken,
+                "arguments_possible": each.possible,
             }
-            for (contract, method), (sent, back) in coverage.entry_points.items()
+            for (contract, method), each in coverage.entry_points.items()
         ],
         "nestings": {"tried": tried, "possible": possible},
         "by_calls": [{"calls": calls, "tries": count} for calls, count in coverage.by_calls.items()],

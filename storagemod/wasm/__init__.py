@@ -2,6 +2,7 @@
 
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
 from storagemod.wasm.binary import TABLE_ELEMENT_BYTES, Declarations, ExternType, Import, OtherType, without_names
+from storagemod.wasm.constants import integer_constants
 from storagemod.wasm.inlining import FIRST_ACCESS, inline
 from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
 from storagemod.wasm.memory import LinearMemory, no_memory
@@ -33,6 +34,7 @@ __all__ = [
     "check_headroom",
     "compile_module",
     "frames_for",
+    "integer_constants",
     "inline",
     "no_memory",
     "raw_values",

@@ -1,0 +1,494 @@
+"""The frontier of a search: the places in tries where one more decision can be made, and which comes next.
+
+A try grows in the order of time: what is added to it happens after all that was added before. So each is reached in one
+way. A call that changed nothing is followed by nothing, only by what may be done within it: without it there is a
+shorter try that does the same.
+
+Every decision has a cost, and a try costs what its decisions do. Two queues take turns: one is in the order of costs
+alone, so that nothing is put off for ever; in the other one, what is added to tries that met something new costs less,
+and what is added where much was added already costs more. Tries are made when they are taken, not before.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from attrs import define, field
+
+from storagemod.explore.attacker import Attacker
+from storagemod.explore.menu import Entry
+from storagemod.explore.script import (
+    MAIN,
+    Call,
+    Ending,
+    Path,
+    Reaction,
+    Script,
+    call_at,
+    calls_in,
+    replace_call,
+    with_reaction,
+)
+from storagemod.explore.trial import Site, TrialResult, outermost_idle, sites_within
+from storagemod.explore.values import data_patches, patches, probe
+from storagemod.types import Address, Value, ValueType
+
+Nesting = tuple[Address, Address, str, Address, str]
+"""Who called whom by which method, and the contract and method that is called back from there."""
+
+STEP = 3.0
+"""What a decision costs, whatever it is."""
+
+_REENTRY, _ELSEWHERE = -1.0, 1.0
+"""What it costs besides to call back a contract that is running, and another one."""
+
+_LEARNT = 0.5
+_OTHER_SENDER = 1.0
+_ACCOMPLICE = 2.0
+_PATCHES_MAX = 24
+"""How many tries follow from the comparisons of one."""
+
+_OPENINGS_MAX = 200_000
+"""How many places wait at most; beyond that the least likely half is forgotten, and counted."""
+
+_ANSWER = bytes((0xA7 + 0x1D * at) & 0xFF for at in range(32))
+"""Return data of which no four bytes stand twice."""
+
+
+@define(eq=False)
+class Candidate:
+    """A try that is to be run.
+
+    Attributes:
+        script: Its transactions.
+        added: The place of what was added last: a call, or a reaction.
+        cost: What its decisions cost.
+        entry: The entry point of the call that was added, if it was one.
+        nesting: The site and the entry point that it tries, where it calls back.
+        order: Where its parent stands, so that tries that begin alike are run one after the other.
+    """
+
+    script: Script
+    added: Path
+    cost: float
+    entry: Entry | None = None
+    nesting: Nesting | None = None
+    order: tuple[int, ...] = ()
+
+
+@define(eq=False)
+class Opening:
+    """A place in a try where something may be added: a transaction, a reaction, or a call at the end of one.
+
+    Attributes:
+        parent: The try.
+        place: Where what is added stands.
+        base: What each addition costs besides.
+        bonus: How much less it costs in the queue of what is new.
+        who: Who acts: the sender of a transaction, or the attacker that is called.
+        site: The call out that is answered, if this is one.
+        voice: The accomplice that the attacker has act, if it does not act itself.
+        others: What can be done besides calling, with its cost, from the end.
+    """
+
+    parent: Candidate
+    place: Path
+    base: float
+    bonus: float
+    who: Address
+    active: frozenset[Address] = frozenset()
+    site: Site | None = None
+    caller: Address | None = None
+    voice: Address | None = None
+    others: list[tuple[float, Call | Reaction]] = field(factory=list)
+    taken: int = 0
+    queued: int = 0
+    """In how many queues it stands."""
+    next_cost: float = 0.0
+    _next: tuple[int, int] = (0, 0)
+    _at: list[int] = field(factory=list)
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether what is added is done by the code of an attacker, and not sent by its account."""
+        return self.caller is not None
+
+    def look(self, menu: Sequence[Entry]) -> float:
+        """Find what would be added next; return its cost, infinite where nothing is left."""
+        at = self._at or [0] * (2 * len(menu))
+        self._at = at
+        best = math.inf
+        callback = self.is_callback
+        for number, entry in enumerate(menu):
+            extra = entry.penalty
+            if callback:
+                extra += _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+            place = at[2 * number]
+            cost = entry.cost(place)
+            if callback and entry.point.method is not None:
+                while cost < math.inf and entry.calls[place].value:  # typed calls carry no money
+                    place += 1
+                    cost = entry.cost(place)
+                at[2 * number] = place
+            if cost + extra < best:
+                best, self._next = cost + extra, (number, 0)
+            place, learnt = at[2 * number + 1], entry.learnt
+            while place < len(learnt) and callback and learnt[place].value and entry.point.method is not None:
+                place += 1
+            at[2 * number + 1] = place
+            if place < len(learnt) and _LEARNT + extra < best:
+                best, self._next = _LEARNT + extra, (number, 1)
+        if self.others and self.others[-1][0] < best:
+            best, self._next = self.others[-1][0], (-1, 0)
+        self.next_cost = best + self.base
+        return self.next_cost
+
+    def take(self, menu: Sequence[Entry]) -> Candidate:
+        """Return the try with what was found last added to it."""
+        number, learnt = self._next
+        self.taken += 1
+        parent, cost = self.parent, self.next_cost
+        if number < 0:
+            _, other = self.others.pop()
+            script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
+            return Candidate(script, self.place, cost, order=parent.order)
+        entry = menu[number]
+        at = self._at[2 * number + learnt]
+        self._at[2 * number + learnt] += 1
+        call = (entry.learnt if learnt else entry.calls)[at]
+        if self.caller is None:
+            return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, order=parent.order)
+        inner: Path = ()
+        if self.voice is not None:
+            call = Call(self.voice, None, reactions=(Reaction(self.voice, MAIN, calls=(call,)),))
+            inner = (0, 0)
+        script = parent.script
+        if self.site is not None:
+            done = self.site.reaction
+            script = self._adding_reaction(Reaction(done.account, done.site, done.static, (call,)))
+            added, site = (*self.place, 0, *inner), done.site
+        else:
+            outer = call_at(script, self.place[:-2])
+            reaction = outer.reactions[self.place[-2]]
+            longer = reaction.with_calls((*reaction.calls, call))
+            script = replace_call(script, self.place[:-2], with_reaction(outer, self.place[-2], longer))
+            added, site = (*self.place, *inner), reaction.site
+        nesting = (self.caller, self.who, site, entry.point.contract, entry.point.method or MAIN)
+        return Candidate(script, added, cost, entry, nesting, parent.order)
+
+    def _adding_reaction(self, reaction: Reaction) -> Script:
+        site = self.site
+        assert site is not None  # noqa: S101 - only those at sites have reactions to add
+        call = call_at(self.parent.script, site.path)
+        reactions = (*call.reactions, *site.skipped, reaction)
+        return replace_call(self.parent.script, site.path, call.with_reactions(reactions))
+
+
+@define(eq=False)
+class Frontier:
+    """All openings, in two queues.
+
+    Args:
+        menu: What may be called.
+        senders: Who sends transactions.
+        attackers: The accounts that react.
+        beneficiaries: Contracts that attackers may leave their balance to.
+        calls: How many calls a try has at most.
+        depth: How deep calls back are nested at most.
+        shuffle: Changes costs a little, by the seed.
+    """
+
+    menu: list[Entry]
+    senders: tuple[Address, ...]
+    attackers: tuple[Attacker, ...]
+    beneficiaries: tuple[Address, ...]
+    calls: int
+    depth: int
+    shuffle: Iterator[float]
+    forgotten: int = 0
+    too_long: int = 0
+    too_deep: int = 0
+    _steady: list[tuple[float, int, Opening]] = field(factory=list)
+    _led: list[tuple[float, int, Opening]] = field(factory=list)
+    _dormant: list[Opening] = field(factory=list)
+    _patches: list[tuple[float, int, Candidate]] = field(factory=list)
+    _learnt: int = 0
+    _count: int = 0
+    _turn: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many openings and patched tries wait."""
+        return max(len(self._steady), len(self._led)) + len(self._patches)
+
+    def begin(self) -> None:
+        """Open the place for the first transaction."""
+        self._open_transactions(Candidate((), (), 0.0), 0.0)
+
+    def take(self) -> Candidate | None:
+        """Return the try that comes next, or ``None`` where nothing is left."""
+        self._turn += 1
+        while True:
+            queue = self._led if self._turn % 2 else self._steady
+            if not queue:
+                queue = self._steady if self._turn % 2 else self._led
+            if self._patches and (not queue or self._patches[0][0] <= queue[0][0]):
+                return heapq.heappop(self._patches)[2]
+            if not queue:
+                if self._wake():
+                    continue
+                return None
+            key, _, opening = heapq.heappop(queue)
+            now = self._key(opening, queue is self._led)
+            if now > key + 1e-9:  # it went on, in the other queue, or became dearer
+                if now < math.inf:
+                    self._push(queue, now, opening)
+                else:
+                    self._put_off(opening)
+                continue
+            found = opening.take(self.menu)
+            opening.look(self.menu)
+            now = self._key(opening, queue is self._led)
+            if now < math.inf:
+                self._push(queue, now, opening)
+            else:
+                self._put_off(opening)
+            return found
+
+    def _key(self, opening: Opening, led: bool) -> float:
+        if not led:
+            return opening.next_cost
+        return opening.next_cost - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+
+    def _push(self, queue: list[tuple[float, int, Opening]], key: float, opening: Opening) -> None:
+        self._count += 1
+        heapq.heappush(queue, (key, self._count, opening))
+        if len(queue) > _OPENINGS_MAX:
+            kept = heapq.nsmallest(_OPENINGS_MAX // 2, queue)
+            self.forgotten += len(queue) - len(kept)
+            queue[:] = kept
+
+    def _put_off(self, opening: Opening) -> None:
+        opening.queued -= 1
+        if opening.queued == 0 and len(self._dormant) < _OPENINGS_MAX:
+            self._dormant.append(opening)
+
+    def _wake(self) -> bool:
+        """Queue exhausted openings again, if more calls are known than when they were; return whether any was."""
+        known = sum(len(entry.learnt) for entry in self.menu)
+        if known == self._learnt:
+            return False
+        self._learnt = known
+        woken, self._dormant = self._dormant, []
+        for opening in woken:
+            self._add(opening)
+        return bool(self._steady)
+
+    def _add(self, opening: Opening) -> None:
+        if opening.look(self.menu) == math.inf:
+            opening.queued = 1
+            self._put_off(opening)
+            return
+        opening.queued = 2
+        self._push(self._steady, self._key(opening, False), opening)
+        self._push(self._led, self._key(opening, True), opening)
+
+    # Growing
+
+    def grow(self, each: Candidate, result: TrialResult, *, known: bool, bonus: float, number: int) -> int:
+        """Open the places for one decision more, given the result of a try; return how many there are.
+
+        Args:
+            each: The try.
+            result: Its result.
+            known: Whether another try led to the same state before.
+            bonus: What it met that is new is worth.
+            number: The number of the try, by which those that grow from it are kept together.
+        """
+        script, added = each.script, each.added
+        is_reaction = len(added) % 2 == 0
+        found = result.played.get(added) if is_reaction else result.outcomes.get(added)
+        if found is None or result.refused is not None or result.breaches:
+            return 0  # what was added was never reached: what had been before it was undone
+        each.order = (*each.order, number)
+        time = found[0] if isinstance(found, tuple) else found.order
+        call_path = added[:-1] if is_reaction else added
+        inside = outermost_idle(result.outcomes, call_path) or ()
+        room = calls_in(script) < self.calls
+        count = 0
+        for at, site in enumerate(sites_within(result.sites, inside)):
+            if site.order > time or (site.order == time and not is_reaction and site.path == added):
+                count += self._open_site(each, site, bonus, math.log2(1 + at), room=room)
+        if not room:
+            self.too_long += 1
+            return count
+        for length in range(2, len(added) + 1, 2):
+            if added[: len(inside)] == inside and length > len(inside):
+                count += self._open_end(each, added[:length], result, bonus)
+        if not inside and not known:
+            count += self._open_transactions(each, bonus)
+        return count
+
+    def _open_transactions(self, each: Candidate, bonus: float) -> int:
+        place = (len(each.script),)
+        for at, sender in enumerate(self.senders):
+            base = each.cost + STEP + (_OTHER_SENDER if at else 0.0) + next(self.shuffle)
+            others = sorted(self._sacrifices(sender), key=lambda other: -other[0])
+            self._add(Opening(each, place, base, bonus, sender, others=others))
+        return len(self.senders)
+
+    def _sacrifices(self, sender: Address) -> Iterator[tuple[float, Call | Reaction]]:
+        """Yield transactions in which an attacker forces its balance upon a contract."""
+        if any(attacker.account == sender for attacker in self.attackers):
+            for at, contract in enumerate(self.beneficiaries):
+                ends = Reaction(sender, MAIN, ending=Ending.DESTROY, beneficiary=contract)
+                yield 4.0 + math.log2(1 + at), Call(sender, None, sender=sender, reactions=(ends,))
+
+    def _open_site(self, each: Candidate, site: Site, bonus: float, late: float, *, room: bool) -> int:
+        call, done = call_at(each.script, site.path), site.reaction
+        place = (*site.path, len(call.reactions) + len(site.skipped))
+        others = sorted(self._endings(site), key=lambda other: -other[0])
+        base = each.cost + STEP + late + next(self.shuffle)
+        deep = len(site.path) // 2 >= self.depth
+        if deep and not done.static:
+            self.too_deep += 1
+        if not room or done.static or deep:
+            opening = Opening(each, place, base, bonus, done.account, site.active, site, others=others)
+            opening._at = [1 << 60] * (2 * len(self.menu))  # no calls  # noqa: SLF001
+            self._add(opening)
+            return 1
+        self._add(Opening(each, place, base, bonus, done.account, site.active, site, site.caller, others=others))
+        accomplices = [other.account for other in self.attackers if other.account != done.account]
+        for other in accomplices:
+            cost = base + _ACCOMPLICE
+            self._add(Opening(each, place, cost, bonus, done.account, site.active, site, site.caller, other))
+        return 1 + len(accomplices)
+
+    def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float) -> int:
+        """Open the end of a reaction, for one more call."""
+        reaction = call_at(each.script, place[:-1]).reactions[place[-1]]
+        if reaction.static or not reaction.is_plain or len(place) // 2 > self.depth:
+            return 0
+        _, caller = result.played[place]
+        base = each.cost + STEP + next(self.shuffle)
+        active = frozenset({caller})
+        end = (*place, len(reaction.calls))
+        self._add(Opening(each, end, base, bonus, reaction.account, active, None, caller))
+        return 1
+
+    def _endings(self, site: Site) -> Iterator[tuple[float, Reaction]]:
+        """Yield what an attacker may do at a site besides calling."""
+        done = site.reaction
+        hooks = next(each for each in self.attackers if each.account == done.account).hooks
+        results: Sequence[ValueType] = hooks[done.site].results if done.site in hooks and done.site != MAIN else ()
+
+        def ends(**how: object) -> Reaction:
+            return Reaction(done.account, done.site, done.static, **how)  # type: ignore[arg-type]
+
+        if results:
+            yield 0.0, ends(values=tuple(_number(kind, 1) for kind in results))
+            yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))
+            yield 1.0, ends(values=tuple(_highest(kind) for kind in results))
+        elif done.site == MAIN:
+            yield 3.0, ends(output=_ANSWER)
+        yield 1.0, ends(ending=Ending.REVERT)
+        yield 2.0, ends(ending=Ending.TRAP)
+        if not done.static:
+            for at, contract in enumerate(self.beneficiaries):
+                yield 4.0 + math.log2(1 + at), ends(ending=Ending.DESTROY, beneficiary=contract)
+
+    # Patching
+
+    def patch(self, each: Candidate, pairs: Sequence[tuple[int, int]], fresh: set[int]) -> None:
+        """Queue tries like this one in which what was added last has values that comparisons told of.
+
+        Args:
+            each: The try.
+            pairs: The operands of the comparisons made during it.
+            fresh: Hashes of scripts that were queued so; more are added.
+        """
+        made = 0
+        for script, call in self._patched(each, pairs):
+            key = hash(script)
+            if key in fresh:
+                continue
+            fresh.add(key)
+            made += 1
+            cost = each.cost + 0.25 * made
+            self._count += 1
+            nesting = each.nesting
+            patched = Candidate(script, each.added, cost, each.entry, nesting, each.order)
+            heapq.heappush(self._patches, (cost, self._count, patched))
+            if call is not None and each.entry is not None:
+                each.entry.learn(call)
+            if made >= _PATCHES_MAX:
+                return
+
+    def _patched(self, each: Candidate, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Script, Call | None]]:
+        added = each.added
+        if len(added) % 2 == 0:
+            call = call_at(each.script, added[:-1])
+            for other in self._other_answers(call.reactions[added[-1]], pairs):
+                yield replace_call(each.script, added[:-1], with_reaction(call, added[-1], other)), None
+            return
+        call = call_at(each.script, added)
+        if each.entry is None or call.contract != each.entry.point.contract:
+            return
+        for other_call in _other_calls(call, each.entry, pairs, is_sent=len(added) == 1):
+            plain = Call(other_call.contract, other_call.method, other_call.args, other_call.data, other_call.value)
+            yield replace_call(each.script, added, other_call), plain
+
+    def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[Reaction]:
+        if reaction.output:
+            for data in data_patches(reaction.output, pairs):
+                yield _evolve(reaction, reaction.values, data)
+        if reaction.values is None:
+            return
+        hooks = next(each for each in self.attackers if each.account == reaction.account).hooks
+        kinds = hooks[reaction.site].results
+        for at, (kind, value) in enumerate(zip(kinds, reaction.values, strict=True)):
+            for other in patches(value, kind, pairs):
+                fitting = _fit(kind, other)
+                if fitting is not None:
+                    yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b"")
+
+
+def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
+    return Reaction(reaction.account, reaction.site, reaction.static, reaction.calls, reaction.ending, values, output)
+
+
+def _other_calls(call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool) -> Iterator[Call]:
+    """Yield calls with another argument, other money or other call data, by what comparisons told."""
+
+    def other(args: tuple[Value, ...], data: bytes, value: int) -> Call:
+        return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
+
+    for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
+        for number in patches(value, kind, pairs):
+            fitting = _fit(kind, number)
+            if fitting is not None:
+                yield other((*call.args[:at], fitting, *call.args[at + 1 :]), call.data, call.value)
+    if call.value and (is_sent or call.method is None):
+        for number in patches(call.value, None, pairs):
+            if 0 < number < 1 << 128:
+                yield other(call.args, call.data, number)
+    if call.data:
+        for data in data_patches(call.data, pairs):
+            yield other(call.args, data, call.value)
+
+
+def _fit(kind: ValueType, number: int) -> int | None:
+    bits = 32 if kind == "i32" else 64
+    return number if kind in {"i32", "i64"} and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) else None
+
+
+def _number(kind: ValueType, number: int) -> Value:
+    return float(number) if kind in {"f32", "f64"} else number
+
+
+def _highest(kind: ValueType) -> Value:
+    if kind in {"f32", "f64"}:
+        return float("inf")
+    return 2**31 - 1 if kind == "i32" else 2**63 - 1

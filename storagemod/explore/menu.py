@@ -1,0 +1,169 @@
+"""The menu of a search: the calls that may be made of each entry point, and how they fared.
+
+A call has a cost, in bits as it were: how unlikely it is that just this one is needed. Calls that fail again and again
+become dearer, and so do entry points by which nothing ever changes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import define, field
+
+from storagemod.explore.attacker import EntryPoint
+from storagemod.explore.script import MAIN, Call
+from storagemod.explore.values import (
+    Observed,
+    Surroundings,
+    as_signed,
+    call_data,
+    column,
+    combinations,
+    money,
+    probe,
+)
+from storagemod.types import Address, Value
+
+ARGUMENTS_MAX = 10_000
+"""How many calls are made of one entry point, with other arguments each time, if no other number is asked for."""
+
+_LEARNT_MAX = 256
+_SEEN_BEST = 4
+"""How many of the calls that were seen cost least."""
+
+_PENALTY_MAX = 8.0
+_PAST = math.inf
+
+
+@define(eq=False)
+class Entry:
+    """An entry point, its calls from the likeliest to the least likely, and how they fared.
+
+    Attributes:
+        point: The entry point.
+        possible: How many combinations of values there are.
+    """
+
+    point: EntryPoint
+    possible: int
+    _rest: Iterator[tuple[float, Call]] = field(repr=False)
+    _most: int
+    calls: list[Call] = field(factory=list)
+    costs: list[float] = field(factory=list)
+    learnt: list[Call] = field(factory=list)
+    """Calls that comparisons told of. They cost little."""
+    _known: set[Call] = field(factory=set, repr=False)
+    tried: int = 0
+    succeeded: int = 0
+    changed: int = 0
+    """How many of the calls that were made changed anything."""
+
+    @property
+    def key(self) -> tuple[Address, str]:
+        """Contract and method."""
+        return self.point.contract, self.point.method or MAIN
+
+    def cost(self, number: int) -> float:
+        """Return the cost of the call of a number; infinite where there is none."""
+        while number >= len(self.calls):
+            if len(self.calls) >= self._most:
+                return _PAST
+            found = next(self._rest, None)
+            if found is None:
+                return _PAST
+            if found[1] not in self._known:
+                self._known.add(found[1])
+                self.calls.append(found[1])
+                self.costs.append(found[0])
+        return self.costs[number]
+
+    @property
+    def penalty(self) -> float:
+        """What its calls cost besides: nothing while there is hope."""
+        if self.tried <= 4 * self.changed + 2:
+            return 0.0
+        return min(_PENALTY_MAX, math.log2(self.tried / (4 * self.changed + 2)))
+
+    def learn(self, call: Call) -> bool:
+        """Take a call up that comparisons told of; return whether it is new."""
+        if call in self._known or len(self.learnt) >= _LEARNT_MAX:
+            return False
+        self._known.add(call)
+        self.learnt.append(call)
+        return True
+
+
+def menu_of(
+    points: Sequence[EntryPoint],
+    observed: Observed,
+    around: Surroundings,
+    *,
+    paying: Mapping[Address, bool],
+    most: int = ARGUMENTS_MAX,
+) -> list[Entry]:
+    """Return what may be called.
+
+    Args:
+        points: The entry points.
+        observed: Calls that were seen, and the numbers in them.
+        around: Addresses, constants, numbers in storage.
+        paying: Whether a contract looks at the money that comes with calls.
+        most: How many calls are made of one entry point at most.
+    """
+    for point in points:
+        for args, _, _ in observed.calls.get((point.contract, point.method), ()):
+            for kind, value in zip(point.type.params, args, strict=False):
+                observed.number(kind, value)
+    entries = []
+    for point in points:
+        make = _main if point.method is None else _typed
+        possible, calls = make(point, observed, around, paying[point.contract])
+        entries.append(Entry(point, possible, calls, most))
+    return entries
+
+
+def _main(point: EntryPoint, observed: Observed, around: Surroundings, pays: bool) -> tuple[int, Iterator[tuple[float, Call]]]:
+    """Return calls of ``main``, which have data and money."""
+    seen = observed.calls.get((point.contract, None), {})
+    data = list(dict.fromkeys(call_data([data for _, data, _ in seen], observed, around)))
+    sums = money([value for _, _, value in seen], observed, around) if pays or any(value for *_, value in seen) else [0]
+
+    def calls() -> Iterator[tuple[float, Call]]:
+        for number, (_, given, value) in enumerate(seen):
+            yield math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value)
+        for cost, (at, value) in combinations([range(len(data)), sums]):
+            yield cost, Call(point.contract, None, data=data[int(at)], value=int(value))
+
+    return len(data) * len(sums), calls()
+
+
+def _typed(point: EntryPoint, observed: Observed, around: Surroundings, pays: bool) -> tuple[int, Iterator[tuple[float, Call]]]:
+    """Return calls of a method, which have arguments; and money, where they are sent as transactions."""
+    params = point.type.params
+    seen = [
+        (tuple(as_signed(kind, arg) for kind, arg in zip(params, args, strict=True)), value)
+        for args, _, value in observed.calls.get((point.contract, point.method), {})
+        if len(args) == len(params)
+    ]
+    columns: list[Sequence[Value]] = [
+        column(kind, at, list(dict.fromkeys(args[at] for args, _ in seen)), observed, around)  # type: ignore[misc]
+        for at, kind in enumerate(params)
+    ]
+    if pays or any(value for _, value in seen):
+        columns.append(money(list(dict.fromkeys(value for _, value in seen if value)), observed, around))
+    possible = math.prod(len(each) for each in columns)
+    probes = tuple(probe(at) if kind in {"i32", "i64"} else 1.0 for at, kind in enumerate(params))
+
+    def calls() -> Iterator[tuple[float, Call]]:
+        for number, (args, value) in enumerate(seen):
+            yield math.log2(1 + number / _SEEN_BEST), Call(point.contract, point.method, args, value=value)  # type: ignore[arg-type]
+        found = combinations(columns)
+        first = list(itertools.islice(found, 3))
+        told = [(1.0, probes)] if len(params) > 0 else []
+        for cost, values in itertools.chain(first, told, found):
+            value = int(values[-1]) if len(values) > len(params) else 0
+            yield cost, Call(point.contract, point.method, values[: len(params)], value=value)
+
+    return possible, calls()
