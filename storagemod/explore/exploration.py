@@ -22,7 +22,7 @@ from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
-from storagemod.wasm import integer_constants
+from storagemod.wasm import mentions
 from storagemod.world import World
 
 CALLS_MAX, DEPTH_MAX = 64, 32
@@ -252,7 +252,10 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         attackers[0].entry_points,
         observed,
         _surroundings(world, trusted, attackers),
-        paying={trust_model.addresses[name]: _looks_at_money(contracts[name]) for name in trust_model.trusted},
+        code={
+            trust_model.addresses[name]: mentions(contracts[name].module.wasm, contracts[name].module.declarations)
+            for name in trust_model.trusted
+        },
         most=settings.arguments,
     )
     senders = [attacker.account for attacker in attackers]
@@ -269,29 +272,18 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
     )
 
 
-def _imports(contract: Contract, *names: str) -> bool:
-    return any(each.module == "ethereum" and each.name in names for each in contract.module.imports)
-
-
-def _looks_at_money(contract: Contract) -> bool:
-    return _imports(contract, "getCallValue")
-
-
 def _looks_at_balances(contract: Contract) -> bool:
-    return _imports(contract, "getCallValue", "getBalance", "getExternalBalance", "getSelfBalance")
+    names = {each.name for each in contract.module.imports if each.module == "ethereum"}
+    return not names.isdisjoint({"getCallValue", "getExternalBalance", "getBalance"})
 
 
-def _surroundings(world: World, trusted: Mapping[Address, Contract], attackers: Sequence[Attacker]) -> Surroundings:
+def _surroundings(world: World, trusted: Iterable[Address], attackers: Sequence[Attacker]) -> Surroundings:
     """Return what there is when a search begins."""
     own = tuple(attacker.account for attacker in attackers)
-    constants = dict.fromkeys(
-        number for contract in trusted.values() for number in integer_constants(contract.module.wasm)
-    )
     return Surroundings(
         own,
         tuple(address for address in world.accounts() if address not in own),
         tuple(itertools.islice(_stored(world, trusted), _STORED_MAX)),
-        tuple(constants),
         tuple(world.account(address).balance for address in own),
     )
 

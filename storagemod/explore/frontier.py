@@ -45,6 +45,9 @@ _REENTRY, _ELSEWHERE = -1.0, 1.0
 """What it costs besides to call back a contract that is running, and another one."""
 
 _LEARNT = 0.5
+_OFTEN_STEADY, _OFTEN_LED = 0.25, 2.0
+"""What it costs besides, by the logarithm of how often, that a row of entry points was tried already."""
+
 _OTHER_SENDER = 1.0
 _ACCOMPLICE = 2.0
 _PATCHES_MAX = 24
@@ -67,6 +70,7 @@ class Candidate:
         cost: What its decisions cost.
         entry: The entry point of the call that was added, if it was one.
         nesting: The site and the entry point that it tries, where it calls back.
+        way: The row of entry points that it came by, whatever the arguments.
         order: Where its parent stands, so that tries that begin alike are run one after the other.
     """
 
@@ -75,7 +79,28 @@ class Candidate:
     cost: float
     entry: Entry | None = None
     nesting: Nesting | None = None
+    way: Way | None = None
     order: tuple[int, ...] = ()
+
+
+@define(eq=False)
+class Way:
+    """A row of entry points that tries came by, whatever the arguments.
+
+    Attributes:
+        tried: How many tries did.
+        longer: Those that are longer by one, by what was added: where, and the number of the entry point.
+    """
+
+    tried: int = 0
+    longer: dict[tuple[object, int], Way] = field(factory=dict)
+
+    def to(self, kind: object, number: int) -> Way:
+        """Return the row with one more entry point."""
+        found = self.longer.get((kind, number))
+        if found is None:
+            found = self.longer[kind, number] = Way()
+        return found
 
 
 @define(eq=False)
@@ -106,23 +131,35 @@ class Opening:
     taken: int = 0
     queued: int = 0
     """In how many queues it stands."""
-    next_cost: float = 0.0
+    _next_cost: float = 0.0
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
+
+    @property
+    def kind(self) -> object:
+        """What kind of place it is: all that matters for the way that is taken, besides the entry point."""
+        site = None if self.site is None else self.site.reaction.site
+        return (self.who, self.voice, site, len(self.place))
 
     @property
     def is_callback(self) -> bool:
         """Whether what is added is done by the code of an attacker, and not sent by its account."""
         return self.caller is not None
 
-    def look(self, menu: Sequence[Entry]) -> float:
-        """Find what would be added next; return its cost, infinite where nothing is left."""
+    def look(self, menu: Sequence[Entry], often: float) -> float:
+        """Find what would be added next; return its cost, infinite where nothing is left.
+
+        ``often`` is what it costs, by the logarithm of how often, that a row of entry points was tried already.
+        """
         at = self._at or [0] * (2 * len(menu))
         self._at = at
         best = math.inf
         callback = self.is_callback
+        assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
+        ways, kind = self.parent.way.longer, self.kind
         for number, entry in enumerate(menu):
-            extra = entry.penalty
+            way = ways.get((kind, number))
+            extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
             if callback:
                 extra += _REENTRY if entry.point.contract in self.active else _ELSEWHERE
             place = at[2 * number]
@@ -142,24 +179,27 @@ class Opening:
                 best, self._next = _LEARNT + extra, (number, 1)
         if self.others and self.others[-1][0] < best:
             best, self._next = self.others[-1][0], (-1, 0)
-        self.next_cost = best + self.base
-        return self.next_cost
+        self._next_cost = best + self.base
+        return self._next_cost
 
     def take(self, menu: Sequence[Entry]) -> Candidate:
         """Return the try with what was found last added to it."""
         number, learnt = self._next
         self.taken += 1
-        parent, cost = self.parent, self.next_cost
+        parent, cost = self.parent, self._next_cost
+        assert parent.way is not None  # noqa: S101 - as above
         if number < 0:
             _, other = self.others.pop()
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
-            return Candidate(script, self.place, cost, order=parent.order)
+            return Candidate(script, self.place, cost, way=parent.way.to(self.kind, -1), order=parent.order)
         entry = menu[number]
+        way = parent.way.to(self.kind, number)
+        way.tried += 1
         at = self._at[2 * number + learnt]
         self._at[2 * number + learnt] += 1
         call = (entry.learnt if learnt else entry.calls)[at]
         if self.caller is None:
-            return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, order=parent.order)
+            return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, None, way, parent.order)
         inner: Path = ()
         if self.voice is not None:
             call = Call(self.voice, None, reactions=(Reaction(self.voice, MAIN, calls=(call,)),))
@@ -176,7 +216,7 @@ class Opening:
             script = replace_call(script, self.place[:-2], with_reaction(outer, self.place[-2], longer))
             added, site = (*self.place, *inner), reaction.site
         nesting = (self.caller, self.who, site, entry.point.contract, entry.point.method or MAIN)
-        return Candidate(script, added, cost, entry, nesting, parent.order)
+        return Candidate(script, added, cost, entry, nesting, way, parent.order)
 
     def _adding_reaction(self, reaction: Reaction) -> Script:
         site = self.site
@@ -225,7 +265,7 @@ class Frontier:
 
     def begin(self) -> None:
         """Open the place for the first transaction."""
-        self._open_transactions(Candidate((), (), 0.0), 0.0)
+        self._open_transactions(Candidate((), (), 0.0, way=Way()), 0.0)
 
     def take(self) -> Candidate | None:
         """Return the try that comes next, or ``None`` where nothing is left."""
@@ -249,7 +289,6 @@ class Frontier:
                     self._put_off(opening)
                 continue
             found = opening.take(self.menu)
-            opening.look(self.menu)
             now = self._key(opening, queue is self._led)
             if now < math.inf:
                 self._push(queue, now, opening)
@@ -258,9 +297,10 @@ class Frontier:
             return found
 
     def _key(self, opening: Opening, led: bool) -> float:
+        """Look for what would be added next at an opening; return where it belongs in a queue."""
         if not led:
-            return opening.next_cost
-        return opening.next_cost - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+            return opening.look(self.menu, _OFTEN_STEADY)
+        return opening.look(self.menu, _OFTEN_LED) - opening.bonus + 0.5 * math.log2(1 + opening.taken)
 
     def _push(self, queue: list[tuple[float, int, Opening]], key: float, opening: Opening) -> None:
         self._count += 1
@@ -287,13 +327,13 @@ class Frontier:
         return bool(self._steady)
 
     def _add(self, opening: Opening) -> None:
-        if opening.look(self.menu) == math.inf:
-            opening.queued = 1
-            self._put_off(opening)
-            return
         opening.queued = 2
-        self._push(self._steady, self._key(opening, False), opening)
-        self._push(self._led, self._key(opening, True), opening)
+        for queue in (self._steady, self._led):
+            key = self._key(opening, queue is self._led)
+            if key < math.inf:
+                self._push(queue, key, opening)
+            else:
+                self._put_off(opening)
 
     # Growing
 
@@ -419,7 +459,7 @@ class Frontier:
             cost = each.cost + 0.25 * made
             self._count += 1
             nesting = each.nesting
-            patched = Candidate(script, each.added, cost, each.entry, nesting, each.order)
+            patched = Candidate(script, each.added, cost, each.entry, nesting, each.way, each.order)
             heapq.heappush(self._patches, (cost, self._count, patched))
             if call is not None and each.entry is not None:
                 each.entry.learn(call)

@@ -25,6 +25,7 @@ from storagemod.explore.values import (
     probe,
 )
 from storagemod.types import Address, Value
+from storagemod.wasm import Mentions
 
 ARGUMENTS_MAX = 10_000
 """How many calls are made of one entry point, with other arguments each time, if no other number is asked for."""
@@ -33,7 +34,7 @@ _LEARNT_MAX = 256
 _SEEN_BEST = 4
 """How many of the calls that were seen cost least."""
 
-_PENALTY_MAX = 8.0
+_PENALTY_MAX = 2.0
 _PAST = math.inf
 
 
@@ -100,7 +101,7 @@ def menu_of(
     observed: Observed,
     around: Surroundings,
     *,
-    paying: Mapping[Address, bool],
+    code: Mapping[Address, Mapping[str, Mentions]],
     most: int = ARGUMENTS_MAX,
 ) -> list[Entry]:
     """Return what may be called.
@@ -109,7 +110,7 @@ def menu_of(
         points: The entry points.
         observed: Calls that were seen, and the numbers in them.
         around: Addresses, constants, numbers in storage.
-        paying: Whether a contract looks at the money that comes with calls.
+        code: By contract, what the code of each method mentions.
         most: How many calls are made of one entry point at most.
     """
     for point in points:
@@ -119,16 +120,26 @@ def menu_of(
     entries = []
     for point in points:
         make = _main if point.method is None else _typed
-        possible, calls = make(point, observed, around, paying[point.contract])
+        possible, calls = make(point, observed, around, _mentioned(point, code[point.contract]))
         entries.append(Entry(point, possible, calls, most))
     return entries
 
 
-def _main(point: EntryPoint, observed: Observed, around: Surroundings, pays: bool) -> tuple[int, Iterator[tuple[float, Call]]]:
+_NOTHING = Mentions((), frozenset())
+_CALL_VALUE = ("ethereum", "getCallValue")
+_Calls = tuple[int, Iterator[tuple[float, Call]]]
+
+
+def _mentioned(point: EntryPoint, code: Mapping[str, Mentions]) -> Mentions:
+    return code.get(point.method or MAIN, _NOTHING)
+
+
+def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
     """Return calls of ``main``, which have data and money."""
     seen = observed.calls.get((point.contract, None), {})
-    data = list(dict.fromkeys(call_data([data for _, data, _ in seen], observed, around)))
-    sums = money([value for _, _, value in seen], observed, around) if pays or any(value for *_, value in seen) else [0]
+    data = list(dict.fromkeys(call_data([data for _, data, _ in seen], observed, around, code.constants)))
+    paid = [value for *_, value in seen if value]
+    sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
     def calls() -> Iterator[tuple[float, Call]]:
         for number, (_, given, value) in enumerate(seen):
@@ -139,7 +150,7 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, pays: boo
     return len(data) * len(sums), calls()
 
 
-def _typed(point: EntryPoint, observed: Observed, around: Surroundings, pays: bool) -> tuple[int, Iterator[tuple[float, Call]]]:
+def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
     """Return calls of a method, which have arguments; and money, where they are sent as transactions."""
     params = point.type.params
     seen = [
@@ -148,11 +159,12 @@ def _typed(point: EntryPoint, observed: Observed, around: Surroundings, pays: bo
         if len(args) == len(params)
     ]
     columns: list[Sequence[Value]] = [
-        column(kind, at, list(dict.fromkeys(args[at] for args, _ in seen)), observed, around)  # type: ignore[misc]
+        column(kind, at, list(dict.fromkeys(args[at] for args, _ in seen)), observed, around, code.constants)  # type: ignore[misc]
         for at, kind in enumerate(params)
     ]
-    if pays or any(value for _, value in seen):
-        columns.append(money(list(dict.fromkeys(value for _, value in seen if value)), observed, around))
+    paid = list(dict.fromkeys(value for _, value in seen if value))
+    if paid or _CALL_VALUE in code.imports:
+        columns.append(money(paid, observed, around, code.constants))
     possible = math.prod(len(each) for each in columns)
     probes = tuple(probe(at) if kind in {"i32", "i64"} else 1.0 for at, kind in enumerate(params))
 

@@ -96,14 +96,12 @@ class Surroundings:
         own: The addresses of attackers.
         others: All other addresses.
         stored: Numbers that stand in storage, without repetition.
-        constants: Numbers that stand in code, those before comparisons first.
         balances: The balances of attackers.
     """
 
     own: tuple[Address, ...]
     others: tuple[Address, ...]
     stored: tuple[int, ...]
-    constants: tuple[int, ...]
     balances: tuple[int, ...]
 
 
@@ -129,7 +127,14 @@ def _near(numbers: Sequence[int]) -> Iterator[int]:
         yield from (one + other, abs(one - other))
 
 
-def column(kind: ValueType, place: int, here: Sequence[Value], observed: Observed, around: Surroundings) -> list[Value]:
+def column(
+    kind: ValueType,
+    place: int,
+    here: Sequence[Value],
+    observed: Observed,
+    around: Surroundings,
+    constants: Sequence[int] = (),
+) -> list[Value]:
     """Return the values for one parameter, the likeliest first.
 
     Args:
@@ -138,6 +143,7 @@ def column(kind: ValueType, place: int, here: Sequence[Value], observed: Observe
         here: Values that were seen in this place.
         observed: What else was seen.
         around: What there is.
+        constants: Numbers in the code that is called, those right before comparisons first.
     """
     if kind not in INTEGER_BYTES:
         return list(dict.fromkeys([*here, *observed.numbers.get(kind, ()), *_FLOATS]))
@@ -149,7 +155,7 @@ def column(kind: ValueType, place: int, here: Sequence[Value], observed: Observe
     others = [] if form is None else [int.from_bytes(each[-form:], "big") for each in around.others]
     close = [number for number in (*here, *seen, *around.balances[:1]) if isinstance(number, int)][:_NEAR_MAX]
     likely: list[Value] = [*here[:2], *addresses, *here[2:6], 1, 0, *around.balances[:1], *others[:4]]
-    likely += _interleave(here[6:], seen, around.stored, [probe(place)], around.constants, _near(close), others[4:])
+    likely += _interleave(here[6:], seen, around.stored, [probe(place)], constants, _near(close), others[4:])
     likely += [*itertools.chain(*ends.values()), *around.balances, -1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1))]
     signed = (as_signed(kind, number) for number in likely)
     return list(dict.fromkeys(number for number in signed if number is not None))
@@ -163,17 +169,19 @@ def _interleave(*rows: Iterable[Value]) -> Iterator[Value]:
                 yield each  # type: ignore[misc]
 
 
-def money(here: Sequence[int], observed: Observed, around: Surroundings) -> list[int]:
+def money(here: Sequence[int], observed: Observed, around: Surroundings, constants: Sequence[int] = ()) -> list[int]:
     """Return what may be sent along, the likeliest first; 0 is among it."""
     balance = max(around.balances, default=0)
     seen = [*here, *observed.money]
     near = [*(each + 1 for each in seen[:_NEAR_MAX]), balance // 2, balance, 1, balance // 4, probe(0), balance // 3]
-    more = [*seen, *near, *_near(seen[:3]), *around.stored, *around.constants]
+    more = [*seen, *near, *_near(seen[:3]), *around.stored, *constants]
     values = [*here[:2], *([] if here else [0]), *more, 0]
     return list(dict.fromkeys(each for each in values if 0 <= each <= balance))
 
 
-def call_data(here: Sequence[bytes], observed: Observed, around: Surroundings) -> Iterator[bytes]:
+def call_data(
+    here: Sequence[bytes], observed: Observed, around: Surroundings, constants: Sequence[int] = ()
+) -> Iterator[bytes]:
     """Yield call data for ``main``, the likeliest first: what was seen, nothing, and what was seen with a word changed.
 
     Words are of 4 and 8 bytes, in both orders, and addresses of 20.
@@ -186,7 +194,7 @@ def call_data(here: Sequence[bytes], observed: Observed, around: Surroundings) -
     if not seen:
         yield _PROBE_BYTES[:4]
         yield _PROBE_BYTES
-    known = column("i64", 1, [], observed, around)
+    known = column("i64", 1, [], observed, around, constants)
     for value in known[:24]:
         for data in seen[:4]:
             yield from _reworded(data, int(value))

@@ -2,10 +2,10 @@
 
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
 from storagemod.wasm.binary import TABLE_ELEMENT_BYTES, Declarations, ExternType, Import, OtherType, without_names
-from storagemod.wasm.constants import integer_constants
 from storagemod.wasm.inlining import FIRST_ACCESS, inline
 from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
 from storagemod.wasm.memory import LinearMemory, no_memory
+from storagemod.wasm.mentions import Mentions, mentions
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
 from storagemod.wasm.sections import strip_hint
@@ -27,6 +27,7 @@ __all__ = [
     "InstancePool",
     "LinearMemory",
     "Linker",
+    "Mentions",
     "Module",
     "OtherType",
     "Prepared",
@@ -34,8 +35,8 @@ __all__ = [
     "check_headroom",
     "compile_module",
     "frames_for",
-    "integer_constants",
     "inline",
+    "mentions",
     "no_memory",
     "raw_values",
     "read_source",

@@ -1,0 +1,106 @@
+"""Find what each function of a module mentions: the integers that stand in its code, and the imports that it can call.
+
+For those who look for input that matters to code. Functions that it calls count; calls through tables may reach any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import define, field, frozen
+
+from storagemod.types import FunctionType
+from storagemod.wasm.binary import Declarations, OtherType
+from storagemod.wasm.instructions import Instruction, instruction_starts, read_unsigned
+from storagemod.wasm.sections import CODE, first_instruction, read_sections
+
+_I32_CONST, _I64_CONST = 0x41, 0x42
+_COMPARISONS = frozenset((*range(0x45, 0x5B), Instruction.IF, Instruction.BR_IF, Instruction.BR_TABLE))
+"""Comparisons of integers, and branches: a constant right before one says which way to go."""
+
+_CALLS = (Instruction.CALL, Instruction.RETURN_CALL)
+_INDIRECT = (Instruction.CALL_INDIRECT, Instruction.RETURN_CALL_INDIRECT)
+
+
+@frozen
+class Mentions:
+    """What an exported function mentions, and all functions that it can call.
+
+    Attributes:
+        constants: Integers in the code, signed, each once; those right before a comparison come first.
+        imports: Imported functions that it can call: module and name.
+    """
+
+    constants: tuple[int, ...]
+    imports: frozenset[tuple[str, str]]
+
+
+@define
+class _Function:
+    compared: dict[int, None] = field(factory=dict)
+    others: dict[int, None] = field(factory=dict)
+    calls: set[int] = field(factory=set)
+    is_indirect: bool = False
+
+
+def mentions(wasm: bytes, declarations: Declarations) -> dict[str, Mentions]:
+    """Return what each exported function mentions, by the name of the export.
+
+    The module must have been validated.
+    """
+    imported = [each for each in declarations.imports if _is_function(each.type)]
+    functions = dict(enumerate(_functions(wasm), len(imported)))
+    found = {}
+    for index, name in declarations.function_exports.items():
+        reached = _reached(index, functions)
+        compared = dict.fromkeys(number for each in reached if each in functions for number in functions[each].compared)
+        others = dict.fromkeys(number for each in reached if each in functions for number in functions[each].others)
+        imports = frozenset((imported[each].module, imported[each].name) for each in reached if each < len(imported))
+        found[name] = Mentions(tuple(compared | others), imports)
+    return found
+
+
+def _is_function(kind: object) -> bool:
+    return isinstance(kind, FunctionType) or isinstance(kind, OtherType) and str(kind).startswith("(func")
+
+
+def _reached(index: int, functions: dict[int, _Function]) -> list[int]:
+    """Return the functions that one can call, itself included, in the order in which they are met."""
+    met, waiting = {index: None}, [index]
+    while waiting:
+        function = functions.get(waiting.pop())
+        if function is None:
+            continue
+        following = functions.keys() if function.is_indirect else sorted(function.calls)
+        waiting += [each for each in following if each not in met]
+        met.update(dict.fromkeys(following))
+    return list(met)
+
+
+def _functions(wasm: bytes) -> Iterator[_Function]:
+    """Yield the functions that the module defines."""
+    for number, _, start, _ in read_sections(wasm):
+        if number != CODE:
+            continue
+        count, offset = read_unsigned(wasm, start)
+        for _ in range(count):
+            length, body = read_unsigned(wasm, offset)
+            offset = body + length
+            function = _Function()
+            for at in instruction_starts(wasm, first_instruction(wasm, body), offset):
+                opcode = wasm[at]
+                if opcode in (_I32_CONST, _I64_CONST):
+                    value, end = _signed(wasm, at + 1)
+                    (function.compared if wasm[end] in _COMPARISONS else function.others)[value] = None
+                elif opcode in _CALLS:
+                    function.calls.add(read_unsigned(wasm, at + 1)[0])
+                elif opcode in _INDIRECT:
+                    function.is_indirect = True
+            yield function
+
+
+def _signed(data: bytes, offset: int) -> tuple[int, int]:
+    """Read a signed LEB128 number; return it and the offset behind it."""
+    value, end = read_unsigned(data, offset)
+    bits = 7 * (end - offset)
+    return value - (1 << bits) if value >> (bits - 1) else value, end
