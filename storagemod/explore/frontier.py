@@ -38,6 +38,9 @@ from storagemod.types import Address, Value, ValueType
 Nesting = tuple[Address, Address, str, Address, str]
 """Who called whom by which method, and the contract and method that is called back from there."""
 
+Answer = tuple[tuple[Value, ...] | None, bytes]
+"""The results, or the return data, of a reaction."""
+
 STEP = 3.0
 """What a decision costs, whatever it is."""
 
@@ -52,6 +55,9 @@ _OTHER_SENDER = 1.0
 _ACCOMPLICE = 2.0
 _PATCHES_MAX = 24
 """How many tries follow from the comparisons of one."""
+
+_ANSWERS_MAX = 16
+"""How many answers are remembered for each method of an attacker."""
 
 _OPENINGS_MAX = 200_000
 """How many places wait at most; beyond that the least likely half is forgotten, and counted."""
@@ -116,6 +122,7 @@ class Opening:
         site: The call out that is answered, if this is one.
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
+        answer: How the attacker answers after it has called back.
     """
 
     parent: Candidate
@@ -128,6 +135,7 @@ class Opening:
     caller: Address | None = None
     voice: Address | None = None
     others: list[tuple[float, Call | Reaction]] = field(factory=list)
+    answer: Answer = (None, b"")
     taken: int = 0
     queued: int = 0
     """In how many queues it stands."""
@@ -207,7 +215,9 @@ class Opening:
         script = parent.script
         if self.site is not None:
             done = self.site.reaction
-            script = self._adding_reaction(Reaction(done.account, done.site, done.static, (call,)))
+            values, output = self.answer
+            back = Reaction(done.account, done.site, done.static, (call,), values=values, output=output)
+            script = self._adding_reaction(back)
             added, site = (*self.place, 0, *inner), done.site
         else:
             outer = call_at(script, self.place[:-2])
@@ -254,6 +264,10 @@ class Frontier:
     _led: list[tuple[float, int, Opening]] = field(factory=list)
     _dormant: list[Opening] = field(factory=list)
     _patches: list[tuple[float, int, Candidate]] = field(factory=list)
+    _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
+    """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
+    _unanswered: set[tuple[Address, str]] = field(factory=set)
+    """Attackers and methods by which calls out went well with the answer zero."""
     _learnt: int = 0
     _count: int = 0
     _turn: int = 0
@@ -350,6 +364,7 @@ class Frontier:
         script, added = each.script, each.added
         is_reaction = len(added) % 2 == 0
         found = result.played.get(added) if is_reaction else result.outcomes.get(added)
+        self._learn_answers(each, result)
         if found is None or result.refused is not None or result.breaches:
             return 0  # what was added was never reached: what had been before it was undone
         each.order = (*each.order, number)
@@ -370,6 +385,20 @@ class Frontier:
         if not inside and not known:
             count += self._open_transactions(each, bonus)
         return count
+
+    def _learn_answers(self, each: Candidate, result: TrialResult) -> None:
+        """Learn which answers of attackers callers are content with."""
+        for site in result.sites:
+            outcome = result.outcomes.get(site.path)
+            if outcome is not None and outcome.ok:
+                self._unanswered.add((site.reaction.account, site.reaction.site))
+        if len(each.added) % 2 == 0:
+            outcome = result.outcomes.get(each.added[:-1])
+            reaction = call_at(each.script, each.added[:-1]).reactions[each.added[-1]]
+            if outcome is not None and outcome.ok and (reaction.values or reaction.output):
+                known = self._answers.setdefault((reaction.account, reaction.site), {})
+                if len(known) < _ANSWERS_MAX:
+                    known[reaction.values, reaction.output] = None
 
     def _open_transactions(self, each: Candidate, bonus: float) -> int:
         place = (len(each.script),)
@@ -399,17 +428,22 @@ class Frontier:
             opening._at = [1 << 60] * (2 * len(self.menu))  # no calls  # noqa: SLF001
             self._add(opening)
             return 1
-        self._add(Opening(each, place, base, bonus, done.account, site.active, site, site.caller, others=others))
+        learnt = self._answers.get((done.account, done.site), {})
+        answer: Answer = (None, b"")
+        if learnt and (done.account, done.site) not in self._unanswered:
+            answer = next(reversed(learnt))
+        at = each, place, base, bonus, done.account, site.active, site, site.caller
+        self._add(Opening(*at, others=others, answer=answer))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
+        at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
         for other in accomplices:
-            cost = base + _ACCOMPLICE
-            self._add(Opening(each, place, cost, bonus, done.account, site.active, site, site.caller, other))
+            self._add(Opening(*at, voice=other, answer=answer))
         return 1 + len(accomplices)
 
     def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float) -> int:
         """Open the end of a reaction, for one more call."""
         reaction = call_at(each.script, place[:-1]).reactions[place[-1]]
-        if reaction.static or not reaction.is_plain or len(place) // 2 > self.depth:
+        if reaction.static or reaction.ending is not Ending.RETURN or len(place) // 2 > self.depth:
             return 0
         _, caller = result.played[place]
         base = each.cost + STEP + next(self.shuffle)
@@ -427,6 +461,8 @@ class Frontier:
         def ends(**how: object) -> Reaction:
             return Reaction(done.account, done.site, done.static, **how)  # type: ignore[arg-type]
 
+        for at, (values, output) in enumerate(reversed(self._answers.get((done.account, done.site), {}))):
+            yield -1.0 + at / 4, ends(values=values, output=output)
         if results:
             yield 0.0, ends(values=tuple(_number(kind, 1) for kind in results))
             yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))

@@ -110,13 +110,18 @@ _FORMS = (1, 2, 4, 8)
 
 
 def _form_of(numbers: Sequence[Value], addresses: Iterable[Address]) -> int | None:
-    """Return of how many bytes of addresses these numbers are made, if all of them are."""
-    known = list(addresses)
+    """Return of how many bytes of addresses these numbers are made: all but 0, or one of them, if that is no chance."""
+    known, others = list(addresses), [number for number in numbers if number]
     for length in _FORMS:
         ends = {int.from_bytes(address[-length:], "big") for address in known}
-        if numbers and all(number in ends for number in numbers):
+        found = [number for number in others if number in ends]
+        if found and (len(found) == len(others) or max(found) > _CHANCE):
             return length
     return None
+
+
+_CHANCE = 0xFFFF
+"""A number as large as this that is also the end of an address is one."""
 
 
 def _near(numbers: Sequence[int]) -> Iterator[int]:
