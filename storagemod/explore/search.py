@@ -126,7 +126,7 @@ def search(
     started = time.monotonic()
     for breach in runner.start():
         run.broken[breach.invariant] = (breach, ())
-    run.states[runner.state()] = 0
+    run.states[runner.state] = 0
     with trials_on(plan, runner, jobs=jobs, executor=executor) as trials:
         ended = run.go(trials, None if budget.seconds is None else started + budget.seconds)
     seconds = time.monotonic() - started

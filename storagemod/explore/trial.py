@@ -143,6 +143,8 @@ class _Step:
 
     call: Call
     snapshot: Snapshot
+    at: bytes
+    """Digest of the state after it."""
     programmed: frozenset[Address] = frozenset()
     """The attackers whose cursor may not be 0."""
     breaches: list[Breach] = field(factory=list)
@@ -173,7 +175,10 @@ class TrialRunner:
     _accounts: frozenset[Address] = field(init=False)
     _remembered: frozenset[Expression] = field(init=False)
     """The invariants whose verdict the digest of the state settles."""
-    _verdicts: dict[tuple[Expression, bytes], Verdict] = field(factory=dict, init=False)
+    _captured: dict[tuple[Expression, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
+    _verdicts: dict[tuple[Expression, tuple[Any, ...], bytes], Verdict] = field(factory=dict, init=False)
+    _start: bytes = field(init=False)
+    """Digest of the state that trials start from."""
     _steps: list[_Step] = field(factory=list, init=False)
     _ignored: frozenset[str] = field(default=frozenset(), init=False)
     _clean: bool = field(default=True, init=False)
@@ -184,6 +189,7 @@ class TrialRunner:
         self.world = self.plan.blueprint.build(tracker=self.plan.tracker)
         self.invariants = self.plan.invariants()
         self._accounts = frozenset(attacker.account for attacker in self.plan.attackers)
+        self._start = self._digest(_NO_CHANGES)
         addresses = self.plan.scenario.addresses
         untrusted = [name for name, address in addresses.items() if address in self._accounts]
         self._remembered = frozenset(
@@ -199,10 +205,10 @@ class TrialRunner:
         self._rewind(0)
         return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants], None))
 
+    @property
     def state(self) -> bytes:
-        """Return the world to the state that trials start from, and return its digest."""
-        self._rewind(0)
-        return self._digest(_NO_CHANGES)
+        """Digest of the state that trials start from."""
+        return self._start
 
     def run(
         self, script: Script, *, ignored: frozenset[str] = frozenset(), receipts: list[Receipt] | None = None
@@ -259,13 +265,14 @@ class TrialRunner:
 
     def _step(self, call: Call) -> None:
         """Run the next transaction."""
+        before = self._steps[-1].at if self._steps else self._start
         programmed: frozenset[Address] = self._steps[-1].programmed if self._steps else frozenset()
-        step, number = _Step(call, self.world.snapshot()), len(self._steps)
+        step, number = _Step(call, self.world.snapshot(), before), len(self._steps)
         with uninterrupted():
             step.snapshot.begin()
             self._steps.append(step)
         step.programmed = self._program(call, programmed)
-        watched = [(each, each.capture(self.world)) for each in self.invariants if each.name not in self._ignored]
+        watched = [(each, self._capture(each, before)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:
             return  # it would be refused, and changes nothing
         if call.method is not None and not self.world.account(call.contract).code:
@@ -283,12 +290,12 @@ class TrialRunner:
         step.follower = Follower(self._accounts, number)
         step.follower.follow(trace, call)
         if step.follower.outcomes[(number,)].changed:
-            step.state = self._digest(self._steps[0].snapshot.changes())
+            step.state = step.at = self._digest(self._steps[0].snapshot.changes())
         else:  # then only comparisons with the state before can have another result
             watched = [each for each in watched if each[1]]
         known = {breach.invariant for breach in step.breaches}
         if watched:
-            found = self._check(number, watched, step.state)
+            found = self._check(number, watched, step.at)
             step.breaches += [each for each in found if each.invariant not in known]
 
     def _program(self, call: Call, programmed: frozenset[Address]) -> frozenset[Address]:
@@ -338,13 +345,26 @@ class TrialRunner:
                 breaches.append(Breach(invariant.name, verdict.why, number))
         return breaches
 
+    def _capture(self, invariant: Invariant, state: bytes) -> tuple[Any, ...]:
+        """Return what an invariant needs from before a transaction, in a state that is known by its digest."""
+        if not isinstance(invariant, Expression) or invariant not in self._remembered:
+            return invariant.capture(self.world)
+        key = invariant, state
+        found = self._captured.get(key)
+        if found is None:
+            found = invariant.capture(self.world)
+            if len(self._captured) >= _VERDICTS_MAX:
+                self._captured.clear()
+            self._captured[key] = found
+        return found
+
     def _verdict(self, invariant: Invariant, before: tuple[Any, ...], state: bytes | None) -> Verdict:
-        if state is None or before or not isinstance(invariant, Expression) or invariant not in self._remembered:
+        if state is None or not isinstance(invariant, Expression) or invariant not in self._remembered:
             return invariant.check(self.world, before)
-        key = (invariant, state)
+        key = invariant, before, state
         verdict = self._verdicts.get(key)
         if verdict is None:
-            verdict = invariant.check(self.world)
+            verdict = invariant.check(self.world, before)
             if len(self._verdicts) >= _VERDICTS_MAX:
                 self._verdicts.clear()
             self._verdicts[key] = verdict
