@@ -28,9 +28,11 @@ from storagemod.explore.exploration import (
     CALLS_MAX,
     DEFAULT_TRIES,
     DEPTH_MAX,
+    GAS_MAX,
     TRIES_MAX,
 )
 from storagemod.explore.menu import ARGUMENTS_MAX
+from storagemod.explore.plan import GAS
 from storagemod.explore.write import write_tests
 from storagemod.report import document
 from storagemod.report.exploration import (
@@ -80,6 +82,13 @@ _SECONDS_MAX = 10_000_000
     show_default=True,
     help="With how many combinations of arguments each method is called.",
 )
+@click.option(
+    "--gas",
+    type=click.IntRange(1, GAS_MAX),
+    default=GAS,
+    show_default=True,
+    help="The gas of each transaction.",
+)
 @click.option("--boundaries", is_flag=True, help="Check all invariants at the start and the end of each call, too.")
 @link_option
 @click.option("--sync", type=sync_choice, help="When copies of storage are brought in line with it, under `copied`.")
@@ -117,6 +126,7 @@ def explore_command(
     tries: int,
     seconds: float | None,
     arguments: int,
+    gas: int,
     boundaries: bool,
     link: str | None,
     sync: str | None,
@@ -157,6 +167,7 @@ def explore_command(
             seconds=seconds,
             seed=seed,
             arguments=arguments,
+            gas=gas,
             boundaries=boundaries,
             tracker=tracker,
             jobs=jobs,
@@ -205,13 +216,18 @@ def _print(exploration: Exploration) -> None:
     say(f"{exploration.scenario.path}: {exploration.scenario.name}", "bold")
     say(f"trusted: {', '.join(trust_model.trusted)}; untrusted: {', '.join(trust_model.untrusted)}")
     say(f"transactions run first: {exploration.setup} of {len(exploration.scenario.transactions)}")
-    broken = {violation.invariant: violation for violation in exploration.violations}
-    for name in exploration.invariants:
+    for name, verdict in exploration.verdicts.items():
         say()
-        if name in broken:
-            _print_violation(exploration, broken[name])
-        else:
+        for violation in exploration.violations:
+            if violation.invariant == name:
+                _print_violation(exploration, violation)
+        if verdict == "holds":
             say(f"holds: {name}", "green")
+        elif verdict == "not explored":
+            say(f"NOT EXPLORED: {name}", "bold yellow")
+    for caveat in exploration.caveats:
+        say()
+        say(f"mind: {caveat.text}", "yellow" if caveat.is_serious else "")
     say()
     for line in coverage_lines(exploration):
         say(line)
@@ -221,7 +237,8 @@ def _print(exploration: Exploration) -> None:
 
 
 def _print_violation(exploration: Exploration, violation: Violation) -> None:
-    say(f"BROKEN: {violation.invariant}", "bold red")
+    needed = "by a call back" if violation.needs_callback else "without any call back"
+    say(f"BROKEN {needed}: {violation.invariant}", "bold red")
     say(f"  {violation.text}")
     say(f"  {place_of(violation)}:")
     for why in violation.breach.why:

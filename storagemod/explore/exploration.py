@@ -12,12 +12,14 @@ from attrs import field, frozen
 
 from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
 from storagemod.explore.attacker import Attacker
+from storagemod.explore.caveats import Caveat, SetUp, caveats_of
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
-from storagemod.explore.plan import Blueprint, Plan, PythonInvariant
+from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
 from storagemod.explore.scope import TrustModel, attackers_of, loaded, trust_model_of
 from storagemod.explore.search import Budget, Found, Progress, Violation, search
 from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
+from storagemod.scenario.check import Difference
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
@@ -28,6 +30,7 @@ from storagemod.world import World
 CALLS_MAX, DEPTH_MAX = 64, 32
 DEFAULT_TRIES = 20_000
 TRIES_MAX = 10_000_000
+GAS_MAX = 100 * GAS
 _STORED_MAX = 64
 
 
@@ -45,7 +48,8 @@ class Settings:
         tries: How many tries are run at most.
         seconds: How long the search may take.
         seed: Another one is another order of tries.
-        arguments: How many combinations of arguments each method is called with.
+        arguments: How many combinations of arguments each method is called with at most.
+        gas: The gas of each transaction.
         everywhere: Whether all invariants are checked at call boundaries.
     """
 
@@ -59,6 +63,7 @@ class Settings:
     seconds: float | None = None
     seed: int = 0
     arguments: int = ARGUMENTS_MAX
+    gas: int = GAS
     everywhere: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -69,6 +74,7 @@ class Settings:
             ("tries", 1, TRIES_MAX),
             ("arguments", 1, ARGUMENTS_MAX),
             ("seed", 0, 2**63 - 1),
+            ("gas", 1, GAS_MAX),
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -87,6 +93,7 @@ class Exploration:
         trust_model: Who is trusted, and who is not.
         attackers: The contracts that stood in for those who are not.
         setup: How many of the scenario's transactions were run first.
+        caveats: What the search could not look at.
         found: What was found, tried and left.
         invariants: The names of all that were checked.
     """
@@ -96,6 +103,7 @@ class Exploration:
     trust_model: TrustModel
     attackers: tuple[Attacker, ...] = field(repr=False)
     setup: int
+    caveats: tuple[Caveat, ...]
     found: Found
     invariants: tuple[str, ...]
 
@@ -108,6 +116,13 @@ class Exploration:
     def ok(self) -> bool:
         """Whether nothing was broken."""
         return not self.violations
+
+    @property
+    def verdicts(self) -> Mapping[str, str]:
+        """By invariant: ``broken``, ``holds``, or ``not explored``, where "holds" would say too much."""
+        otherwise = "not explored" if any(each.is_serious for each in self.caveats) else "holds"
+        broken = {violation.invariant for violation in self.violations}
+        return {name: "broken" if name in broken else otherwise for name in self.invariants}
 
     @property
     def labels(self) -> Mapping[Address, str]:
@@ -129,6 +144,7 @@ def explore(
     seconds: float | None = None,
     seed: int = 0,
     arguments: int = ARGUMENTS_MAX,
+    gas: int = GAS,
     boundaries: bool = False,
     tracker: str | None = None,
     jobs: int = 1,
@@ -155,6 +171,7 @@ def explore(
         seconds: See there.
         seed: See there.
         arguments: See there.
+        gas: See there.
         boundaries: See there: ``everywhere``.
         tracker: How storage is mapped and writes are found, as for :class:`storagemod.World`.
         jobs: In how many processes to run tries.
@@ -181,11 +198,12 @@ def explore(
         seconds=seconds,
         seed=seed,
         arguments=arguments,
+        gas=gas,
         everywhere=boundaries,
     )
     scenario, functions = _with_invariants(scenario, invariants or {})
     stage = _stage(scenario, settings, tracker)
-    plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, tracker)
+    plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, gas, tracker)
     found = search(
         plan,
         stage.menu,
@@ -200,7 +218,9 @@ def explore(
         progress=progress,
     )
     names = tuple(rule.name for rule in plan.invariants())
-    return Exploration(scenario, settings, stage.trust_model, stage.attackers, stage.setup, found, names)
+    labels = {address: name for name, address in stage.trust_model.addresses.items()}
+    caveats = caveats_of(stage.set_up, found.coverage, found.tries, gas, labels)
+    return Exploration(scenario, settings, stage.trust_model, stage.attackers, stage.setup, caveats, found, names)
 
 
 @frozen
@@ -215,6 +235,7 @@ class _Stage:
     senders: tuple[Address, ...]
     beneficiaries: tuple[Address, ...]
     setup: int
+    set_up: SetUp
 
 
 def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stage:
@@ -237,7 +258,7 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         policy=settings.policy,
     )
     untrusted = {attacker.account for attacker in attackers}
-    setup = 0
+    setup, unexpected = 0, []
     quiet = attrs.evolve(reduced, invariants=())
     for transaction in scenario.transactions:
         sender = None if transaction.sender is None else scenario.address(transaction.sender)
@@ -245,6 +266,7 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
             break
         result = run_transaction(world, quiet, setup)
         observed.trace(None if result.receipt is None else result.receipt.trace)
+        unexpected += [f'transaction "{result.title}": {_unlike(each)}' for each in result.differences]
         setup += 1
     trusted = {trust_model.addresses[name]: contracts[name] for name in trust_model.trusted}
     trusted = {address: contract for address, contract in trusted.items() if world.account(address).code}
@@ -269,12 +291,29 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         tuple(dict.fromkeys(senders)),
         tuple(address for address, contract in trusted.items() if _looks_at_balances(contract)),
         setup,
+        SetUp(
+            tuple(unexpected),
+            stranger=None if trust_model.stranger is None else (trust_model.stranger, world.account(senders[0]).balance),
+            penniless=not any(world.account(each).balance for each in senders)
+            and any(_looks_at_money(contract) for contract in trusted.values()),
+        ),
     )
 
 
+def _unlike(difference: Difference) -> str:
+    return f"{difference.what}: expected {difference.wanted}, got {difference.found}"
+
+
+def _imports(contract: Contract, *names: str) -> bool:
+    return any(each.module == "ethereum" and each.name in names for each in contract.module.imports)
+
+
+def _looks_at_money(contract: Contract) -> bool:
+    return _imports(contract, "getCallValue")
+
+
 def _looks_at_balances(contract: Contract) -> bool:
-    names = {each.name for each in contract.module.imports if each.module == "ethereum"}
-    return not names.isdisjoint({"getCallValue", "getExternalBalance", "getBalance"})
+    return _imports(contract, "getCallValue", "getExternalBalance", "getBalance")
 
 
 def _surroundings(world: World, trusted: Iterable[Address], attackers: Sequence[Attacker]) -> Surroundings:
@@ -319,7 +358,7 @@ def _deploy_attackers(world: World, scenario: Scenario, trust_model: TrustModel,
             world.deploy(
                 attacker.wat(),
                 address=attacker.account,
-                balance=0 if known is None else known.balance,
+                balance=trust_model.stranger_balance if known is None else known.balance,
                 links={link: address for link, address in links.items() if link in used},
                 name=name,
             )

@@ -18,7 +18,7 @@ from storagemod.types import Address, ReentryPolicy, StorageMapping
 from storagemod.world import World
 
 GAS = 10_000_000
-"""The gas of one transaction of a try: a tenth of a second of wasm at most."""
+"""The gas of one transaction of a try, if no other is asked for: a tenth of a second of wasm at most."""
 
 
 @frozen
@@ -159,6 +159,7 @@ class Plan:
         attackers: Who is untrusted.
         functions: Invariants that are Python functions.
         everywhere: Whether all invariants are checked at call boundaries, whatever they say.
+        gas: The gas of each transaction.
         tracker: How writes are found.
     """
 
@@ -167,6 +168,7 @@ class Plan:
     attackers: tuple[Attacker, ...]
     functions: tuple[PythonInvariant, ...] = ()
     everywhere: bool = False
+    gas: int = GAS
     tracker: str | None = None
 
     def invariants(self) -> tuple[Invariant, ...]:

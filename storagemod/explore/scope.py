@@ -14,9 +14,12 @@ from storagemod.scenario import Scenario, load_contract
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import Address, FunctionType
 from storagemod.vm import Contract
+from storagemod.vm.ethereum import U128_MAX
 
 STRANGER = "attacker"
 """The untrusted account of a scenario that names none."""
+
+_STRANGER_BALANCE = 1_000_000
 
 
 @frozen
@@ -27,11 +30,15 @@ class TrustModel:
         trusted: The contracts in scope, by name.
         untrusted: The accounts whose code is replaced by attackers, by name.
         addresses: All addresses by name, that of a stranger included.
+        stranger: The untrusted account that was added, since the file names none.
+        stranger_balance: Its balance: as much as all accounts of the file have, or as nobody would miss.
     """
 
     trusted: tuple[str, ...]
     untrusted: tuple[str, ...]
     addresses: Mapping[str, Address]
+    stranger: str | None = None
+    stranger_balance: int = 0
 
 
 def trust_model_of(scenario: Scenario) -> TrustModel:
@@ -57,7 +64,8 @@ def trust_model_of(scenario: Scenario) -> TrustModel:
     if not untrusted:
         stranger = next(name for name in itertools.chain([STRANGER], _numbered(STRANGER)) if name not in addresses)
         addresses[stranger] = _free_address(addresses.values())
-        untrusted = [stranger]
+        balance = sum(spec.balance for spec in scenario.accounts.values()) or _STRANGER_BALANCE
+        return TrustModel(tuple(trusted), (stranger,), addresses, stranger, min(balance, U128_MAX))
     return TrustModel(tuple(trusted), tuple(untrusted), addresses)
 
 

@@ -30,6 +30,9 @@ _BATCH_MAX = 128
 _CHECKS_MAX = 500
 """How many tries are run once more without their calls back, to see whether these were needed."""
 
+_AFTER_PLAIN = 5_000
+"""How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
+
 _FRESH_MAX = 1_000_000
 _STATES_MAX = 1_000_000
 
@@ -164,6 +167,8 @@ class _Search:
     tries: int = 0
     shrinking: int = 0
     checks: int = 0
+    settled: int = 0
+    """The last try before which an invariant was not broken at all."""
     states: dict[bytes, int] = field(factory=dict)
     """States that tries led to, each with the fewest calls."""
     fresh: set[int] = field(factory=set)
@@ -292,7 +297,12 @@ class _Search:
         return False
 
     def _all_broken(self) -> bool:
-        return len(self.broken) == len(self.runner.invariants)
+        """Return whether every invariant is broken; where no call back was needed, one is looked for a while longer."""
+        if len(self.broken) == len(self.runner.invariants):
+            return True
+        if len(self.broken.keys() | self.plain.keys()) < len(self.runner.invariants):
+            self.settled = self.tries
+        return self.tries - self.settled >= _AFTER_PLAIN
 
     def covered(self) -> Mapping[Address, tuple[int, int]]:
         """Return how many blocks of each contract ran, and how many it has."""
@@ -316,7 +326,7 @@ class _Search:
             self.shrinking += 1
             if self._breaks(shorter, name) is None:
                 return False
-            return not needs_callback or depth_of(shorter) > 0
+            return not needs_callback or self._breaks(_without_callbacks(shorter), name) is None
 
         shortest = shrink(script, breaks)
         receipts: list[Receipt] = []

@@ -27,7 +27,7 @@ from storagemod.events import (
     StorageWritten,
 )
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
-from storagemod.explore.plan import GAS, Invariant, Plan
+from storagemod.explore.plan import Invariant, Plan
 from storagemod.explore.script import MAIN, Call, Path, Reaction, Script
 from storagemod.interruption import uninterrupted
 from storagemod.scenario.invariants import Invariant as Expression
@@ -318,7 +318,7 @@ class TrialRunner:
     def _send(self, call: Call, *, commit: bool = True) -> Receipt:
         run = self.world.transact if commit else self.world.call
         return run(
-            call.contract, call.method, *call.args, data=call.data, sender=call.sender, value=call.value, gas=GAS
+            call.contract, call.method, *call.args, data=call.data, sender=call.sender, value=call.value, gas=self.plan.gas
         )
 
     def _check_boundaries(self, call: Call, number: int, watched: Sequence[_Watched]) -> list[Breach]:

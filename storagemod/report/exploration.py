@@ -64,7 +64,7 @@ def coverage_lines(exploration: Exploration) -> Iterator[str]:
     yield f"nestings of a call site and an entry point: {tried} of {possible} tried"
     yield f"ended: {found.ended}"
     for number, what in (
-        (coverage.left, "waited when the search ended, and were not tried"),
+        (coverage.left, "places in them where one more decision was not made"),
         (coverage.too_long, f"have {_calls(settings.calls)} already, and longer ones were not tried (--calls)"),
         (coverage.too_deep, f"times calling back would have been deeper than {settings.depth} (--depth)"),
         (coverage.idle, "changed nothing, and were not gone on from"),
@@ -76,6 +76,8 @@ def coverage_lines(exploration: Exploration) -> Iterator[str]:
         yield f"{number:,} could not be run to their end: {reason}"
     if coverage.static:
         yield f"{coverage.static:,} call sites are in static calls, from where calls back change nothing: not tried"
+    for address, (ran, count) in coverage.blocks.items():
+        yield f"blocks of code of {exploration.labels.get(address, address)} that ran: {ran:,} of {count:,}"
     if coverage.complete:
         yield "nothing is left within these bounds, with these arguments"
 
@@ -102,12 +104,15 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
             "seconds": settings.seconds,
             "seed": settings.seed,
             "arguments": settings.arguments,
+            "gas": settings.gas,
             "boundaries": settings.everywhere,
         },
         "trusted": list(exploration.trust_model.trusted),
         "untrusted": list(exploration.trust_model.untrusted),
         "transactions_before": exploration.setup,
         "invariants": list(exploration.invariants),
+        "verdicts": dict(exploration.verdicts),
+        "caveats": [{"text": each.text, "serious": each.is_serious} for each in exploration.caveats],
         "violations": [_violation(exploration, each) for each in exploration.violations],
         "tries": found.tries,
         "tries_to_shrink": found.shrinking,
@@ -127,6 +132,7 @@ def _violation(exploration: Exploration, violation: Violation) -> dict[str, Any]
         "why": list(breach.why),
         "transaction": None if breach.transaction < 0 else breach.transaction,
         "boundary": None if breach.boundary is None else {"moment": breach.boundary[0], "call": breach.boundary[1]},
+        "needs_callback": violation.needs_callback,
         "calls": calls_in(violation.script),
         "calls_found": calls_in(violation.found),
         "script": [_call(call) for call in violation.script],
@@ -154,6 +160,8 @@ def _reaction(reaction: Reaction) -> dict[str, Any]:
         "static": reaction.static,
         "ending": reaction.ending.name.lower(),
         "values": None if reaction.values is None else _numbers(reaction.values),
+        "output": f"0x{reaction.output.hex()}",
+        "beneficiary": None if reaction.beneficiary is None else str(reaction.beneficiary),
         "calls": [_call(call) for call in reaction.calls],
     }
 
@@ -195,5 +203,10 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
         "idle": coverage.idle,
         "alike": coverage.alike,
         "static": coverage.static,
+        "out_of_gas": coverage.out_of_gas,
+        "delegated": coverage.delegated,
+        "blocks": [
+            {"contract": str(address), "ran": ran, "blocks": count} for address, (ran, count) in coverage.blocks.items()
+        ],
         "refused": [{"reason": reason, "tries": count} for reason, count in coverage.refused.items()],
     }

@@ -1,0 +1,101 @@
+"""Caveats: what a search could not look at, so that nobody takes "nothing was found" for "nothing is there"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from storagemod.explore.coverage import Coverage
+from storagemod.types import Address
+
+_NEVER_SHOWN = 6
+"""How many entry points that never succeeded are named."""
+
+_STARVED_PART = 0.5
+"""Of which part of the tries that ran out of gas on nothing is explored."""
+
+
+@frozen
+class Caveat:
+    """Something that a search could not look at.
+
+    Attributes:
+        text: A sentence.
+        is_serious: Whether "holds" would say too much.
+    """
+
+    text: str
+    is_serious: bool = False
+
+
+@frozen
+class SetUp:
+    """What came of the transactions that were run before the search.
+
+    Attributes:
+        unexpected: For each that did not go as the file says, what did not.
+        stranger: The untrusted account that was added, with its balance, because the file names none.
+        penniless: Whether no untrusted account has money, and contracts look at what is sent to them.
+    """
+
+    unexpected: tuple[str, ...] = ()
+    stranger: tuple[str, int] | None = None
+    penniless: bool = False
+
+
+def caveats_of(set_up: SetUp, coverage: Coverage, tries: int, gas: int, labels: Mapping[Address, str]) -> tuple[Caveat, ...]:
+    """Return what a search could not look at, what is serious first."""
+    found = [*_of_set_up(set_up), *_of_search(coverage, tries, gas, labels)]
+    return tuple(sorted(found, key=lambda each: not each.is_serious))
+
+
+def _of_set_up(set_up: SetUp) -> Iterator[Caveat]:
+    for what in set_up.unexpected:
+        yield Caveat(f"the search began from another state than the file means: {what}", is_serious=True)
+    if set_up.stranger is not None:
+        name, balance = set_up.stranger
+        yield Caveat(
+            f'the file names no untrusted account, so one was added: "{name}", with a balance of {balance:,} '
+            "(name yours in `untrusted` of [explore])"
+        )
+    if set_up.penniless:
+        yield Caveat("untrusted accounts have no money, and contracts look at what is sent to them")
+
+
+def _of_search(coverage: Coverage, tries: int, gas: int, labels: Mapping[Address, str]) -> Iterator[Caveat]:
+    entries = coverage.entry_points
+    if tries and not any(each.changed for each in entries.values()):
+        succeeded = sum(each.succeeded for each in entries.values())
+        what = "no call that was tried changed anything" if succeeded else "every call that was tried failed"
+        yield Caveat(what, is_serious=True)
+    if coverage.delegated:
+        yield Caveat(
+            f"in {coverage.delegated:,} tries a contract ran the code of an untrusted account as its own, "
+            "and what such code could do was not tried",
+            is_serious=True,
+        )
+    if coverage.out_of_gas:
+        yield Caveat(
+            f"in {coverage.out_of_gas:,} tries a call used up its gas, of {gas:,} for a transaction (--gas)",
+            is_serious=coverage.out_of_gas > _STARVED_PART * tries,
+        )
+    never = [
+        f"{labels.get(contract, str(contract))}::{method} ({each.failed:,} times)"
+        for (contract, method), each in entries.items()
+        if each.failed and not each.succeeded
+    ]
+    if never:
+        yield Caveat(f"never succeeded: {_listed(never)}")
+    missed = [
+        f"{labels.get(contract, str(contract))}::{method}"
+        for (contract, method), each in entries.items()
+        if not each.failed and not each.succeeded
+    ]
+    if missed:
+        yield Caveat(f"never called: {_listed(missed)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NEVER_SHOWN
+    return ", ".join(names[:_NEVER_SHOWN]) + (f" and {more} more" if more > 0 else "")
