@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import frozen
 
 from storagemod.explore.coverage import Coverage
+from storagemod.explore.search import Found
 from storagemod.types import Address
 
 _NEVER_SHOWN = 6
@@ -44,10 +45,17 @@ class SetUp:
     penniless: bool = False
 
 
-def caveats_of(set_up: SetUp, coverage: Coverage, tries: int, gas: int, labels: Mapping[Address, str]) -> tuple[Caveat, ...]:
+def caveats_of(set_up: SetUp, found: Found, gas: int, labels: Mapping[Address, str]) -> tuple[Caveat, ...]:
     """Return what a search could not look at, what is serious first."""
-    found = [*_of_set_up(set_up), *_of_search(coverage, tries, gas, labels)]
-    return tuple(sorted(found, key=lambda each: not each.is_serious))
+    caveats = [*_of_set_up(set_up), *_of_search(found.coverage, found.tries, gas, labels)]
+    for invariant, contract in found.fragile.items():
+        caveats.append(
+            Caveat(
+                f'more money of {labels.get(contract, contract)} alone breaks "{invariant}": an account that destroys '
+                "itself can force some upon it, and this was not tried (use >= where == is not meant)"
+            )
+        )
+    return tuple(sorted(caveats, key=lambda each: not each.is_serious))
 
 
 def _of_set_up(set_up: SetUp) -> Iterator[Caveat]:

@@ -219,7 +219,7 @@ def explore(
     )
     names = tuple(rule.name for rule in plan.invariants())
     labels = {address: name for name, address in stage.trust_model.addresses.items()}
-    caveats = caveats_of(stage.set_up, found.coverage, found.tries, gas, labels)
+    caveats = caveats_of(stage.set_up, found, gas, labels)
     return Exploration(scenario, settings, stage.trust_model, stage.attackers, stage.setup, caveats, found, names)
 
 

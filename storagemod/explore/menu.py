@@ -56,6 +56,8 @@ class Entry:
     learnt: list[Call] = field(factory=list)
     """Calls that comparisons told of. They cost little."""
     _known: set[Call] = field(factory=set, repr=False)
+    nudge: float = 0.0
+    """What changes the order by the seed."""
     tried: int = 0
     succeeded: int = 0
     changed: int = 0
@@ -84,8 +86,8 @@ class Entry:
     def penalty(self) -> float:
         """What its calls cost besides: nothing while there is hope."""
         if self.tried <= 4 * self.changed + 2:
-            return 0.0
-        return min(_PENALTY_MAX, math.log2(self.tried / (4 * self.changed + 2)))
+            return self.nudge
+        return self.nudge + min(_PENALTY_MAX, math.log2(self.tried / (4 * self.changed + 2)))
 
     def learn(self, call: Call) -> bool:
         """Take a call up that comparisons told of; return whether it is new."""

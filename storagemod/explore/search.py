@@ -15,7 +15,7 @@ from storagemod.explore.executors import Trials, trials_on
 from storagemod.explore.frontier import Candidate, Frontier
 from storagemod.explore.menu import Entry
 from storagemod.explore.plan import Plan
-from storagemod.explore.script import Script, calls_in, depth_of, replace_call, walk
+from storagemod.explore.script import Call, Script, call_at, calls_in, depth_of, walk
 from storagemod.explore.shrink import shrink
 from storagemod.explore.trial import Breach, CallOutcome, TrialResult, TrialRunner
 from storagemod.types import Address
@@ -84,6 +84,8 @@ class Found:
         shrinking: How many more were run to shrink what was found.
         seconds: How long the search took, shrinking left out.
         ended: Why it ended: ``everything tried``, ``every invariant broken``, ``tries`` or ``seconds``.
+        fragile: Invariants that are broken by nothing but more money, and whose. Anybody can force money upon a
+            contract by destroying an own one, so this is not tried there.
     """
 
     violations: tuple[Violation, ...]
@@ -92,6 +94,7 @@ class Found:
     shrinking: int
     seconds: float = field(eq=False)
     ended: str
+    fragile: Mapping[str, Address] = field(factory=dict)
 
 
 def search(
@@ -124,11 +127,14 @@ def search(
         progress: Told of each step.
     """
     runner = TrialRunner(plan)
-    frontier = Frontier(menu, tuple(senders), plan.attackers, tuple(beneficiaries), calls, depth, _shuffle(seed))
-    run = _Search(runner, frontier, Tally(menu), budget, progress or (lambda *_: None))
     started = time.monotonic()
-    for breach in runner.start():
-        run.broken[breach.invariant] = (breach, ())
+    broken = {breach.invariant: (breach, ()) for breach in runner.start()}
+    fragile = _fragile(runner, beneficiaries, broken)
+    steadfast = tuple(each for each in beneficiaries if each not in fragile.values())
+    frontier = Frontier(menu, tuple(senders), plan.attackers, steadfast, calls, depth, _shuffle(seed))
+    for entry in menu:
+        entry.nudge = next(frontier.shuffle)
+    run = _Search(runner, frontier, Tally(menu), budget, progress or (lambda *_: None), broken)
     run.states[runner.state] = 0
     with trials_on(plan, runner, jobs=jobs, executor=executor) as trials:
         ended = run.go(trials, None if budget.seconds is None else started + budget.seconds)
@@ -140,7 +146,21 @@ def search(
         too_long=frontier.too_long,
         blocks=run.covered(),
     )
-    return Found(tuple(violations), coverage, run.tries, run.shrinking, seconds, ended)
+    return Found(tuple(violations), coverage, run.tries, run.shrinking, seconds, ended, fragile)
+
+
+def _fragile(
+    runner: TrialRunner, beneficiaries: Sequence[Address], broken: Mapping[str, object]
+) -> dict[str, Address]:
+    """Return the invariants that more money alone breaks, each with the contract that has it then."""
+    fragile: dict[str, Address] = {}
+    amounts = {1, *(runner.world.account(attacker.account).balance for attacker in runner.plan.attackers)}
+    for contract in beneficiaries:
+        for amount in sorted(amounts - {0}):
+            for name in runner.broken_by_money(contract, amount):
+                if name not in broken:
+                    fragile.setdefault(name, contract)
+    return fragile
 
 
 def _shuffle(seed: int) -> Iterator[float]:
@@ -239,17 +259,24 @@ class _Search:
             return
         if depth_of(script) == 0:
             self.plain.setdefault(name, (breach, script))
-        elif name not in self.plain and self._breaks(_without_callbacks(script), name) is None:
-            self.broken[name] = (breach, script)
-        elif name in self.plain and self.checks < _CHECKS_MAX:
+        elif self.checks < _CHECKS_MAX:
             self.checks += 1
-            if self._breaks(_without_callbacks(script), name) is None:
+            flat = self._flat(script, name)
+            if flat is None:
                 self.broken[name] = (breach, script)
-        elif name not in self.plain:
-            stripped = _without_callbacks(script)
-            found = self._breaks(stripped, name)
-            if found is not None:
-                self.plain[name] = (found, stripped)
+            else:
+                self.plain.setdefault(name, flat)
+
+    def _flat(self, script: Script, name: str) -> tuple[Breach, Script] | None:
+        """Return a try that breaks an invariant as this one does, but without calls back, if there is one.
+
+        What is called back is left out, or called before or after instead.
+        """
+        for flat in _flattened(script):
+            breach = self._breaks(flat, name)
+            if breach is not None:
+                return breach, flat
+        return None
 
     def _breaks(self, script: Script, name: str) -> Breach | None:
         """Run a try here; return how it breaks an invariant, if it does."""
@@ -326,7 +353,7 @@ class _Search:
             self.shrinking += 1
             if self._breaks(shorter, name) is None:
                 return False
-            return not needs_callback or self._breaks(_without_callbacks(shorter), name) is None
+            return not needs_callback or self._flat(shorter, name) is None
 
         shortest = shrink(script, breaks)
         receipts: list[Receipt] = []
@@ -335,10 +362,19 @@ class _Search:
         return Violation(name, text, breach, shortest[: len(receipts)], tuple(receipts), script, needs_callback)
 
 
-def _without_callbacks(script: Script) -> Script:
-    """Return a script in which no reaction calls anything; how reactions end is kept."""
-    for path, call in list(walk(script)):
-        if len(path) == 1 and call.reactions:
-            quiet = tuple(each.with_calls(()) for each in call.reactions)
-            script = replace_call(script, path, call.with_reactions(quiet))
-    return script
+def _flattened(script: Script) -> Iterator[Script]:
+    """Yield scripts without calls back: these are left out, or sent as transactions, after the others or before."""
+    quiet: list[Call] = []
+    back: list[Call] = []
+    for path, call in walk(script):
+        reactions = tuple(each.with_calls(()) for each in call.reactions)
+        if len(path) == 1:
+            quiet.append(call.with_reactions(reactions))
+        else:
+            outer = call_at(script, path[:-2]).reactions[path[-2]]
+            back.append(call.with_reactions(reactions).sent_by(outer.account))
+    yield tuple(quiet)
+    if back:
+        yield (*quiet, *back)
+        yield (*back, *quiet)
+        yield (*quiet[:-1], *back, *quiet[-1:])

@@ -210,6 +210,14 @@ class TrialRunner:
         """Digest of the state that trials start from."""
         return self._start
 
+    def broken_by_money(self, contract: Address, amount: int) -> tuple[str, ...]:
+        """Return the invariants that break where a contract has so much more money than at the start of trials."""
+        self._rewind(0)
+        befores = [(each, each.capture(self.world)) for each in self.invariants]
+        with self.world.snapshot():
+            self.world.fund(contract, self.world.account(contract).balance + amount)
+            return tuple(breach.invariant for breach in self._check(0, befores, None))
+
     def run(
         self, script: Script, *, ignored: frozenset[str] = frozenset(), receipts: list[Receipt] | None = None
     ) -> TrialResult:

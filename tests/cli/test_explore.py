@@ -14,14 +14,14 @@ def test_a_fault_is_shown_with_its_try_its_tree_and_what_was_left_out(run: Run) 
     shown = run("explore", "reentry/guard")
 
     assert shown.status == 1
-    assert "BROKEN: the box holds what it owes" in shown.out
+    assert "BROKEN by a call back: the box holds what it owes" in shown.out
     assert "    sum(box.memory[64:]) = 500" in shown.out
     assert (
         "mallory sends box::withdraw(0)\n      mallory::main, called, calls back\n        box::withdraw(0)" in shown.out
     )
     assert "re-entry 1" in shown.out
     assert "! write after call of bank" in run("explore", "reentry/withdraw").out
-    assert "waited when the search ended, and were not tried" in shown.out
+    assert "places in them where one more decision was not made" in shown.out
     assert "a second" in shown.err
 
 

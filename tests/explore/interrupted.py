@@ -48,7 +48,8 @@ def main() -> None:
     numbers = random.Random(seed)  # noqa: S311 - no secret
     plan, results = tried("reentry/withdraw_fixed")
     runner, scripts = TrialRunner(plan), list(results)
-    start, turns, interrupted = runner.state(), 0, 0
+    runner.start()
+    start, turns, interrupted = runner.world.state_root, 0, 0
     operate = Operate()
     signal.signal(signal.SIGINT, operate.handle)
     with bursts(seed):
@@ -60,7 +61,8 @@ def main() -> None:
             again = numbers.choice(scripts)
             assert runner.run(again) == results[again], "a trial has another result"
             if turns % 10 == 0:
-                assert runner.state() == start, "the world is not as it was"
+                runner.start()
+                assert runner.world.state_root == start, "the world is not as it was"
     assert signal.getsignal(signal.SIGINT) == operate.handle
     print(json.dumps({"signals": operate.signals, "turns": turns, "interrupted": interrupted}))
 

@@ -67,8 +67,9 @@ def fewest_decisions(of: Scenario, most: int) -> int | None:
     """How many decisions it takes to break an invariant, found by trying everything."""
     stage = _stage(of, Settings(), None)
     runner = TrialRunner(Plan(stage.scenario, stage.blueprint, stage.attackers))
+    menu = [Call(entry.point.contract, entry.point.method) for entry in stage.menu]  # these methods take nothing
     for decisions in range(1, most + 1):
-        for script in sequences(list(stage.candidate_calls.calls), stage.senders[0], decisions):
+        for script in sequences(menu, stage.senders[0], decisions):
             if runner.run(script).breaches:
                 return decisions
     return None

@@ -106,7 +106,7 @@ def test_no_try_is_longer_or_deeper_than_asked_for() -> None:
 def test_arguments_beyond_those_that_were_taken_are_counted() -> None:
     coverage = explore(shipped("withdraw_fixed"), calls=1, arguments=3).found.coverage
 
-    taken = {method: counts for (_, method), counts in coverage.arguments.items()}
+    taken = {method: (each.taken, each.possible) for (_, method), each in coverage.entry_points.items()}
     assert taken["deposit"][0] == 3 < taken["deposit"][1]
     assert taken["total"] == (1, 1)
 
@@ -115,7 +115,8 @@ def test_callees_that_answer_and_callees_that_fail_are_tried() -> None:
     found = quick(shop(rule("shop.memory[8] < 2") + rule("shop.memory[40] == 0") + rule("shop.memory[40] != 2")))
 
     words = [violation.script[0].reactions[0] for violation in found.violations]
-    assert words[0].values == (2**31 - 1,)
+    (answer,) = words[0].values or ()
+    assert answer >= 2
     assert words[1].ending != 0
     assert words[2].ending.name == "REVERT"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storagemod import Address
-from storagemod.explore.candidates import shrink
+from storagemod.explore.shrink import shrink
 from storagemod.explore.script import Call, Ending, Reaction, Script, calls_in, decisions_in, walk
 
 A, B = Address(1), Address(2)
