@@ -105,6 +105,7 @@ HEADER = struct.Struct("<qIIIIIxxxxQQ")
 _ENDLESS_GAS = 1 << 62
 
 _TABLE_WITH_ELEMENT = 0x40
+_CONSTANTS, _SIGN_BIT, _SMALL_GROWTH_MAX = b"\x41\x42", 0x40, 128
 
 _ORDER = (*range(TYPES, ELEMENTS + 1), DATA_COUNT, CODE, DATA)
 """Sections in their order."""
@@ -483,6 +484,10 @@ class _Writer:
             stop = stops.get(at)
             pieces.append(b"" if origins is None else self._observed(code, at, behind, stop, offset))
             before, after = (b"", b"") if stop is None else self._measured(stop)
+            if stop is not None and stop.instruction is Instruction.TABLE_GROW:
+                known = _small_constant(code, starts[number - 1])
+                if known is not None:
+                    cost, before, after = cost + known, b"", b""
             pieces.append(before + code[at:behind] + after)
             if opcode != Instruction.BLOCK and opcode not in _ENDS_BLOCK:
                 continue
@@ -800,6 +805,18 @@ def _assembled(wasm: bytes, sections: Mapping[int, bytes | None]) -> bytes:
     pieces += [bytes([number]) + sized(content) for number in _ORDER if (content := sections.get(number)) is not None]
     pieces += [wasm[header:end] for number, header, _, end in read_sections(wasm) if number == CUSTOM]
     return b"".join(pieces)
+
+
+def _small_constant(code: bytes, start: int) -> int | None:
+    """Return the operand of ``table.grow`` that is charged whether the table grows or not, if it is one.
+
+    wasmtime does that with constants up to 128. Those that come by way of a local are not looked for.
+    """
+    if code[start] not in _CONSTANTS:
+        return None
+    value, end = read_unsigned(code, start + 1)
+    is_negative = code[end - 1] & _SIGN_BIT
+    return value if not is_negative and value <= _SMALL_GROWTH_MAX else None
 
 
 def _constant(value: int) -> bytes:

@@ -129,7 +129,8 @@ SAMPLES = {
         (br_table $a $b $c (local.get 0))) (local.set 0 (i32.const 1)) (br $l)) (local.set 0 (i32.const 9)) (br $l)))
         (local.get 0))""",
     "if without else": """(func (export "f") (result i32) (local i32)
-        (if (i32.eqz (local.get 0)) (then (local.set 0 (i32.const 5)))) (if (local.get 0) (then (nop))) (local.get 0))""",
+        (if (i32.eqz (local.get 0)) (then (local.set 0 (i32.const 5)))) (if (local.get 0) (then (nop)))
+        (local.get 0))""",
     "tail calls": """(func $even (param i32) (result i32) (if (i32.eqz (local.get 0)) (then (return (i32.const 1))))
         (return_call $odd (i32.sub (local.get 0) (i32.const 1))))
         (func $odd (param i32) (result i32) (if (i32.eqz (local.get 0)) (then (return (i32.const 0))))
@@ -144,12 +145,14 @@ SAMPLES = {
         (then (global.set $g (i32.const 9))))) (start $s) (func (export "f") (result i32) (global.get $g))""",
     "nested ends": """(func (export "f") (result i32) (block (block (block (loop (br 3))))) (block (result i32)
         (block (br 0)) (i32.const 3)))""",
-    "trap in a store": """(import "s" "m" (memory 1)) (func (export "f") (i64.store (i32.const 65530) (i64.const 1)))""",
+    "trap in a store": """(import "s" "m" (memory 1)) (func (export "f")
+        (i64.store (i32.const 65530) (i64.const 1)))""",
     "endless loop": """(func (export "f") (loop (br 0)))""",
     "endless recursion of tails": """(func $f (export "f") (return_call $f))""",
     "stack is exhausted": """(func $f (export "f") (result i32) (i32.add (call $f) (i32.const 1)))""",
     "bulk": """(import "s" "m" (memory 1)) (data $d "abcdef") (func (export "f") (result i32)
-        (memory.init $d (i32.const 8) (i32.const 1) (i32.const 4)) (memory.copy (i32.const 9) (i32.const 8) (i32.const 4))
+        (memory.init $d (i32.const 8) (i32.const 1) (i32.const 4))
+        (memory.copy (i32.const 9) (i32.const 8) (i32.const 4))
         (memory.fill (i32.const 0) (i32.const 3) (i32.const 5)) (data.drop $d) (i32.load (i32.const 9)))""",
     "bulk that traps": """(import "s" "m" (memory 1)) (func (export "f")
         (memory.fill (i32.const 65530) (i32.const 3) (i32.const 50)))""",
@@ -157,8 +160,9 @@ SAMPLES = {
         (func $f (export "f") (result i32 i64 i32) (table.init $t $e (i32.const 1) (i32.const 0) (i32.const 2))
         (table.grow $t (ref.func $f) (i32.const 4)) (table.grow $u (ref.null func) (i64.const 2))
         (table.grow $t (ref.null func) (i32.const 90)) (table.fill $u (i64.const 0) (ref.func $f) (i64.const 3))
-        (table.copy $t $u (i32.const 0) (i64.const 1) (i32.const 2)) (table.copy $u $u (i64.const 0) (i64.const 1) (i64.const 2))
-        (elem.drop $e))""",
+        (table.copy $t $u (i32.const 0) (i64.const 1) (i32.const 2))
+        (table.copy $u $u (i64.const 0) (i64.const 1) (i64.const 2))
+        (drop (table.grow $t (ref.null func) (i32.const 400))) (elem.drop $e))""",
     "wide addresses": """(import "s" "m" (memory i64 1)) (memory $n 1) (func (export "f") (result i64)
         (i64.store offset=8 (i64.const 16) (i64.const -5)) (memory.copy 0 $n (i64.const 0) (i32.const 0) (i32.const 8))
         (i64.load32_s offset=12 (i64.const 12)))""",
@@ -190,7 +194,7 @@ def test_all_seeds_validate_and_keep_their_blocks_in_order() -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**40), st.integers(0, 1_500), st.lists(st.integers(-(2**31), 2**31 - 1), min_size=2, max_size=2))
 def test_random_programs_are_alike_with_any_gas(seed: int, gas: int, args: list[int]) -> None:
-    wasm = compiled(Program(Random(seed)).text())
+    wasm = compiled(Program(Random(seed)).text())  # noqa: S311 - Hypothesis has the seed
     agree(wasm, "f", args, gas)
     agree(wasm, "f", args, 1_000_000)
 
@@ -215,8 +219,9 @@ def record(wat: str, watched: Watched | None = None) -> tuple[Instrumented, Ran]
 def test_accesses_are_recorded_in_order_with_effective_addresses() -> None:
     made, ran = record("""(import "s" "m" (memory 1)) (memory $own 1) (func (export "f")
         (i64.store offset=8 (i32.const 4) (i64.const 0)) (i64.store offset=8 (i32.const 4) (i64.const 6))
-        (i32.store8 (i32.const 12) (i32.const 0x106)) (drop (f32.load (i32.const 9))) (f64.store (i32.const 0) (f64.const -0))
-        (i32.store $own (i32.const 0) (i32.const 1)) (memory.copy 0 $own (i32.const 70) (i32.const 0) (i32.const 3)))""")
+        (i32.store8 (i32.const 12) (i32.const 0x106)) (drop (f32.load (i32.const 9)))
+        (f64.store (i32.const 0) (f64.const -0)) (i32.store $own (i32.const 0) (i32.const 1))
+        (memory.copy 0 $own (i32.const 70) (i32.const 0) (i32.const 3)))""")
 
     assert accesses(made, ran) == [
         (12, 8, "same"),
@@ -265,7 +270,8 @@ def test_what_does_not_fit_is_counted() -> None:
 def test_operands_of_comparisons_are_recorded_signed() -> None:
     made, ran = record("""(func (export "f") (drop (i32.lt_u (i32.const -1) (i32.const 5)))
         (drop (i64.eq (i64.const 9223372036854775807) (i64.const -2))) (drop (i32.eqz (i32.const 8)))
-        (drop (i64.eqz (i64.const -8))) (drop (i64.ge_s (i64.const 3) (i64.const 4))) (drop (f32.eq (f32.const 1) (f32.const 1))))""")
+        (drop (i64.eqz (i64.const -8))) (drop (i64.ge_s (i64.const 3) (i64.const 4)))
+        (drop (f32.eq (f32.const 1) (f32.const 1))))""")
     found = [*COMPARISON.iter_unpack(ran.log[made.comparisons_start : ran.header[2]])]
 
     assert found == [(0, -1, 5), (1, 2**63 - 1, -2), (2, 8, 0), (3, -8, 0), (4, 3, 4)]
