@@ -3,7 +3,9 @@
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
 from storagemod.wasm.binary import TABLE_ELEMENT_BYTES, Declarations, ExternType, Import, OtherType, without_names
 from storagemod.wasm.inlining import FIRST_ACCESS, inline
+from storagemod.wasm.instrument import Accessor, Instrumented, Watched
 from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
+from storagemod.wasm.log import Log
 from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.module import Module, compile_module
 from storagemod.wasm.pool import InstancePool
@@ -17,6 +19,7 @@ __all__ = [
     "RAW_VALUE_BYTES",
     "TABLE_ELEMENT_BYTES",
     "WASM_MAGIC",
+    "Accessor",
     "Declarations",
     "ExternType",
     "FunctionTable",
@@ -24,12 +27,15 @@ __all__ = [
     "Import",
     "Instance",
     "InstancePool",
+    "Instrumented",
     "LinearMemory",
     "Linker",
+    "Log",
     "Module",
     "OtherType",
     "Prepared",
     "Store",
+    "Watched",
     "check_headroom",
     "compile_module",
     "frames_for",

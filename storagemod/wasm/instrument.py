@@ -88,6 +88,9 @@ A store has :data:`CHANGED`, :data:`SAME` or :data:`UNKNOWN` in the middle. A lo
 many bytes as an operand says, has the length there.
 """
 
+LOG_BYTES_MAX = 1 << 24
+"""More than any log takes: code of 1 MiB has fewer blocks and comparisons than bytes."""
+
 CHANGED, SAME, UNKNOWN = range(3)
 """Effects of stores."""
 
