@@ -31,6 +31,25 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+_recorders: list[object] = []
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Have all worlds of this process record what code does, in their transactions during a ``with`` block."""
+    recorder = object()
+    _recorders.append(recorder)
+    try:
+        yield
+    finally:
+        _recorders.remove(recorder)
+
+
+def recording_wanted() -> bool:
+    """Return whether anybody wants what code does recorded, in whatever world."""
+    return bool(_recorders)
+
+
 def notify(receipt: _Receipt) -> _Receipt:
     """Call every listener with a receipt, and return the receipt."""
     for listener in tuple(_listeners):

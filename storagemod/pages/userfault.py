@@ -187,6 +187,8 @@ class UserfaultTracker:
         OSError: The kernel does not allow it.
     """
 
+    tells_stores = True
+
     def __init__(self, base: int, bytes_max: int) -> None:
         self._base = base
         self._bytes_max = bytes_max
