@@ -31,23 +31,19 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-_recorders: list[object] = []
+recorders: list[object] = []
+"""Those who want what code does recorded, in whatever world."""
 
 
 @contextmanager
 def recording() -> Iterator[None]:
     """Have all worlds of this process record what code does, in their transactions during a ``with`` block."""
     recorder = object()
-    _recorders.append(recorder)
+    recorders.append(recorder)
     try:
         yield
     finally:
-        _recorders.remove(recorder)
-
-
-def recording_wanted() -> bool:
-    """Return whether anybody wants what code does recorded, in whatever world."""
-    return bool(_recorders)
+        recorders.remove(recorder)
 
 
 def notify(receipt: _Receipt) -> _Receipt:

@@ -84,9 +84,14 @@ def watch_stores(machine: Machine, frame: Frame) -> None:
     """Begin to note what a call stores that was re-entered and goes on."""
     if frame.log is not None:
         frame.boundary = (frame.log.position, len(frame.marks), frame.log.lost)
-    if frame.storage is not None and StorageRewritten in machine.wants:
+    if frame.storage is not None and StorageRewritten in machine.wants and _stores_itself(frame):
         for region in frame.storage.regions:
             region.watch_stores()
+
+
+def _stores_itself(frame: Frame) -> bool:
+    """Return whether only stores of a call write its storage, and not the host that brings copies in line."""
+    return frame.mappings is None or isinstance(frame.mappings, AliasedMappings)
 
 
 def _note_stores(
@@ -110,7 +115,7 @@ def _note_stores(
     for region in storage.regions:
         pages = tuple(sorted({page for page in region.rewritten if page * PAGE_BYTES < region.length}))
         region.rewritten.clear()
-        if pages and lost and not frame.static:
+        if pages and lost and not frame.static and _stores_itself(frame):
             machine.notify((StorageRewritten, frame.call_id, frame.address, region.name, pages))
 
 

@@ -475,15 +475,17 @@ class Machine:
         if parent is not None:
             store.fuel = left - frame.gas_used
             parent.resume()
-            if parent.reentered or self._active.get(frame.address):
+            if (notify is not None or recording is not None) and (parent.reentered or self._active.get(frame.address)):
                 self._go_on(frame, parent)
 
     def _go_on(self, frame: Frame, parent: Frame) -> None:
         """Note which calls were re-entered by one that ended, and watch what its caller stores from now on."""
-        if frame.outcome is _OK and self._active.get(frame.address) and (self.recording or self.notify):
+        if frame.outcome is _OK and self._active.get(frame.address):
             above: Frame | None = parent
             while above is not None:
                 if above.address == frame.address:
+                    if above.reentered:
+                        break  # and so were those of the same contract above it
                     above.reentered = True
                 above = above.parent
         if parent.reentered:

@@ -492,10 +492,9 @@ class _Writer:
                 if known is not None:
                     cost, before, after = cost + known, b"", b""
             pieces.append(before + code[at:behind] + after)
-            if opcode != Instruction.BLOCK and opcode not in _ENDS_BLOCK:
-                continue
-            reached = _goes_on(scopes, opcode, stop, reached)
-            if opcode == Instruction.BLOCK:
+            if opcode == Instruction.BLOCK or opcode in _ENDS_BLOCK:
+                reached = _goes_on(scopes, opcode, stop, reached)
+            if opcode not in _ENDS_BLOCK and not after:
                 continue
             pieces[slot] = self._charge(cost)
             if opcode == Instruction.LOOP:
@@ -549,7 +548,7 @@ class _Writer:
         if instruction in (Instruction.MEMORY_GROW, Instruction.TABLE_GROW):
             result = self._locals.index(kind, 5)
             grew = b"\x20" + result + (b"\x42\x7f\x52" if is_64 else b"\x41\x7f\x47")
-            charge = b"\x21" + result + grew + _IF + charge + _END + b"\x20" + result
+            charge = b"\x21" + result + grew + _IF + charge + self._check() + _END + b"\x20" + result
         return b"\x22" + count, charge
 
     def _compared(self, opcode: int, offset: int) -> bytes:
@@ -689,7 +688,8 @@ class _Writer:
             site = self._site(offset, -1, accessor.length, True)
             record = b"\x20" + address + extended + site + _constant(UNKNOWN) + self._call("access")
             recorded = b"\x21" + value + b"\x22" + address + record + b"\x20" + value
-        return recorded + self._check(len(self._out_names) + 1) + self._charge(accessor.fuel)
+        entry = self._charge(_ENTRY_COST) + self._check(len(self._out_names) + 1)
+        return recorded + entry + self._charge(accessor.fuel - _ENTRY_COST)
 
     # Functions and sections that are added
 

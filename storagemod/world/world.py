@@ -53,7 +53,7 @@ from storagemod.vm import (
 )
 from storagemod.vm.contract import EntryPoint
 from storagemod.vm.ethereum import U128_MAX
-from storagemod.watch import notify, recording_wanted
+from storagemod.watch import notify, recorders
 from storagemod.world.arguments import check_amount, check_kind, to_values
 from storagemod.world.deployment import Deployment, contract_of
 from storagemod.world.lock import WorldLock
@@ -635,7 +635,7 @@ class World:
     def _transact(self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool) -> Receipt:
         machine = self._machine
         machine.gas_price = gas_price
-        if (self._recording or recording_wanted()) is not machine.records:
+        if (True if recorders else self._recording) is not machine.records:
             machine.record(not machine.records)
         event_log = EventLog(self._limits, self._wants) if self._trace else None
         # Names from before: a contract that the transaction destroys keeps its own in the trace.
