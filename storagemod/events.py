@@ -1,7 +1,7 @@
 """Events of a transaction: what the virtual machine reports, in the order in which it happens.
 
 An observer is any callable that takes an event. Events are facts: an observer cannot change what happens, and one
-that raises aborts the transaction with its own exception. Four kinds of events cost something to find out. Observers
+that raises aborts the transaction with its own exception. Five kinds of events cost something to find out. Observers
 get these only if their attribute ``wants``, a set of event classes, names them.
 
 The machine appends *raw events*, plain tuples, to one list; :func:`decode` makes an event of a raw one when somebody
@@ -10,6 +10,7 @@ looks. A raw event has the class first and then the fields in order, with these 
     (CallStarted, ..., args, ...)               args: a tuple of values, or (types, raw)
     (CallEnded, ..., values, ...)               values: likewise
     (StorageWritten, call_id, address, pages)   pages: tuples (region, page number, old bytes, new bytes), sorted
+    (StorageStored, call_id, address, stores)   stores: tuples (region, offset, old bytes, new bytes), in order
     (StorageHeldBack, call_id, address, areas)  areas: tuples (region, storage offset, loaded bytes, bytes now)
 
 ``(types, raw)`` has the value types, like ``("i32", "f64")``, and 16 bytes for each value, as wasmtime keeps them:
@@ -105,6 +106,34 @@ class StorageWritten:
     call_id: int
     address: Address
     changes: tuple[StorageChange, ...]
+
+
+@frozen
+class StorageStored:
+    """The running call stored to storage since the last call that it made ended, and was re-entered before that.
+
+    Happens where code records what it does, before the :class:`StorageWritten` of the same boundary. ``stores`` are in
+    the order of time, each place once. Old and new bytes can be equal; they are those at the two boundaries. Of a store
+    of more than 65,536 bytes the first ones are there.
+    """
+
+    call_id: int
+    address: Address
+    stores: tuple[StorageChange, ...]
+
+
+@frozen
+class StorageRewritten:
+    """The running call wrote to pages of 4 KiB as above, and changed no byte of them. Where in a page is not known.
+
+    Happens where code does not record, and the kernel tells which pages were written. Only observers whose ``wants``
+    names it get it.
+    """
+
+    call_id: int
+    address: Address
+    region: str
+    pages: tuple[int, ...]
 
 
 @frozen
@@ -280,6 +309,8 @@ Event: TypeAlias = (
     | DebugPrinted
     | StorageModuleInstantiated
     | StorageWritten
+    | StorageStored
+    | StorageRewritten
     | StorageGrown
     | StorageMapped
     | StorageUnmapped
@@ -294,7 +325,7 @@ Observer: TypeAlias = Callable[[Event], None]
 RawEvent: TypeAlias = tuple[Any, ...]
 """Event as the machine appends it; the description of this module has the format."""
 
-ON_DEMAND: Final = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack})
+ON_DEMAND: Final = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack, StorageRewritten})
 """Events that observers get only if they want them."""
 
 _RUN_BYTES = 64
@@ -367,6 +398,11 @@ def _changes_of_pages(pages: Iterable[tuple[str, int, bytes, bytes]]) -> Iterato
             yield StorageChange(region, run.offset, run.old, run.new)
 
 
+def _storage_stored(raw: RawEvent) -> StorageStored:
+    _, call_id, address, stores = raw
+    return StorageStored(call_id, address, tuple(StorageChange(*each) for each in stores))
+
+
 def _storage_held_back(raw: RawEvent) -> StorageHeldBack:
     _, call_id, address, areas = raw
     return StorageHeldBack(call_id, address, tuple(_changes_of_areas(areas)))
@@ -398,6 +434,7 @@ _DECODERS: Final[Mapping[type[Event], Callable[[RawEvent], Event]]] = {
     CallStarted: _call_started,
     CallEnded: _call_ended,
     StorageWritten: _storage_written,
+    StorageStored: _storage_stored,
     StorageHeldBack: _storage_held_back,
 }
 
@@ -408,6 +445,8 @@ _KEPT_BYTES: Final[Mapping[type[Event], Callable[[RawEvent], int]]] = {
     DebugPrinted: lambda raw: len(raw[2]),
     LogEmitted: lambda raw: len(raw[2].data) + sum(map(len, raw[2].topics)),
     StorageWritten: lambda raw: 2 * PAGE_BYTES * len(raw[3]),
+    StorageStored: lambda raw: 2 * sum(len(old) for _, _, old, _ in raw[3]),
+    StorageRewritten: lambda raw: _RUN_BYTES * len(raw[4]),
     StorageHeldBack: lambda raw: 2 * sum(len(loaded) for _, _, loaded, _ in raw[3]),
     PagesTouched: lambda raw: _RUN_BYTES * len(raw[4]),
     TablesShown: lambda raw: _RUN_BYTES * (len(raw[4]) + len(raw[5])),

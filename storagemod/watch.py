@@ -31,6 +31,21 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+recorders: list[object] = []
+"""Those who want what code does recorded, in whatever world."""
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Have all worlds of this process record what code does, in their transactions during a ``with`` block."""
+    recorder = object()
+    recorders.append(recorder)
+    try:
+        yield
+    finally:
+        recorders.remove(recorder)
+
+
 def notify(receipt: _Receipt) -> _Receipt:
     """Call every listener with a receipt, and return the receipt."""
     for listener in tuple(_listeners):

@@ -209,6 +209,7 @@ def explore(
         stage.menu,
         stage.senders,
         beneficiaries=stage.beneficiaries,
+        readers=stage.readers,
         calls=calls,
         depth=depth,
         budget=Budget(tries, seconds),
@@ -234,6 +235,7 @@ class _Stage:
     menu: list[Entry]
     senders: tuple[Address, ...]
     beneficiaries: tuple[Address, ...]
+    readers: tuple[Address, ...]
     setup: int
     set_up: SetUp
 
@@ -290,6 +292,7 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         menu,
         tuple(dict.fromkeys(senders)),
         tuple(address for address, contract in trusted.items() if _looks_at_balances(contract)),
+        tuple(address for address, contract in trusted.items() if _imports(contract, "returnDataCopy")),
         setup,
         SetUp(
             tuple(unexpected),

@@ -41,6 +41,8 @@ Nesting = tuple[Address, Address, str, Address, str]
 Answer = tuple[tuple[Value, ...] | None, bytes]
 """The results, or the return data, of a reaction."""
 
+_ZEROS: Answer = (None, b"")
+
 STEP = 3.0
 """What a decision costs, whatever it is."""
 
@@ -53,8 +55,17 @@ _OFTEN_STEADY, _OFTEN_LED = 0.25, 2.0
 
 _OTHER_SENDER = 1.0
 _ACCOMPLICE = 2.0
-_PATCHES_MAX = 24
-"""How many tries follow from the comparisons of one."""
+_PATCH = 1.0
+"""What it costs to change what was added by what comparisons told."""
+
+_PATCHED_MAX = 6
+"""How often what was added is changed so, one change after the other."""
+
+_PATCHES_MAX = 64
+"""How many changes are made of what was added by one way."""
+
+_SURE_TURNS, _PATCH_TURNS = 3, 8
+"""Of how many tries one may be such a change, whatever else would cost less."""
 
 _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
@@ -77,6 +88,7 @@ class Candidate:
         entry: The entry point of the call that was added, if it was one.
         nesting: The site and the entry point that it tries, where it calls back.
         way: The row of entry points that it came by, whatever the arguments.
+        patched: How often comparisons changed what was added.
         order: Where its parent stands, so that tries that begin alike are run one after the other.
     """
 
@@ -87,6 +99,7 @@ class Candidate:
     nesting: Nesting | None = None
     way: Way | None = None
     order: tuple[int, ...] = ()
+    patched: int = 0
 
 
 @define(eq=False)
@@ -95,10 +108,12 @@ class Way:
 
     Attributes:
         tried: How many tries did.
+        patched: Calls and answers that comparisons told of, for what was added last.
         longer: Those that are longer by one, by what was added: where, and the number of the entry point.
     """
 
     tried: int = 0
+    patched: set[Call | Reaction] = field(factory=set)
     longer: dict[tuple[object, int], Way] = field(factory=dict)
 
     def to(self, kind: object, number: int) -> Way:
@@ -135,7 +150,7 @@ class Opening:
     caller: Address | None = None
     voice: Address | None = None
     others: list[tuple[float, Call | Reaction]] = field(factory=list)
-    answer: Answer = (None, b"")
+    answer: Answer = _ZEROS
     taken: int = 0
     queued: int = 0
     """In how many queues it stands."""
@@ -147,7 +162,13 @@ class Opening:
     def kind(self) -> object:
         """What kind of place it is: all that matters for the way that is taken, besides the entry point."""
         site = None if self.site is None else self.site.reaction.site
-        return (self.who, self.voice, site, len(self.place))
+        return (self.who, self.voice, site, len(self.place), self.answer)
+
+    def begin_anew(self, answer: Answer) -> None:
+        """Begin anew with all calls, if the attacker is to answer otherwise than before."""
+        if answer != self.answer:
+            self.answer = answer
+            self._at = []
 
     @property
     def is_callback(self) -> bool:
@@ -183,8 +204,8 @@ class Opening:
             while place < len(learnt) and callback and learnt[place].value and entry.point.method is not None:
                 place += 1
             at[2 * number + 1] = place
-            if place < len(learnt) and _LEARNT + extra < best:
-                best, self._next = _LEARNT + extra, (number, 1)
+            if place < len(learnt) and _LEARNT + math.log2(1 + place / 2) + extra < best:
+                best, self._next = _LEARNT + math.log2(1 + place / 2) + extra, (number, 1)
         if self.others and self.others[-1][0] < best:
             best, self._next = self.others[-1][0], (-1, 0)
         self._next_cost = best + self.base
@@ -245,6 +266,7 @@ class Frontier:
         senders: Who sends transactions.
         attackers: The accounts that react.
         beneficiaries: Contracts that attackers may leave their balance to.
+        readers: Contracts that look at the data which calls return.
         calls: How many calls a try has at most.
         depth: How deep calls back are nested at most.
         shuffle: Changes costs a little, by the seed.
@@ -254,6 +276,7 @@ class Frontier:
     senders: tuple[Address, ...]
     attackers: tuple[Attacker, ...]
     beneficiaries: tuple[Address, ...]
+    readers: frozenset[Address]
     calls: int
     depth: int
     shuffle: Iterator[float]
@@ -264,6 +287,7 @@ class Frontier:
     _led: list[tuple[float, int, Opening]] = field(factory=list)
     _dormant: list[Opening] = field(factory=list)
     _patches: list[tuple[float, int, Candidate]] = field(factory=list)
+    _sure: list[tuple[float, int, Candidate]] = field(factory=list)
     _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
     """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
     _unanswered: set[tuple[Address, str]] = field(factory=set)
@@ -275,7 +299,7 @@ class Frontier:
     @property
     def waiting(self) -> int:
         """How many openings and patched tries wait."""
-        return max(len(self._steady), len(self._led)) + len(self._patches)
+        return max(len(self._steady), len(self._led)) + len(self._patches) + len(self._sure)
 
     def begin(self) -> None:
         """Open the place for the first transaction."""
@@ -288,7 +312,9 @@ class Frontier:
             queue = self._led if self._turn % 2 else self._steady
             if not queue:
                 queue = self._steady if self._turn % 2 else self._led
-            if self._patches and (not queue or self._patches[0][0] <= queue[0][0]):
+            if self._sure and (not queue or self._turn % _SURE_TURNS == 0):
+                return heapq.heappop(self._sure)[2]
+            if self._patches and (not queue or self._turn % _PATCH_TURNS == 0):
                 return heapq.heappop(self._patches)[2]
             if not queue:
                 if self._wake():
@@ -312,9 +338,17 @@ class Frontier:
 
     def _key(self, opening: Opening, led: bool) -> float:
         """Look for what would be added next at an opening; return where it belongs in a queue."""
+        if opening.site is not None and opening.is_callback:
+            opening.begin_anew(self._answer(opening.site.reaction))
         if not led:
             return opening.look(self.menu, _OFTEN_STEADY)
         return opening.look(self.menu, _OFTEN_LED) - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+
+    def _answer(self, done: Reaction) -> Answer:
+        """Return how an attacker answers after it has called back: with zeros, if callers are content with them."""
+        key = done.account, done.site
+        learnt = self._answers.get(key)
+        return _ZEROS if not learnt or key in self._unanswered else next(reversed(learnt))
 
     def _push(self, queue: list[tuple[float, int, Opening]], key: float, opening: Opening) -> None:
         self._count += 1
@@ -331,7 +365,7 @@ class Frontier:
 
     def _wake(self) -> bool:
         """Queue exhausted openings again, if more calls are known than when they were; return whether any was."""
-        known = sum(len(entry.learnt) for entry in self.menu)
+        known = sum(len(entry.learnt) for entry in self.menu) + sum(map(len, self._answers.values()))
         if known == self._learnt:
             return False
         self._learnt = known
@@ -428,16 +462,12 @@ class Frontier:
             opening._at = [1 << 60] * (2 * len(self.menu))  # no calls  # noqa: SLF001
             self._add(opening)
             return 1
-        learnt = self._answers.get((done.account, done.site), {})
-        answer: Answer = (None, b"")
-        if learnt and (done.account, done.site) not in self._unanswered:
-            answer = next(reversed(learnt))
         at = each, place, base, bonus, done.account, site.active, site, site.caller
-        self._add(Opening(*at, others=others, answer=answer))
+        self._add(Opening(*at, others=others))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
         at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
         for other in accomplices:
-            self._add(Opening(*at, voice=other, answer=answer))
+            self._add(Opening(*at, voice=other))
         return 1 + len(accomplices)
 
     def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float) -> int:
@@ -468,7 +498,7 @@ class Frontier:
             yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))
             yield 1.0, ends(values=tuple(_highest(kind) for kind in results))
         elif done.site == MAIN:
-            yield 3.0, ends(output=_ANSWER)
+            yield (0.5 if site.caller in self.readers else 4.0), ends(output=_ANSWER)
         yield 1.0, ends(ending=Ending.REVERT)
         yield 2.0, ends(ending=Ending.TRAP)
         if not done.static:
@@ -477,44 +507,47 @@ class Frontier:
 
     # Patching
 
-    def patch(self, each: Candidate, pairs: Sequence[tuple[int, int]], fresh: set[int]) -> None:
+    def patch(self, each: Candidate, pairs: Sequence[tuple[int, int]], *, failed: bool) -> None:
         """Queue tries like this one in which what was added last has values that comparisons told of.
 
         Args:
             each: The try.
             pairs: The operands of the comparisons made during it.
-            fresh: Hashes of scripts that were queued so; more are added.
+            failed: Whether what was added failed, or had its caller fail: then there is more reason to change it.
         """
+        way = each.way
+        assert way is not None  # noqa: S101 - it was run
+        if each.patched >= _PATCHED_MAX:
+            return
         made = 0
-        for script, call in self._patched(each, pairs):
-            key = hash(script)
-            if key in fresh:
+        for script, changed, sure in self._patched(each, pairs):
+            if changed in way.patched or len(way.patched) >= _PATCHES_MAX:
                 continue
-            fresh.add(key)
+            way.patched.add(changed)
             made += 1
-            cost = each.cost + 0.25 * made
+            sure = sure and failed
+            cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made
             self._count += 1
-            nesting = each.nesting
-            patched = Candidate(script, each.added, cost, each.entry, nesting, each.way, each.order)
-            heapq.heappush(self._patches, (cost, self._count, patched))
-            if call is not None and each.entry is not None:
-                each.entry.learn(call)
-            if made >= _PATCHES_MAX:
-                return
+            patched = Candidate(
+                script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1
+            )
+            heapq.heappush(self._sure if sure else self._patches, (cost, self._count, patched))
 
-    def _patched(self, each: Candidate, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Script, Call | None]]:
+    def _patched(self, each: Candidate, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Script, Call | Reaction, bool]]:
+        """Yield changed scripts, what was changed in each, and whether the value was hardly met by chance."""
         added = each.added
         if len(added) % 2 == 0:
             call = call_at(each.script, added[:-1])
             for other in self._other_answers(call.reactions[added[-1]], pairs):
-                yield replace_call(each.script, added[:-1], with_reaction(call, added[-1], other)), None
+                script = replace_call(each.script, added[:-1], with_reaction(call, added[-1], other))
+                yield script, other.with_calls(()), True
             return
         call = call_at(each.script, added)
         if each.entry is None or call.contract != each.entry.point.contract:
             return
-        for other_call in _other_calls(call, each.entry, pairs, is_sent=len(added) == 1):
+        for other_call, sure in _other_calls(call, each.entry, pairs, is_sent=len(added) == 1):
             plain = Call(other_call.contract, other_call.method, other_call.args, other_call.data, other_call.value)
-            yield replace_call(each.script, added, other_call), plain
+            yield replace_call(each.script, added, other_call), plain, sure
 
     def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[Reaction]:
         if reaction.output:
@@ -525,7 +558,7 @@ class Frontier:
         hooks = next(each for each in self.attackers if each.account == reaction.account).hooks
         kinds = hooks[reaction.site].results
         for at, (kind, value) in enumerate(zip(kinds, reaction.values, strict=True)):
-            for other in patches(value, kind, pairs):
+            for other, _ in patches(value, pairs):
                 fitting = _fit(kind, other)
                 if fitting is not None:
                     yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b"")
@@ -535,24 +568,29 @@ def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes)
     return Reaction(reaction.account, reaction.site, reaction.static, reaction.calls, reaction.ending, values, output)
 
 
-def _other_calls(call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool) -> Iterator[Call]:
-    """Yield calls with another argument, other money or other call data, by what comparisons told."""
+def _other_calls(
+    call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool
+) -> Iterator[tuple[Call, bool]]:
+    """Yield calls with another argument, other money or other call data, by what comparisons told.
+
+    With each comes whether what it replaces was hardly met by chance.
+    """
 
     def other(args: tuple[Value, ...], data: bytes, value: int) -> Call:
         return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
 
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
-        for number in patches(value, kind, pairs):
+        for number, sure in patches(value, pairs):
             fitting = _fit(kind, number)
             if fitting is not None:
-                yield other((*call.args[:at], fitting, *call.args[at + 1 :]), call.data, call.value)
+                yield other((*call.args[:at], fitting, *call.args[at + 1 :]), call.data, call.value), sure
     if call.value and (is_sent or call.method is None):
-        for number in patches(call.value, None, pairs):
+        for number, sure in patches(call.value, pairs):
             if 0 < number < 1 << 128:
-                yield other(call.args, call.data, number)
+                yield other(call.args, call.data, number), sure
     if call.data:
         for data in data_patches(call.data, pairs):
-            yield other(call.args, data, call.value)
+            yield other(call.args, data, call.value), True
 
 
 def _fit(kind: ValueType, number: int) -> int | None:

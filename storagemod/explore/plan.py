@@ -54,7 +54,7 @@ class Blueprint:
         Raises:
             StorageModError: A contract does not fit here: its linking option does not work on this machine.
         """
-        world = World(tracker=tracker)
+        world = World(tracker=tracker, recording=True)
         for plan in self.accounts:
             if plan.code:
                 world.deploy(

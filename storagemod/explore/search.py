@@ -33,7 +33,6 @@ _CHECKS_MAX = 500
 _AFTER_PLAIN = 5_000
 """How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
 
-_FRESH_MAX = 1_000_000
 _STATES_MAX = 1_000_000
 
 
@@ -103,6 +102,7 @@ def search(
     senders: Sequence[Address],
     *,
     beneficiaries: Sequence[Address] = (),
+    readers: Sequence[Address] = (),
     calls: int,
     depth: int,
     budget: Budget,
@@ -118,6 +118,7 @@ def search(
         menu: What may be called.
         senders: Who sends transactions.
         beneficiaries: Contracts that attackers may force their money upon.
+        readers: Contracts that look at the data which calls return.
         calls: How many calls a try has at most.
         depth: How deep calls back are nested at most.
         budget: When to end.
@@ -131,7 +132,7 @@ def search(
     broken = {breach.invariant: (breach, ()) for breach in runner.start()}
     fragile = _fragile(runner, beneficiaries, broken)
     steadfast = tuple(each for each in beneficiaries if each not in fragile.values())
-    frontier = Frontier(menu, tuple(senders), plan.attackers, steadfast, calls, depth, _shuffle(seed))
+    frontier = Frontier(menu, tuple(senders), plan.attackers, steadfast, frozenset(readers), calls, depth, _shuffle(seed))
     for entry in menu:
         entry.nudge = next(frontier.shuffle)
     run = _Search(runner, frontier, Tally(menu), budget, progress or (lambda *_: None), broken)
@@ -191,7 +192,6 @@ class _Search:
     """The last try before which an invariant was not broken at all."""
     states: dict[bytes, int] = field(factory=dict)
     """States that tries led to, each with the fewest calls."""
-    fresh: set[int] = field(factory=set)
     met: set[object] = field(factory=set)
     """What tries met, to know what is new."""
     blocks: dict[Address, int] = field(factory=dict)
@@ -243,12 +243,14 @@ class _Search:
             entry.tried += 1
             entry.succeeded += outcome.ok
             entry.changed += outcome.changed
+            if each.patched and outcome.changed:
+                call = call_at(each.script, each.added)
+                entry.learn(Call(call.contract, call.method, call.args, call.data, call.value))
         bonus = self._novelty(each, result, outcome)
         known = self._known(each.script, result)
         if result.comparisons:
-            if len(self.fresh) > _FRESH_MAX:
-                self.fresh.clear()
-            self.frontier.patch(each, result.comparisons, self.fresh)
+            inner = result.outcomes.get(each.added[:-1]) if len(each.added) % 2 == 0 else outcome
+            self.frontier.patch(each, result.comparisons, failed=inner is None or not inner.ok)
         openings = self.frontier.grow(each, result, known=known, bonus=bonus, number=self.tries)
         self.tally.count(each, result, openings)
 

@@ -11,7 +11,9 @@ again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
@@ -33,8 +35,9 @@ from storagemod.interruption import uninterrupted
 from storagemod.scenario.invariants import Invariant as Expression
 from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
-from storagemod.trace import HAZARD_EVENTS, Trace
+from storagemod.trace import HAZARD_EVENTS, RecordedCall, Recording, Trace
 from storagemod.types import Address, CallKind, Outcome
+from storagemod.wasm.instrument import COMPARISON
 from storagemod.world import Receipt, Snapshot, World
 
 CallSite: TypeAlias = tuple[Address, Address, str, bool]
@@ -45,6 +48,10 @@ _Watched: TypeAlias = tuple[Invariant, tuple[Any, ...]]
 
 _VERDICTS_MAX = 100_000
 _NO_CHANGES = ChangeSet()
+_COMPARISONS_MAX = 256
+"""How many pairs of operands are told of one transaction."""
+
+_call_id = attrgetter("call_id")
 
 
 @frozen
@@ -177,6 +184,7 @@ class TrialRunner:
     """The invariants whose verdict the digest of the state settles."""
     _captured: dict[tuple[Expression, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
     _verdicts: dict[tuple[Expression, tuple[Any, ...], bytes], Verdict] = field(factory=dict, init=False)
+    _block_counts: dict[Address, int] = field(factory=dict, init=False)
     _start: bytes = field(init=False)
     """Digest of the state that trials start from."""
     _steps: list[_Step] = field(factory=list, init=False)
@@ -197,8 +205,8 @@ class TrialRunner:
         )
 
     def block_counts(self) -> Mapping[Address, int]:
-        """Return how many blocks of code the contracts have, where it is recorded which of them run."""
-        return {}
+        """Return how many blocks of code the contracts have that ran here."""
+        return self._block_counts
 
     def start(self) -> tuple[Breach, ...]:
         """Return the invariants that do not hold before any trial."""
@@ -260,9 +268,34 @@ class TrialRunner:
             hazardous,
             last.state,
             last.refused,
+            comparisons=self._comparisons(last),
+            blocks=self._blocks(last),
             out_of_gas=follower.out_of_gas,
             delegated=follower.delegated,
         )
+
+    def _recorded(self, step: _Step) -> Iterator[RecordedCall]:
+        """Yield the records of the calls of a transaction that ran code of contracts, not of attackers."""
+        recording = None if step.receipt is None else step.receipt.recording
+        for call in () if recording is None else recording.calls:
+            if call.code_address not in self._accounts:
+                yield call
+
+    def _comparisons(self, step: _Step) -> tuple[tuple[int, int], ...]:
+        """Return the operands of comparisons in which they differed, in the order of time, each pair once."""
+        pairs: dict[tuple[int, int], None] = {}
+        for call in sorted(self._recorded(step), key=_call_id):
+            for _, left, right in COMPARISON.iter_unpack(call.comparisons):
+                if left != right:
+                    pairs[left, right] = None
+        return tuple(islice(pairs, _COMPARISONS_MAX))
+
+    def _blocks(self, step: _Step) -> dict[Address, int]:
+        blocks: dict[Address, int] = {}
+        for call in self._recorded(step):
+            self._block_counts[call.code_address] = len(call.blocks)
+            blocks[call.code_address] = blocks.get(call.code_address, 0) | int.from_bytes(call.blocks, "little")
+        return blocks
 
     def _rewind(self, length: int) -> None:
         """Roll back all transactions but the first few."""
@@ -293,10 +326,10 @@ class TrialRunner:
                 raise
             step.refused = str(error)
             return
-        trace = step.receipt.trace
-        assert trace is not None  # noqa: S101 - the world keeps traces
+        trace, recording = step.receipt.trace, step.receipt.recording
+        assert trace is not None and recording is not None  # noqa: S101, PT018 - the world keeps both
         step.follower = Follower(self._accounts, number)
-        step.follower.follow(trace, call)
+        step.follower.follow(trace, recording, call)
         if step.follower.outcomes[(number,)].changed:
             step.state = step.at = self._digest(self._steps[0].snapshot.changes())
         else:  # then only comparisons with the state before can have another result
@@ -424,18 +457,16 @@ class _Record:
         started: The raw event of its start.
         calls: The calls that it made.
         changed: Whether it changed anything itself, if it succeeded: a transfer of value, storage, accounts.
-        reentered: Whether its contract was called again while it waited, and that call succeeded.
-        hazardous: Whether it, or a successful call within it, wrote storage after it was re-entered.
         ok: Whether it succeeded.
     """
 
-    __slots__ = ("calls", "changed", "hazardous", "ok", "reentered", "started")
+    __slots__ = ("calls", "changed", "ok", "started")
 
     def __init__(self, started: RawEvent) -> None:
         self.started = started
         self.calls: list[_Record] = []
         self.changed = bool(started[11]) and started[4] is CallKind.CALL
-        self.reentered = self.hazardous = self.ok = False
+        self.ok = False
 
 
 def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool, bool]:
@@ -461,16 +492,8 @@ def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> t
                 starved = True
             if raw[2] is Outcome.OK:
                 record.ok = True
-                address = record.started[5]
-                for above in stack:
-                    if above.started[5] == address:
-                        above.reentered = True
-                if record.hazardous and stack:
-                    stack[-1].hazardous = True
         elif kind is StorageWritten:
-            record = stack[-1]
-            record.hazardous |= record.reentered
-            record.changed |= raw[2] not in attackers
+            stack[-1].changed |= raw[2] not in attackers
         elif kind is StorageGrown:
             stack[-1].changed |= raw[2] not in attackers
         elif kind is AccountCreated or kind is AccountDestroyed:
@@ -506,12 +529,12 @@ class Follower:
     _lists: dict[Address, tuple[tuple[Path, Reaction], ...]] = field(factory=dict)
     """By attacker: the list that its cursor is at, each reaction with its place in the script."""
 
-    def follow(self, trace: Trace, call: Call) -> None:
+    def follow(self, trace: Trace, recording: Recording, call: Call) -> None:
         """Go through the trace of the transaction that a call of the script is."""
         path = (self.number,)
         root, copies, self.out_of_gas = _records(trace.raw_events, self.accounts)
-        # Without copies of storage the one hazard is a write after a call, which needs no events to be decoded.
-        self.hazardous = any(not hazard.undone for hazard in trace.hazards) if copies else root.ok and root.hazardous
+        # Without copies of storage the one hazard is a write after a call, which the recording tells of.
+        self.hazardous = any(not hazard.undone for hazard in trace.hazards) if copies else recording.hazardous
         self._lists = {account: tuple(_level(call, path, account)) for account in self.accounts}
         self._call(root, path, ())
 

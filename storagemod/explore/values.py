@@ -246,27 +246,30 @@ def combinations(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[float, tu
                     heapq.heappush(waiting, (sum(math.log2(1 + each) for each in following), following))
 
 
-def patches(value: Value, kind: ValueType | None, pairs: Iterable[tuple[int, int]]) -> Iterator[int]:
+def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bool]]:
     """Yield what to choose instead of a number, so that comparisons that it was part of come out otherwise.
+
+    With each comes whether the number was hardly part of them by chance.
 
     Args:
         value: The number that was chosen.
-        kind: Its type; ``None`` for money.
         pairs: The operands of the comparisons that were made meanwhile.
     """
-    if not isinstance(value, int):
+    if not isinstance(value, int) or -1 <= value <= 1:  # these are met everywhere
         return
-    telling = abs(value) > 1  # 0 and 1 are met everywhere
+    is_rare = abs(value) > _CHANCE
+    near: list[int] = []
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
-            if one == other:
-                continue
             if one == value:
-                yield from (other, other - 1, other + 1)
-            elif telling and value > 15 and one > 0 and one % value == 0:
-                yield other * value // one  # it was multiplied before
-            elif telling and value > 1_000 and abs(one - value) <= min(value, 1 << 20):
-                yield other - (one - value)  # something was added before
+                yield other, is_rare
+                near += (other - 1, other + 1)
+            elif value > 15 and one > value and one % value == 0:
+                yield other * value // one, is_rare  # it was multiplied before
+            elif value > 1_000 and abs(one - value) <= min(value, 1 << 20):
+                near.append(other - (one - value))  # something was added before
+    for number in near:
+        yield number, False
 
 
 def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[bytes]:

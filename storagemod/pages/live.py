@@ -141,6 +141,8 @@ class LiveRegion:
         version: The version of the image that the memory held when the last transaction was over.
         reusable: Whether the memory then held just that, so that nothing has to be done if the version is the same.
         changed: Whether anything was written in this transaction, be it undone.
+        watches_stores: Whether it is found out now which pages are written to, and not only which change.
+        rewritten: Pages that were written to without a change before the last boundary, if that was found out.
 
     Raises:
         StateError: The system refuses.
@@ -179,7 +181,9 @@ class LiveRegion:
         "plain",
         "protects",
         "reusable",
+        "rewritten",
         "version",
+        "watches_stores",
     )
 
     def __init__(
@@ -217,7 +221,8 @@ class LiveRegion:
         self._look_at_length()
         self.length = self.collected_length = image_length(image)
         self._fixed = self.memory_length == pages_max * page_bytes
-        self.outside = False
+        self.outside = self.watches_stores = False
+        self.rewritten: list[int] = []
         self._allowed: tuple[bool, int, int] | None = (True, self.memory_pages, self.memory_pages)
         self.plain = self.length == self.memory_length
         try:
@@ -397,6 +402,21 @@ class LiveRegion:
 
     # What was written
 
+    def watch_stores(self) -> bool:
+        """Find out from now on, until the next boundary, which pages are written to; ``False`` if that is not known.
+
+        Costs a system call, and a fault at the next write to each page.
+
+        Raises:
+            StateError: The system refuses.
+        """
+        try:
+            self.watches_stores = self._tracker.tells_stores and self._watch_again()
+            self.rewritten.clear()
+        except OSError as error:
+            raise StateError(f"it cannot be told what is written in storage: {error}", cause=error) from error
+        return self.watches_stores
+
     def page(self, number: int) -> bytes:
         """Return the bytes of a page as they were at the last boundary."""
         known = self._known.get(number)
@@ -418,12 +438,16 @@ class LiveRegion:
         if not self.plain and self.length != self.memory_length:
             self.allow_all()  # all of it is looked at
         try:
-            numbers = self._tracker.written(self.memory_pages)
+            numbers = tracked = self._tracker.written(self.memory_pages)
             if self._noted or self._shared is not None:
                 numbers = self._with_noted(numbers)
         except OSError as error:
             raise StateError(f"it cannot be told what was written in storage: {error}", cause=error) from error
         changed = self._compare(numbers) if numbers else []
+        if self.watches_stores:
+            self.watches_stores = False
+            differ = {number for number, *_ in changed}
+            self.rewritten += [number for number in tracked if number not in differ]
         if changed and self.length != memory_length:
             self._check_outside(changed, memory_length)
         if self.memory_length != memory_length:

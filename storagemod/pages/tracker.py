@@ -16,7 +16,13 @@ _read = ctypes.string_at
 
 
 class WriteTracker(Protocol):
-    """Knows the pages of one memory that the contract or the host wrote. Lengths are in Wasm pages."""
+    """Knows the pages of one memory that the contract or the host wrote. Lengths are in Wasm pages.
+
+    ``tells_stores`` is whether, after :meth:`watch_again`, exactly the pages are returned that were written to since,
+    be it with the same bytes.
+    """
+
+    tells_stores: bool
 
     def watch(self, memory_pages: int, *, mapped: bool) -> None:
         """Begin, or begin anew, after the memory was given other bytes; ``mapped`` if by new mappings."""
@@ -46,6 +52,8 @@ class CompareTracker:
 
     The copy is made of one bytes object for each Wasm page, so that an unchanged one costs a single comparison.
     """
+
+    tells_stores = False
 
     def __init__(self, base: int, _bytes_max: int) -> None:
         self._base = base
@@ -102,6 +110,8 @@ class PagemapTracker:
     returned each time. Costs 8 bytes for each page of the memory.
     Source: the kernel's "pagemap" admin guide.
     """
+
+    tells_stores = False
 
     def __init__(self, base: int, bytes_max: int) -> None:
         self._base = base

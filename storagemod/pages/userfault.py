@@ -187,6 +187,8 @@ class UserfaultTracker:
         OSError: The kernel does not allow it.
     """
 
+    tells_stores = True
+
     def __init__(self, base: int, bytes_max: int) -> None:
         self._base = base
         self._bytes_max = bytes_max
@@ -195,6 +197,7 @@ class UserfaultTracker:
         self._map_fd = self._kernel.map_fd
         self._scan = _Scan(self._map_fd, _WRITTEN_PAGES, base)
         self._words = self._scan.words
+        self._again: _Scan | None = None
         self._memory_pages = 0
 
     def watch(self, memory_pages: int, *, mapped: bool) -> None:
@@ -223,7 +226,10 @@ class UserfaultTracker:
     def watch_again(self, memory_pages: int) -> bool:
         """Protect the pages that were written."""
         self._protects = True
-        _Scan(self._map_fd, _WATCH_AGAIN, self._base, memory_pages * WASM_PAGE_BYTES).runs()
+        if self._again is None:
+            self._again = _Scan(self._map_fd, _WATCH_AGAIN, self._base)
+        self._again.set_length(memory_pages * WASM_PAGE_BYTES)
+        self._again.runs()
         return True
 
     def touched(self, memory_pages: int) -> list[tuple[int, int]]:

@@ -191,6 +191,7 @@ _HAZARDS = {
     HazardKind.LOST_UPDATE: "{call} copied {new} back over {old}, which {other} had written meanwhile",
     HazardKind.TORN_MAPPING: "{call} copied back its part and left {new} here, which {other} had written meanwhile",
     HazardKind.WRITE_AFTER_CALL: "{call} wrote {old} -> {new} after {other} had come in",
+    HazardKind.PAGE_WRITTEN_AGAIN: "{call} wrote to this page after {other} had come in, and changed nothing there",
 }
 
 

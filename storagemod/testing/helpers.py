@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError
 from storagemod.testing.recording import describe, expect
-from storagemod.watch import listening
+from storagemod.watch import listening, recording
 
 if TYPE_CHECKING:
     from storagemod.trace import Hazard, HazardKind
@@ -115,10 +115,12 @@ def reverts(
 def no_hazards(*, allow: HazardKind | str | tuple[HazardKind | str, ...] = ()) -> Iterator[None]:
     """Check that transactions in a ``with`` block have no re-entry hazards.
 
-    Hazards of undone calls count, since they may be why the calls failed.
+    Hazards of undone calls count, since they may be why the calls failed. Code records what it does in the block, so
+    stores that change nothing are seen as well.
 
     Args:
-        allow: Kinds that are allowed: ``stale read``, ``lost update``, ``torn mapping``, ``write after call``.
+        allow: Kinds that are allowed: ``stale read``, ``lost update``, ``torn mapping``, ``write after call``, ``page
+            written again``.
 
     Raises:
         AssertionError: There are hazards, or a world keeps no traces to find them in.
@@ -129,7 +131,7 @@ def no_hazards(*, allow: HazardKind | str | tuple[HazardKind | str, ...] = ()) -
     __tracebackhide__ = True
     allowed = {HazardKind(kind) for kind in ((allow,) if isinstance(allow, str) else allow)}
     receipts: list[Receipt] = []
-    with listening(receipts.append):
+    with listening(receipts.append), recording():
         yield
     for number, receipt in enumerate(receipts, 1):
         if receipt.trace is None:

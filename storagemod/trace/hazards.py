@@ -11,7 +11,7 @@ import enum
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 from attrs import define, evolve, field, frozen
@@ -23,9 +23,11 @@ from storagemod.events import (
     StorageChange,
     StorageHeldBack,
     StorageLoaded,
+    StorageRewritten,
+    StorageStored,
     StorageWritten,
 )
-from storagemod.pages.page import differing_bytes
+from storagemod.pages.page import PAGE_BYTES, differing_bytes
 from storagemod.types import Address, Outcome
 
 _Byte: TypeAlias = tuple[str, int]
@@ -46,7 +48,13 @@ class HazardKind(enum.StrEnum):
     TORN_MAPPING = "torn mapping"
     """After a call copied back, one mapping holds some bytes of its copy and some that another call wrote meanwhile."""
     WRITE_AFTER_CALL = "write after call"
-    """A call wrote storage after a call out during which its contract was re-entered. A warning: it can be meant."""
+    """A call wrote storage after a call out during which its contract was re-entered. A warning: it can be meant.
+
+    Where code records what it does, each store counts, also of bytes that are there already. Elsewhere bytes that
+    changed count."""
+    PAGE_WRITTEN_AGAIN = "page written again"
+    """The same, for a page of which no byte changed, where the kernel tells that it was written: where in the page is
+    not known. A world that records tells the place, and calls it a write after a call."""
 
 
 @frozen
@@ -57,8 +65,9 @@ class Hazard:
         kind: What happened.
         address: The owner of the storage.
         region: Where in it.
-        offset: The first byte.
-        old: For a stale read, the bytes that the call had; else those that were there before it wrote.
+        offset: The first byte; of the page, for a page written again.
+        old: For a stale read, the bytes that the call had; else those that were there before it wrote. For a store that
+            changed nothing, the same as ``new``. Empty for a page written again.
         new: For a stale read, the bytes that were there instead; else those that it wrote.
         call_id: The call that went on with, or wrote, these bytes.
         other_call_id: The call that had changed them meanwhile; for a write after a call, the one that re-entered.
@@ -130,6 +139,41 @@ class _Areas:
                 yield start, end
 
 
+class _Ranges:
+    """Ranges of bytes, which may overlap."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, list[tuple[int, int]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._ends)
+
+    def add(self, region: str, start: int, end: int) -> None:
+        """Add a range, joined with those that it touches."""
+        ranges = self._ends.setdefault(region, [])
+        first = bisect_right(ranges, start, key=itemgetter(0))
+        if first and ranges[first - 1][1] >= start:
+            first -= 1
+        last = first
+        while last < len(ranges) and ranges[last][0] <= end:
+            start, end = min(start, ranges[last][0]), max(end, ranges[last][1])
+            last += 1
+        ranges[first:last] = [(start, end)]
+
+    def without(self, region: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Yield the parts of a range that lie in none of these."""
+        ranges = self._ends.get(region, [])
+        first = max(bisect_right(ranges, start, key=itemgetter(0)) - 1, 0)
+        for low, high in islice(ranges, first, None):
+            if low >= end:
+                break
+            if start < low:
+                yield start, low
+            start = max(start, high)
+        if start < end:
+            yield start, end
+
+
 @frozen
 class _Missed:
     """What happened to one byte of a call's copy since it was last in line with storage."""
@@ -165,6 +209,8 @@ class _Call:
     """What it had changed in its copies, and not copied back, when it made the call that runs now."""
     held: _Changes = field(factory=_Changes)
     """The same by place."""
+    stored: _Ranges = field(factory=_Ranges)
+    """Where it is known to have stored since it was re-entered."""
 
 
 def find_hazards(events: Sequence[Event], *, cut: bool) -> tuple[Hazard, ...]:
@@ -216,6 +262,10 @@ class HazardDetector:
             call.held_back, call.held = event.changes, _Changes(event.changes)
         elif isinstance(event, StorageWritten):
             self._write(self._calls[-1], event)
+        elif isinstance(event, StorageStored):
+            self._store(self._calls[-1], event)
+        elif isinstance(event, StorageRewritten):
+            self._rewrite(self._calls[-1], event)
         elif isinstance(event, CallEnded):
             self._end(self._calls.pop(), event)
 
@@ -237,12 +287,37 @@ class HazardDetector:
         if call.areas:
             self._check_copies(call, event)
         if call.reentered_by is not None:
-            for change in event.changes:
+            for change in self._unstored(call, event.changes) if call.stored else event.changes:
                 self._found(HazardKind.WRITE_AFTER_CALL, call, change, call.reentered_by)
         for other in self._calls:
             if other.address == event.address and other.areas:
                 for change in event.changes:
                     self._miss(other, change, event.call_id)
+
+    def _store(self, call: _Call, event: StorageStored) -> None:
+        """Report each store of a call that was re-entered."""
+        for store in event.stores:
+            call.stored.add(store.region, store.offset, store.offset + len(store.new))
+            if call.reentered_by is not None:
+                self._found(HazardKind.WRITE_AFTER_CALL, call, store, call.reentered_by)
+
+    def _rewrite(self, call: _Call, event: StorageRewritten) -> None:
+        if call.reentered_by is not None:
+            for page in event.pages:
+                place = StorageChange(event.region, page * PAGE_BYTES, b"", b"")
+                self._found(HazardKind.PAGE_WRITTEN_AGAIN, call, place, call.reentered_by)
+
+    def _unstored(self, call: _Call, changes: Iterable[StorageChange]) -> Iterator[StorageChange]:
+        """Yield the bytes that changed where the call is not known to have stored since it was re-entered.
+
+        It stored them before, in a copy that was brought to storage after that.
+        """
+        for change in changes:
+            for first, last in differing_bytes(change.old, change.new):
+                begin = change.offset
+                for start, end in call.stored.without(change.region, begin + first, begin + last):
+                    old, new = change.old[start - begin : end - begin], change.new[start - begin : end - begin]
+                    yield StorageChange(change.region, start, old, new)
 
     def _miss(self, call: _Call, change: StorageChange, writer: int) -> None:
         """Note which bytes of a call's copies no longer agree with storage, or agree again."""

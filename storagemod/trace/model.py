@@ -1,6 +1,6 @@
-"""Recording of one transaction, and its trace: a flat list of calls, each with its steps in true order.
+"""Events of one transaction, and its trace: a flat list of calls, each with its steps in true order.
 
-While the transaction runs, raw events are appended to one list and nothing else happens (:class:`Recording`). They are
+While the transaction runs, raw events are appended to one list and nothing else happens (:class:`EventLog`). They are
 decoded when somebody looks at the trace (:class:`Trace`). So a trace costs next to nothing until it is looked at, and
 never decides how a transaction ends.
 """
@@ -30,6 +30,8 @@ from storagemod.events import (
     StorageLoaded,
     StorageMapped,
     StorageModuleInstantiated,
+    StorageRewritten,
+    StorageStored,
     StorageUnmapped,
     StorageWritten,
     TablesShown,
@@ -42,9 +44,9 @@ from storagemod.trace.hazards import Hazard, find_hazards
 from storagemod.types import Address
 
 LIGHT_BYTES = 1 << 17
-"""Most bytes that an event may keep without :meth:`Recording.check` being called right after it: 16 written pages."""
+"""Most bytes that an event may keep without :meth:`EventLog.check` being called right after it: 16 written pages."""
 
-HAZARD_EVENTS: Final[frozenset[type[Event]]] = frozenset({StorageLoaded, StorageHeldBack})
+HAZARD_EVENTS: Final[frozenset[type[Event]]] = frozenset({StorageLoaded, StorageHeldBack, StorageRewritten})
 """Events that hazards are found by, and that cost something to find out. No step of a call is made of them."""
 
 Step: TypeAlias = (
@@ -53,7 +55,7 @@ Step: TypeAlias = (
 )
 
 
-class Recording:
+class EventLog:
     """Raw events of one transaction, within the limits of a trace.
 
     The machine appends each event to ``events`` itself, and calls :meth:`check` when ``len(events) >= check_at``, and
@@ -234,7 +236,8 @@ class Trace:
                     parent.steps.append(record)
             elif isinstance(event, CallEnded):
                 records[event.call_id].ended = event
-            elif not isinstance(event, StorageLoaded | StorageHeldBack):  # HAZARD_EVENTS, for mypy
+            elif not isinstance(event, StorageLoaded | StorageHeldBack | StorageRewritten | StorageStored):
+                # those serve to find hazards only
                 records[event.call_id].steps.append(event)
         return records
 

@@ -74,6 +74,10 @@ class AliasedMappings(Mappings):
         self._writing = writing
         self._shown: list[_Shown] = []
 
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return bytes of the call's memory."""
+        return self._memory.read(offset, length)
+
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
         """Let pages of memory be frames of storage.
 
@@ -115,6 +119,10 @@ class AliasedMappings(Mappings):
         for shown in [each for each in self._shown if each.memory_offset in left]:
             self._storage.live.hide(shown.view)
             self._shown.remove(shown)
+
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """Return what the page table maps."""
+        return self.table.ranges()
 
     def settle(self) -> None:
         """Say which pages were written."""

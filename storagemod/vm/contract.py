@@ -15,6 +15,7 @@ from attrs import field, frozen
 from storagemod.errors import LinkError, StorageModError, ValidationError, shown
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
+from storagemod.trace import RecordedCode
 from storagemod.types import (
     MAP_OPTIONS,
     METHODS_OPTIONS,
@@ -30,7 +31,7 @@ from storagemod.vm import ethereum
 from storagemod.vm import layout as layouts
 from storagemod.vm.keyed import Keyed
 from storagemod.vm.layout import Layout, Region
-from storagemod.vm.methods import COPIES, GROW, Methods, accessor_types, with_memory
+from storagemod.vm.methods import COPIES, GROW, Methods, accessor_of, accessor_types, with_memory
 from storagemod.vm.options import OPTIONS, check_option_name, is_storage, option_for, options_for, served_names
 from storagemod.vm.shared_memories import Single
 from storagemod.vm.storage_map import StorageMapOption
@@ -43,6 +44,7 @@ from storagemod.wasm import (
     HostFunction,
     Import,
     Module,
+    Watched,
     compile_module,
     raw_values,
     read_source,
@@ -76,11 +78,13 @@ class CodeRules:
         limits: What bounds it.
         mode: ``relaxed`` or ``ewasm``.
         debug: Whether it may import from ``debug``.
+        recorded: Whether it is compiled to record what it does.
     """
 
     limits: Limits = field(factory=Limits)
     mode: ValidationMode = ValidationMode.RELAXED
     debug: bool = False
+    recorded: bool = False
 
 
 @frozen
@@ -179,6 +183,8 @@ class Contract:
         working_pages: Wasm pages that a call of it has from the start: its working memories, and its tables.
         has_own_parts: Whether an instance has memories, tables or active segments of its own.
         mediated_by: What needs the host at each border of its calls; empty if they can be direct.
+        recorded: What it records, if it does.
+        unseen: Why it does not, where it was to.
     """
 
     name: str
@@ -200,6 +206,8 @@ class Contract:
     working_pages: int
     has_own_parts: bool
     mediated_by: str
+    recorded: RecordedCode | None = None
+    unseen: str = ""
 
     @property
     def imports(self) -> tuple[Import, ...]:
@@ -343,6 +351,8 @@ def _load_named(wasm: bytes, rules: CodeRules, name: str, link: str | None) -> C
                 unnamed = _load(module, rules)
             else:
                 unnamed = _load_linked(_load_named(wasm, rules, name, None), rules, link)
+            if rules.recorded:
+                unnamed = _recorded(unnamed, rules.limits)
             uses[rules, link] = unnamed
         if len(uses) > _USES_KEPT:
             uses.clear()
@@ -364,6 +374,33 @@ def _load_linked(contract: Contract, rules: CodeRules, link: str) -> Contract:
         return attrs.evolve(linked, code=contract.code)
     check_option(contract, link)
     return contract
+
+
+def _recorded(contract: Contract, limits: Limits) -> Contract:
+    """Return a contract that records what it does, if it can."""
+    if contract.recorded is not None:
+        return contract  # loaded through one that was linked otherwise
+    module, declarations = contract.module, contract.module.declarations
+    memories = [item for item in module.imports if isinstance(item.type, MemoryType)]
+    functions = [item for item in module.imports if isinstance(item.type, FunctionType)]
+    accessors = {} if contract.link is not None else {index: accessor_of(item) for index, item in enumerate(functions)}
+    known = tuple((index, accessor) for index, accessor in accessors.items() if accessor is not None)
+    for index, accessor in known:
+        if index in declarations.imported_references:
+            return attrs.evolve(
+                contract, unseen=f"{accessor.name!r} of storage is used as a value, and calls of that are not seen"
+            )
+    exported = declarations.memory_exports.get(MEMORY_EXPORT, -1)
+    own = dict(declarations.own_memories).get(exported)
+    mapped = exported if contract.maps_storage and own is not None and not own.is_64 else None
+    windows = {index for index, item in enumerate(memories) if item.name == layouts.WINDOW}
+    watched = Watched(frozenset(range(len(memories))), mapped, known)
+    recording = compile_module(module.wasm, limits, watched)
+    assert recording.instrumented is not None  # noqa: S101 - something is watched
+    regions = {-1: layouts.DEFAULT_REGION, **{index: item.name for index, item in enumerate(memories)}}
+    into = windows if mapped is None else windows | {mapped}
+    code = RecordedCode(recording.instrumented, regions, layouts.DEFAULT_REGION, frozenset(into))
+    return attrs.evolve(contract, module=recording, recorded=code)
 
 
 def check_option(contract: Contract, option: str) -> None:

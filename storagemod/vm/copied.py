@@ -72,6 +72,10 @@ class CopiedMappings(Mappings):
         self._sync = sync
         self._areas: list[_Area] = []
 
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return bytes of the call's memory."""
+        return self._memory.read(offset, length)
+
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
         """Copy a range of storage into memory. Ranges must not overlap, in memory or in storage.
 
@@ -145,6 +149,10 @@ class CopiedMappings(Mappings):
         """Copy back what changed, if that is the policy."""
         if self._sync is SyncPolicy.CALL:
             self.suspend()
+
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """Return the areas."""
+        return tuple((area.memory_offset, area.storage_offset, area.length) for area in self._areas)
 
     def _write_whole(self, area: _Area) -> None:
         self._storage.write_mapped(area.storage_offset, self._memory.read(area.memory_offset, area.length))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
 from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped, StorageUnmapped
-from storagemod.pages import LiveRegion
+from storagemod.pages import PAGE_BYTES, LiveRegion
 from storagemod.state import created_address
+from storagemod.trace import BY_HOST, BY_HOST_MAPPED, MAPPED, SHOWN, Mark
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
 from storagemod.vm.aliased import AliasedMappings, check_aliasing
 from storagemod.vm.boundary import collect
@@ -24,7 +25,7 @@ from storagemod.vm.schedule import GasSchedule
 from storagemod.vm.storage import StorageAccess, StorageInstance
 from storagemod.vm.storage_map import CallMemory, Mappings, nothing_mapped, refuse_mapping
 from storagemod.vm.window import StorageWindow
-from storagemod.wasm import RAW_VALUE_BYTES, Instance, InstancePool, LinearMemory
+from storagemod.wasm import CHANGED, RAW_VALUE_BYTES, SAME, UNKNOWN, Instance, InstancePool, LinearMemory, Log
 
 if TYPE_CHECKING:
     from storagemod.vm.machine import Machine
@@ -86,6 +87,12 @@ class Frame:
         error: Why it failed.
         gas_used: Gas that it and the calls inside it used.
         working_pages: Wasm pages of working memory that it is counted for.
+        log: Where its code records what it does, if it does.
+        marks: What happened between the accesses that it recorded (:mod:`storagemod.trace.recording`).
+        reentered: Whether its contract was called again while it waited, and that call succeeded.
+        stored_before: How many calls had stored after a re-entry when it began, where code records.
+        boundary: Where its accesses since the last boundary begin: a position, the number of marks, and how many
+            accesses had been lost.
     """
 
     __slots__ = (
@@ -94,6 +101,7 @@ class Frame:
         "address",
         "args",
         "borrows",
+        "boundary",
         "call_id",
         "caller",
         "code",
@@ -108,17 +116,21 @@ class Frame:
         "instance",
         "kind",
         "links",
+        "log",
         "machine",
         "mappings",
+        "marks",
         "method",
         "nonce_bumped",
         "outcome",
         "output",
         "parent",
         "pool",
+        "reentered",
         "return_data",
         "static",
         "storage",
+        "stored_before",
         "value",
         "values",
         "window",
@@ -165,6 +177,9 @@ class Frame:
         self.instance: Instance | None = None
         self.mappings: Mappings | None = None
         self.window: StorageWindow | None = None
+        self.log: Log | None = None
+        self.reentered = False
+        self.stored_before = 0
         self._memory: CallMemory | None = None
         self._owed = self.working_pages = 0
         self.return_data = self.output = b""
@@ -190,6 +205,44 @@ class Frame:
             self.data,
             self.code if self.kind is _CREATE else b"",
         )
+
+    # What it records
+
+    def begin_recording(self, log: Log) -> None:
+        """Record from now on, in the log of an instance."""
+        log.begin()
+        self.log = log
+        self.marks: list[Mark] = []
+        self.boundary = (0, 0, 0)
+        self.note_window()
+
+    def note_window(self) -> None:
+        """Record what the window shows, if its code imports that: other calls may have changed it."""
+        if self.window is not None and self.log is not None:
+            self.marks.append((self.log.position, SHOWN, self.window.ranges()))
+
+    def note_access(self, region: str, offset: int, length: int, write: bool, effect: int) -> None:
+        """Record that a host function accesses storage for it."""
+        if length and self.log is not None:
+            self.marks.append((self.log.position, BY_HOST, region, offset, length, write, effect))
+
+    def note_mapped_access(self, offset: int, length: int, write: bool, effect: int) -> None:
+        """Record that a host function accesses the memory into which it mapped storage."""
+        if length and self.log is not None:
+            self.marks.append((self.log.position, BY_HOST_MAPPED, offset, length, write, effect))
+
+    def _note_mapping(self, memory_offset: int, storage_offset: int, length: int) -> None:
+        if self.log is None or not length:
+            return
+        mappings, unit = self.mappings, 1
+        if mappings is None:
+            unit = PAGE_BYTES
+        elif not isinstance(mappings, CopiedMappings):
+            unit = mappings.table.frame_bytes  # type: ignore[attr-defined] # the others have one
+        length = -(-length // unit) * unit
+        self.marks.append((self.log.position, MAPPED, memory_offset, storage_offset, length))
+        if mappings is not None:
+            self.log.show(memory_offset, memory_offset + length)
 
     @property
     def enforced(self) -> bool:
@@ -402,7 +455,10 @@ class Frame:
             if self.mappings is None:
                 self.mappings = self._new_mappings(machine.accounts[self.code_address].mapping or machine.mapping)
                 self._memory = self.mappings.guard(self.memory)
+                if self.log is not None:
+                    self._memory = _RecordedMemory(self, self._memory)
             self.mappings.map(memory_offset, storage_offset, length)
+        self._note_mapping(memory_offset, storage_offset, length)
         if machine.notify is not None:
             option = WINDOW if self.mappings is None else self.mappings.option
             machine.notify((StorageMapped, self.call_id, self.address, option, memory_offset, storage_offset, length))
@@ -419,6 +475,9 @@ class Frame:
             self.mappings.unmap(memory_offset)
         else:
             raise nothing_mapped(memory_offset)
+        if self.mappings is not None and self.log is not None:
+            self.marks.append((self.log.position, SHOWN, self.mappings.ranges()))
+        self.note_window()
         collect(self.machine, self)  # before the same bytes are copied in again: an update may have been lost
         if self.machine.notify is not None:
             option = WINDOW if self.mappings is None else self.mappings.option
@@ -480,6 +539,28 @@ class Frame:
             region.allow(writing=not self.static)
         else:
             region.allow_all()
+
+
+class _RecordedMemory:
+    """A contract's memory into which storage is mapped, whose accesses by host functions are recorded."""
+
+    __slots__ = ("_frame", "_memory")
+
+    def __init__(self, frame: Frame, memory: CallMemory) -> None:
+        self._frame = frame
+        self._memory = memory
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Copy bytes out; a range outside traps."""
+        data = self._memory.read(offset, length)
+        self._frame.note_mapped_access(offset, length, False, UNKNOWN)
+        return data
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Copy bytes in; a range outside traps."""
+        same = self._memory.read(offset, len(data)) == data
+        self._memory.write(offset, data)
+        self._frame.note_mapped_access(offset, len(data), True, SAME if same else CHANGED)
 
 
 def _failed_callee(callee: ContractImport, frame: Frame) -> TrapError:

@@ -15,8 +15,8 @@ from storagemod.vm import ethereum
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import Access, Region, static_write
 from storagemod.vm.option import ServedByHost
-from storagemod.vm.slots import KEY_BYTES, NO_VALUE, VALUE_BYTES, WASM_PAGES, Slots
-from storagemod.wasm import HostFunction
+from storagemod.vm.slots import CELL_BYTES, KEY_BYTES, NO_VALUE, VALUE_BYTES, WASM_PAGES, Slots, home
+from storagemod.wasm import SAME, HostFunction
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -43,7 +43,11 @@ def _storage_store(frame: Frame, key_offset: int, value_offset: int) -> None:
     slots = Slots(frame.storage_memory(SLOTS_REGION))
     if value != NO_VALUE and slots.load(key) == NO_VALUE:
         frame.use_gas(schedule.storage_store_new - schedule.storage_store)
+    marks = 0 if frame.log is None else len(frame.marks)
     slots.store(key, value)
+    if frame.log is not None and not any(each[5] for each in frame.marks[marks:]):
+        # No entry was to be removed, and there is none: the contract stored all the same.
+        frame.note_access(SLOTS_REGION, home(key) * CELL_BYTES, CELL_BYTES, True, SAME)
 
 
 def _print_storage(frame: Frame, key_offset: int) -> None:

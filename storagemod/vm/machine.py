@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from storagemod.block import Block
 from storagemod.errors import (
@@ -40,15 +40,16 @@ from storagemod.events import (
     StorageHeldBack,
     StorageLoaded,
     StorageModuleInstantiated,
+    StorageRewritten,
     TablesShown,
 )
 from storagemod.pages import FrameFile, PageBackend, RegionDiff, UndoLog
 from storagemod.state import ChangeSet, PageStore
-from storagemod.trace import Recording
+from storagemod.trace import CALLED, EventLog, RecordedCall, Recording
 from storagemod.types import ZERO_ADDRESS, Address, CallKind, FunctionType, Outcome, ReentryPolicy, StorageMapping
 from storagemod.vm.accounts import Accounts
 from storagemod.vm.aliased import AliasedMappings
-from storagemod.vm.boundary import collect
+from storagemod.vm.boundary import collect, watch_stores
 from storagemod.vm.budget import Budget
 from storagemod.vm.contract import MAIN, CodeRules, Contract, EntryPoint, check_unlinked, load_binary
 from storagemod.vm.direct import DirectCalls
@@ -61,6 +62,7 @@ from storagemod.vm.storage import StorageInstance, broken_rule
 from storagemod.wasm import (
     RAW_VALUE_BYTES,
     WASM_MAGIC,
+    Instance,
     InstancePool,
     Store,
     check_headroom,
@@ -130,7 +132,9 @@ class Machine:
         frame_table: The frames that calls under the linking options with frames have used.
         frame_file: Where pages are kept that several memories show.
         budget: What the transaction has used, and may use.
-        recording: Where events are recorded, if anywhere.
+        event_log: Where events are recorded, if anywhere.
+        recording: What code did in this transaction, if it records that.
+        records: Whether it does.
         touches: Whether somebody wants to know the pages that are touched.
         direct_completed: As in :class:`DirectRuns`.
         direct_redone: As in :class:`DirectRuns`.
@@ -162,7 +166,9 @@ class Machine:
         self._values_address = ctypes.addressof(self._values)
         self._frames_needed = frames_for(rules.limits.call_depth_max)
         self._transaction = 0
+        self.event_log: EventLog | None = None
         self.recording: Recording | None = None
+        self.records = rules.recorded
         self.touches = False
         self._active: dict[Address, int] = {}
         self._clean = True
@@ -190,13 +196,19 @@ class Machine:
         account = self._state.accounts.get(address)
         return str(address) if account is None or account.name is None else account.name
 
+    def record(self, on: bool) -> None:
+        """Let code record what it does from the next transaction on, or no longer. Costs a new store."""
+        self.records = on
+        self._rules = evolve(self._rules, recorded=on)
+        self.restart()
+
     # Transactions
 
     def transact(
         self,
         frame: Frame,
         values: bytes,
-        recording: Recording | None,
+        recording: EventLog | None,
         commit: Callable[[ChangeSet], None] | None,
     ) -> ChangeSet:
         """Run a top-level call with all the gas that it has, and commit what it changed if it ends well.
@@ -241,6 +253,7 @@ class Machine:
         """Begin with nothing done."""
         self._transaction += 1
         self._runs_directly = self._redoes = False
+        self.recording = Recording() if self.records else None
         self._log.restart()
         self.accounts.restart()
         self._used.clear()
@@ -259,18 +272,16 @@ class Machine:
         budget = self.budget
         return budget.instances, self.store.host_calls, budget.bytes_copied, pages
 
-    def _listen(self, recording: Recording | None) -> None:
+    def _listen(self, recording: EventLog | None) -> None:
         """Settle who gets events: the recording, observers, both or nobody."""
         notifier = self._notifier
-        self.recording = recording
+        self.event_log = recording
         self.touches = (recording is not None and PagesTouched in recording.wants) or notifier.wants(PagesTouched)
         self.wants = _NO_EVENTS if recording is None else recording.wants
         if not self._observed:
             self.notify = None if recording is None else recording.events.append
             return
-        self.wants |= {
-            kind for kind in (PagesTouched, TablesShown, StorageLoaded, StorageHeldBack) if notifier.wants(kind)
-        }
+        self.wants |= {kind for kind in _ON_DEMAND if notifier.wants(kind)}
         if recording is None:
             self.notify = notifier
             return
@@ -342,11 +353,15 @@ class Machine:
         _drop_traceback(error)
         frame.outcome, frame.error, frame.gas_used = _FAILED, error, frame.gas
         frame.values, frame.output = (), b""
-        events = [] if self.recording is None else self.recording.events
+        events = [] if self.event_log is None else self.event_log.events
         if events and events[-1][:2] == (CallEnded, frame.call_id):
             events.pop()  # it ended well, and then its time was over
         self.logs = []
+        recording = self.recording
         self.restart()
+        if recording is not None:
+            recording.complete = False
+            recording.stored.clear()  # all is undone
         return _NOTHING
 
     def _diffs(self) -> dict[tuple[Address, str], RegionDiff]:
@@ -391,7 +406,9 @@ class Machine:
 
     # Calls
 
-    def call(self, frame: Frame, values: int = 0, expected: FunctionType | None = None) -> None:
+    def call(  # noqa: C901, PLR0912, PLR0915 - each step of the way of a call that is not always taken is a branch
+        self, frame: Frame, values: int = 0, expected: FunctionType | None = None
+    ) -> None:
         """Make a call, nested in the running one if there is one. Its failure is its result.
 
         Args:
@@ -423,6 +440,9 @@ class Machine:
         rejection = budget.reject_data(frame) if frame.data or frame.code else None
         if notify is not None:
             notify(frame.started(self._active.get(frame.address, 0)))
+        recording = self.recording
+        if recording is not None:
+            self._mark_call(frame, recording)
         checkpoint, newest = len(log), log.newest
         log.newest = checkpoint
         store.fuel = frame.gas
@@ -441,18 +461,75 @@ class Machine:
         finally:
             log.newest = newest
             store.current = parent
+            if recording is not None:
+                self._end_recording(frame, recording)
         if (
             frame.outcome is _FAILED
         ):  # a trap leaves wasmtime's fuel inexact, so its price is all, as on Ethereum (rule 8)
             frame.gas_used = frame.gas if frame.code_started else 0
         if notify is not None:
             notify((CallEnded, frame.call_id, frame.outcome, frame.values, frame.output, frame.gas_used, frame.error))
-            recording = self.recording
-            if recording is not None and len(recording.events) >= recording.check_at:
-                recording.check()
+            events = self.event_log
+            if events is not None and len(events.events) >= events.check_at:
+                events.check()
         if parent is not None:
             store.fuel = left - frame.gas_used
             parent.resume()
+            if (notify is not None or recording is not None) and (parent.reentered or self._active.get(frame.address)):
+                self._go_on(frame, parent)
+
+    def _go_on(self, frame: Frame, parent: Frame) -> None:
+        """Note which calls were re-entered by one that ended, and watch what its caller stores from now on."""
+        if frame.outcome is _OK and self._active.get(frame.address):
+            above: Frame | None = parent
+            while above is not None:
+                if above.address == frame.address:
+                    if above.reentered:
+                        break  # and so were those of the same contract above it
+                    above.reentered = True
+                above = above.parent
+        if parent.reentered:
+            watch_stores(self, parent)
+
+    def _mark_call(self, frame: Frame, recording: Recording) -> None:
+        """Note in the record of its caller that a call begins."""
+        frame.stored_before = len(recording.stored)
+        parent = frame.parent
+        if parent is not None and parent.log is not None:
+            parent.marks.append((parent.log.position, CALLED, frame.call_id))
+            parent.log.make_room()
+
+    def _gather(self, frame: Frame) -> None:
+        """Take over what a call recorded, before its instance serves another one."""
+        recording, contract, log = self.recording, frame.contract, frame.log
+        if recording is None or contract is None or contract.recorded is None or log is None:
+            return
+        blocks, comparisons, accesses, *lost = log.take()
+        recording.calls.append(
+            RecordedCall(
+                frame.call_id,
+                None if frame.parent is None else frame.parent.call_id,
+                frame.address,
+                frame.code_address,
+                contract.recorded,
+                frame.outcome is _OK,
+                blocks,
+                comparisons,
+                accesses,
+                tuple(frame.marks),
+                *lost,
+            )
+        )
+        frame.log = None
+
+    def _end_recording(self, frame: Frame, recording: Recording) -> None:
+        """Forget what was stored by a call that failed, and let its caller count gas, and map storage, as before."""
+        if frame.outcome is not _OK:
+            del recording.stored[frame.stored_before :]
+        parent = frame.parent
+        self.store.count_by(None if parent is None else parent.log)
+        if parent is not None:
+            parent.note_window()
 
     def count_instance(self, frame: Frame, contract: Contract, pool: InstancePool) -> None:
         """Count the memories and tables of an instance that a call is to have, and take the price of its segments.
@@ -568,6 +645,8 @@ class Machine:
         An instance into which pages of storage were mapped serves no other call.
         """
         mappings, pool = frame.mappings, frame.pool
+        if frame.log is not None:
+            self._gather(frame)
         if mappings is not None:
             mappings.release()
         if pool is not None:
@@ -621,7 +700,13 @@ class Machine:
             frame.window = storage.window
         frame.resume()
         direct = None
-        if frame.parent is None and contract.contract_imports and self.notify is None and not self._redoes:
+        if (
+            frame.parent is None
+            and contract.contract_imports
+            and self.notify is None
+            and not self._redoes
+            and self.recording is None
+        ):
             direct, pool = self._begin_direct(frame, contract, storage, pool)
         if contract.has_own_parts:
             self.count_instance(frame, contract, pool)
@@ -633,6 +718,8 @@ class Machine:
         else:
             frame.instance = instance
         self.budget.instances += 1
+        if self.recording is not None:
+            self._begin_recording(frame, contract, instance)
         function = instance.functions.get(entry.name) or instance.function(entry.name)
         try:
             if direct is None:
@@ -656,6 +743,13 @@ class Machine:
             raise
         if entry.results_bytes:
             frame.values = entry.raw_results(values)
+
+    def _begin_recording(self, frame: Frame, contract: Contract, instance: Instance) -> None:
+        if instance.log is not None:
+            frame.begin_recording(instance.log)
+        elif contract.unseen and self.recording is not None:
+            self.recording.unseen[frame.code_address] = contract.unseen
+        self.store.count_by(instance.log)
 
     def _begin_direct(
         self, frame: Frame, contract: Contract, storage: StorageInstance, pool: InstancePool
@@ -841,7 +935,7 @@ _NOTHING = ChangeSet()
 
 _NO_EVENTS: frozenset[type] = frozenset()
 
-_ON_DEMAND = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack})
+_ON_DEMAND = frozenset({PagesTouched, TablesShown, StorageLoaded, StorageHeldBack, StorageRewritten})
 
 
 def _entry_point(contract: Contract, method: str | None, wanted: FunctionType | None) -> EntryPoint:

@@ -20,7 +20,7 @@ from storagemod.limits import Limits
 from storagemod.types import FunctionType, MemoryType, ValueType
 from storagemod.vm.ethereum import u32
 from storagemod.vm.layout import DEFAULT_REGION, NAMESPACE, Access, Layout, Region, bounded_region
-from storagemod.wasm import FIRST_ACCESS, HostFunction, Import, Instance, Module, inline
+from storagemod.wasm import FIRST_ACCESS, Accessor, HostFunction, Import, Instance, Module, inline
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -117,6 +117,23 @@ _UNCALLED = {
     is_64: {name: HostFunction(NAMESPACE, name, types[name], _not_called, takes_raw=True) for name in _OPCODES}
     for is_64, types in _TYPES.items()
 }
+
+
+_ENTRY_FUEL = 1
+"""What entering a function uses, besides each of its instructions."""
+
+
+def accessor_of(item: Import) -> Accessor | None:
+    """Return what a function of the storage module does to storage, or ``None`` if an import is none of those."""
+    if instruction_for(item) is None or item.name == GROW or not isinstance(item.type, FunctionType):
+        return None
+    params = item.type.params
+    fuel = _ENTRY_FUEL + len(params) + 1  # its parameters, and the instruction
+    if not params:
+        return Accessor(item.name, fuel)
+    bits = re.search(r"_(\d+)(?:_[su])?\Z", item.name)
+    length = int(bits[1]) // 8 if bits is not None else int(_value_type(item.name)[1:]) // 8
+    return Accessor(item.name, fuel, length, params[1] if len(params) > 1 else None, params[0] == "i64")
 
 
 class Methods:

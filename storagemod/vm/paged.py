@@ -242,6 +242,11 @@ class PageTable:
         """The table in order, pages side by side that stand for frames side by side together."""
         return page_runs(sorted(self.pages.items()))
 
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """Return the table in bytes: offsets in memory and in storage, and lengths, of the runs."""
+        size = self.frame_bytes
+        return tuple((run.page * size, run.frame * size, run.count * size) for run in self.runs())
+
     def written(self, key: FrameKey) -> None:
         """Mark a frame as written."""
         self._frames.frame(key).dirty = True
@@ -310,6 +315,10 @@ class PagedMappings(Mappings):
         self.table = table
         self._loaded: dict[int, bytes] = {}  # by page: the bytes that it and its frame had in common last
 
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return bytes of the call's memory."""
+        return self._memory.read(offset, length)
+
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
         """Let pages of memory stand for frames of storage, and copy those in.
 
@@ -358,6 +367,10 @@ class PagedMappings(Mappings):
             if data != self._loaded[number]:
                 self._memory.write(number * size, data)
                 self._loaded[number] = data
+
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """Return what the page table maps."""
+        return self.table.ranges()
 
     def end(self) -> None:
         """Write changed pages to their frames."""

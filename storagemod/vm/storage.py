@@ -27,7 +27,7 @@ from storagemod.vm.layout import WINDOW, Access, Layout, Region, outside_region,
 from storagemod.vm.options import option_for
 from storagemod.vm.storage_module import storage_module
 from storagemod.vm.window import StorageWindow
-from storagemod.wasm import Import, Instance, InstancePool, LinearMemory, Linker, Store
+from storagemod.wasm import CHANGED, SAME, UNKNOWN, Import, Instance, InstancePool, LinearMemory, Linker, Store
 
 if TYPE_CHECKING:
     from storagemod.vm.frame import Frame
@@ -336,6 +336,22 @@ class StorageAccess:
 
     def read(self, offset: int, length: int) -> bytes:
         """Copy bytes out; a range outside traps."""
+        data = self._read(offset, length)
+        if self._frame.log is not None:
+            self._frame.note_access(self._live.name, offset, length, False, UNKNOWN)
+        return data
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Copy bytes in; a range outside traps, and so does a static call."""
+        before = None
+        if self._frame.log is not None and offset + len(data) <= self._live.length:
+            before = self._memory.read(offset, len(data))
+        self._write(offset, data)
+        if self._frame.log is not None:
+            same = data == (bytes(len(data)) if before is None else before)
+            self._frame.note_access(self._live.name, offset, len(data), True, SAME if same else CHANGED)
+
+    def _read(self, offset: int, length: int) -> bytes:
         live = self._live
         if self._hosted and not live.length and offset + length <= len(self._memory):
             return bytes(length)  # not out of memory: where rules are enforced, nobody may read there
@@ -343,8 +359,7 @@ class StorageAccess:
         self._frame.machine.budget.bytes_copied += length
         return self._memory.read(offset, length)
 
-    def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Copy bytes in; a range outside traps, and so does a static call."""
+    def _write(self, offset: int, data: bytes | memoryview) -> None:
         if self._hosted and data and not self._live.length:
             if not self._writing:
                 raise static_write()
@@ -389,7 +404,7 @@ class StorageAccess:
         if can_grow_stale and notify is not None and StorageLoaded in frame.machine.wants:
             notify((StorageLoaded, frame.call_id, frame.address, self._live.name, offset, length))
         inside = max(min(length, self.length - offset), 0)
-        return (self.read(offset, inside) if inside else b"").ljust(length, b"\0")
+        return (self._read(offset, inside) if inside else b"").ljust(length, b"\0")
 
     def holds(self, offset: int, data: bytes) -> bool:
         """Return whether storage has these bytes there. Nothing is copied for the contract, so this is no load."""
@@ -405,7 +420,7 @@ class StorageAccess:
             self._lengthen(-(-(offset + len(content)) // WASM_PAGE_BYTES))
         data = data[: max(self.length - offset, 0)]
         if data and (self._writing or self._memory.read(offset, len(data)) != data):
-            self.write(offset, data)  # a static call may copy back what is there already (rule 6)
+            self._write(offset, data)  # a static call may copy back what is there already (rule 6)
 
     def count_work(self, length: int) -> None:
         """Count bytes that are copied or compared for a mapping.
@@ -432,6 +447,9 @@ class StorageAccess:
         region is collected.
         """
         live = self._live
+        if live.watches_stores:
+            pages = tuple(pages)
+            live.rewritten += [number for number, data in pages if data == live.page(number)]
         changed = [(number, data) for number, data in pages if data != live.page(number)]
         ends = [number * PAGE_BYTES + len(data.rstrip(b"\0")) for number, data in changed if data != ZERO_PAGE]
         if ends and max(ends) > self.length and self._writing:

@@ -46,6 +46,10 @@ class Mappings(ABC):
     option: ClassVar[str]
 
     @abstractmethod
+    def peek(self, offset: int, length: int) -> bytes:
+        """Return bytes of the call's memory."""
+
+    @abstractmethod
     def map(self, memory_offset: int, storage_offset: int, length: int) -> None:
         """Make storage appear in memory; traps where that cannot be. A length of 0 maps nothing, wherever it is."""
 
@@ -72,6 +76,10 @@ class Mappings(ABC):
     @abstractmethod
     def flush(self) -> None:
         """Bring to storage what was written so far, if that would be done before a call."""
+
+    @abstractmethod
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """What is mapped: offset in memory, offset in storage, and length, of each range."""
 
     def settle(self) -> None:  # noqa: B027 - there is nothing to do where bytes are copied
         """The call stopped running, for now or for good, and however it ended: say what it wrote in storage itself."""

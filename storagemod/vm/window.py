@@ -276,6 +276,10 @@ class StorageWindow:
                 each.memory_offset // PAGE_BYTES, each.storage_offset // PAGE_BYTES, each.length // PAGE_BYTES
             )
 
+    def ranges(self) -> tuple[tuple[int, int, int], ...]:
+        """Return what is mapped: offset in the window, offset in storage, and length, of each mapping."""
+        return tuple((each.memory_offset, each.storage_offset, each.length) for each in self._mapped.values())
+
     # How it is kept
 
     @property

@@ -3,7 +3,9 @@
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
 from storagemod.wasm.binary import TABLE_ELEMENT_BYTES, Declarations, ExternType, Import, OtherType, without_names
 from storagemod.wasm.inlining import FIRST_ACCESS, inline
+from storagemod.wasm.instrument import CHANGED, SAME, UNKNOWN, Accessor, Instrumented, Watched
 from storagemod.wasm.linker import HostFunction, Linker, Prepared, raw_values
+from storagemod.wasm.log import Log
 from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.mentions import Mentions, mentions
 from storagemod.wasm.module import Module, compile_module
@@ -14,10 +16,14 @@ from storagemod.wasm.store import FunctionTable, Instance, Store
 from storagemod.wasm.text import WASM_MAGIC, read_source, to_wasm, with_line
 
 __all__ = [
+    "CHANGED",
     "FIRST_ACCESS",
     "RAW_VALUE_BYTES",
+    "SAME",
     "TABLE_ELEMENT_BYTES",
+    "UNKNOWN",
     "WASM_MAGIC",
+    "Accessor",
     "Declarations",
     "ExternType",
     "FunctionTable",
@@ -25,13 +31,16 @@ __all__ = [
     "Import",
     "Instance",
     "InstancePool",
+    "Instrumented",
     "LinearMemory",
     "Linker",
+    "Log",
     "Mentions",
     "Module",
     "OtherType",
     "Prepared",
     "Store",
+    "Watched",
     "check_headroom",
     "compile_module",
     "frames_for",

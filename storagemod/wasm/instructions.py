@@ -51,6 +51,15 @@ def write_unsigned(value: int) -> bytes:
     return bytes([*written, value])
 
 
+def write_signed(value: int) -> bytes:
+    """Return a number as signed LEB128, as short as possible."""
+    written = bytearray()
+    while not -_SIGN <= value < _SIGN:
+        written.append(value & ~CONTINUES & 0xFF | CONTINUES)
+        value >>= _GROUP_BITS
+    return bytes([*written, value & ~CONTINUES & 0xFF])
+
+
 _BULK, _VECTOR = 0xFC, 0xFD
 
 

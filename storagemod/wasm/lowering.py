@@ -21,7 +21,7 @@ from attrs import field, frozen
 
 from storagemod.types import MemoryType, most_pages
 from storagemod.wasm.binary import NUMBERS, Declarations
-from storagemod.wasm.instructions import Instruction, read_unsigned, walk, write_unsigned
+from storagemod.wasm.instructions import Instruction, Stop, read_unsigned, walk, write_signed, write_unsigned
 from storagemod.wasm.sections import (
     CODE,
     EXPORTS,
@@ -161,10 +161,15 @@ def _guarded(code: bytes, guards: dict[int, int]) -> Iterator[bytes]:
             if stop.instruction is Instruction.MEMORY_GROW:
                 pieces += [code[copied : stop.start], _CALL + write_unsigned(guards[stop.indices[0]])]
                 copied = stop.end
-            elif stop.instruction in _BULK or (stop.instruction in _CALLS and offset - stop.end > _TAIL_BYTES):
+            elif is_followed_by_loop(stop, offset):
                 pieces += [code[copied : stop.end], _EMPTY_LOOP]
                 copied = stop.end
         yield sized(b"".join((*pieces, code[copied:offset])))
+
+
+def is_followed_by_loop(stop: Stop, end: int) -> bool:
+    """Return whether an empty loop comes behind an instruction of a function that ends there."""
+    return stop.instruction in _BULK or (stop.instruction in _CALLS and end - stop.end > _TAIL_BYTES)
 
 
 def _guard(memory: int, maximum: bytes, is_64: bool) -> bytes:
@@ -194,7 +199,7 @@ def _guard_type(is_64: bool) -> bytes:
 
 def _constant(pages: int, is_64: bool) -> bytes:
     """Return the instruction for a constant that is not negative."""
-    return (b"\x42" if is_64 else b"\x41") + _signed(pages)
+    return (b"\x42" if is_64 else b"\x41") + write_signed(pages)
 
 
 def _global_get(index: int) -> bytes:
@@ -211,9 +216,3 @@ def _mutable_zero(is_64: bool) -> bytes:
 
 def _export(name: str, kind: int, index: int) -> bytes:
     return sized(name.encode()) + bytes([kind]) + write_unsigned(index)
-
-
-def _signed(value: int) -> bytes:
-    """Return a number that is not negative as signed LEB128: its last byte has bit 6 clear."""
-    written = write_unsigned(value)
-    return written if written[-1] < 0x40 else written[:-1] + bytes([written[-1] | 0x80, 0])  # noqa: PLR2004 - bit 6

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import wasmtime
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from storagemod.errors import StorageModError, ValidationError
 from storagemod.limits import Limits
@@ -19,6 +19,7 @@ from storagemod.wasm._bindings import image_length
 from storagemod.wasm.binary import PAGE_SIZES, Declarations, ExternType, Import, read_declarations
 from storagemod.wasm.compile_cost import check_cost
 from storagemod.wasm.engine import shared_engine
+from storagemod.wasm.instrument import Instrumented, Watched, instrument
 from storagemod.wasm.lowering import Lowered, lower
 from storagemod.wasm.memory import no_memory
 
@@ -40,6 +41,8 @@ class Module:
     lowered: Lowered = field(repr=False)
     """What was compiled, and how that exports what it keeps between calls."""
     compiled: wasmtime.Module = field(repr=False)
+    instrumented: Instrumented | None = field(default=None, repr=False)
+    """What it records, if it was compiled to record; without the binary."""
     first_bytes: dict[int, bytes | None] = field(factory=dict, init=False, repr=False)
     """What is known of its own memories by those who put instances back, by memory index."""
     uses: dict[Hashable, Any] = field(factory=dict, init=False, repr=False)
@@ -67,25 +70,36 @@ class Module:
 _modules_lock = threading.RLock()
 """Held while the cache is read or changed, never while something is compiled. A signal handler may compile."""
 
-_modules: OrderedDict[tuple[bytes, int], Module] = OrderedDict()
-"""By binary, and the maximum of its memories; the one used last is last."""
+_modules: OrderedDict[tuple[bytes, int, Watched | None], Module] = OrderedDict()
+"""By binary, the maximum of its memories, and what it records; the one used last is last."""
 
 
-def compile_module(wasm: bytes, limits: Limits) -> Module:
+def compile_module(wasm: bytes, limits: Limits, watched: Watched | None = None) -> Module:
     """Validate and compile a binary. The last modules are remembered, as many as take ``BYTES_KEPT`` at most.
 
-    Nothing interrupts a compilation, so what it would cost is estimated first.
+    Nothing interrupts a compilation, so what it would cost is estimated first. What an instrumented module costs more
+    is not counted: about three times as much.
+
+    Args:
+        wasm: The binary.
+        limits: What bounds it.
+        watched: What of it is storage, if it is to record; ``None`` for the plain module.
 
     Raises:
         ValidationError: wasmtime refuses it, and the message says why and where; or it costs too much to compile.
         StateError: The system has no memory for it.
     """
-    key = wasm, limits.memory_pages_max
+    key = wasm, limits.memory_pages_max, watched
     with _modules_lock:
         module = _modules.get(key)
         if module is not None:
             _modules.move_to_end(key)
-    if module is None:
+    if module is None and watched is not None:
+        module = _recording(compile_module(wasm, limits), watched)
+        with _modules_lock:
+            _modules[key] = module
+            _forget_oldest()
+    elif module is None:
         try:
             wasmtime.Module.validate(shared_engine(), wasm)
         except wasmtime.WasmtimeError as error:
@@ -106,6 +120,18 @@ def compile_module(wasm: bytes, limits: Limits) -> Module:
     else:
         check_cost(module.declarations.compile_cost, limits.compile_cost_max, module.declarations.costliest)
     return module
+
+
+def _recording(plain: Module, watched: Watched) -> Module:
+    """Return a module that records what it does."""
+    made = instrument(plain.wasm, plain.declarations, plain.lowered, watched)
+    try:
+        compiled = wasmtime.Module(shared_engine(), made.wasm)
+    except wasmtime.WasmtimeError as error:
+        raise _refusal(error) from error
+    return Module(
+        plain.wasm, plain.digest, plain.declarations, plain.lowered, compiled, instrumented=evolve(made, wasm=b"")
+    )
 
 
 def _forget_oldest() -> None:

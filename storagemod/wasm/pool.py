@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
 from storagemod.wasm.linker import Prepared
+from storagemod.wasm.log import Log
 from storagemod.wasm.memory import LinearMemory, forget_written
 from storagemod.wasm.module import Module
 from storagemod.wasm.store import Instance, Store
@@ -51,7 +52,10 @@ class InstancePool:
         only: That instance, once there is one; it need not be given back.
     """
 
-    __slots__ = ("_free", "_fresh", "_maxima", "_module", "_pages", "_prepared", "_store", "memories", "only", "shares")
+    __slots__ = (
+        *("_free", "_fresh", "_maxima", "_module", "_pages", "_prepared", "_records", "_store"),
+        *("memories", "only", "shares"),
+    )
 
     def __init__(self, store: Store, prepared: Prepared, module: Module, maxima: Mapping[int, int]) -> None:
         declarations = module.declarations
@@ -72,7 +76,8 @@ class InstancePool:
             or own_pages > _RESET_PAGES_MAX
             or len(module.lowered.globals) < len(declarations.mutable_globals)
         )
-        self.shares = not self._fresh and not declarations.has_own_state
+        self._records = module.instrumented is not None
+        self.shares = not self._fresh and not declarations.has_own_state and not self._records
 
     def take(self) -> Instance:
         """Return an instance that is as if it were new.
@@ -86,7 +91,7 @@ class InstancePool:
         if self._free:
             return self._free.pop()
         store = self._store
-        store.memories += self.memories
+        store.memories += self.memories + self._records
         left, store.fuel = store.fuel, _INSTANTIATION_FUEL
         try:
             instance = store.instantiate(self._prepared.address)
@@ -94,6 +99,8 @@ class InstancePool:
             store.fuel = left
         for index, name in self._module.lowered.maxima.items():
             instance.set_variable(name, self._maxima[index])
+        if self._module.instrumented is not None:
+            instance.log = Log(instance, self._module.instrumented)
         if self._fresh:
             return instance
         if self.shares:
@@ -127,6 +134,8 @@ class InstancePool:
         for name in self._module.lowered.memories.values():
             memory = instance.memory(name)
             forget_written(memory.base, len(memory))
+        if instance.log is not None:
+            instance.log.discard()
 
 
 class _Resettable(Instance):
@@ -136,6 +145,7 @@ class _Resettable(Instance):
 
     def __init__(self, instance: Instance, module: Module) -> None:
         super().__init__(instance._context, instance._handle)
+        self.log = instance.log
         self._globals = [self._global(name) for name in module.lowered.globals.values()]
         self._memories = [
             (self.memory(module.lowered.memories[index]), memory.pages_min, _first_bytes(self, module, index))

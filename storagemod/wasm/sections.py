@@ -21,6 +21,9 @@ _LENGTH_BYTES_MAX = 5
 CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA = range(12)
 """Numbers of sections. Up to the elements they stand in this order."""
 
+DATA_COUNT = 12
+"""Number of the section that stands between the elements and the code."""
+
 NAME_SECTION = b"\x04name"
 """How a custom section begins that has names for functions and other things, as far as it has any."""
 

@@ -18,6 +18,8 @@ from storagemod.limits import Limits
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm import _bindings as raw
 from storagemod.wasm.engine import epoch_clock, shared_engine, trap_signals
+from storagemod.wasm.instrument import LOG_BYTES_MAX
+from storagemod.wasm.log import Log
 from storagemod.wasm.memory import LinearMemory, no_memory
 from storagemod.wasm.traps import engine_error, error_from_trap
 
@@ -47,12 +49,15 @@ class Store:
         host_calls: How many times contracts called the host since :meth:`start`.
         instances: How many instances it holds; they stay until it is closed.
         memories: How many linear memories they have of their own, as whoever makes instances counts them.
+        meter: The log in which the code that runs counts its gas; ``None`` where the engine counts it.
     """
 
     def __init__(self, limits: Limits, *, metered: bool = True) -> None:
         store = wasmtime.Store(shared_engine())
         store.set_limits(
-            memory_size=max(limits.memory_pages_max, limits.storage_pages_max) * WASM_PAGE_BYTES,
+            memory_size=max(
+                limits.memory_pages_max * WASM_PAGE_BYTES, limits.storage_pages_max * WASM_PAGE_BYTES, LOG_BYTES_MAX
+            ),
             table_elements=limits.table_elements_max,
             instances=_INSTANCES_MAX,
             tables=_INSTANCES_MAX,
@@ -75,6 +80,7 @@ class Store:
         self._trap = ctypes.c_void_p()
         self._trap_address = ctypes.addressof(self._trap)
         self._free_fuel: int | None = None
+        self.meter: Log | None = None
         if not metered:
             self._free_fuel = 0
             raw.set_fuel(self.context, _ENDLESS_FUEL)
@@ -84,15 +90,28 @@ class Store:
         """Fuel left; -1 if more was used than there was. Instructions use it, unless the store is not metered."""
         if self._free_fuel is not None:
             return self._free_fuel
+        if self.meter is not None:
+            return self.meter.fuel
         raw.get_fuel(self.context, self._scratch_address)
         return self._scratch.value - _SPARE_FUEL
 
     @fuel.setter
     def fuel(self, amount: int) -> None:
-        if self._free_fuel is None:
+        if self._free_fuel is not None:
+            self._free_fuel = amount
+        elif self.meter is None:
             raw.set_fuel(self.context, amount + _SPARE_FUEL)
         else:
-            self._free_fuel = amount
+            self.meter.fuel = amount
+
+    def count_by(self, meter: Log | None) -> None:
+        """Let a log count gas from now on, for the code that runs next, or the engine; what is left stays the same."""
+        if self._free_fuel is not None or meter is self.meter:
+            return  # a log has gas without end where nobody sets it
+        left, self.meter = self.fuel, meter
+        if meter is not None:
+            raw.set_fuel(self.context, _ENDLESS_FUEL)
+        self.fuel = left
 
     def start(self, deadline_seconds: float, frames: int) -> None:
         """Bind the store to this thread, start its deadline, and make room for so many Python frames.
@@ -196,7 +215,7 @@ class Store:
             finally:
                 del pending  # it holds this frame: what it carries would stay until garbage is collected
         if trap:
-            raise error_from_trap(raw.take_trap(trap))
+            raise error_from_trap(raw.take_trap(trap), None if self.meter is None else self.meter.spent_in)
         raise no_memory(raw.take_error(error or 0))  # limits of ours that code can reach are checked before
 
 
@@ -341,15 +360,17 @@ class Instance:
 
     Attributes:
         functions: The addresses of exported functions that were asked for, by name.
+        log: What it records, if it does.
     """
 
-    __slots__ = ("_context", "_externs", "_handle", "functions")
+    __slots__ = ("_context", "_externs", "_handle", "functions", "log")
 
     def __init__(self, context: int, handle: raw.Instance) -> None:
         self._context = context
         self._handle = handle
         self.functions: dict[str, int] = {}
         self._externs: list[raw.Extern] = []  # own what addresses point to
+        self.log: Log | None = None
 
     def function(self, name: str) -> int:
         """Return the address of an exported function, as :meth:`Store.invoke` takes it."""

@@ -20,9 +20,18 @@ _TEXT = {
 }
 
 
-def error_from_trap(trap: wasmtime.Trap) -> StorageModError:
-    """The error that a trap of wasmtime's own stands for; not for traps that a host function made."""
+def error_from_trap(trap: wasmtime.Trap, spent_in: str | None = None) -> StorageModError:
+    """The error that a trap of wasmtime's own stands for; not for traps that a host function made.
+
+    Args:
+        trap: The trap.
+        spent_in: Where code that counts its own gas had none left, if that is so: the name of a function, or empty for
+            that which called the one that trapped.
+    """
     frames = trap.frames
+    if spent_in is not None:
+        name = spent_in or (_shown(frames[1].func_name) or f"function {frames[1].func_index}")
+        return OutOfGasError(f"out of gas in {name}")
     function = index = None
     if frames:
         index = frames[0].func_index

@@ -14,7 +14,7 @@ from attrs import frozen
 from storagemod.errors import StorageModError
 from storagemod.events import Log, StorageChange
 from storagemod.pages import RegionDiff
-from storagemod.trace import Trace
+from storagemod.trace import Recording, Trace
 from storagemod.types import Address, Outcome, Value
 from storagemod.vm import Costs
 
@@ -23,10 +23,11 @@ from storagemod.vm import Costs
 class Receipt:
     """Result of one transaction, or of a call that was not to be committed.
 
-    Receipts are equal where everything but their traces is. Errors are equal where their classes and texts are.
+    Receipts are equal where everything but their traces and recordings is. Errors are equal where their classes and
+    texts are.
 
-    The machine hands over the first seven and ``created``; ``value``, ``changes`` and ``costs`` are made of these when
-    somebody looks.
+    The machine hands over the first seven, ``created`` and ``recording``; ``value``, ``changes`` and ``costs`` are
+    made of these when somebody looks.
 
     Attributes:
         outcome: How the top-level call ended.
@@ -37,6 +38,7 @@ class Receipt:
         logs: Logs in the order of emission, without those of undone calls.
         trace: The tree of calls, or ``None`` where the world keeps none.
         created: The contract that the transaction created, if it was a creation and succeeded.
+        recording: What code did, block by block and access by access, or ``None`` where the world does not record it.
     """
 
     outcome: Outcome
@@ -51,6 +53,7 @@ class Receipt:
     _counts: tuple[int, int, int, int]
     """The fields of :class:`storagemod.execution.Costs`."""
     created: Address | None
+    recording: Recording | None
 
     def __init__(
         self,
@@ -64,6 +67,7 @@ class Receipt:
         regions: Mapping[tuple[Address, str], RegionDiff],
         counts: tuple[int, int, int, int],
         created: Address | None = None,
+        recording: Recording | None = None,
     ) -> None:
         """Take over what the machine has, at once: one is made for each transaction."""
         self.__dict__.update(
@@ -77,6 +81,7 @@ class Receipt:
             _regions=regions,
             _counts=counts,
             created=created,
+            recording=recording,
         )
 
     @property

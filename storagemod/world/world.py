@@ -27,7 +27,7 @@ from storagemod.state import (
     WorldState,
     created_address,
 )
-from storagemod.trace import HAZARD_EVENTS, Recording
+from storagemod.trace import HAZARD_EVENTS, EventLog
 from storagemod.types import (
     MAP_OPTIONS,
     Address,
@@ -53,7 +53,7 @@ from storagemod.vm import (
 )
 from storagemod.vm.contract import EntryPoint
 from storagemod.vm.ethereum import U128_MAX
-from storagemod.watch import notify
+from storagemod.watch import notify, recorders
 from storagemod.world.arguments import check_amount, check_kind, to_values
 from storagemod.world.deployment import Deployment, contract_of
 from storagemod.world.lock import WorldLock
@@ -96,6 +96,8 @@ class World:
         calls: Who stands between contracts that call one another through typed imports: the host (``mediated``), or
             nobody (``direct``), which is quicker and cannot be traced. Receipts are the same. If it is not given,
             nobody does where nobody listens, without a trace and observers, from a contract's second transaction on.
+        recording: Whether receipts tell what code did: blocks that ran, accesses to storage, operands of comparisons
+            (:class:`storagemod.trace.Recording`). Costs time, and calls are mediated. Results and gas stay the same.
         tracker: How storage is mapped and written pages are found: ``userfaultfd``, ``pagemap``, ``compare`` or
             ``portable``; the quickest that works here if not given. All give the same results.
         validation: What contracts have to be: ``relaxed``, whatever can be linked, or ``ewasm``, as the Ewasm Contract
@@ -121,6 +123,7 @@ class World:
         observers: Sequence[Observer] = (),
         trace: bool | Literal["pages", "tables"] | None = None,
         calls: CallMode | str | None = None,
+        recording: bool = False,
         tracker: str | None = None,
         validation: ValidationMode | str = ValidationMode.RELAXED,
         schedule: GasSchedule | None = None,
@@ -143,7 +146,14 @@ class World:
                 'calls="direct" leaves nobody who could record or observe calls: expected no trace and no observers',
                 hint='leave out calls, or say calls="mediated"',
             )
+        check_kind("recording", recording, bool, "True or False")
+        if calls is CallMode.DIRECT and recording:
+            raise ValidationError(
+                'calls="direct" leaves nobody who could record calls: expected no recording',
+                hint='leave out calls, or say calls="mediated"',
+            )
         self._trace = trace
+        self._recording = recording
         self._wants = _WANTS.get(trace, HAZARD_EVENTS)
         validation = parse_enum(ValidationMode, validation, "validation mode")
         self._backend = choose_backend(tracker)
@@ -625,10 +635,12 @@ class World:
     def _transact(self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool) -> Receipt:
         machine = self._machine
         machine.gas_price = gas_price
-        recording = Recording(self._limits, self._wants) if self._trace else None
+        if (True if recorders else self._recording) is not machine.records:
+            machine.record(not machine.records)
+        event_log = EventLog(self._limits, self._wants) if self._trace else None
         # Names from before: a contract that the transaction destroys keeps its own in the trace.
-        labels: Mapping[Address, str] = {} if recording is None else self._state.labels
-        changes = machine.transact(frame, raw, recording, self._state.commit if commit else None)
+        labels: Mapping[Address, str] = {} if event_log is None else self._state.labels
+        changes = machine.transact(frame, raw, event_log, self._state.commit if commit else None)
         ok = frame.outcome is Outcome.OK
         values: tuple[Value, ...] = ()
         if entry is not None and frame.values:
@@ -640,10 +652,11 @@ class World:
             frame.error,
             frame.gas_used,
             tuple(machine.logs) if machine.logs else (),
-            None if recording is None else recording.trace(labels),
+            None if event_log is None else event_log.trace(labels),
             changes.regions,
             machine.counts(changes),
             frame.address if ok and frame.kind is _CREATE else None,
+            machine.recording,
         )
         return notify(receipt)
 

@@ -24,7 +24,7 @@ from storagemod.events import (
 )
 from storagemod.limits import Limits
 from storagemod.pages import PAGE_BYTES
-from storagemod.trace import Recording, Trace
+from storagemod.trace import EventLog, Trace
 from storagemod.types import Address, CallKind, Outcome
 
 BANK = Address(0xB)
@@ -68,7 +68,7 @@ def ended(call_id: int, gas: int = 10, *values: float, output: bytes = b"") -> C
 
 def record(*events: Event, **limits: int) -> Trace:
     """A trace as the machine would record it, with the limits of traces that a test gives."""
-    recording = Recording(Limits(**limits))
+    recording = EventLog(Limits(**limits))
     for event in events:
         recording.events.append(raw(event))
         recording.check()

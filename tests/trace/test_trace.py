@@ -1,4 +1,4 @@
-"""Recording and trace by themselves: raw events in, a tree of calls out."""
+"""EventLog and trace by themselves: raw events in, a tree of calls out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from storagemod.events import (
 )
 from storagemod.limits import Limits
 from storagemod.pages import PAGE_BYTES, ZERO_PAGE
-from storagemod.trace import LIGHT_BYTES, CallRecord, HazardKind, Recording, Trace, model
+from storagemod.trace import LIGHT_BYTES, CallRecord, HazardKind, EventLog, Trace, model
 from storagemod.types import Address, Outcome
 from tests.report.traces import BANK, THIEF, change, ended, nested, raw, record, started, word
 
@@ -145,7 +145,7 @@ def test_events_beyond_the_limit_are_counted_and_dropped_but_every_call_that_was
 
 
 def test_trace_can_be_taken_while_the_transaction_runs_and_again_later() -> None:
-    recording = Recording(Limits())
+    recording = EventLog(Limits())
     recording.events.append(raw(started(0, BANK, "top")))
     early = recording.trace({})
     recording.events.append(raw(started(1, BANK, "inner", parent_id=0)))
@@ -175,7 +175,7 @@ def written(call_id: int, *pages: int) -> RawEvent:
 
 
 def test_events_beyond_the_bytes_of_a_trace_are_counted_and_dropped() -> None:
-    recording = Recording(Limits(trace_bytes_max=2 * PAGE + 10))
+    recording = EventLog(Limits(trace_bytes_max=2 * PAGE + 10))
     for event in (
         raw(started(0, BANK, "top")),
         written(0, 1),
@@ -232,7 +232,7 @@ def test_what_is_dropped_does_not_depend_on_when_the_machine_checks(
     history: list[RawEvent], events_max: int, bytes_max: int
 ) -> None:
     limits = Limits(trace_events_max=events_max, trace_bytes_max=bytes_max)
-    always, needed = Recording(limits), Recording(limits)
+    always, needed = EventLog(limits), EventLog(limits)
     for event in history:
         always.events.append(event)
         always.check()
@@ -253,7 +253,7 @@ def test_what_is_dropped_does_not_depend_on_when_the_machine_checks(
 
 
 def test_recording_is_checked_in_place_so_that_its_append_stays_valid() -> None:
-    recording = Recording(Limits(trace_events_max=1))
+    recording = EventLog(Limits(trace_events_max=1))
     append = recording.events.append
     append(raw(started(0, BANK, "top")))
     append(written(0, 1))
@@ -353,7 +353,7 @@ def test_bytes_joined_for_the_changes_of_a_call_grow_with_what_it_wrote(monkeypa
     monkeypatch.setattr(model, "StorageChange", count)
     sums = []
     for pages in (256, 2_048):  # 1 and 8 MiB, page by page
-        recording = Recording(Limits())
+        recording = EventLog(Limits())
         recording.events += [raw(started(0, BANK, "f")), *(written(0, number) for number in range(pages))]
         joined.clear()
         (found,) = recording.trace({}).root.changes
@@ -380,7 +380,7 @@ def test_hazards_are_found_up_to_the_first_event_that_is_missing() -> None:
     synced = raw(StorageLoaded(0, BANK, "memory", 0, 8))
 
     def hazards(*last: RawEvent, events_max: int) -> tuple[Trace, list[HazardKind]]:
-        recording = Recording(Limits(trace_events_max=events_max))
+        recording = EventLog(Limits(trace_events_max=events_max))
         recording.events += [*events, *last]
         recording.check()
         trace = recording.trace({})
@@ -404,7 +404,7 @@ def test_hazards_of_a_trace_that_was_cut_are_marked_where_their_call_was_undone(
         ended(0),
     ]
     held = (StorageHeldBack, 0, BANK, (("memory", 0, b"a", b"b"),))
-    recording = Recording(Limits(trace_events_max=4))
+    recording = EventLog(Limits(trace_events_max=4))
     recording.events += [held if isinstance(event, StorageHeldBack) else raw(event) for event in events]
     recording.check()
     (hazard,) = recording.trace({}).hazards

@@ -1,0 +1,116 @@
+"""The log of an instance that records: gas left, and what was recorded since a call began."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+from storagemod.wasm.instrument import ACCESS, ACCESSES_MAX, HEADER, Instrumented
+from storagemod.wasm.memory import LinearMemory, forget_written
+
+if TYPE_CHECKING:
+    from storagemod.wasm.store import Instance
+
+_read = ctypes.string_at
+_DRAIN_AT = ACCESSES_MAX // 2
+_ACCESS_END, _ACCESSES_LOST, _OUT, _LOW, _HIGH = 8, 16, 24, 32, 40
+
+
+class Log:
+    """The appended memory of one instance, as the host uses it during one call.
+
+    Accesses are counted from the beginning of the call, by *position*: those that were taken out to make room count.
+
+    Args:
+        instance: The instance.
+        made: What its module records.
+
+    Attributes:
+        made: As above.
+    """
+
+    __slots__ = ("_base", "_end", "_gas", "_high", "_lost", "_low", "_memory", "_out", "_parts", "_taken", "made")
+
+    def __init__(self, instance: Instance, made: Instrumented) -> None:
+        self._memory: LinearMemory = instance.memory(made.export)
+        self.made = made
+        self._base = base = self._memory.base
+        self._gas = ctypes.c_int64.from_address(base)
+        self._end = ctypes.c_uint32.from_address(base + _ACCESS_END)
+        self._lost = ctypes.c_uint32.from_address(base + _ACCESSES_LOST)
+        self._out = ctypes.c_uint32.from_address(base + _OUT)
+        self._low = ctypes.c_uint64.from_address(base + _LOW)
+        self._high = ctypes.c_uint64.from_address(base + _HIGH)
+        self._taken = 0
+        self._parts: list[bytes] = []
+
+    def begin(self) -> None:
+        """Forget what was recorded: another call begins."""
+        ctypes.memmove(self._base, self.made.header, len(self.made.header))
+        if self._taken:
+            self._taken, self._parts = 0, []
+
+    @property
+    def fuel(self) -> int:
+        """Gas left; -1 if more was used than there was."""
+        left: int = self._gas.value
+        return max(left, -1)
+
+    @fuel.setter
+    def fuel(self, amount: int) -> None:
+        self._gas.value = amount
+
+    @property
+    def spent_in(self) -> str | None:
+        """Where gas ran out, if it did: the name of a function that the code called, or empty for the code itself."""
+        place = self._out.value
+        return None if not place else "" if place == 1 else self.made.out_names[place - 2]
+
+    @property
+    def position(self) -> int:
+        """How many accesses were recorded."""
+        recorded: int = (self._end.value - self.made.accesses_start) // ACCESS.size
+        return self._taken + recorded
+
+    @property
+    def lost(self) -> int:
+        """How many accesses were not recorded, because there was no room."""
+        lost: int = self._lost.value
+        return lost
+
+    def make_room(self) -> None:
+        """Take accesses out if the log is half full: the call makes another one, and is out of wasm for now."""
+        position = self.position
+        if position - self._taken >= _DRAIN_AT:
+            self._parts.append(self._recorded())
+            self._taken = position
+            self._end.value = self.made.accesses_start
+
+    def _recorded(self) -> bytes:
+        start = self.made.accesses_start
+        return _read(self._base + start, self._end.value - start)
+
+    def accesses(self, position: int = 0) -> bytes:
+        """Return what was recorded from a position on."""
+        part = position - self._taken
+        if part >= 0:
+            start = self.made.accesses_start + part * ACCESS.size
+            return _read(self._base + start, self._end.value - start)
+        return b"".join((*self._parts, self._recorded()))[position * ACCESS.size :]
+
+    def show(self, start: int, end: int) -> None:
+        """Record accesses to a range of the memory into which storage is mapped, from now on."""
+        self._low.value = min(start, self._low.value) if self._high.value else start
+        self._high.value = max(end, self._high.value)
+
+    def take(self) -> tuple[bytes, bytes, bytes, int, int]:
+        """Return blocks, comparisons, accesses, and how many accesses and comparisons are missing."""
+        made, base = self.made, self._base
+        _, _, comparisons_end, accesses_lost, comparisons_lost, *_ = HEADER.unpack(_read(base, HEADER.size))
+        blocks = _read(base + made.blocks_start, len(made.blocks))
+        comparisons = _read(base + made.comparisons_start, comparisons_end - made.comparisons_start)
+        return blocks, comparisons, self.accesses(), accesses_lost, comparisons_lost
+
+    def discard(self) -> None:
+        """Give its pages back to the system: no call uses it any more."""
+        forget_written(self._base, len(self._memory))
