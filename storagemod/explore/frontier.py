@@ -155,6 +155,7 @@ class Opening:
     queued: int = 0
     """In how many queues it stands."""
     _next_cost: float = 0.0
+    """What the try that comes next costs, however it and others fared so far."""
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
 
@@ -182,15 +183,17 @@ class Opening:
         """
         at = self._at or [0] * (2 * len(menu))
         self._at = at
-        best = math.inf
+        best = price = math.inf
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
         ways, kind = self.parent.way.longer, self.kind
         for number, entry in enumerate(menu):
             way = ways.get((kind, number))
             extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
+            kin = 0.0
             if callback:
-                extra += _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+                kin = _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+            extra += kin
             place = at[2 * number]
             cost = entry.cost(place)
             if callback and entry.point.method is not None:
@@ -199,17 +202,19 @@ class Opening:
                     cost = entry.cost(place)
                 at[2 * number] = place
             if cost + extra < best:
-                best, self._next = cost + extra, (number, 0)
+                best, price, self._next = cost + extra, cost + kin, (number, 0)
             place, learnt = at[2 * number + 1], entry.learnt
             while place < len(learnt) and callback and learnt[place].value and entry.point.method is not None:
                 place += 1
             at[2 * number + 1] = place
-            if place < len(learnt) and _LEARNT + math.log2(1 + place / 2) + extra < best:
-                best, self._next = _LEARNT + math.log2(1 + place / 2) + extra, (number, 1)
+            cost = _LEARNT + math.log2(1 + place / 2)
+            if place < len(learnt) and cost + extra < best:
+                best, price, self._next = cost + extra, cost + kin, (number, 1)
         if self.others and self.others[-1][0] < best:
             best, self._next = self.others[-1][0], (-1, 0)
-        self._next_cost = best + self.base
-        return self._next_cost
+            price = best
+        self._next_cost = self.base + price
+        return self.base + best
 
     def take(self, menu: Sequence[Entry]) -> Candidate:
         """Return the try with what was found last added to it."""
