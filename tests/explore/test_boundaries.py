@@ -114,8 +114,11 @@ def test_states_are_those_that_a_contract_would_see_undone_calls_left_out() -> N
     assert seen == [
         (1, "start", 1, 0, -1, 30),
         (2, "start", 1, 7, -1, 30),
+        (2, "end", 1, 7, -1, 30),
+        (1, "end", 1, 0, -1, 30),
         (3, "start", 2, 0, -1, 30),
         (4, "start", 2, 0, 9, 30),
+        (4, "end", 2, 0, 9, 30),
         (3, "end", 2, 0, 9, 30),
     ]
 
