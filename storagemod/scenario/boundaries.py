@@ -2,7 +2,8 @@
 
 At a *boundary* control passes from one call to another, so storage is what a contract that is called there would see.
 Read-only re-entry exploits views that give wrong answers at these moments. *Callouts* are those boundaries at which
-control passes to code that nobody trusts: only there can somebody take advantage of a state that is half changed.
+code that nobody trusts has control: only there can somebody take advantage of a state that is half changed. It asks,
+or it calls in and the contract acts: a contract that is locked meanwhile does neither (design/0026).
 
 A trace has whole pages as they were before and after each step. So the state is a page for each that was written,
 kept in one set of dictionaries on the way through the trace, with a log to undo failed calls. Nothing is copied for a
@@ -12,8 +13,8 @@ moment, and one that nobody asks about costs nothing.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -38,10 +39,13 @@ class Moments(enum.StrEnum):
     END = "end"
     """At no other time."""
     CALLOUTS = "callouts"
-    """As code that is not trusted takes control: a call to it starts, or a call that it made returns to it."""
+    """While code that is not trusted has control, and could make use of it."""
     BOUNDARIES = "boundaries"
     """At the start and the end of every call within the transaction."""
 
+
+_NOBODY: Final[frozenset[Address]] = frozenset()
+_CHANGES: Final = frozenset({StorageWritten, StorageGrown, AccountCreated, AccountDestroyed})
 
 _Key: TypeAlias = tuple[Any, ...]
 """``(address, region, page number)``, ``(address, region)`` for a length, ``(address,)`` for a balance."""
@@ -54,9 +58,10 @@ class Boundary:
     It shows the state until the next one is taken; what is to be kept must be copied.
 
     Attributes:
-        call_id: The call that starts, with its value paid, or that ended.
-        moment: ``start`` or ``end``.
+        call_id: The call that starts, or that ended.
+        moment: ``start`` or ``end``. Where a call starts, its value is paid only if its code is not trusted.
         is_callout: Whether control passes to code that is not trusted.
+        entered: Where that code calls: the contracts that its call runs, if this is kept and changes anything.
         state: Number for the state, equal for equal states.
         regions: Pages of 4 KiB that were written, by address, region and number.
         lengths: Lengths of regions that grew, in bytes, by address and region.
@@ -67,6 +72,7 @@ class Boundary:
     call_id: int
     moment: str
     is_callout: bool
+    entered: frozenset[Address]
     state: int
     regions: Mapping[tuple[Address, str], Mapping[int, bytes]] = field(repr=False)
     lengths: Mapping[tuple[Address, str], int] = field(repr=False)
@@ -116,7 +122,7 @@ def boundaries(
         trace: The trace of a transaction that ran on the world as it is now, and was not committed.
         world: The world, for balances.
         untrusted: The accounts whose code is not trusted.
-        callouts_only: Yield callouts, and no other boundaries.
+        callouts_only: Leave out boundaries that have nothing to do with code that is not trusted.
     """
     return _Walk(world, frozenset(untrusted), callouts_only).through(trace)
 
@@ -145,17 +151,20 @@ class _Walk:
     def through(self, trace: Trace) -> Iterator[Boundary]:
         """Walk through the raw events, without recursion: calls may be 1,024 deep."""
         untrusted = self.untrusted
+        entries = _entries(trace.raw_events, untrusted) if untrusted else {}
         for raw in trace.raw_events:
             kind = raw[0]
             if kind is CallStarted:
-                _, call_id, _, _, how, address, code_address, caller, _, _, _, value, *_ = raw
-                self.calls.append((address, code_address, len(self.log)))
-                if value and (how is CallKind.CALL or how is CallKind.CREATE):
-                    self.pay(caller, -value)
-                    self.pay(address, value)
-                is_callout = code_address in untrusted
-                if len(self.calls) > 1 and (is_callout or not self.callouts_only):
-                    yield self.boundary(call_id, "start", is_callout=is_callout)
+                call_id, code_address = raw[1], raw[6]
+                if code_address in untrusted:
+                    self.enter(raw)
+                    if len(self.calls) > 1:
+                        yield self.boundary(call_id, "start", is_callout=True)
+                else:
+                    entered = entries.get(call_id, _NOBODY)
+                    if self.calls and (entered or not self.callouts_only):
+                        yield self.boundary(call_id, "start", entered=entered)
+                    self.enter(raw)
             elif kind is CallEnded:
                 *_, mark = self.calls.pop()
                 if raw[2] is not Outcome.OK:
@@ -166,6 +175,14 @@ class _Walk:
                         yield self.boundary(raw[1], "end", is_callout=is_callout)
             else:
                 self.take(raw)
+
+    def enter(self, raw: RawEvent) -> None:
+        """Start a call."""
+        _, _, _, _, kind, address, code_address, caller, _, _, _, value, *_ = raw
+        self.calls.append((address, code_address, len(self.log)))
+        if value and (kind is CallKind.CALL or kind is CallKind.CREATE):
+            self.pay(caller, -value)
+            self.pay(address, value)
 
     def take(self, raw: RawEvent) -> None:
         """Take over what a step changed."""
@@ -211,7 +228,49 @@ class _Walk:
             else:
                 table[key] = before
 
-    def boundary(self, call_id: int, moment: str, *, is_callout: bool) -> Boundary:
+    def boundary(
+        self, call_id: int, moment: str, *, is_callout: bool = False, entered: frozenset[Address] = _NOBODY
+    ) -> Boundary:
         """Return the boundary that the walk is at."""
         tables = (self.regions, self.lengths, self.balances, self.codes)
-        return Boundary(call_id, moment, is_callout, self.state, *tables, self.calls)
+        return Boundary(call_id, moment, is_callout, entered, self.state, *tables, self.calls)
+
+
+def _entries(raw_events: Iterable[RawEvent], untrusted: frozenset[Address]) -> dict[int, frozenset[Address]]:
+    """Return the calls that code which is not trusted makes to other code, and that change anything, if they are kept.
+
+    Args:
+        raw_events: The events of a transaction.
+        untrusted: The accounts whose code is not trusted.
+
+    Returns:
+        By call, the contracts that ran in it and in the calls within it.
+    """
+    found: dict[int, frozenset[Address]] = {}
+    stack: list[tuple[int, bool, set[Address], list[int]]] = []  # call, whether entered, who ran, those found within
+    changed: set[int] = set()
+    for raw in raw_events:
+        kind = raw[0]
+        if kind is CallStarted:
+            call_id, address, code_address = raw[1], raw[5], raw[6]
+            is_entry = bool(stack) and stack[-1][1] and code_address not in untrusted
+            stack.append((call_id, code_address in untrusted, {address}, [call_id] if is_entry else []))
+            if raw[11] and raw[4] is CallKind.CALL:
+                changed.add(call_id)
+        elif kind is CallEnded:
+            call_id, _, ran, within = stack.pop()
+            if raw[2] is not Outcome.OK:
+                for each in within:
+                    found.pop(each, None)
+                continue
+            if within and within[0] == call_id and call_id in changed:
+                found[call_id] = frozenset(ran)
+            if stack:
+                above, _, ran_above, within_above = stack[-1]
+                ran_above |= ran
+                within_above += within
+                if call_id in changed:
+                    changed.add(above)
+        elif kind in _CHANGES and stack and raw[2] not in untrusted:
+            changed.add(stack[-1][0])
+    return found

@@ -26,7 +26,6 @@ and the expression has no value.
 from __future__ import annotations
 
 import ast
-import itertools
 import operator
 import struct
 import sys
@@ -166,11 +165,13 @@ class Expression:
         test: Evaluates the expression; raises :class:`UnansweredError` if a part has no value.
         before: Its parts in ``before(...)``, which are evaluated before the transaction.
         callees: The accounts whose methods it calls.
+        accounts: The accounts that it names.
     """
 
     test: Node
     before: tuple[Node, ...]
     callees: frozenset[Address]
+    accounts: frozenset[Address]
 
 
 def read_expression(text: str, addresses: Mapping[str, Address], contracts: Collection[str] = ()) -> Expression:
@@ -186,7 +187,7 @@ def read_expression(text: str, addresses: Mapping[str, Address], contracts: Coll
     """
     reader = _Reader(addresses, {addresses[name]: name for name in contracts})
     test = reader.read(text)
-    return Expression(test, tuple(reader.before), frozenset(reader.callees))
+    return Expression(test, tuple(reader.before), frozenset(reader.callees), frozenset(reader.named))
 
 
 @frozen
@@ -217,6 +218,7 @@ class _Reader:
     contracts: Mapping[Address, str]
     before: list[Node] = field(factory=list)
     callees: set[Address] = field(factory=set)
+    named: set[Address] = field(factory=set)
     in_before: bool = False
     reads: int = 0
     loops: list[_Loop] = field(factory=list)
@@ -324,9 +326,16 @@ class _Reader:
         if None in tests:
             raise ValidationError(f"there is no such comparison in `{_short(tree)}`", hint="there are == != < <= > >=")
 
+        first, rest = operands[0], list(zip(tests, operands[1:], strict=True))
+
         def evaluate(reading: Reading) -> bool:
-            values = [operand(reading) for operand in operands]
-            return all(test(*pair) for test, pair in zip(tests, itertools.pairwise(values), strict=True))  # type: ignore[misc]
+            left = first(reading)
+            for test, operand in rest:  # those behind the first that is false are not evaluated
+                right = operand(reading)
+                if not test(left, right):  # type: ignore[misc]
+                    return False
+                left = right
+            return True
 
         return evaluate
 
@@ -625,10 +634,11 @@ class _Reader:
                 value = through(reading, apply) if found is None else apply(found)
             except OverflowError as error:  # an integer beside a float
                 raise UnansweredError(f"`{text}` has no value: {error}") from error
+            instead = None if default is None else default(reading)  # also where it is not needed, as in Python
             if value is None:
-                if default is None:
+                if instead is None:
                     raise UnansweredError(f"`{text}` has no value: the range is empty")
-                value = default(reading)
+                value = instead
             reading.note(text, _bounded(text, value))
             return value
 
@@ -651,14 +661,15 @@ class _Reader:
                 f"`{text}`: its variable goes through numbers that depend on the state",
                 hint="give `for` a range of plain numbers, or take before(...) of the whole",
             )
-        self.before.append(_for_each(loops, inner) if loops else inner)
+        self.before.append(_for_each(loops, inner))
         position, places = len(self.before) - 1, range(depth)
 
         def evaluate(reading: Reading) -> Any:
-            value = reading.before[position]
-            if places and isinstance(value, dict):
-                value = value[tuple([reading.variables[place] for place in places])]
-            if isinstance(value, UnansweredError):
+            values = reading.before[position]
+            if isinstance(values, StorageModError):
+                raise values
+            value = values[tuple([reading.variables[place] for place in places])]
+            if isinstance(value, StorageModError):
                 raise value
             reading.note(text, value)
             return value
@@ -717,6 +728,7 @@ class _Reader:
                 raise ValidationError(f"`{_short(tree)}` is no account", hint='as in bank, or account("my-bank")')
         if name not in self.addresses:
             raise self.unknown(name)
+        self.named.add(self.addresses[name])
         return self.addresses[name]
 
     def unknown(self, name: str) -> ValidationError:
@@ -761,7 +773,7 @@ def _for_each(loops: Sequence[_Loop], inner: Node) -> Node:
             if place == len(loops):
                 try:
                     found[numbers] = inner(reading)
-                except UnansweredError as error:
+                except (UnansweredError, ValidationError, StateError) as error:  # if it is needed, it is raised then
                     found[numbers] = error
                 return
             for number in loops[place].numbers(reading):

@@ -46,6 +46,7 @@ class Invariant:
         at: When it must hold, one of :class:`storagemod.scenario.boundaries.Moments`.
         line: Its line in the file.
         callees: The accounts whose methods it calls.
+        accounts: The accounts that it is about: whose storage, balance or methods it reads.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Invariant:
     at: str
     line: int | None
     callees: frozenset[Address]
+    accounts: frozenset[Address]
     _path: str
     _test: Node = field(repr=False)
     _before: tuple[Node, ...] = field(repr=False)
@@ -151,6 +153,7 @@ def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int 
         at=spec.at,
         line=line,
         callees=expression.callees,
+        accounts=expression.accounts,
         path=scenario.path,
         test=expression.test,
         before=expression.before,
@@ -239,7 +242,7 @@ def _violations(
         with ExitStack() as applied:
             is_applied = False
             for position, invariant, before, when in watched:
-                if position in found or (when is Moments.CALLOUTS and not boundary.is_callout):
+                if position in found or (when is Moments.CALLOUTS and not _matters(invariant, boundary)):
                     continue
                 if (position, boundary.state) in known or invariant.refused(world, boundary.active):
                     continue
@@ -257,6 +260,17 @@ def _violations(
         if len(found) == len(watched):
             break
     return found
+
+
+def _matters(invariant: BoundaryInvariant, boundary: Boundary) -> bool:
+    """Check whether code that is not trusted has control, and could make use of an invariant that does not hold.
+
+    Who is told something wrong by a method can make use of it. Storage and balances are of use to nobody but the
+    contracts themselves: one of them has to be called in this state, and act.
+    """
+    if isinstance(invariant, Invariant):
+        return boundary.is_callout if invariant.callees else not invariant.accounts.isdisjoint(boundary.entered)
+    return bool(boundary.entered)
 
 
 class InvariantCheck:
