@@ -117,7 +117,7 @@ def contents(world: World, address: Address, moment: Boundary | None = None) -> 
     for region, (written, length) in changed.items():
         if region in regions:
             regions[region] = _AtBoundary(regions[region], written, length)
-    if _is_laid_over_slots(world, address):
+    if SLOTS_REGION in regions and _is_laid_over_slots(world, address):
         table = regions[SLOTS_REGION]
         load = Slots(table).load if isinstance(table, _AtBoundary) else None
         regions[DEFAULT_REGION] = _SlotsAsMemory(world.slots(address), load)

@@ -826,4 +826,7 @@ def _name(tree: ast.Call) -> str:
 
 
 def _short(tree: ast.expr) -> str:
+    match tree:
+        case ast.Call(args=[ast.GeneratorExp() as generator], keywords=[]):  # which has parentheses of its own
+            return f"{_name(tree)}{ast.unparse(generator)}"
     return ast.unparse(tree)

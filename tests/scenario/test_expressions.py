@@ -203,10 +203,11 @@ class Writer:
     def comparison(self) -> tuple[str, str]:
         parts = [self.number() for _ in range(self.draw(st.sampled_from([2, 2, 3])))]
         signs = [self.draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">="])) for _ in parts[1:]]
-        texts = []
-        for side in (0, 1):
-            texts.append(parts[0][side] + "".join(f" {s} {p[side]}" for s, p in zip(signs, parts[1:], strict=True)))
-        return f"({texts[0]})", f"({texts[1]})"
+        first, second = (
+            parts[0][side] + "".join(f" {sign} {part[side]}" for sign, part in zip(signs, parts[1:], strict=True))
+            for side in (0, 1)
+        )
+        return f"({first})", f"({second})"
 
     def two(self, part: Callable[[], tuple[str, str]], sign: str) -> tuple[str, str]:
         (a, b), (c, d) = part(), part()
@@ -305,8 +306,9 @@ def test_an_expression_is_what_python_makes_of_it(
         names = {f"was_{name}": account for name, account in model(world).items()}
         try:
             invariant = parse_invariant(mine, SCENARIO)
-        except ScenarioError as error:  # the one thing that the oracle knows nothing of
-            assert "depend on the state" in str(error), mine
+        except ScenarioError as error:
+            if "depend on the state" not in str(error):  # the one thing that the oracle knows nothing of
+                raise
             return
         before = invariant.capture(world)
         write(world, now)
@@ -348,10 +350,10 @@ def bank(world: World) -> Any:
             "all(all(i * j < 6 for j in range(3)) for i in range(5))",
             ("i = 3", "j = 2"),
         ),
-        ("any(bank.memory[i] > 9 for i in range(0, 32, 8))", ("any((bank.memory[i] > 9 for i in range(0, 32, 8))) = False",)),
+        ("any(x > 9 for x in bank.memory[0:32])", ("any(x > 9 for x in bank.memory[0:32]) = False",)),
         (
             "count(x > 0 for x in bank.memory[0:32]) == 3",
-            ("count((x > 0 for x in bank.memory[0:32])) = 2",),
+            ("count(x > 0 for x in bank.memory[0:32]) = 2",),
         ),
         ("sum(bank.memory[0:32:16]) == 0", ("sum(bank.memory[0:32:16]) = 1",)),
         ("implies(bank.memory[0] > 0, bank.memory[8] > 0)", ("bank.memory[0] = 1", "bank.memory[8] = -5")),
@@ -359,8 +361,17 @@ def bank(world: World) -> Any:
             "all(7 // bank.memory[i] < 8 for i in range(0, 32, 8))",
             ("i = 16", "`7 // bank.memory[i]` has no value: integer division or modulo by zero"),
         ),
-        ("2 ** bank.memory[8] == 1", ("bank.memory[8] = -5", "`2 ** bank.memory[8]` has no value: an exponent is an integer from 0 on, got -5")),
-        ("max(x for x in bank.memory[0:32] if x > 9) > 0", ("`max((x for x in bank.memory[0:32] if x > 9))` has no value: the range is empty",)),
+        (
+            "2 ** bank.memory[8] == 1",
+            (
+                "bank.memory[8] = -5",
+                "`2 ** bank.memory[8]` has no value: an exponent is an integer from 0 on, got -5",
+            ),
+        ),
+        (
+            "max(x for x in bank.memory[0:32] if x > 9) > 0",
+            ("`max(x for x in bank.memory[0:32] if x > 9)` has no value: the range is empty",),
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_is_shown_where_it_does_not(bank: World, expr: str, why: tuple[str, ...]) -> None:
@@ -430,9 +441,9 @@ def test_what_is_wrong_in_one_state_has_no_value_there(bank: World, expr: str) -
         ("all(i < 0 or j < 9999 for i in range(9999) for j in range(9999))", "it takes more than 5,000,000 steps"),
         ("sum(range(10 ** 30)) == 0", "it takes more than 5,000,000 steps"),
         ("all(before(i) == i for i in range(9999999))", "it takes more than 5,000,000 steps"),
-        ("all(sum(bank.memory.u8[0:131072]) > 0 for i in range(1000))", "it reads more than 67,108,864 bytes of storage"),
+        ("all(sum(bank.memory.u8[0:131072]) > 0 for i in range(1000))", "it reads more than 67,108,864 bytes"),
     ],
-)  # fmt: skip
+)
 def test_an_evaluation_takes_so_much_work(bank: World, expr: str, message: str) -> None:
     with pytest.raises(ScenarioError, match=message):
         check(expr, bank)
