@@ -13,7 +13,7 @@ moment, and one that nobody asks about costs nothing.
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -151,7 +151,7 @@ class _Walk:
     def through(self, trace: Trace) -> Iterator[Boundary]:
         """Walk through the raw events, without recursion: calls may be 1,024 deep."""
         untrusted = self.untrusted
-        entries = _entries(trace.raw_events, untrusted) if untrusted else {}
+        entries = calls_in(trace, untrusted) if untrusted else {}
         for raw in trace.raw_events:
             kind = raw[0]
             if kind is CallStarted:
@@ -236,11 +236,11 @@ class _Walk:
         return Boundary(call_id, moment, is_callout, entered, self.state, *tables, self.calls)
 
 
-def _entries(raw_events: Iterable[RawEvent], untrusted: frozenset[Address]) -> dict[int, frozenset[Address]]:
+def calls_in(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozenset[Address]]:
     """Return the calls that code which is not trusted makes to other code, and that change anything, if they are kept.
 
     Args:
-        raw_events: The events of a transaction.
+        trace: The trace of a transaction.
         untrusted: The accounts whose code is not trusted.
 
     Returns:
@@ -249,7 +249,7 @@ def _entries(raw_events: Iterable[RawEvent], untrusted: frozenset[Address]) -> d
     found: dict[int, frozenset[Address]] = {}
     stack: list[tuple[int, bool, set[Address], list[int]]] = []  # call, whether entered, who ran, those found within
     changed: set[int] = set()
-    for raw in raw_events:
+    for raw in trace.raw_events:
         kind = raw[0]
         if kind is CallStarted:
             call_id, address, code_address = raw[1], raw[5], raw[6]

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from storagemod.errors import ScenarioError, StateError, ValidationError, one_line
-from storagemod.scenario.boundaries import Boundary, Moments, boundaries
+from storagemod.events import CallStarted
+from storagemod.scenario.boundaries import Boundary, Moments, boundaries, calls_in
 from storagemod.scenario.check import Difference
 from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
 from storagemod.scenario.schema import InvariantSpec, Scenario
@@ -193,6 +194,37 @@ class BoundaryInvariant(Protocol):
         """Check whether one of its calls would be refused while these contracts are active."""
 
 
+def are_checked_within(
+    invariants: Sequence[BoundaryInvariant],
+    trace: Trace,
+    untrusted: Collection[Address] = (),
+    *,
+    at: Moments | None = None,
+) -> bool:
+    """Return whether :func:`violations_at_boundaries` would check any invariant in a transaction, without a world.
+
+    So a transaction can be run and committed first, and once more only if something is to be checked within it.
+
+    Args:
+        invariants: The invariants.
+        trace: The trace of the transaction.
+        untrusted: The accounts whose code is not trusted.
+        at: When all of them must hold; by default each when it says.
+    """
+    moments = [Moments(at or each.at) for each in invariants]
+    if Moments.BOUNDARIES in moments:
+        return True
+    if Moments.CALLOUTS not in moments or not untrusted:
+        return False
+    entered = frozenset[Address]().union(*calls_in(trace, untrusted).values())
+    codes = [raw[6] for raw in trace.raw_events if raw[0] is CallStarted]
+    is_callout = len(codes) > 1 and not frozenset(untrusted).isdisjoint(codes)
+    return any(
+        when is Moments.CALLOUTS and _matters(invariant, entered, is_callout=is_callout)
+        for invariant, when in zip(invariants, moments, strict=True)
+    )
+
+
 def violations_at_boundaries(
     invariants: Sequence[BoundaryInvariant],
     befores: Sequence[Sequence[object]],
@@ -242,7 +274,11 @@ def _violations(
         with ExitStack() as applied:
             is_applied = False
             for position, invariant, before, when in watched:
-                if position in found or (when is Moments.CALLOUTS and not _matters(invariant, boundary)):
+                if position in found:
+                    continue
+                if when is Moments.CALLOUTS and not _matters(
+                    invariant, boundary.entered, is_callout=boundary.is_callout
+                ):
                     continue
                 if (position, boundary.state) in known or invariant.refused(world, boundary.active):
                     continue
@@ -262,15 +298,15 @@ def _violations(
     return found
 
 
-def _matters(invariant: BoundaryInvariant, boundary: Boundary) -> bool:
+def _matters(invariant: BoundaryInvariant, entered: frozenset[Address], *, is_callout: bool) -> bool:
     """Check whether code that is not trusted has control, and could make use of an invariant that does not hold.
 
     Who is told something wrong by a method can make use of it. Storage and balances are of use to nobody but the
     contracts themselves: one of them has to be called in this state, and act.
     """
     if isinstance(invariant, Invariant):
-        return boundary.is_callout if invariant.callees else not invariant.accounts.isdisjoint(boundary.entered)
-    return bool(boundary.entered)
+        return is_callout if invariant.callees else not invariant.accounts.isdisjoint(entered)
+    return bool(entered)
 
 
 class InvariantCheck:

@@ -1,9 +1,10 @@
 """Suggest invariants: what held over the transactions of a scenario, in the manner of Daikon, but for contracts.
 
 Storage is looked at after each transaction that changed anything, as integers of 64 bits. *Tables* are found by their
-keys: contracts keep what belongs to an account at ``base + stride * key``, where the key is the end of its address, or
-an argument. Relations that contracts live by are tried between balances, single integers and sums of tables: money
-covers debts, a total is the sum of a table, a sum stays, a share never loses worth, nothing is negative.
+keys: contracts keep what belongs to an account at ``base + stride * key``. Where they ask who calls, the key is the
+last byte of its address, and a table has 256 entries. Otherwise it is an argument, and a table goes on.
+Relations that contracts live by are tried between balances, single integers and sums of tables: money covers debts, a
+total is the sum of a table, a sum stays, a share never loses worth, nothing is negative.
 
 A suggestion is a guess from few states. Each held in all of them, and no suggestion is about what never changed.
 """
@@ -11,7 +12,8 @@ A suggestion is a guess from few states. Each held in all of them, and no sugges
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import attrs
@@ -65,7 +67,7 @@ class _Term:
         text: It, in the language of invariants.
         title: It, for people.
         owner: The contract that it belongs to.
-        kind: ``balance``, ``cell`` or ``table``.
+        kind: ``balance``, ``cell``, ``table``, or ``entry`` of a table that belongs to another contract.
         least: The least number in it; of a table, in any state.
         most: The greatest.
     """
@@ -129,7 +131,7 @@ def suggest_invariants(
         run_transaction(world, quiet, number)
         states.add(world)
     terms = states.terms()
-    drawn = {}
+    drawn: dict[str, tuple[InvariantSpec, int]] = {}
     for spec, changed in _relations(terms):
         if changed and len(drawn) < _TRIED_MAX:
             drawn.setdefault(spec.expr, (spec, changed))
@@ -156,11 +158,13 @@ class _Observed:
     Attributes:
         cells: Integers that are not zero, by contract and region, then by offset, for each state.
         balances: Balances by name, for each state.
+        asking: The contracts that ask who calls.
     """
 
     scenario: Scenario
     cells: list[dict[tuple[str, str], dict[int, int]]] = field(factory=list)
     balances: list[dict[str, int]] = field(factory=list)
+    asking: set[str] = field(factory=set)
 
     @property
     def count(self) -> int:
@@ -175,6 +179,8 @@ class _Observed:
             if gone(world, address, name) is not None:
                 continue
             regions = contents(world, address)
+            if any(each.name == "getCaller" for each in world.contract(address).imports):
+                self.asking.add(name)
             for region, view in regions.items():
                 if region.isidentifier() and not keyword.iskeyword(region) and region != SLOTS_REGION:
                     cells[name, region] = _cells(view.data() if isinstance(view, StorageView) else [(0, view[:])])
@@ -201,32 +207,29 @@ class _Observed:
         place = f"{reference(name)}.{region}"
         tables = self._tables(offsets)
         for base, stride in tables:
-            later = [other for other, _ in tables if other - other % stride > base and other >= base + stride]
-            stop = min([base + _ENTRIES * stride, *later])
-            inside = range(base, stop, stride)
+            later = next((other for other, _ in tables if other > base), None)
+            stop = later if name not in self.asking else min(base + _ENTRIES * stride, later or sys.maxsize)
+            inside = range(base, stop or sys.maxsize, stride)
             values = tuple(sum(cells[offset] for offset in cells if offset in inside) for cells in history)
-            step = "" if stride == _CELL else f":{stride}"
-            numbers = [cells.get(offset, 0) for cells in history for offset in inside]
-            text = f"sum({place}[{base}:{stop}{step}])"
-            yield _Term(text, f"the table of {name} at {base}", name, "table", values, min(numbers), max(numbers))
-        in_tables = [
-            offset for offset in offsets if any((offset - base) % s == 0 <= offset - base for base, s in tables)
-        ]
-        own = {base + stride * key for base, stride in tables for key in self._keys(contracts_only=True)}
+            numbers = [cells.get(offset, 0) for cells in history for offset in offsets if offset in inside]
+            text = f"sum({place}[{base}:{stop or ''}{'' if stride == _CELL else f':{stride}'}])"
+            title = f"the table of {name} at {base}"
+            yield _Term(text, title, name, "table", values, min(*numbers, 0), max(numbers))
+        contracts = [self.scenario.addresses[each][-1] for each in self.scenario.contracts]
+        entries = {base + stride * key for base, stride in tables for key in contracts}
         for offset in offsets:
-            if offset in in_tables and offset not in own and offset >= _ALIGNED:
+            is_inside = any(base <= offset and (offset - base) % stride == 0 for base, stride in tables)
+            if is_inside and offset not in entries:
                 continue
             values = tuple(cells.get(offset, 0) for cells in history)
-            text = f"{place}[{offset}]"
-            yield _Term(text, text, name, "cell", values, min(values), max(values))
+            text, kind = f"{place}[{offset}]", "entry" if is_inside else "cell"
+            yield _Term(text, text, name, kind, values, min(values), max(values))
 
-    def _keys(self, *, contracts_only: bool = False) -> set[int]:
-        names = self.scenario.contracts if contracts_only else self.scenario.addresses
-        keys = {self.scenario.addresses[name][-1] for name in names}
-        if not contracts_only:
-            args = [arg for transaction in self.scenario.transactions for arg in transaction.args]
-            keys |= {arg for arg in args if isinstance(arg, int) and 0 <= arg < _SMALL}
-        return keys
+    def _keys(self) -> set[int]:
+        """Return what tables may have for keys."""
+        args = [arg for transaction in self.scenario.transactions for arg in transaction.args]
+        small = {arg for arg in args if isinstance(arg, int) and 0 <= arg < _SMALL}
+        return {0, *small, *(address[-1] for address in self.scenario.addresses.values())}
 
     def _tables(self, offsets: Sequence[int]) -> list[tuple[int, int]]:
         """Find tables: where each begins, and its stride. The one that explains most integers is taken first."""
@@ -253,9 +256,10 @@ class _Observed:
         return sorted(tables)
 
 
-def _cells(pages: object) -> dict[int, int]:
+def _cells(pages: Iterable[tuple[int, bytes]]) -> dict[int, int]:
+    """Return the integers that are not zero, by offset."""
     cells: dict[int, int] = {}
-    for start, page in pages:  # type: ignore[attr-defined]
+    for start, page in pages:
         for place in range(0, len(page) - _CELL + 1, _CELL):
             number = int.from_bytes(page[place : place + _CELL], "little", signed=True)
             if number:
@@ -269,12 +273,9 @@ def _relations(terms: Sequence[_Term]) -> Iterator[tuple[InvariantSpec, int]]:
     """Yield the relations between terms that held in all states, the most telling ones first."""
     balances = [term for term in terms if term.kind == "balance"]
     tables = [term for term in terms if term.kind == "table"]
-    cells = [term for term in terms if term.kind == "cell"]
+    cells = [term for term in terms if term.kind in {"cell", "entry"}]
     for relation in (_covered, _totalled, _worth, _steady, _opposite, _not_negative, _growing, _limited):
         yield from relation(balances, tables, cells)
-
-
-Relation = Callable[[Sequence[_Term], Sequence[_Term], Sequence[_Term]], Iterator[tuple[InvariantSpec, int]]]
 
 
 def _covered(
@@ -294,26 +295,31 @@ def _covered(
 def _totalled(
     _: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]
 ) -> Iterator[tuple[InvariantSpec, int]]:
-    """A total is the sum of a table; what another contract keeps of it may be more."""
+    """A total is the sum of a table. What another contract has written down for this one may be more."""
     for table in tables:
         for cell in cells:
-            if cell.values == table.values and cell.owner == table.owner:
-                yield _spec(f"{cell.title} is the sum of {table.title}", f"{table.text} == {cell.text}", table, cell)
-            elif cell.values == table.values:
+            if cell.values != table.values:
+                continue
+            if cell.kind == "entry" and cell.owner != table.owner:
                 yield _spec(f"{cell.title} covers {table.title}", f"{table.text} <= {cell.text}", table, cell)
+            elif cell.kind == "cell":
+                yield _spec(f"{cell.title} is the sum of {table.title}", f"{table.text} == {cell.text}", table, cell)
 
 
 def _worth(
     balances: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]
 ) -> Iterator[tuple[InvariantSpec, int]]:
     """A share never loses worth: what there is, by how many own it, does not get less."""
-    for number, has in enumerate((*balances, *cells)):
-        for shares in (*cells[max(0, number - len(balances) + 1) :], *tables):
-            if shares.owner != has.owner or min(*has.values, *shares.values) <= 0:
+    own = [cell for cell in cells if cell.kind == "cell"]
+    done: set[str] = set()
+    for has in (*balances, *own):
+        for shares in (*own[own.index(has) + 1 if has in own else 0 :], *tables):
+            if has.owner in done or shares.owner != has.owner or min(*has.values, *shares.values) <= 0:
                 continue
             steps = list(pairwise(zip(has.values, shares.values, strict=True)))
             together = sum(1 for (a, s), (b, t) in steps if a != b and s != t)
             if together > 1 and all(b * s >= a * t for (a, s), (b, t) in steps):
+                done.add(has.owner)
                 expr = f"{has.text} * before({shares.text}) >= before({has.text}) * {shares.text}"
                 yield _spec(f"a share of {has.title} by {shares.title} never loses worth", expr, has, shares)
 
@@ -345,7 +351,7 @@ def _not_negative(
     _: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]
 ) -> Iterator[tuple[InvariantSpec, int]]:
     """Nothing is negative."""
-    for term in (*tables, *cells):
+    for term in (*tables, *_apart(cells, tables)):
         if term.least >= 0 and term.changes > 1:
             inner = term.text.removeprefix("sum(").removesuffix(")")
             expr = f"min({inner}) >= 0" if term.kind == "table" else f"{term.text} >= 0"
@@ -353,12 +359,18 @@ def _not_negative(
 
 
 def _growing(
-    _: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]
+    balances: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]
 ) -> Iterator[tuple[InvariantSpec, int]]:
-    """A number only grows."""
-    for term in (*cells, *tables):
+    """A number only grows. Amounts are left out: a scenario in which nobody withdraws says nothing about them."""
+    for term in _apart(cells, [*tables, *balances]):
         if term.changes > 1 and all(before <= after for before, after in pairwise(term.values)):
             yield _spec(f"{term.title} never falls", f"{term.text} >= before({term.text})", term)
+
+
+def _apart(cells: Sequence[_Term], others: Sequence[_Term]) -> list[_Term]:
+    """Return the integers of their own that are not equal to anything else in all states."""
+    known = {term.values for term in others}
+    return [cell for cell in cells if cell.kind == "cell" and cell.values not in known]
 
 
 def _limited(_: Sequence[_Term], tables: Sequence[_Term], __: Sequence[_Term]) -> Iterator[tuple[InvariantSpec, int]]:

@@ -53,6 +53,7 @@ COMMANDS = (
     ("compare", "it.toml", "-l", "single"),
     ("snapshot", "it.toml", "-l", "single", "--diff"),
     ("explore", "it.toml", "--tries", "20"),
+    ("suggest", "it.toml"),
     ("inspect", "--tables", "it.toml", "--link", "paged"),
 )
 

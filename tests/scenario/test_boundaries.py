@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod import World
-from storagemod.scenario import deploy_scenario, load_contract, parse_scenario, run_scenario
-from storagemod.scenario.boundaries import boundaries
+from storagemod.scenario import deploy_scenario, load_contract, parse_invariant, parse_scenario, run_scenario
+from storagemod.scenario.boundaries import Moments, boundaries
 from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture_path
+from storagemod.scenario.invariants import are_checked_within
 from storagemod.scenario.puppet import Call, Grow, Load, Operation, Revert, Script, Store, Store8, Trap
 from storagemod.types import Address, CallKind
 
@@ -22,7 +23,16 @@ pytestmark = pytest.mark.storagemod(strict=False)  # puppets fail, and states ar
 
 PUPPETS = tuple(map(Address, (0x9E00_0001, 0x9E00_0002, 0x9E00_0003)))
 PERSON = Address(0x5E01)
+SEEN = 8_320
+"""The bytes of a region that scripts write to, and some more."""
 OPTIONS = ("single", "regions", "methods", "keyed", "copied", "paged", "aliased", "window")
+
+NAMES = parse_scenario(
+    "[contracts.a]\nwat = ''\naddress = '0x9e000001'\n[contracts.b]\nwat = ''\naddress = '0x9e000002'\n"
+    "[[transactions]]\nto = 'a'\n",
+    path="it.toml",
+    folder=Path(),
+)
 
 writes: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Store, st.sampled_from([0, 8, 4_092, 8_192]), st.integers(0, 3)),
@@ -71,7 +81,7 @@ def agree(world: World, script: Script, untrusted: frozenset[Address]) -> None:
             assert found.active == plain.active
         expected = regions_of(world, plain)
         read = {
-            (address, name): view[0 : len(view)]
+            (address, name): (len(view), view[0:SEEN])
             for address in PUPPETS
             for name, view in contents(world, address, found).items()
         }
@@ -79,7 +89,7 @@ def agree(world: World, script: Script, untrusted: frozenset[Address]) -> None:
         with world.snapshot():
             found.apply(world)
             applied = {
-                (address, name): view[0 : len(view)]
+                (address, name): (len(view), view[0:SEEN])
                 for address in PUPPETS
                 for name, view in contents(world, address).items()
             }
@@ -92,9 +102,17 @@ def agree(world: World, script: Script, untrusted: frozenset[Address]) -> None:
     some = [each for each in wanted if each.is_callout or each.entered]
     short = boundaries(trace, world, untrusted, callouts_only=True)
     assert [(each.call_id, each.moment) for each in short] == [(each.call_id, each.moment) for each in some]
+    view = parse_invariant('call(a, "main") == 0', NAMES)
+    books = parse_invariant("a.memory[0] == balance(b)", NAMES)
+    about = {PUPPETS[0], PUPPETS[1]}
+    acted = any(each.entered & about for each in wanted)
+    asked = any(each.is_callout for each in wanted)
+    assert are_checked_within([books], trace, untrusted, at=Moments.CALLOUTS) is acted
+    assert are_checked_within([view, books], trace, untrusted, at=Moments.CALLOUTS) is (acted or asked)
+    assert not are_checked_within([view, books], trace, untrusted)
 
 
-def regions_of(world: World, plain: PlainBoundary) -> dict[tuple[Address, str], bytes]:
+def regions_of(world: World, plain: PlainBoundary) -> dict[tuple[Address, str], tuple[int, bytes]]:
     regions = {
         (address, name): bytearray(view[:]) for address in PUPPETS for name, view in world.storage(address).items()
     }
@@ -102,13 +120,13 @@ def regions_of(world: World, plain: PlainBoundary) -> dict[tuple[Address, str], 
         regions[key] += bytes(length - len(regions[key]))
     for (address, name, offset), byte in plain.bytes.items():
         regions[address, name][offset] = byte
-    return {key: bytes(data) for key, data in regions.items()}
+    return {key: (len(data), bytes(data[:SEEN])) for key, data in regions.items()}
 
 
 def test_the_state_at_each_boundary_is_that_of_the_plain_oracle(puppets: tuple[str, World]) -> None:
     option, world = puppets
 
-    @settings(max_examples=15 if option == "keyed" else 40, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(scripts(3, grow=option in {"single", "methods"}), st.frozensets(st.sampled_from([*PUPPETS, PERSON])))
     def runs(script: Script, untrusted: frozenset[Address]) -> None:
         agree(world, script, untrusted)
