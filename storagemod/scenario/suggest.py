@@ -11,6 +11,7 @@ A suggestion is a guess from few states. Each held in all of them, and no sugges
 
 from __future__ import annotations
 
+import json
 import keyword
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -89,7 +90,7 @@ class _Term:
 def reference(name: str) -> str:
     """Return how an expression names an account."""
     plain = name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
-    return name if plain else "account(" + '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '")'
+    return name if plain else f"account({json.dumps(name, ensure_ascii=False)})"  # Python has these escapes, too
 
 
 def profit_invariant(world: World, untrusted: Mapping[str, Address], *, owed: int = 0) -> InvariantSpec:

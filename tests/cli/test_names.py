@@ -53,7 +53,6 @@ COMMANDS = (
     ("compare", "it.toml", "-l", "single"),
     ("snapshot", "it.toml", "-l", "single", "--diff"),
     ("explore", "it.toml", "--tries", "20"),
-    ("suggest", "it.toml"),
     ("inspect", "--tables", "it.toml", "--link", "paged"),
 )
 

@@ -136,3 +136,54 @@ def test_scenarios_check_them_too() -> None:
 
     assert [each.what for each in result.differences] == ['invariant "zero" at the start of call 1']
     assert run_scenario(of).transactions[0].differences == result.differences
+
+
+def pool(*, locked: bool, pay_first: bool = True) -> str:
+    """A pool that takes money, pays, and takes shares then; `add` is locked meanwhile, or is not."""
+    check = "(if (i64.ne (i64.load $storage (i32.const 0)) (i64.const 0)) (then (unreachable)))"
+    steps = [
+        "(i64.store $storage (i32.const 8) (i64.sub (i64.load $storage (i32.const 8)) (i64.const 10)))",
+        "(call $hook)",
+        "(i64.store $storage (i32.const 16) (i64.sub (i64.load $storage (i32.const 16)) (i64.const 10)))",
+    ]
+    steps = steps if pay_first else [steps[0], steps[2], steps[1]]
+    return f"""
+[accounts]
+mallory = 0
+[contracts.pool]
+wat = '''(module
+  (import "storage" "memory" (memory $storage 1))
+  (import "contract:m" "hook" (func $hook))
+  (func (export "remove") {check}
+    (i64.store $storage (i32.const 0) (i64.const 1))
+    {" ".join(steps)}
+    (i64.store $storage (i32.const 0) (i64.const 0)))
+  (func (export "add") {check if locked else ""}
+    (i64.store $storage (i32.const 8) (i64.add (i64.load $storage (i32.const 8)) (i64.const 1)))
+    (i64.store $storage (i32.const 16) (i64.add (i64.load $storage (i32.const 16)) (i64.const 1))))
+  (func (export "shares") (result i64) (i64.load $storage (i32.const 16))))'''
+links = {{ m = "mallory" }}
+storage = [{{ offset_bytes = 8, i64 = [100, 100] }}]
+"""
+
+
+FAIR = "pool.memory[8] == pool.memory[16]"
+
+
+def test_a_pool_that_is_locked_while_it_pays_is_no_violation_at_callouts() -> None:
+    assert quick(scenario(pool(locked=True) + rule(FAIR, at="callouts"))).ok
+    assert not quick(scenario(pool(locked=True) + rule(FAIR, at="boundaries"))).ok
+
+
+def test_a_pool_that_lets_somebody_in_while_it_pays_is_one_and_ends_well_all_the_same() -> None:
+    (violation,) = quick(scenario(pool(locked=False) + rule(FAIR, at="callouts"))).violations
+    assert violation.breach.boundary is not None
+    assert violation.breach.why == ("pool.memory[8] = 90", "pool.memory[16] = 100")
+    assert quick(scenario(pool(locked=False) + rule(FAIR))).ok
+    assert quick(scenario(pool(locked=False, pay_first=False) + rule(FAIR, at="callouts"))).ok
+
+
+def test_a_method_that_tells_of_shares_that_are_sold_is_one_although_the_pool_is_locked() -> None:
+    tells = 'call(pool, "shares") == pool.memory[8]'
+    (violation,) = quick(scenario(pool(locked=True) + rule(tells, at="callouts"))).violations
+    assert violation.script[0].reactions == ()

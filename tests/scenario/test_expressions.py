@@ -293,7 +293,7 @@ def world() -> World:
     return world
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(expressions_drawn(), words, words, st.integers(0, 100))
 def test_an_expression_is_what_python_makes_of_it(
     world: World, texts: tuple[str, str], earlier: list[int], now: list[int], money: int
