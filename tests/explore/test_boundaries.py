@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from storagemod import World
 from storagemod.explore import explore
-from storagemod.scenario import deploy_scenario, run_scenario, run_transaction
+from storagemod.explore.write import write_tests
+from storagemod.scenario import deploy_scenario, load_scenario, run_scenario, run_transaction
 from storagemod.scenario.boundaries import boundaries
 
 from .examples import quick, rule, scenario, shipped
@@ -181,6 +184,15 @@ def test_a_pool_that_lets_somebody_in_while_it_pays_is_one_and_ends_well_all_the
     assert violation.breach.why == ("pool.memory[8] = 90", "pool.memory[16] = 100")
     assert quick(scenario(pool(locked=False) + rule(FAIR))).ok
     assert quick(scenario(pool(locked=False, pay_first=False) + rule(FAIR, at="callouts"))).ok
+
+
+def test_what_is_found_at_callouts_is_written_down_and_runs(tmp_path: Path) -> None:
+    for expr in (FAIR, 'call(pool, "shares") == pool.memory[8]'):
+        found = quick(scenario(pool(locked=False) + rule(expr)), boundaries=True)
+        written = write_tests(found, tmp_path)[0]
+        (broken,) = [each for each in run_scenario(load_scenario(written)).transactions if not each.ok]
+        assert broken.differences[0].wanted == expr
+        assert " of call " in broken.differences[0].what
 
 
 def test_a_method_that_tells_of_shares_that_are_sold_is_one_although_the_pool_is_locked() -> None:
