@@ -54,6 +54,8 @@ _INTEGERS = {"u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4), "i64": ("q", 8), 
 DIGITS_MAX = 1_000
 """Longer numbers are a mistake, and slow."""
 _BITS_MAX = 4 * DIGITS_MAX
+_KEPT_STEPS = 20
+"""What a value counts that is kept from before the transaction, for it takes memory."""
 STEPS_MAX = 5_000_000
 """Parts of expressions that `for` evaluates again, in one evaluation: a second or two."""
 
@@ -777,7 +779,7 @@ def _for_each(loops: Sequence[_Loop], inner: Node) -> Node:
                     found[numbers] = error
                 return
             for number in loops[place].numbers(reading):
-                reading.work(len(loops))
+                reading.work(_KEPT_STEPS)
                 reading.variables[place] = number
                 enter(place + 1, (*numbers, number))
 

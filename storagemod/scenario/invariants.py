@@ -66,7 +66,8 @@ class Invariant:
         Raises:
             ScenarioError: The expression names something that does not exist.
         """
-        return tuple(self._value(node, Reading(world, ())) for node in self._before)
+        reading = Reading(world, ())  # one for all, so that they are bounded together
+        return tuple(self._value(node, reading) for node in self._before)
 
     def check(self, world: World, before: Sequence[Any] = (), boundary: Boundary | None = None) -> Verdict:
         """Check whether it holds in a world.

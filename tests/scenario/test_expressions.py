@@ -441,6 +441,7 @@ def test_what_is_wrong_in_one_state_has_no_value_there(bank: World, expr: str) -
         ("all(i < 0 or j < 9999 for i in range(9999) for j in range(9999))", "it takes more than 5,000,000 steps"),
         ("sum(range(10 ** 30)) == 0", "it takes more than 5,000,000 steps"),
         ("all(before(i) == i for i in range(9999999))", "it takes more than 5,000,000 steps"),
+        (" and ".join(["all(before(i) == i for i in range(60000))"] * 5), "it takes more than 5,000,000 steps"),
         ("all(sum(bank.memory.u8[0:131072]) > 0 for i in range(1000))", "it reads more than 67,108,864 bytes"),
     ],
 )
