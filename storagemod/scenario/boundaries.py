@@ -34,7 +34,7 @@ from storagemod.world import World
 
 
 class Moments(enum.StrEnum):
-    """When an invariant must hold. All include the end of each transaction."""
+    """When an invariant must hold, the fewest moments first. All include the end of each transaction."""
 
     END = "end"
     """At no other time."""

@@ -210,9 +210,9 @@ def are_checked_within(
         invariants: The invariants.
         trace: The trace of the transaction.
         untrusted: The accounts whose code is not trusted.
-        at: When all of them must hold; by default each when it says.
+        at: When all of them must hold at least; by default each when it says.
     """
-    moments = [Moments(at or each.at) for each in invariants]
+    moments = [_moments(each, at) for each in invariants]
     if Moments.BOUNDARIES in moments:
         return True
     if Moments.CALLOUTS not in moments or not untrusted:
@@ -246,7 +246,7 @@ def violations_at_boundaries(
         trace: The trace of the transaction.
         world: The world as it was before the transaction, which is as it was afterwards.
         untrusted: The accounts whose code is not trusted, for callouts.
-        at: When all of them must hold; by default each when it says.
+        at: When all of them must hold at least; by default each when it says.
 
     Raises:
         ScenarioError: As :meth:`Invariant.check`.
@@ -263,7 +263,7 @@ def _violations(
     at: Moments | None = None,
 ) -> dict[int, Violation]:
     """Return the violations by the position of the invariant: names may be given twice."""
-    moments = [Moments(at or each.at) for each in invariants]
+    moments = [_moments(each, at) for each in invariants]
     everything = zip(range(len(invariants)), invariants, befores, moments, strict=True)
     watched = [each for each in everything if each[3] is not Moments.END]
     callouts_only = all(when is Moments.CALLOUTS for *_, when in watched)
@@ -297,6 +297,12 @@ def _violations(
         if len(found) == len(watched):
             break
     return found
+
+
+def _moments(invariant: BoundaryInvariant, at: Moments | None) -> Moments:
+    """Return when an invariant must hold: when it says, or at more moments if that is asked for."""
+    order = list(Moments)
+    return max(Moments(invariant.at), at or Moments.END, key=order.index)
 
 
 def _matters(invariant: BoundaryInvariant, entered: frozenset[Address], *, is_callout: bool) -> bool:
