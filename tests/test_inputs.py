@@ -91,7 +91,17 @@ def test_what_is_no_file_is_no_scenario_and_no_settings(no_file: Path) -> None:
 
 @pytest.mark.parametrize(
     "argument",
-    [["run"], ["compare"], ["explore"], ["snapshot"], ["statetest"], ["compile"], ["inspect"], ["state", "list"]],
+    [
+        ["run"],
+        ["compare"],
+        ["explore"],
+        ["suggest"],
+        ["snapshot"],
+        ["statetest"],
+        ["compile"],
+        ["inspect"],
+        ["state", "list"],
+    ],
     ids=" ".join,
 )
 def test_commands_refuse_a_pipe_at_once(tmp_path: Path, argument: list[str]) -> None:

@@ -30,6 +30,7 @@ from storagemod.cli.run import run_command
 from storagemod.cli.snapshot import snapshot_command
 from storagemod.cli.state import state_command
 from storagemod.cli.statetest import statetest_command
+from storagemod.cli.suggest import suggest_command
 from storagemod.errors import StorageModError
 
 BAD_INPUT = 2
@@ -81,6 +82,7 @@ for _command in (
     run_command,
     compare_command,
     explore_command,
+    suggest_command,
     compile_command,
     header_command,
     inspect_command,

@@ -12,6 +12,7 @@ from storagemod.explore.attacker import Attacker, EntryPoint
 from storagemod.explore.script import MAIN
 from storagemod.scenario import Scenario, load_contract
 from storagemod.scenario.structure import did_you_mean
+from storagemod.scenario.trust import parties
 from storagemod.types import Address, FunctionType
 from storagemod.vm import Contract
 from storagemod.vm.ethereum import U128_MAX
@@ -47,26 +48,16 @@ def trust_model_of(scenario: Scenario) -> TrustModel:
     Raises:
         ScenarioError: No contract is left to be explored.
     """
-    spec, addresses = scenario.explore, dict(scenario.addresses)
-    trusted = list(scenario.contracts) if spec.trusted is None else list(dict.fromkeys(spec.trusted))
-    trusted = [name for name in trusted if name not in spec.untrusted]
-    untrusted = [name for name in scenario.contracts if name not in trusted]
-    untrusted += [name for name in spec.untrusted if name not in untrusted]
-    standing = {scenario.addresses[name] for name in scenario.contracts}
-    names = {address: name for name, address in addresses.items()}
-    for name in trusted:
-        for target in map(scenario.address, scenario.contracts[name].links.values()):
-            if target not in standing and names.setdefault(target, str(target)) not in untrusted:
-                untrusted.append(names[target])
-                addresses.setdefault(names[target], target)
+    named = parties(scenario)
+    trusted, untrusted, addresses = named.trusted, list(named.untrusted), dict(named.addresses)
     if not trusted:
         raise ScenarioError("no contract is trusted, so there is nothing to explore", path=scenario.path)
     if not untrusted:
         stranger = next(name for name in itertools.chain([STRANGER], _numbered(STRANGER)) if name not in addresses)
         addresses[stranger] = _free_address(addresses.values())
         balance = sum(spec.balance for spec in scenario.accounts.values()) or _STRANGER_BALANCE
-        return TrustModel(tuple(trusted), (stranger,), addresses, stranger, min(balance, U128_MAX))
-    return TrustModel(tuple(trusted), tuple(untrusted), addresses)
+        return TrustModel(trusted, (stranger,), addresses, stranger, min(balance, U128_MAX))
+    return TrustModel(trusted, tuple(untrusted), addresses)
 
 
 def _numbered(name: str) -> Iterator[str]:

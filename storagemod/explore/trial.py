@@ -32,6 +32,7 @@ from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.plan import Invariant, Plan
 from storagemod.explore.script import MAIN, Call, Path, Reaction, Script
 from storagemod.interruption import uninterrupted
+from storagemod.scenario.boundaries import Moments
 from storagemod.scenario.invariants import Invariant as Expression
 from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
@@ -364,13 +365,15 @@ class TrialRunner:
 
     def _check_boundaries(self, call: Call, number: int, watched: Sequence[_Watched]) -> list[Breach]:
         """Check invariants at each call boundary of a transaction, without committing it."""
-        watched = [each for each in watched if self.plan.everywhere or each[0].at == "boundaries"]
+        at = Moments.CALLOUTS if self.plan.everywhere else None
+        watched = [each for each in watched if (at or each[0].at) != Moments.END]
         if not watched:
             return []
         trace = self._send(call, commit=False).trace
         assert trace is not None  # noqa: S101 - the world keeps traces
         invariants, befores = [each for each, _ in watched], [before for _, before in watched]
-        return [_breach(each, number) for each in violations_at_boundaries(invariants, befores, trace, self.world)]
+        found = violations_at_boundaries(invariants, befores, trace, self.world, self._accounts, at=at)
+        return [_breach(each, number) for each in found]
 
     def _check(self, number: int, watched: Sequence[_Watched], state: bytes | None) -> list[Breach]:
         """Check invariants at the end of a transaction that led to a state."""

@@ -98,7 +98,9 @@ def _scenario(exploration: Exploration, violation: Violation, folder: Path) -> s
     if not violation.script and not exploration.setup:
         name = exploration.trust_model.untrusted[0]
         parts.append(_table("[transactions]", {"name": "nothing happens", "to": name, "method": BEGIN, "args": [0]}))
-    at = "boundaries" if settings.everywhere else spec.at
+    at = "callouts" if settings.everywhere and spec.at == "end" else spec.at
+    if at == "callouts":  # `run` has to know whose calls these are
+        parts.append(_table("explore", {"untrusted": list(exploration.trust_model.untrusted)}))
     parts.append(_table("[invariants]", {"name": spec.name, "expr": spec.expr, "at": at}))
     return "\n".join(parts)
 

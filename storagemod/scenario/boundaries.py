@@ -1,143 +1,276 @@
-"""Reconstruct the state at each call boundary of a transaction from its trace.
+"""Reconstruct the state at moments within a transaction from its trace.
 
-At a boundary control passes from one call to another, so storage is what a contract that is called there would see.
-Read-only re-entry exploits views that give wrong answers at these moments.
+At a *boundary* control passes from one call to another, so storage is what a contract that is called there would see.
+Read-only re-entry exploits views that give wrong answers at these moments. *Callouts* are those boundaries at which
+code that nobody trusts has control: only there can somebody take advantage of a state that is half changed. It asks,
+or it calls in and the contract acts: a contract that is locked meanwhile does neither (design/0026).
+
+A trace has whole pages as they were before and after each step. So the state is a page for each that was written,
+kept in one set of dictionaries on the way through the trace, with a log to undo failed calls. Nothing is copied for a
+moment, and one that nobody asks about costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import enum
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.events import AccountDestroyed, StorageGrown, StorageWritten
-from storagemod.trace import CallRecord, Trace
+from storagemod.events import (
+    AccountCreated,
+    AccountDestroyed,
+    CallEnded,
+    CallStarted,
+    RawEvent,
+    StorageGrown,
+    StorageWritten,
+)
+from storagemod.pages import PAGE_BYTES
+from storagemod.trace import Trace
 from storagemod.types import Address, CallKind, Outcome
 from storagemod.world import World
 
 
-@frozen
+class Moments(enum.StrEnum):
+    """When an invariant must hold, the fewest moments first. All include the end of each transaction."""
+
+    END = "end"
+    """At no other time."""
+    CALLOUTS = "callouts"
+    """While code that is not trusted has control, and could make use of it."""
+    BOUNDARIES = "boundaries"
+    """At the start and the end of every call within the transaction."""
+
+
+_NOBODY: Final[frozenset[Address]] = frozenset()
+_CHANGES: Final = frozenset({StorageWritten, StorageGrown, AccountCreated, AccountDestroyed})
+
+_Key: TypeAlias = tuple[Any, ...]
+"""``(address, region, page number)``, ``(address, region)`` for a length, ``(address,)`` for a balance."""
+
+
+@frozen(eq=False)
 class Boundary:
     """Moment when control passes from one call to another, and how the state then differs from the start.
 
+    It shows the state until the next one is taken; what is to be kept must be copied.
+
     Attributes:
-        call_id: The call that starts or ended.
-        moment: ``start`` or ``end``.
-        active: The contracts that were running.
-        bytes: Written bytes by address, region and offset.
-        lengths: Lengths of regions that grew, in bytes.
-        balances: New balances of accounts whose balance changed.
+        call_id: The call that starts, or that ended.
+        moment: ``start`` or ``end``. Where a call starts, its value is paid only if its code is not trusted.
+        is_callout: Whether control passes to code that is not trusted.
+        entered: Where that code calls: the contracts that its call runs, if this is kept and changes anything.
+        state: Number for the state, equal for equal states.
+        regions: Pages of 4 KiB that were written, by address, region and number.
+        lengths: Lengths of regions that grew, in bytes, by address and region.
+        balances: Balances of accounts whose balance changed.
+        codes: Code of contracts that the transaction created.
     """
 
     call_id: int
     moment: str
-    active: frozenset[Address]
-    bytes: Mapping[tuple[Address, str, int], int] = field(repr=False)
+    is_callout: bool
+    entered: frozenset[Address]
+    state: int
+    regions: Mapping[tuple[Address, str], Mapping[int, bytes]] = field(repr=False)
     lengths: Mapping[tuple[Address, str], int] = field(repr=False)
-    balances: Mapping[Address, int]
+    balances: Mapping[Address, int] = field(repr=False)
+    codes: Mapping[Address, bytes] = field(repr=False)
+    _calls: list[tuple[Address, Address, int]] = field(repr=False)
 
     @property
-    def state(self) -> tuple[object, ...]:
-        """Hashable state: equal for boundaries with equal states."""
-        return (*(frozenset(part.items()) for part in (self.bytes, self.lengths, self.balances)), self.active)
+    def active(self) -> frozenset[Address]:
+        """The contracts that are running."""
+        return frozenset(address for address, _, _ in self._calls)
+
+    def regions_of(self, address: Address) -> dict[str, tuple[Mapping[int, bytes], int | None]]:
+        """Return the pages written and the new length of each region of a contract that changed."""
+        names = [region for owner, region in (*self.regions, *self.lengths) if owner == address]
+        return {
+            name: (self.regions.get((address, name), {}), self.lengths.get((address, name)))
+            for name in dict.fromkeys(names)
+        }
 
     def apply(self, world: World) -> None:
-        """Apply this state to a world, within a snapshot.
+        """Apply this state to a world, within a snapshot, for what has to be called there.
 
         Raises:
-            StateError: The state includes a contract that the world does not have.
+            StateError: The state includes storage that the world cannot have.
         """
         for address, balance in self.balances.items():
             world.fund(address, balance)
+        for address, code in self.codes.items():
+            world.set_account(address, code=code)
         for (address, region), length in self.lengths.items():
-            if (address, region, length - 1) not in self.bytes:
+            if length > len(world.storage(address)[region]):
                 world.load_storage(address, region, b"\0", offset=length - 1)
-        for address, region, start, data in _runs(self.bytes):
-            world.load_storage(address, region, data, offset=start)
+        for (address, region), pages in self.regions.items():
+            length = len(world.storage(address)[region])
+            for number, page in pages.items():
+                start = number * PAGE_BYTES
+                world.load_storage(address, region, page[: max(0, length - start)], offset=start)
 
 
-def boundaries(trace: Trace, world: World) -> Iterator[Boundary]:
-    """Yield the boundaries inside a transaction in order, each state once.
+def boundaries(
+    trace: Trace, world: World, untrusted: Collection[Address] = (), *, callouts_only: bool = False
+) -> Iterator[Boundary]:
+    """Yield the boundaries inside a transaction in order.
 
     Args:
         trace: The trace of a transaction that ran on the world as it is now, and was not committed.
         world: The world, for balances.
+        untrusted: The accounts whose code is not trusted.
+        callouts_only: Leave out boundaries that have nothing to do with code that is not trusted.
     """
-    seen: set[tuple[object, ...]] = set()
-    for boundary in _Walk(world).of(trace.root):
-        if boundary.state not in seen:
-            seen.add(boundary.state)
-            yield boundary
+    return _Walk(world, frozenset(untrusted), callouts_only).through(trace)
 
 
 @define
 class _Walk:
+    """The state on the way through a trace.
+
+    Attributes:
+        calls: The calls that are running: whose storage, whose code, and the length of ``log`` when each started.
+        log: What to write back where a call is undone: an entry and its value before, ``None`` where there was none.
+        state: The hashes of all entries, combined by exclusive or.
+    """
+
     world: World
-    bytes: dict[tuple[Address, str, int], int] = field(factory=dict)
+    untrusted: frozenset[Address]
+    callouts_only: bool
+    regions: dict[tuple[Address, str], dict[int, bytes]] = field(factory=dict)
     lengths: dict[tuple[Address, str], int] = field(factory=dict)
     balances: dict[Address, int] = field(factory=dict)
-    active: list[Address] = field(factory=list)
+    codes: dict[Address, bytes] = field(factory=dict)
+    calls: list[tuple[Address, Address, int]] = field(factory=list)
+    log: list[tuple[dict[Any, Any], Any, Any, _Key]] = field(factory=list)
+    state: int = 0
 
-    def of(self, root: CallRecord) -> Iterator[Boundary]:
-        """Walk through the calls, without recursion: calls may be 1,024 deep."""
-        self.begin(root)
-        stack = [(root, iter(root.steps), self.saved())]
-        while stack:
-            record, steps, before = stack[-1]
-            step = next(steps, None)
-            if isinstance(step, CallRecord):
-                yield self.boundary(step, "start")
-                saved = self.saved()
-                self.begin(step)
-                stack.append((step, iter(step.steps), saved))
-            elif step is None:
-                stack.pop()
-                self.active.pop()
-                if record.ended is None or record.ended.outcome is not Outcome.OK:
-                    self.bytes, self.lengths, self.balances = before
-                if stack:
-                    yield self.boundary(record, "end")
+    def through(self, trace: Trace) -> Iterator[Boundary]:
+        """Walk through the raw events, without recursion: calls may be 1,024 deep."""
+        untrusted = self.untrusted
+        entries = calls_in(trace, untrusted) if untrusted else {}
+        for raw in trace.raw_events:
+            kind = raw[0]
+            if kind is CallStarted:
+                call_id, code_address = raw[1], raw[6]
+                if code_address in untrusted:
+                    self.enter(raw)
+                    if len(self.calls) > 1:
+                        yield self.boundary(call_id, "start", is_callout=True)
+                else:
+                    entered = entries.get(call_id, _NOBODY)
+                    if self.calls and (entered or not self.callouts_only):
+                        yield self.boundary(call_id, "start", entered=entered)
+                    self.enter(raw)
+            elif kind is CallEnded:
+                *_, mark = self.calls.pop()
+                if raw[2] is not Outcome.OK:
+                    self.undo(mark)
+                if self.calls:
+                    is_callout = self.calls[-1][1] in untrusted
+                    if is_callout or not self.callouts_only:
+                        yield self.boundary(raw[1], "end", is_callout=is_callout)
             else:
-                self.take(step)
+                self.take(raw)
 
-    def saved(self) -> tuple[dict[tuple[Address, str, int], int], dict[tuple[Address, str], int], dict[Address, int]]:
-        return dict(self.bytes), dict(self.lengths), dict(self.balances)
+    def enter(self, raw: RawEvent) -> None:
+        """Start a call."""
+        _, _, _, _, kind, address, code_address, caller, _, _, _, value, *_ = raw
+        self.calls.append((address, code_address, len(self.log)))
+        if value and (kind is CallKind.CALL or kind is CallKind.CREATE):
+            self.pay(caller, -value)
+            self.pay(address, value)
 
-    def begin(self, record: CallRecord) -> None:
-        started = record.started
-        self.active.append(started.address)
-        if started.value and started.kind in {CallKind.CALL, CallKind.CREATE}:
-            self.pay(started.caller, -started.value)
-            self.pay(started.address, started.value)
+    def take(self, raw: RawEvent) -> None:
+        """Take over what a step changed."""
+        kind = raw[0]
+        if kind is StorageWritten:
+            address = raw[2]
+            for region, number, _, new in raw[3]:
+                pages = self.regions.get((address, region))
+                if pages is None:
+                    pages = self.regions[address, region] = {}
+                self.put(pages, number, new, (address, region, number))
+        elif kind is StorageGrown:
+            _, _, address, region, _, pages_new, page_bytes = raw
+            self.put(self.lengths, (address, region), pages_new * page_bytes, (address, region))
+        elif kind is AccountDestroyed:
+            _, _, address, beneficiary, value = raw
+            self.pay(address, -value)
+            self.pay(beneficiary, value)
+        elif kind is AccountCreated:
+            self.put(self.codes, raw[2], raw[3], (raw[2], "code"))
 
     def pay(self, address: Address, amount: int) -> None:
-        self.balances[address] = max(0, self.balances.get(address, self.world.account(address).balance) + amount)
+        """Change a balance."""
+        before = self.balances.get(address)
+        if before is None:
+            before = self.world.account(address).balance
+        self.put(self.balances, address, max(0, before + amount), (address,))
 
-    def take(self, step: object) -> None:
-        if isinstance(step, StorageWritten):
-            for change in step.changes:
-                for offset, new in enumerate(change.new, change.offset):
-                    self.bytes[step.address, change.region, offset] = new
-        elif isinstance(step, StorageGrown):
-            self.lengths[step.address, step.region] = step.pages_new * step.page_bytes
-        elif isinstance(step, AccountDestroyed):
-            self.pay(step.address, -step.value)
-            self.pay(step.beneficiary, step.value)
+    def put(self, table: dict[Any, Any], key: Any, value: Any, name: _Key) -> None:
+        """Set an entry, and keep what it was."""
+        before = table.get(key)
+        self.log.append((table, key, before, name))
+        table[key] = value
+        self.state ^= hash((name, value)) ^ (0 if before is None else hash((name, before)))
 
-    def boundary(self, record: CallRecord, moment: str) -> Boundary:
-        return Boundary(record.started.call_id, moment, frozenset(self.active), *self.saved())
+    def undo(self, length: int) -> None:
+        """Set entries back, the latest first, until the log is as long as it was."""
+        while len(self.log) > length:
+            table, key, before, name = self.log.pop()
+            self.state ^= hash((name, table[key])) ^ (0 if before is None else hash((name, before)))
+            if before is None:
+                del table[key]
+            else:
+                table[key] = before
+
+    def boundary(
+        self, call_id: int, moment: str, *, is_callout: bool = False, entered: frozenset[Address] = _NOBODY
+    ) -> Boundary:
+        """Return the boundary that the walk is at."""
+        tables = (self.regions, self.lengths, self.balances, self.codes)
+        return Boundary(call_id, moment, is_callout, entered, self.state, *tables, self.calls)
 
 
-def _runs(cells: Mapping[tuple[Address, str, int], int]) -> Iterator[tuple[Address, str, int, bytes]]:
-    """Join single bytes to runs, in order."""
-    run: list[int] = []
-    place: tuple[Address, str, int] | None = None
-    for (address, region, offset), value in sorted(cells.items()):
-        if place is not None and place == (address, region, offset - len(run)):
-            run.append(value)
-            continue
-        if place is not None:
-            yield (*place, bytes(run))
-        place, run = (address, region, offset), [value]
-    if place is not None:
-        yield (*place, bytes(run))
+def calls_in(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozenset[Address]]:
+    """Return the calls that code which is not trusted makes to other code, and that change anything, if they are kept.
+
+    Args:
+        trace: The trace of a transaction.
+        untrusted: The accounts whose code is not trusted.
+
+    Returns:
+        By call, the contracts that ran in it and in the calls within it.
+    """
+    found: dict[int, frozenset[Address]] = {}
+    stack: list[tuple[int, bool, set[Address], list[int]]] = []  # call, whether entered, who ran, those found within
+    changed: set[int] = set()
+    for raw in trace.raw_events:
+        kind = raw[0]
+        if kind is CallStarted:
+            call_id, address, code_address = raw[1], raw[5], raw[6]
+            is_entry = bool(stack) and stack[-1][1] and code_address not in untrusted
+            stack.append((call_id, code_address in untrusted, {address}, [call_id] if is_entry else []))
+            if raw[11] and raw[4] is CallKind.CALL:
+                changed.add(call_id)
+        elif kind is CallEnded:
+            call_id, _, ran, within = stack.pop()
+            if raw[2] is not Outcome.OK:
+                for each in within:
+                    found.pop(each, None)
+                continue
+            if within and within[0] == call_id and call_id in changed:
+                found[call_id] = frozenset(ran)
+            if stack:
+                above, _, ran_above, within_above = stack[-1]
+                ran_above |= ran
+                within_above += within
+                if call_id in changed:
+                    changed.add(above)
+        elif kind in _CHANGES and stack and raw[2] not in untrusted:
+            changed.add(stack[-1][0])
+    return found

@@ -1,32 +1,45 @@
 """Language of invariants: a subset of Python's expressions, parsed by Python's parser and evaluated here.
 
-No other part of Python is reachable. Numbers are integers without bounds. With ``bank``, a contract or an account of
-the scenario::
+No other part of Python is reachable. What is in Python means what it means there, so Python's own ``eval`` is the
+oracle of the tests. Numbers are integers without bounds. With ``bank``, a contract or an account of the scenario::
 
     bank.memory[0x40]                an i64 of region `memory`, little-endian; memory.i32[8], u32, u64, u8 likewise
-    bank.memory[0x40:0x80]           all integers in these bytes, without gaps; for sum, min and max
+    bank.memory[0x40:0x80]           all integers in these bytes, without gaps
+    bank.memory[0x40:0x80:16]        the integers that start every 16 bytes
+    range(256, 2304, 8)              as in Python
+    sum(...), min(...), max(...)     of numbers, or of one of the three above
+    all(bank.memory[i] >= 0 for i in range(256, 2304, 8))
+    any(...), count(...), sum(...), min(..., default=0), max(...)    likewise with `for` and `if`, several if need be
+    implies(a, b)                    `b`, where `a` holds; `b` is not evaluated where it does not
+    x if a else y                    as in Python
     balance(bank)                    the balance of the account
     call(bank, "total", 7)           the result of a method; the call is never committed
     before(balance(bank))            its value before the transaction
     account("my-bank").memory[0]     for names that are not Python identifiers
-    + - * // %  == != < <= > >=  and or not  sum min max abs
+    + - * // % **  == != < <= > >=  and or not  abs
+
+Storage that a region does not have yet, and may grow to, is zero, as it would be if it had grown. An offset beyond
+what the region may hold is an error of the file, unless it depends on the state: then it is something about the state,
+and the expression has no value.
 """
 
 from __future__ import annotations
 
 import ast
-import itertools
 import operator
 import struct
 import sys
 from array import array
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
 from storagemod.errors import StateError, StorageModError, ValidationError, shown
-from storagemod.scenario.contents import contents, gone
+from storagemod.pages import PAGE_BYTES
+from storagemod.scenario.boundaries import Boundary
+from storagemod.scenario.contents import Bytes, contents, gone, most_bytes
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import Address
 from storagemod.world import World
@@ -40,6 +53,11 @@ READ_BYTES_MAX = 64 << 20
 _INTEGERS = {"u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4), "i64": ("q", 8), "u64": ("Q", 8)}
 DIGITS_MAX = 1_000
 """Longer numbers are a mistake, and slow."""
+_BITS_MAX = 4 * DIGITS_MAX
+_KEPT_STEPS = 20
+"""What a value counts that is kept from before the transaction, for it takes memory."""
+STEPS_MAX = 5_000_000
+"""Parts of expressions that `for` evaluates again, in one evaluation: a second or two."""
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -56,8 +74,10 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
-_AGGREGATES: dict[str, Callable[[Sequence[Any]], Any]] = {"sum": sum, "min": min, "max": max}
-_FUNCTIONS = ("account", "abs", "balance", "before", "call", "max", "min", "sum")
+_AGGREGATES: dict[str, Callable[[Iterable[Any]], Any]] = {"sum": sum, "min": min, "max": max}
+_FUNCTIONS = (
+    *("abs", "account", "all", "any", "balance", "before", "call", "count", "implies", "max", "min", "range", "sum"),
+)
 
 
 class UnansweredError(StorageModError):
@@ -65,17 +85,75 @@ class UnansweredError(StorageModError):
 
 
 @define
+class _Region:
+    """A region of one contract during an evaluation, with the pages that were read.
+
+    Attributes:
+        limit: Where reading ends, in bytes: today's length, and what it may grow to once something beyond was read.
+    """
+
+    view: Bytes
+    limit: int
+    pages: dict[int, bytes] = field(factory=dict)
+
+
+@define
 class Reading:
-    """One evaluation in a world, with the values that were read on the way."""
+    """One evaluation in a world, with the values that were read on the way.
+
+    Attributes:
+        before: The values of the parts in ``before(...)``.
+        moment: The call boundary that it is made at, on top of the world; ``None`` for the world itself.
+        variables: The values of the variables of `for`, by how deep each is nested.
+        quiet: How many `for` are being evaluated: values that are read there are too many to be told.
+    """
 
     world: World
     before: Sequence[Any]
+    moment: Boundary | None = None
     leaves: list[tuple[str, Any]] = field(factory=list)
     gas_used: int = 0
     bytes_read: int = 0
+    steps: int = 0
+    quiet: int = 0
+    variables: dict[int, int] = field(factory=dict)
+    regions: dict[tuple[Address, str], _Region] = field(factory=dict)
+
+    def note(self, text: str, value: Any) -> None:
+        """Keep a value for the message, unless it is one of many."""
+        if not self.quiet:
+            self.leaves.append((text, value))
+
+    def work(self, steps: int) -> None:
+        """Count steps.
+
+        Raises:
+            ValidationError: There are too many.
+        """
+        self.steps += steps
+        if self.steps > STEPS_MAX:
+            raise ValidationError(
+                f"it takes more than {STEPS_MAX:,} steps", hint="use shorter ranges, or sum(bank.memory[256:2304])"
+            )
+
+    def count_bytes(self, count: int) -> None:
+        """Count bytes of storage that are read.
+
+        Raises:
+            ValidationError: There are too many.
+        """
+        self.bytes_read += count
+        if self.bytes_read > READ_BYTES_MAX:
+            raise ValidationError(
+                f"it reads more than {READ_BYTES_MAX:,} bytes of storage",
+                hint="take a range that ends where its data do",
+            )
 
 
 Node: TypeAlias = Callable[[Reading], Any]
+_Leaf: TypeAlias = tuple[str, Any]
+"""A part and its value."""
+_Through: TypeAlias = Callable[[Reading, Callable[[Iterator[Any]], Any]], Any]
 
 
 _KINDS = {"number": "a number", "truth": "something true or false", "numbers": "a range of numbers"}
@@ -89,11 +167,13 @@ class Expression:
         test: Evaluates the expression; raises :class:`UnansweredError` if a part has no value.
         before: Its parts in ``before(...)``, which are evaluated before the transaction.
         callees: The accounts whose methods it calls.
+        accounts: The accounts that it names.
     """
 
     test: Node
     before: tuple[Node, ...]
     callees: frozenset[Address]
+    accounts: frozenset[Address]
 
 
 def read_expression(text: str, addresses: Mapping[str, Address], contracts: Collection[str] = ()) -> Expression:
@@ -109,18 +189,42 @@ def read_expression(text: str, addresses: Mapping[str, Address], contracts: Coll
     """
     reader = _Reader(addresses, {addresses[name]: name for name in contracts})
     test = reader.read(text)
-    return Expression(test, tuple(reader.before), frozenset(reader.callees))
+    return Expression(test, tuple(reader.before), frozenset(reader.callees), frozenset(reader.named))
+
+
+@frozen
+class _Loop:
+    """One `for` that a part of the expression is within.
+
+    Attributes:
+        numbers: The numbers that it goes through.
+        is_fixed: Whether these are the same in all states.
+    """
+
+    name: str
+    numbers: Node
+    is_fixed: bool
 
 
 @define
 class _Reader:
-    """Compiles an expression to functions. Each has a kind: a number, a truth value, or a range of numbers."""
+    """Compiles an expression to functions. Each has a kind: a number, a truth value, or a range of numbers.
+
+    Attributes:
+        reads: How many parts were compiled so far whose value depends on the state.
+        loops: Each `for` that the part being compiled is within, the outermost first.
+        used: The variables that were used, by their place in ``loops``.
+    """
 
     addresses: Mapping[str, Address]
     contracts: Mapping[Address, str]
     before: list[Node] = field(factory=list)
     callees: set[Address] = field(factory=set)
+    named: set[Address] = field(factory=set)
     in_before: bool = False
+    reads: int = 0
+    loops: list[_Loop] = field(factory=list)
+    used: set[int] = field(factory=set)
 
     def read(self, text: str) -> Node:
         if len(text) > TEXT_LENGTH_MAX:
@@ -143,6 +247,12 @@ class _Reader:
         if found != kind:
             raise ValidationError(f"`{ast.unparse(tree)}` is {_KINDS[found]}, and {_KINDS[kind]} is wanted there")
         return node
+
+    def fixed(self, tree: ast.expr) -> tuple[Node, bool]:
+        """Compile a number, and return whether it is the same in all states."""
+        reads = self.reads
+        node = self.wanted(tree, "number")
+        return node, reads == self.reads
 
     def node(self, tree: ast.expr) -> tuple[Node, str]:  # noqa: PLR0911 - one line a kind
         match tree:
@@ -169,28 +279,44 @@ class _Reader:
                 return self.storage(tree)
             case ast.Call():
                 return self.function(tree)
+            case ast.IfExp():
+                return self.choice(tree)
             case ast.Name(id=name):
-                if name in self.addresses:
-                    hint = f'as in {name}.memory[0x40], balance({name}) or call({name}, "method")'
-                    raise ValidationError(f"`{name}` is an account, and not a number by itself", hint=hint)
-                raise self.unknown(name)
+                return self.variable(name), "number"
         raise ValidationError(f"`{_short(tree)}` is not a part of this language", hint="see the README, Explore")
 
+    def variable(self, name: str) -> Node:
+        place = next((place for place, loop in enumerate(self.loops) if loop.name == name), None)
+        if place is not None:
+            self.used.add(place)
+            self.reads += not self.loops[place].is_fixed
+            return lambda reading: reading.variables[place]
+        if name in self.addresses:
+            hint = f'as in {name}.memory[0x40], balance({name}) or call({name}, "method")'
+            raise ValidationError(f"`{name}` is an account, and not a number by itself", hint=hint)
+        raise self.unknown(name)
+
+    def choice(self, tree: ast.IfExp) -> tuple[Node, str]:
+        condition = self.wanted(tree.test, "truth")
+        (then, kind), (otherwise, other) = self.node(tree.body), self.node(tree.orelse)
+        if kind != other:
+            raise ValidationError(f"`{_short(tree)}` is {_KINDS[kind]} or {_KINDS[other]}: both must be of one kind")
+        return lambda reading: (then if condition(reading) else otherwise)(reading), kind
+
     def arithmetic(self, tree: ast.BinOp) -> Node:
-        apply = _OPERATORS.get(type(tree.op))
+        apply = _power if isinstance(tree.op, ast.Pow) else _OPERATORS.get(type(tree.op))
         if apply is None:
-            raise ValidationError(f"there is no such operator in `{_short(tree)}`", hint="there are + - * // %")
+            raise ValidationError(f"there is no such operator in `{_short(tree)}`", hint="there are + - * // % **")
         left, right = self.wanted(tree.left, "number"), self.wanted(tree.right, "number")
         text = _short(tree)
 
         def evaluate(reading: Reading) -> Any:
+            first, second = left(reading), right(reading)
             try:
-                value = apply(left(reading), right(reading))
-            except (ZeroDivisionError, OverflowError) as error:
+                value = apply(first, second)
+            except (ArithmeticError, ValueError) as error:
                 raise UnansweredError(f"`{text}` has no value: {error}") from error
-            if isinstance(value, int) and value.bit_length() > 4 * DIGITS_MAX:
-                raise UnansweredError(f"`{text}` has no value: it is longer than {DIGITS_MAX:,} digits")
-            return value
+            return _bounded(text, value)
 
         return evaluate
 
@@ -202,9 +328,16 @@ class _Reader:
         if None in tests:
             raise ValidationError(f"there is no such comparison in `{_short(tree)}`", hint="there are == != < <= > >=")
 
+        first, rest = operands[0], list(zip(tests, operands[1:], strict=True))
+
         def evaluate(reading: Reading) -> bool:
-            values = [operand(reading) for operand in operands]
-            return all(test(*pair) for test, pair in zip(tests, itertools.pairwise(values), strict=True))  # type: ignore[misc]
+            left = first(reading)
+            for test, operand in rest:  # those behind the first that is false are not evaluated
+                right = operand(reading)
+                if not test(left, right):  # type: ignore[misc]
+                    return False
+                left = right
+            return True
 
         return evaluate
 
@@ -220,108 +353,327 @@ class _Reader:
         address, region = self.account(place.value), place.attr
         code, width = _INTEGERS[kind]
         if isinstance(tree.slice, ast.Slice):
-            return self.range(tree, address, region, code, width), "numbers"
-        offset, text = self.wanted(tree.slice, "number"), _short(tree)
+            return self.range_of_storage(tree, address, region, code, width), "numbers"
+        (offset, is_fixed), text = self.fixed(tree.slice), _short(tree)
+        self.reads += 1
+        key, unpack = (address, region), struct.Struct(f"<{code}").unpack_from
 
         def evaluate(reading: Reading) -> int:
-            self.require(reading.world, address)
-            start = _offset(text, offset(reading))
-            (value,) = struct.unpack(f"<{code}", _bytes(reading, address, region, start, start + width))
-            reading.leaves.append((text, value))
+            found = reading.regions.get(key) or self.open(reading, key)
+            start = offset(reading)
+            if type(start) is not int or not 0 <= start <= found.limit - width:
+                self.check_offsets(reading, key, text, start, width, is_fixed=is_fixed)
+            number, inside = divmod(start, PAGE_BYTES)
+            page = found.pages.get(number) or _page(reading, found, number)
+            if inside + width > PAGE_BYTES:
+                page, inside = page[inside:] + (found.pages.get(number + 1) or _page(reading, found, number + 1)), 0
+            (value,) = unpack(page, inside)
+            if not reading.quiet:
+                reading.leaves.append((text, value))
             return int(value)
 
         return evaluate, "number"
 
-    def range(self, tree: ast.Subscript, address: Address, region: str, code: str, width: int) -> Node:
+    def range_of_storage(self, tree: ast.Subscript, address: Address, region: str, code: str, width: int) -> Node:
         assert isinstance(tree.slice, ast.Slice)  # noqa: S101 - storage() checked it
-        if tree.slice.step is not None:
-            raise ValidationError(f"`{_short(tree)}`: a range has no step: its integers are next to one another")
-        low = None if tree.slice.lower is None else self.wanted(tree.slice.lower, "number")
-        high = None if tree.slice.upper is None else self.wanted(tree.slice.upper, "number")
-
-        text = _short(tree)
+        reads = self.reads
+        low, high, step = (
+            None if each is None else self.wanted(each, "number")
+            for each in (tree.slice.lower, tree.slice.upper, tree.slice.step)
+        )
+        is_fixed = reads == self.reads
+        self.reads += 1
+        key, text = (address, region), _short(tree)
 
         def evaluate(reading: Reading) -> array[int]:
-            self.require(reading.world, address)
-            start = 0 if low is None else _offset(text, low(reading))
-            stop = None if high is None else _offset(text, high(reading))
-            data = _bytes(reading, address, region, start, stop)
+            found = reading.regions.get(key) or self.open(reading, key)
+            start = 0 if low is None else low(reading)
+            stop = len(found.view) if high is None else high(reading)
+            stride = width if step is None else step(reading)
+            for number in (start, stop, stride):
+                _offset(text, number)
+            if stride < width:
+                message = f"`{text}`: a step must be {width} bytes at least, got {shown(stride)}"
+                raise _mistake(message, is_fixed=is_fixed, hint="offsets and steps are in bytes")
+            if high is None:
+                stop = max(start, stop)
+            if not 0 <= start <= stop <= found.limit:
+                self.check_offsets(reading, key, text, start, stop - start, is_fixed=is_fixed)
+            reading.count_bytes(stop - start)
+            data = bytes(found.view[start:stop]).ljust(stop - start, b"\0")
+            if stride % width:  # integers that begin anywhere
+                whole = range(0, len(data) - width + 1, stride)
+                data, stride = b"".join(data[place : place + width] for place in whole), width
             numbers = array(code, data[: len(data) // width * width])  # a sixth of what a tuple of them takes
             if sys.byteorder == "big":
                 numbers.byteswap()
-            return numbers
+            return numbers[:: stride // width]
 
         return evaluate
 
+    def open(self, reading: Reading, key: tuple[Address, str]) -> _Region:
+        """Open a region for this evaluation.
+
+        Raises:
+            StateError: There is none.
+            UnansweredError: Its contract was destroyed.
+        """
+        address, region = key
+        self.require(reading.world, address)
+        regions = contents(reading.world, address, reading.moment)
+        if region not in regions:
+            known = ", ".join(sorted(regions)) or "none"
+            raise StateError(f"{reading.world.label(address)} has no region {region!r}", hint=f"it has: {known}")
+        found = reading.regions[key] = _Region(regions[region], len(regions[region]))
+        return found
+
+    def check_offsets(
+        self, reading: Reading, key: tuple[Address, str], text: str, start: Any, length: int, *, is_fixed: bool
+    ) -> None:
+        """Check offsets that are beyond today's length of a region.
+
+        Raises:
+            ValidationError: They are wrong in all states: a mistake in the file.
+            UnansweredError: They are wrong in this state.
+        """
+        _offset(text, start)
+        (address, region), found = key, reading.regions[key]
+        found.limit = max(found.limit, most_bytes(reading.world, address, region))
+        if start < 0 or length < 0 or start + length > found.limit:
+            place = f"{reading.world.label(address)} {region}[{_hex(start)}..{_hex(start + length)}]"
+            problem = (
+                "ends before it starts" if length < 0 else f"the region can have {_hex(found.limit)} bytes at most"
+            )
+            raise _mistake(f"{place}: {problem}", is_fixed=is_fixed, hint="offsets are in bytes")
+
     def function(self, tree: ast.Call) -> tuple[Node, str]:
-        name = tree.func.id if isinstance(tree.func, ast.Name) else None
-        if name not in _FUNCTIONS or tree.keywords:
-            hint = f"there are {', '.join(_FUNCTIONS)}" + (did_you_mean(name, _FUNCTIONS) if name else "")
+        name = _name(tree)
+        takes_default = name in {"min", "max"} and [each.arg for each in tree.keywords] == ["default"]
+        if name not in _FUNCTIONS or (tree.keywords and not takes_default):
+            hint = f"there are {', '.join(_FUNCTIONS)}" + did_you_mean(name, _FUNCTIONS)
             raise ValidationError(f"there is no such function in `{_short(tree)}`", hint=hint)
         if any(isinstance(each, ast.Starred) for each in tree.args):
             raise ValidationError(f"`{_short(tree)}`: no arguments with a star")
-        if name in _AGGREGATES:
-            return self.aggregate(tree, name), "number"
-        if name == "call":
-            return self.contract_call(tree), "number"
+        compile_call, kind = {
+            "abs": (self.absolute, "number"),
+            "account": (self.account_alone, "number"),
+            "all": (self.quantifier, "truth"),
+            "any": (self.quantifier, "truth"),
+            "balance": (self.balance, "number"),
+            "before": (self.earlier, "number"),
+            "call": (self.contract_call, "number"),
+            "count": (self.quantifier, "number"),
+            "implies": (self.implication, "truth"),
+            "max": (self.aggregate, "number"),
+            "min": (self.aggregate, "number"),
+            "range": (self.range, "numbers"),
+            "sum": (self.aggregate, "number"),
+        }[name]
+        return compile_call(tree), kind
+
+    def argument(self, tree: ast.Call) -> ast.expr:
+        """Return the one argument of a function."""
         if len(tree.args) != 1:
-            raise ValidationError(f"`{_short(tree)}`: {name} takes one argument")
-        (argument,) = tree.args
-        if name == "before":
-            return self.earlier(argument), "number"
-        if name == "abs":
-            number = self.wanted(argument, "number")
-            return lambda reading: abs(number(reading)), "number"
-        if name == "account":
-            raise ValidationError(f"`{_short(tree)}` is an account, and not a number by itself")
-        address, text = self.account(argument), _short(tree)
+            raise ValidationError(f"`{_short(tree)}`: {_name(tree)} takes one argument")
+        return tree.args[0]
 
-        def balance(reading: Reading) -> int:
-            value = reading.world.account(address).balance
-            reading.leaves.append((text, value))
-            return value
+    def absolute(self, tree: ast.Call) -> Node:
+        number = self.wanted(self.argument(tree), "number")
+        return lambda reading: abs(number(reading))
 
-        return balance, "number"
+    def account_alone(self, tree: ast.Call) -> Node:
+        raise ValidationError(f"`{_short(tree)}` is an account, and not a number by itself")
 
-    def aggregate(self, tree: ast.Call, name: str) -> Node:
-        apply, text = _AGGREGATES[name], _short(tree)
-        parts = [self.node(each) for each in tree.args]
-        if not parts or any(kind == "truth" for _, kind in parts):
-            raise ValidationError(f"`{text}`: {name} takes numbers, or a range of storage")
+    def balance(self, tree: ast.Call) -> Node:
+        address, text = self.account(self.argument(tree)), _short(tree)
+        self.reads += 1
 
-        def evaluate(reading: Reading) -> Any:
-            values: list[Any] = []  # one for each part: of a range, what it comes to
-            for part, kind in parts:
-                found = part(reading)
-                if kind == "numbers":
-                    values += [apply(found)] if found else []
-                else:
-                    values.append(found)
-            if not values and name != "sum":
-                raise UnansweredError(f"`{text}` has no value: the range is empty")
-            try:
-                value = apply(values)
-            except OverflowError as error:  # an integer beside a float
-                raise UnansweredError(f"`{text}` has no value: {error}") from error
-            reading.leaves.append((text, value))
+        def evaluate(reading: Reading) -> int:
+            found = None if reading.moment is None else reading.moment.balances.get(address)
+            value = reading.world.account(address).balance if found is None else found
+            reading.note(text, value)
             return value
 
         return evaluate
 
-    def earlier(self, tree: ast.expr) -> Node:
+    def range(self, tree: ast.Call) -> Node:
+        if not 1 <= len(tree.args) <= 3:  # noqa: PLR2004 - as in Python
+            raise ValidationError(f"`{_short(tree)}`: range takes one to three numbers")
+        reads = self.reads
+        parts, text = [self.wanted(each, "number") for each in tree.args], _short(tree)
+        is_fixed = reads == self.reads
+
+        def evaluate(reading: Reading) -> range:
+            bounds = [_offset(text, part(reading)) for part in parts]
+            try:
+                return range(*bounds)
+            except ValueError as error:
+                raise _mistake(f"`{text}`: {error}", is_fixed=is_fixed) from error
+
+        return evaluate
+
+    def implication(self, tree: ast.Call) -> Node:
+        if len(tree.args) != 2:  # noqa: PLR2004 - two conditions
+            raise ValidationError(f"`{_short(tree)}`: implies takes two conditions", hint="as in implies(a > 0, b > 0)")
+        first, second = (self.wanted(each, "truth") for each in tree.args)
+        return lambda reading: not first(reading) or second(reading)
+
+    def loop(self, tree: ast.GeneratorExp, kind: str) -> tuple[Node, _Through, Callable[[Reading], list[_Leaf]]]:
+        """Compile values with `for`: return one value, a function over all of them, and the variables."""
+        outer = len(self.loops)
+        conditions: list[list[Node]] = []
+        for each in tree.generators:
+            name = each.target.id if isinstance(each.target, ast.Name) else None
+            if name is None or each.is_async:
+                raise ValidationError(f"`{_short(tree)}`: a `for` has one variable", hint="as in `for i in range(8)`")
+            if name in self.addresses or any(loop.name == name for loop in self.loops):
+                raise ValidationError(f"`{_short(tree)}`: `{name}` has a meaning already", hint="take another variable")
+            reads = self.reads
+            numbers = self.wanted(each.iter, "numbers")
+            self.loops.append(_Loop(name, numbers, reads == self.reads))
+            conditions.append([self.wanted(condition, "truth") for condition in each.ifs])
+        element = self.wanted(tree.elt, kind)
+        loops, self.loops = self.loops[outer:], self.loops[:outer]
+        weight = sum(1 for _ in ast.walk(tree))
+
+        def through(number: int) -> Callable[[Reading], Iterator[Any]]:
+            place, numbers, tests = outer + number, loops[number].numbers, conditions[number]
+            inner = None if number == len(loops) - 1 else through(number + 1)
+
+            def values(reading: Reading) -> Iterator[Any]:
+                variables = reading.variables
+                for value in numbers(reading):
+                    variables[place] = value
+                    reading.steps += weight
+                    if reading.steps > STEPS_MAX:
+                        reading.work(0)
+                    if all(test(reading) for test in tests) if tests else True:
+                        if inner is None:
+                            yield element(reading)
+                        else:
+                            yield from inner(reading)
+
+            return values
+
+        def apply(reading: Reading, function: Callable[[Iterator[Any]], Any]) -> Any:
+            """Apply a function to all values; where one of them has none, say at which numbers."""
+            reading.quiet += 1
+            try:
+                return function(through_all(reading))
+            except UnansweredError:
+                if reading.quiet == 1:
+                    reading.leaves += variables(reading)
+                raise
+            finally:
+                reading.quiet -= 1
+
+        def variables(reading: Reading) -> list[_Leaf]:
+            places = enumerate(loops, outer)
+            return [(loop.name, reading.variables[place]) for place, loop in places if place in reading.variables]
+
+        through_all = through(0)
+        return element, apply, variables
+
+    def quantifier(self, tree: ast.Call) -> Node:
+        name, text = _name(tree), _short(tree)
+        match tree.args:
+            case [ast.GeneratorExp() as condition]:
+                element, apply, variables = self.loop(condition, "truth")
+            case _:
+                hint = f"as in {name}(bank.memory[i] >= 0 for i in range(256, 2304, 8))"
+                raise ValidationError(f"`{text}`: {name} takes a condition with `for`", hint=hint)
+
+        def count(reading: Reading) -> int:
+            number = int(apply(reading, sum))
+            reading.note(text, number)
+            return number
+
+        def evaluate(reading: Reading) -> bool:
+            value = bool(apply(reading, any if name == "any" else all))
+            if not value and not reading.quiet:
+                if name == "any":
+                    reading.leaves.append((text, value))
+                else:  # the variables are still those of the first that does not hold
+                    reading.leaves += variables(reading)
+                    element(reading)
+            return value
+
+        return count if name == "count" else evaluate
+
+    def aggregate(self, tree: ast.Call) -> Node:
+        name, text = _name(tree), _short(tree)
+        default = self.wanted(tree.keywords[0].value, "number") if tree.keywords else None
+        match tree.args:
+            case [ast.GeneratorExp() as generator]:
+                _, through, _ = self.loop(generator, "number")
+                parts = []
+            case _:
+                parts = [self.node(each) for each in tree.args]
+                if not parts or any(kind == "truth" for _, kind in parts):
+                    raise ValidationError(
+                        f"`{text}`: {name} takes numbers, or a range of storage",
+                        hint="count(CONDITION for i in range(8)) counts" if parts and name == "sum" else None,
+                    )
+                if default is not None and [kind for _, kind in parts] != ["numbers"]:
+                    raise ValidationError(f"`{text}`: a default is for one range of numbers")
+        apply: Any = _AGGREGATES[name]
+        if name != "sum":
+            apply = partial(apply, default=None)
+
+        def values(reading: Reading) -> list[Any]:
+            """Return a value for each part: of a range, what it comes to; ``None`` where it is empty."""
+            found = []
+            for part, kind in parts:
+                value = part(reading)
+                if isinstance(value, range):
+                    reading.work(_length(value))
+                found.append(apply(value) if kind == "numbers" else value)
+            return found
+
+        def evaluate(reading: Reading) -> Any:
+            found = [each for each in values(reading) if each is not None] if parts else None
+            try:
+                value = through(reading, apply) if found is None else apply(found)
+            except OverflowError as error:  # an integer beside a float
+                raise UnansweredError(f"`{text}` has no value: {error}") from error
+            instead = None if default is None else default(reading)  # also where it is not needed, as in Python
+            if value is None:
+                if instead is None:
+                    raise UnansweredError(f"`{text}` has no value: the range is empty")
+                value = instead
+            reading.note(text, _bounded(text, value))
+            return value
+
+        return evaluate
+
+    def earlier(self, call: ast.Call) -> Node:
+        tree = self.argument(call)
         if self.in_before:
             raise ValidationError("`before` within `before` means nothing")
+        used, self.used = self.used, set()
         self.in_before = True
         inner, text = self.wanted(tree, "number"), f"before({_short(tree)})"
         self.in_before = False
-        self.before.append(inner)
-        position = len(self.before) - 1
+        depth = 1 + max((place for place in self.used if place < len(self.loops)), default=-1)
+        self.used |= used
+        self.reads += 1
+        loops = self.loops[:depth]
+        if not all(loop.is_fixed for loop in loops):
+            raise ValidationError(
+                f"`{text}`: its variable goes through numbers that depend on the state",
+                hint="give `for` a range of plain numbers, or take before(...) of the whole",
+            )
+        self.before.append(_for_each(loops, inner))
+        position, places = len(self.before) - 1, range(depth)
 
         def evaluate(reading: Reading) -> Any:
-            value = reading.before[position]
-            if isinstance(value, UnansweredError):
+            values = reading.before[position]
+            if isinstance(values, StorageModError):
+                raise values
+            value = values[tuple([reading.variables[place] for place in places])]
+            if isinstance(value, StorageModError):
                 raise value
-            reading.leaves.append((text, value))
+            reading.note(text, value)
             return value
 
         return evaluate
@@ -334,6 +686,7 @@ class _Reader:
                 raise ValidationError(f'`{_short(tree)}`: wanted call(CONTRACT, "METHOD", ARGUMENTS...)')
         args, text = [self.wanted(each, "number") for each in rest], _short(tree)
         self.callees.add(address)
+        self.reads += 1
 
         def evaluate(reading: Reading) -> Any:
             self.require(reading.world, address)
@@ -352,7 +705,7 @@ class _Reader:
                 raise UnansweredError(f"`{text}` has no value: {receipt.error}")
             if not isinstance(receipt.value, int | float):
                 raise ValidationError(f"`{text}` gives {'nothing' if receipt.value is None else 'several numbers'}")
-            reading.leaves.append((text, receipt.value))
+            reading.note(text, receipt.value)
             return receipt.value
 
         return evaluate
@@ -377,6 +730,7 @@ class _Reader:
                 raise ValidationError(f"`{_short(tree)}` is no account", hint='as in bank, or account("my-bank")')
         if name not in self.addresses:
             raise self.unknown(name)
+        self.named.add(self.addresses[name])
         return self.addresses[name]
 
     def unknown(self, name: str) -> ValidationError:
@@ -398,24 +752,83 @@ def _offset(text: str, value: Any) -> int:
     return value
 
 
-def _bytes(reading: Reading, address: Address, region: str, start: int, stop: int | None) -> bytes:
-    world = reading.world
-    regions = contents(world, address)
-    if region not in regions:
-        known = ", ".join(sorted(regions)) or "none"
-        raise StateError(f"{world.label(address)} has no region {region!r}", hint=f"it has: {known}")
-    view = regions[region]
-    end = len(view)
-    stop = end if stop is None else stop
-    if not 0 <= start <= stop <= end:
-        raise UnansweredError(f"{world.label(address)} {region}[{start:#x}..{stop:#x}]: the region ends at {end:#x}")
-    reading.bytes_read += stop - start
-    if reading.bytes_read > READ_BYTES_MAX:
-        raise ValidationError(
-            f"it reads more than {READ_BYTES_MAX:,} bytes of storage", hint="take a range that ends where its data do"
-        )
-    return view[start:stop]
+def _mistake(message: str, *, is_fixed: bool, hint: str | None = None) -> StorageModError:
+    """Return the error of a value that is wrong: a mistake in the file if it is so in all states."""
+    return ValidationError(message, hint=hint) if is_fixed else UnansweredError(message)
+
+
+def _page(reading: Reading, region: _Region, number: int) -> bytes:
+    """Read a page of a region; zeros beyond its length."""
+    reading.count_bytes(PAGE_BYTES)
+    start = number * PAGE_BYTES
+    page = region.pages[number] = bytes(region.view[start : start + PAGE_BYTES]).ljust(PAGE_BYTES, b"\0")
+    return page
+
+
+def _for_each(loops: Sequence[_Loop], inner: Node) -> Node:
+    """Evaluate a part for all numbers that some `for` go through; return its values by these numbers."""
+
+    def evaluate(reading: Reading) -> dict[tuple[int, ...], Any]:
+        found: dict[tuple[int, ...], Any] = {}
+
+        def enter(place: int, numbers: tuple[int, ...]) -> None:
+            if place == len(loops):
+                try:
+                    found[numbers] = inner(reading)
+                except (UnansweredError, ValidationError, StateError) as error:  # if it is needed, it is raised then
+                    found[numbers] = error
+                return
+            for number in loops[place].numbers(reading):
+                reading.work(_KEPT_STEPS)
+                reading.variables[place] = number
+                enter(place + 1, (*numbers, number))
+
+        enter(0, ())
+        return found
+
+    return evaluate
+
+
+def _power(base: Any, exponent: Any) -> Any:
+    """Raise a number to a power that is an integer from 0 on.
+
+    Raises:
+        ValueError: It is none, or the result is too long.
+    """
+    if not isinstance(exponent, int) or exponent < 0:
+        raise ValueError(f"an exponent is an integer from 0 on, got {shown(exponent)}")
+    if isinstance(base, int) and exponent * (abs(base).bit_length() - 1) > _BITS_MAX:
+        raise ValueError(f"it is longer than {DIGITS_MAX:,} digits")
+    return base**exponent
+
+
+def _bounded(text: str, value: Any) -> Any:
+    """Return a number that is not too long.
+
+    Raises:
+        UnansweredError: It is.
+    """
+    if isinstance(value, int) and value.bit_length() > _BITS_MAX:
+        raise UnansweredError(f"`{text}` has no value: it is longer than {DIGITS_MAX:,} digits")
+    return value
+
+
+def _length(numbers: range) -> int:
+    """Return the length of a range, which can be too long for `len`."""
+    return max(0, -((numbers.start - numbers.stop) // numbers.step))
+
+
+def _hex(number: int) -> str:
+    return f"{number:#x}" if number.bit_length() <= _BITS_MAX else "a very long number"
+
+
+def _name(tree: ast.Call) -> str:
+    """Return the name of a function, or nothing if what is called has none."""
+    return tree.func.id if isinstance(tree.func, ast.Name) else ""
 
 
 def _short(tree: ast.expr) -> str:
+    match tree:
+        case ast.Call(args=[ast.GeneratorExp() as generator], keywords=[]):  # which has parentheses of its own
+            return f"{_name(tree)}{ast.unparse(generator)}"
     return ast.unparse(tree)

@@ -1,4 +1,4 @@
-"""Invariants: expressions over storage, balances and calls that must hold after transactions or at call boundaries.
+"""Invariants: expressions over storage, balances and calls that must hold after transactions, or also within them.
 
 Their language is documented in :mod:`storagemod.scenario.expressions`.
 """
@@ -6,15 +6,18 @@ Their language is documented in :mod:`storagemod.scenario.expressions`.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from storagemod.errors import ScenarioError, StateError, ValidationError, one_line
-from storagemod.scenario.boundaries import Boundary, boundaries
+from storagemod.events import CallStarted
+from storagemod.scenario.boundaries import Boundary, Moments, boundaries, calls_in
 from storagemod.scenario.check import Difference
 from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
 from storagemod.scenario.schema import InvariantSpec, Scenario
+from storagemod.scenario.trust import parties
 from storagemod.trace import Trace
 from storagemod.types import Address, ReentryPolicy
 from storagemod.world import World
@@ -41,9 +44,10 @@ class Invariant:
     Attributes:
         name: Name in messages.
         text: The expression.
-        at: ``end``: it must hold after each transaction; ``boundaries``: at the start and end of each call, too.
+        at: When it must hold, one of :class:`storagemod.scenario.boundaries.Moments`.
         line: Its line in the file.
         callees: The accounts whose methods it calls.
+        accounts: The accounts that it is about: whose storage, balance or methods it reads.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Invariant:
     at: str
     line: int | None
     callees: frozenset[Address]
+    accounts: frozenset[Address]
     _path: str
     _test: Node = field(repr=False)
     _before: tuple[Node, ...] = field(repr=False)
@@ -61,15 +66,24 @@ class Invariant:
         Raises:
             ScenarioError: The expression names something that does not exist.
         """
-        return tuple(self._value(node, Reading(world, ())) for node in self._before)
+        reading = Reading(world, ())  # one for all, so that they are bounded together
+        return tuple(self._value(node, reading) for node in self._before)
 
-    def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
+    def check(self, world: World, before: Sequence[Any] = (), boundary: Boundary | None = None) -> Verdict:
         """Check whether it holds in a world.
 
+        Args:
+            world: The world.
+            before: The values of the parts in ``before(...)``.
+            boundary: A call boundary of a transaction that would start from this world, if it is to be checked there.
+                Only an invariant without ``callees`` can be: calls would run in the world as it is.
+
         Raises:
-            ScenarioError: The expression names a region or a method that does not exist.
+            ScenarioError: The expression names a region or a method that does not exist, an offset that is outside
+                whatever the state, or takes more than is allowed.
         """
-        reading = Reading(world, before)
+        assert boundary is None or not self.callees  # noqa: S101 - a mistake of ours
+        reading = Reading(world, before, boundary)
         value = self._value(self._test, reading)
         if value is True:
             return Verdict(True)
@@ -82,6 +96,8 @@ class Invariant:
 
     def refused(self, world: World, active: Collection[Address]) -> bool:
         """Check whether re-entry policies would refuse one of its calls while these contracts are active."""
+        if not self.callees:
+            return False
         closed = {ReentryPolicy.DENY, ReentryPolicy.SELF_ONLY}
         return any(world.account(address).policy in closed for address in self.callees & set(active))
 
@@ -139,6 +155,7 @@ def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int 
         at=spec.at,
         line=line,
         callees=expression.callees,
+        accounts=expression.accounts,
         path=scenario.path,
         test=expression.test,
         before=expression.before,
@@ -167,6 +184,10 @@ class BoundaryInvariant(Protocol):
     def name(self) -> str:
         """Name in messages."""
 
+    @property
+    def at(self) -> str:
+        """When it must hold."""
+
     def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
         """Check whether it holds."""
 
@@ -174,30 +195,125 @@ class BoundaryInvariant(Protocol):
         """Check whether one of its calls would be refused while these contracts are active."""
 
 
-def violations_at_boundaries(
-    invariants: Sequence[BoundaryInvariant], befores: Sequence[Sequence[object]], trace: Trace, world: World
-) -> list[Violation]:
-    """Check invariants at each boundary of a transaction that was not committed; report each of them once.
+def are_checked_within(
+    invariants: Sequence[BoundaryInvariant],
+    trace: Trace,
+    untrusted: Collection[Address] = (),
+    *,
+    at: Moments | None = None,
+) -> bool:
+    """Return whether :func:`violations_at_boundaries` would check any invariant in a transaction, without a world.
 
-    An invariant is not violated if a call in it fails at a boundary: a contract that calls there gets no wrong answer.
-    It is not checked where re-entry policies refuse its calls.
+    So a transaction can be run and committed first, and once more only if something is to be checked within it.
+
+    Args:
+        invariants: The invariants.
+        trace: The trace of the transaction.
+        untrusted: The accounts whose code is not trusted.
+        at: When all of them must hold at least; by default each when it says.
     """
-    found: dict[str, Violation] = {}
-    for boundary in boundaries(trace, world):
-        left = [each for each in zip(invariants, befores, strict=True) if each[0].name not in found]
-        if not left:
-            break
-        with world.snapshot():
-            try:
-                boundary.apply(world)
-            except StateError:  # the state includes a contract that was created within the transaction
-                continue
-            for invariant, before in left:
-                if not invariant.refused(world, boundary.active):
+    moments = [_moments(each, at) for each in invariants]
+    if Moments.BOUNDARIES in moments:
+        return True
+    if Moments.CALLOUTS not in moments or not untrusted:
+        return False
+    entered = frozenset[Address]().union(*calls_in(trace, untrusted).values())
+    codes = [raw[6] for raw in trace.raw_events if raw[0] is CallStarted]
+    is_callout = len(codes) > 1 and not frozenset(untrusted).isdisjoint(codes)
+    return any(
+        when is Moments.CALLOUTS and _matters(invariant, entered, is_callout=is_callout)
+        for invariant, when in zip(invariants, moments, strict=True)
+    )
+
+
+def violations_at_boundaries(
+    invariants: Sequence[BoundaryInvariant],
+    befores: Sequence[Sequence[object]],
+    trace: Trace,
+    world: World,
+    untrusted: Collection[Address] = (),
+    *,
+    at: Moments | None = None,
+) -> list[Violation]:
+    """Check invariants at moments within a transaction that was not committed; report each of them once.
+
+    An invariant is not violated if a part of it has no value at a boundary: a contract that calls there gets no wrong
+    answer. It is not checked where re-entry policies refuse its calls.
+
+    Args:
+        invariants: The invariants.
+        befores: The values of their parts in ``before(...)``.
+        trace: The trace of the transaction.
+        world: The world as it was before the transaction, which is as it was afterwards.
+        untrusted: The accounts whose code is not trusted, for callouts.
+        at: When all of them must hold at least; by default each when it says.
+
+    Raises:
+        ScenarioError: As :meth:`Invariant.check`.
+    """
+    return list(_violations(invariants, befores, trace, world, untrusted, at).values())
+
+
+def _violations(
+    invariants: Sequence[BoundaryInvariant],
+    befores: Sequence[Sequence[object]],
+    trace: Trace,
+    world: World,
+    untrusted: Collection[Address],
+    at: Moments | None = None,
+) -> dict[int, Violation]:
+    """Return the violations by the position of the invariant: names may be given twice."""
+    moments = [_moments(each, at) for each in invariants]
+    everything = zip(range(len(invariants)), invariants, befores, moments, strict=True)
+    watched = [each for each in everything if each[3] is not Moments.END]
+    callouts_only = all(when is Moments.CALLOUTS for *_, when in watched)
+    found: dict[int, Violation] = {}
+    if not watched or (callouts_only and not untrusted):
+        return found
+    known: set[tuple[int, int]] = set()
+    for boundary in boundaries(trace, world, untrusted, callouts_only=callouts_only):
+        with ExitStack() as applied:
+            is_applied = False
+            for position, invariant, before, when in watched:
+                if position in found:
+                    continue
+                if when is Moments.CALLOUTS and not _matters(
+                    invariant, boundary.entered, is_callout=boundary.is_callout
+                ):
+                    continue
+                if (position, boundary.state) in known or invariant.refused(world, boundary.active):
+                    continue
+                known.add((position, boundary.state))
+                if isinstance(invariant, Invariant) and not invariant.callees:
+                    verdict = invariant.check(world, before, boundary)
+                else:  # something runs there
+                    if not is_applied:
+                        applied.enter_context(world.snapshot())
+                        boundary.apply(world)
+                        is_applied = True
                     verdict = invariant.check(world, before)
-                    if not verdict.holds and not verdict.unanswered:
-                        found[invariant.name] = Violation(invariant.name, verdict.why, boundary)
-    return list(found.values())
+                if not verdict.holds and not verdict.unanswered:
+                    found[position] = Violation(invariant.name, verdict.why, boundary)
+        if len(found) == len(watched):
+            break
+    return found
+
+
+def _moments(invariant: BoundaryInvariant, at: Moments | None) -> Moments:
+    """Return when an invariant must hold: when it says, or at more moments if that is asked for."""
+    order = list(Moments)
+    return max(Moments(invariant.at), at or Moments.END, key=order.index)
+
+
+def _matters(invariant: BoundaryInvariant, entered: frozenset[Address], *, is_callout: bool) -> bool:
+    """Check whether code that is not trusted has control, and could make use of an invariant that does not hold.
+
+    Who is told something wrong by a method can make use of it. Storage and balances are of use to nobody but the
+    contracts themselves: one of them has to be called in this state, and act.
+    """
+    if isinstance(invariant, Invariant):
+        return is_callout if invariant.callees else not invariant.accounts.isdisjoint(entered)
+    return bool(entered)
 
 
 class InvariantCheck:
@@ -208,38 +324,39 @@ class InvariantCheck:
         self._scenario = scenario
         self._invariants = invariants_of(scenario)
         self._befores: list[tuple[Any, ...]] = []
-        self._at_boundaries: dict[str, Violation] = {}
+        self._within: dict[int, Violation] = {}
 
     def begin(self, rehearse: Callable[[], Trace | None]) -> None:
         """Evaluate the parts in ``before(...)``, and check call boundaries in a rehearsal of the transaction.
 
         Args:
-            rehearse: Runs the transaction without committing it; called only if an invariant is about boundaries.
+            rehearse: Runs the transaction without committing it; called only if an invariant is about moments within.
 
         Raises:
             ScenarioError: An invariant names something that does not exist.
             StorageModError: The transaction cannot start.
         """
         self._befores = [invariant.capture(self._world) for invariant in self._invariants]
-        wanted = [pair for pair in zip(self._invariants, self._befores, strict=True) if pair[0].at == "boundaries"]
+        untrusted = parties(self._scenario).untrusted_addresses
+        wanted = [
+            each for each in self._invariants if each.at == Moments.BOUNDARIES or (each.at != "end" and untrusted)
+        ]
         if not wanted:
             return
         trace = rehearse()
         if trace is None:
             raise ScenarioError(
-                "an invariant is about call boundaries, and the world keeps no traces",
+                f"an invariant is about {wanted[0].at}, and the world keeps no traces",
                 path=self._scenario.path,
-                line=wanted[0][0].line,
+                line=wanted[0].line,
                 hint="run it with mediated calls, in a world that traces",
             )
-        invariants, befores = [each for each, _ in wanted], [before for _, before in wanted]
-        found = violations_at_boundaries(invariants, befores, trace, self._world)
-        self._at_boundaries = {violation.invariant: violation for violation in found}
+        self._within = _violations(self._invariants, self._befores, trace, self._world, untrusted)
 
     def differences(self) -> Iterator[Difference]:
         """Yield the invariants that do not hold, in the order of the file."""
-        for invariant, before in zip(self._invariants, self._befores, strict=True):
-            violation = self._at_boundaries.get(invariant.name)
+        for position, (invariant, before) in enumerate(zip(self._invariants, self._befores, strict=True)):
+            violation = self._within.get(position)
             where = ""
             if violation is None:
                 verdict = invariant.check(self._world, before)

@@ -38,7 +38,7 @@ Pattern = NewType("Pattern", str)
 ErrorKind = NewType("ErrorKind", str)
 """The name of a class in :mod:`storagemod.errors`."""
 Moment = NewType("Moment", str)
-"""When an invariant must hold: ``end`` or ``boundaries``."""
+"""When an invariant must hold: ``end``, ``callouts`` or ``boundaries``."""
 MapOption = NewType("MapOption", str)
 MethodsOption = NewType("MethodsOption", str)
 """A linking option that implements ``ethereum.storageMap``."""
@@ -252,8 +252,10 @@ class TransactionSpec:
 
 @frozen(kw_only=True)
 class InvariantSpec:
-    """Condition that must hold after each transaction, or at each call boundary too: ``[[invariants]]``.
+    """Condition that must hold after each transaction: ``[[invariants]]``.
 
+    With ``at``, it must hold within transactions as well: as untrusted code takes control (``callouts``), or at the
+    start and the end of every call (``boundaries``).
     ``expr`` is in the language of :mod:`storagemod.scenario.expressions`.
     """
 

@@ -25,6 +25,7 @@ from storagemod import errors
 from storagemod.errors import StorageModError
 from storagemod.limits import GAS_MAX
 from storagemod.scenario import schema
+from storagemod.scenario.boundaries import Moments
 from storagemod.scenario.locate import TomlPath
 from storagemod.types import (
     MAP_OPTIONS,
@@ -321,7 +322,7 @@ for _kind, _hook in (
     (SyncPolicy, _one_of("sync policy", "a sync policy", list(SyncPolicy), SyncPolicy)),
     (schema.MethodsOption, _one_of("linking option for functions", "a linking option", METHODS_OPTIONS, str)),
     (schema.MapOption, _one_of("linking option that maps storage", "a linking option", MAP_OPTIONS, str)),
-    (schema.Moment, _one_of("moment", "a moment", ("end", "boundaries"), str)),
+    (schema.Moment, _one_of("moment", "a moment", list(Moments), str)),
     (schema.FrameBytes, _frame_bytes),
     (schema.ErrorKind, _one_of("error class", "the name of an error class", ERROR_KINDS, str)),
     (schema.Pattern, _pattern),

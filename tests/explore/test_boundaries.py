@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from storagemod import World
 from storagemod.explore import explore
-from storagemod.scenario import deploy_scenario, run_scenario, run_transaction
+from storagemod.explore.write import write_tests
+from storagemod.scenario import deploy_scenario, load_scenario, run_scenario, run_transaction
 from storagemod.scenario.boundaries import boundaries
 
 from .examples import quick, rule, scenario, shipped
@@ -114,8 +117,11 @@ def test_states_are_those_that_a_contract_would_see_undone_calls_left_out() -> N
     assert seen == [
         (1, "start", 1, 0, -1, 30),
         (2, "start", 1, 7, -1, 30),
+        (2, "end", 1, 7, -1, 30),
+        (1, "end", 1, 0, -1, 30),
         (3, "start", 2, 0, -1, 30),
         (4, "start", 2, 0, 9, 30),
+        (4, "end", 2, 0, 9, 30),
         (3, "end", 2, 0, 9, 30),
     ]
 
@@ -133,3 +139,64 @@ def test_scenarios_check_them_too() -> None:
 
     assert [each.what for each in result.differences] == ['invariant "zero" at the start of call 1']
     assert run_scenario(of).transactions[0].differences == result.differences
+
+
+def pool(*, locked: bool, pay_first: bool = True) -> str:
+    """A pool that takes money, pays, and takes shares then; `add` is locked meanwhile, or is not."""
+    check = "(if (i64.ne (i64.load $storage (i32.const 0)) (i64.const 0)) (then (unreachable)))"
+    steps = [
+        "(i64.store $storage (i32.const 8) (i64.sub (i64.load $storage (i32.const 8)) (i64.const 10)))",
+        "(call $hook)",
+        "(i64.store $storage (i32.const 16) (i64.sub (i64.load $storage (i32.const 16)) (i64.const 10)))",
+    ]
+    steps = steps if pay_first else [steps[0], steps[2], steps[1]]
+    return f"""
+[accounts]
+mallory = 0
+[contracts.pool]
+wat = '''(module
+  (import "storage" "memory" (memory $storage 1))
+  (import "contract:m" "hook" (func $hook))
+  (func (export "remove") {check}
+    (i64.store $storage (i32.const 0) (i64.const 1))
+    {" ".join(steps)}
+    (i64.store $storage (i32.const 0) (i64.const 0)))
+  (func (export "add") {check if locked else ""}
+    (i64.store $storage (i32.const 8) (i64.add (i64.load $storage (i32.const 8)) (i64.const 1)))
+    (i64.store $storage (i32.const 16) (i64.add (i64.load $storage (i32.const 16)) (i64.const 1))))
+  (func (export "shares") (result i64) (i64.load $storage (i32.const 16))))'''
+links = {{ m = "mallory" }}
+storage = [{{ offset_bytes = 8, i64 = [100, 100] }}]
+"""
+
+
+FAIR = "pool.memory[8] == pool.memory[16]"
+
+
+def test_a_pool_that_is_locked_while_it_pays_is_no_violation_at_callouts() -> None:
+    assert quick(scenario(pool(locked=True) + rule(FAIR, at="callouts"))).ok
+    for everywhere in (False, True):  # the option asks for more moments, never for fewer
+        assert not quick(scenario(pool(locked=True) + rule(FAIR, at="boundaries")), boundaries=everywhere).ok
+
+
+def test_a_pool_that_lets_somebody_in_while_it_pays_is_one_and_ends_well_all_the_same() -> None:
+    (violation,) = quick(scenario(pool(locked=False) + rule(FAIR, at="callouts"))).violations
+    assert violation.breach.boundary is not None
+    assert violation.breach.why == ("pool.memory[8] = 90", "pool.memory[16] = 100")
+    assert quick(scenario(pool(locked=False) + rule(FAIR))).ok
+    assert quick(scenario(pool(locked=False, pay_first=False) + rule(FAIR, at="callouts"))).ok
+
+
+def test_what_is_found_at_callouts_is_written_down_and_runs(tmp_path: Path) -> None:
+    for expr in (FAIR, 'call(pool, "shares") == pool.memory[8]'):
+        found = quick(scenario(pool(locked=False) + rule(expr)), boundaries=True)
+        written = write_tests(found, tmp_path)[0]
+        (broken,) = [each for each in run_scenario(load_scenario(written)).transactions if not each.ok]
+        assert broken.differences[0].wanted == expr
+        assert " of call " in broken.differences[0].what
+
+
+def test_a_method_that_tells_of_shares_that_are_sold_is_one_although_the_pool_is_locked() -> None:
+    tells = 'call(pool, "shares") == pool.memory[8]'
+    (violation,) = quick(scenario(pool(locked=True) + rule(tells, at="callouts"))).violations
+    assert violation.script[0].reactions == ()

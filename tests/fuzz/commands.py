@@ -140,6 +140,7 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compare", "-l", "single", "-l", "keyed"),
         ("snapshot", "-l", "single", "-l", "methods", "--file", "SNAPSHOT"),
         ("explore", "--tries", "40", "--seed", "1"),
+        ("suggest",),
         ("inspect", "--tables", "--link", "paged"),
     ),
     ".wat": (("compile",), ("compile", "--json", "--link", "regions"), ("inspect",), ("inspect", "--json")),

@@ -81,7 +81,7 @@ def test_compare_gives_a_ratio_of_times_where_nothing_ran(tmp_path: Path) -> Non
 
 def test_every_kind_of_file_goes_through_a_command() -> None:
     assert {words[0] for commands in COMMANDS.values() for words in commands} >= {
-        *("run", "compare", "snapshot", "explore", "inspect", "compile", "statetest")
+        *("run", "compare", "snapshot", "explore", "suggest", "inspect", "compile", "statetest")
     }
 
 

@@ -1,0 +1,47 @@
+"""Who is trusted in a scenario, and who is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import frozen
+
+from storagemod.scenario.schema import Scenario
+from storagemod.types import Address
+
+
+@frozen
+class Parties:
+    """The trusted contracts and the untrusted accounts that a scenario names.
+
+    Attributes:
+        trusted: Contracts whose code is as the file says, by name.
+        untrusted: Accounts that may have any code, by name; hexadecimal where the file has no name.
+        addresses: All addresses by name.
+    """
+
+    trusted: tuple[str, ...]
+    untrusted: tuple[str, ...]
+    addresses: Mapping[str, Address]
+
+    @property
+    def untrusted_addresses(self) -> frozenset[Address]:
+        """The addresses of the untrusted accounts."""
+        return frozenset(self.addresses[name] for name in self.untrusted)
+
+
+def parties(scenario: Scenario) -> Parties:
+    """Return who is trusted: as ``[explore]`` says, else all contracts; link targets without a contract never are."""
+    spec, addresses = scenario.explore, dict(scenario.addresses)
+    trusted = list(scenario.contracts) if spec.trusted is None else list(dict.fromkeys(spec.trusted))
+    trusted = [name for name in trusted if name not in spec.untrusted]
+    untrusted = [name for name in scenario.contracts if name not in trusted]
+    untrusted += [name for name in spec.untrusted if name not in untrusted]
+    standing = {scenario.addresses[name] for name in scenario.contracts}
+    names = {address: name for name, address in addresses.items()}
+    for name in trusted:
+        for target in map(scenario.address, scenario.contracts[name].links.values()):
+            if target not in standing and names.setdefault(target, str(target)) not in untrusted:
+                untrusted.append(names[target])
+                addresses.setdefault(names[target], target)
+    return Parties(tuple(trusted), tuple(untrusted), addresses)
