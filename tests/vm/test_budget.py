@@ -91,8 +91,8 @@ _NESTED = {
     "regions": (62, 92, 0, 11),
     "methods": (62, 92, 0, 11),
     "keyed": (187, 212, 3, 15),
-    "copied": (198, 220, 19, 32),
-    "paged": (217, 240, 30, 43),
+    "copied": (198, 236, 19, 35),
+    "paged": (217, 255, 30, 46),
     "window": (175, 205, 1, 13),
 }
 """Calls and blocks for each nested call, without and with a trace. Each of these calls but the last is re-entered, so
