@@ -231,18 +231,16 @@ class Frame:
         if length and self.log is not None:
             self.marks.append((self.log.position, BY_HOST_MAPPED, offset, length, write, effect))
 
-    def _note_mapping(self, memory_offset: int, storage_offset: int, length: int) -> None:
-        if self.log is None or not length:
-            return
+    def _note_mapping(self, log: Log, memory_offset: int, storage_offset: int, length: int) -> None:
         mappings, unit = self.mappings, 1
         if mappings is None:
             unit = PAGE_BYTES
         elif not isinstance(mappings, CopiedMappings):
             unit = mappings.table.frame_bytes  # type: ignore[attr-defined] # the others have one
         length = -(-length // unit) * unit
-        self.marks.append((self.log.position, MAPPED, memory_offset, storage_offset, length))
+        self.marks.append((log.position, MAPPED, memory_offset, storage_offset, length))
         if mappings is not None:
-            self.log.show(memory_offset, memory_offset + length)
+            log.show(memory_offset, memory_offset + length)
 
     @property
     def enforced(self) -> bool:
@@ -458,7 +456,8 @@ class Frame:
                 if self.log is not None:
                     self._memory = _RecordedMemory(self, self._memory)
             self.mappings.map(memory_offset, storage_offset, length)
-        self._note_mapping(memory_offset, storage_offset, length)
+        if self.log is not None and length:
+            self._note_mapping(self.log, memory_offset, storage_offset, length)
         if machine.notify is not None:
             option = WINDOW if self.mappings is None else self.mappings.option
             machine.notify((StorageMapped, self.call_id, self.address, option, memory_offset, storage_offset, length))

@@ -33,6 +33,10 @@ _GAS_DIVISOR = 32
 and no script makes half as many calls as there are shares."""
 
 
+WARNINGS = {HazardKind.WRITE_AFTER_CALL, HazardKind.PAGE_WRITTEN_AGAIN}
+"""Kinds of hazards that say nothing about copies."""
+
+
 class SideBySide:
     """The model, and a world of each kind.
 
@@ -232,7 +236,7 @@ def compare_receipt(where: Kind, predicted: Prediction, receipt: Receipt) -> Non
 def compare_hazards(kind: Kind, predicted: Prediction, receipt: Receipt) -> None:
     """Check that there is an explanation of what went wrong, and none where nothing can go wrong."""
     if receipt.trace is not None:
-        found = {hazard.kind for hazard in receipt.trace.hazards} - {HazardKind.WRITE_AFTER_CALL, HazardKind.PAGE_WRITTEN_AGAIN}
+        found = {hazard.kind for hazard in receipt.trace.hazards} - WARNINGS
         if not issubclass(kind.model, linked.Stale):
             assert not found, f"{kind.name}: hazards"
         assert found or not predicted.astray, f"{kind.name}: hazards"

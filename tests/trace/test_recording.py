@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,10 +11,11 @@ from attrs import define, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storagemod import Address, GasSchedule, Limits, Receipt, ValidationError, World
+from storagemod import Address, GasSchedule, Limits, Receipt, ScenarioError, ValidationError, World
 from storagemod.pages import BACKENDS, why_not_shared, why_unavailable
 from storagemod.report import render_tree, trace_to_json
-from storagemod.scenario.fixtures import fixture
+from storagemod.scenario import load_scenario, run_scenario
+from storagemod.scenario.fixtures import option_names, scenario_names, scenario_path
 from storagemod.scenario.puppet import Call, CopyIn, Load, Operation, Revert, Script, Store, Store8, Trap
 from storagemod.testing import no_hazards
 from storagemod.trace import HazardKind, Recording
@@ -21,6 +23,7 @@ from storagemod.types import CallKind, StorageMapping, SyncPolicy
 from tests.model.kinds import PUPPETS, TRACKERS
 from tests.semantics import puppets
 from tests.semantics.puppets import LOWERED
+from tests.vm.direct_histories import check_history
 
 A, B, _ = PUPPETS
 AFTER, AGAIN = HazardKind.WRITE_AFTER_CALL, HazardKind.PAGE_WRITTEN_AGAIN
@@ -433,12 +436,24 @@ def test_a_stored_balance_is_reported_under_every_tracker(tracker: str) -> None:
     assert reported(receipt, AFTER) == {0: set(range(8, 16)), 2: set(range(8, 16))}
 
 
-def test_fixture_with_a_bank_is_robbed_with_the_same_gas() -> None:
-    worlds = [World(recording=recording) for recording in (False, True)]
-    for world in worlds:
-        world.deploy(fixture("bank/bank", "single"), address=1, links={"customer": 2})
-        world.deploy(fixture("bank/attacker", "single"), address=2, links={"bank": 1})
-        for who, amount in ((0, 500), (1, 100)):
-            world.transact(1, "deposit", who, amount).raise_for_error()
-    plain, recorded = (world.transact(2, "attack", 1, 1) for world in worlds)
-    assert recorded == plain
+@pytest.mark.storagemod(strict=False)
+@pytest.mark.parametrize("name", scenario_names())
+def test_scenarios_that_come_with_the_package_are_the_same_recorded(name: str) -> None:
+    scenario = load_scenario(scenario_path(name))
+    for option in option_names():
+        if not works(option):
+            continue
+        ran = []
+        for recording in (False, True):
+            with World(recording=recording, calls="mediated") as world:
+                try:
+                    ran.append(run_scenario(scenario, link=option, world=world))
+                except ScenarioError as error:  # its contracts use another option
+                    ran.append(str(error))
+        assert ran[0] == ran[1], option
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32))
+def test_random_contracts_and_histories_are_the_same_recorded(seed: int) -> None:
+    check_history(seed, Counter(), recorded=True)

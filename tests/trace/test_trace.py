@@ -26,7 +26,7 @@ from storagemod.events import (
 )
 from storagemod.limits import Limits
 from storagemod.pages import PAGE_BYTES, ZERO_PAGE
-from storagemod.trace import LIGHT_BYTES, CallRecord, HazardKind, EventLog, Trace, model
+from storagemod.trace import LIGHT_BYTES, CallRecord, EventLog, HazardKind, Trace, model
 from storagemod.types import Address, Outcome
 from tests.report.traces import BANK, THIEF, change, ended, nested, raw, record, started, word
 

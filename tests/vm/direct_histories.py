@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import ExitStack
 from random import Random
+from typing import Any
 
 from storagemod import Address, GasSchedule, Limits, World
 from storagemod.types import ReentryPolicy
@@ -218,12 +219,13 @@ _COUNT = (
 _GROW_OWN = "(local.set $t (i64.extend_i32_s (memory.grow $own (i32.const 1))))"
 
 
-def check_history(seed: int, outcomes: Counter[str]) -> None:
+def check_history(seed: int, outcomes: Counter[str], *, recorded: bool = False) -> None:
     """Run one history in two worlds, and compare everything that can be seen.
 
     Args:
         seed: What the history is made of.
         outcomes: Where outcomes, and direct runs that were completed or redone, are counted.
+        recorded: Whether the first world records what code does, in place of direct calls.
     """
     random = Random(seed)  # noqa: S311 - no secret
     limits = Limits(
@@ -235,7 +237,8 @@ def check_history(seed: int, outcomes: Counter[str]) -> None:
         logs_max=random.choice((10_000, 3)),
     )
     schedule = random.choice((GasSchedule(), GasSchedule(), GasSchedule.free(), GasSchedule(metered=False)))
-    worlds = [World(limits=limits, schedule=schedule, trace=False, calls=calls) for calls in ("direct", "mediated")]
+    kinds: list[dict[str, Any]] = [{"recording": True} if recorded else {"calls": "direct"}, {"calls": "mediated"}]
+    worlds = [World(limits=limits, schedule=schedule, trace=False, **kind) for kind in kinds]
     _run(random, worlds, outcomes, seed)
     outcomes["completed"] += worlds[0].direct_runs.completed
     outcomes["redone"] += worlds[0].direct_runs.redone

@@ -42,7 +42,7 @@ class Program:
     def at(self, memory: str) -> str:
         random = self.random
         offset = random.choice(("", "", f"offset={random.randrange(70_000)}"))
-        place = random.choice((random.randrange(64), random.randrange(64), 65_530, random.randrange(140_000)))
+        place = random.choice((*(random.randrange(64) for _ in range(20)), 65_530, random.randrange(140_000)))
         if random.random() < 0.2:
             small = "(i32.and (local.get 0) (i32.const 63))"
             return f"{offset} {small if memory != '$w' else f'(i64.extend_i32_u {small})'}"
@@ -114,14 +114,8 @@ class Program:
         if choice == 6 and labels:
             return f"(br_if {self.pick(*labels)} {self.i32(depth)})"
         if choice == 7 and random.random() < 0.2:
-            return self.pick(
-                "(return (i32.const 4))", "unreachable", "(return_call $t0 (i32.const 1) (i32.const 2))"
-            ).replace(
-                "(return_call $t0 (i32.const 1) (i32.const 2))",
-                f"(return_call $h{random.randrange(self.callable)} (i32.const 1) (local.get 1))"
-                if self.callable
-                else "(nop)",
-            )
+            tail = f"(return_call $h{random.randrange(self.callable or 1)} (i32.const 1) (local.get 1))"
+            return self.pick("(return (i32.const 4))", "unreachable", tail if self.callable else "(nop)")
         if choice == 8:
             label = self.label()
             return f"(block {label} {self.several(depth, (*labels, label))})"
@@ -156,8 +150,8 @@ class Program:
 
     def bulk(self) -> str:
         random = self.random
-        place = [random.choice((random.randrange(64), 65_533)) for _ in range(2)]
-        length = random.choice((0, 1, 4, 9, 70_000))
+        place = [random.choice((*(random.randrange(64) for _ in range(8)), 65_533)) for _ in range(2)]
+        length = random.choice((0, 1, 4, 9, 0, 1, 4, 9, 70_000))
         to, source = self.pick("$m", "$w", "$o"), self.pick("$m", "$w", "$o")
         wide = {"$w": "i64"}
         both = "i64" if to == source == "$w" else "i32"

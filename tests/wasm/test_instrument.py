@@ -28,6 +28,7 @@ from storagemod.wasm.instrument import (
     Watched,
     instrument,
 )
+from storagemod.wasm.locate import find_in_text
 from storagemod.wasm.lowering import lower
 from tests.fuzz.seeds import modules as seeds
 from tests.wasm.modules import compiled
@@ -284,6 +285,21 @@ def test_blocks_that_ran_are_told_from_those_that_did_not() -> None:
     ran_blocks = ran.log[made.blocks_start : made.blocks_start + len(made.blocks)]
 
     assert ran_blocks == bytes([1, 0, 1, 1, 1])
+
+
+def test_blocks_and_sites_have_offsets_that_lines_are_known_of() -> None:
+    text = """(module (import "s" "m" (memory 1 4)) (func $g (drop (memory.grow (i32.const 1))) (call $h) %s
+      (if (i32.lt_u (i32.const 1) (i32.const 2)) (then (i32.store (i32.const 0) (i32.const 9)))))
+      (func $h (nop)))""" % ("(nop)" * 80)  # so long that lowering puts a loop behind the call
+    wasm = compiled(text)
+    made = instrumented(wasm)
+    found = [find_in_text(text, wasm, offset) for offset in (*made.blocks, *(site.offset for site in made.accesses))]
+
+    assert [text[at : at + 9] for at in found if at is not None] == [
+        *("i32.const", "i32.const", "nop)))", "i32.store"),
+    ]
+    ((offset, _),) = made.comparisons
+    assert text[find_in_text(text, wasm, offset) or 0 :].startswith("i32.lt_u")
 
 
 def test_export_has_a_name_of_its_own() -> None:
