@@ -1,27 +1,15 @@
-"""The attackers of one attack as straight-line code: each hook does what it did in that attack, and nothing else.
-
-The code is made from what happened, not from the script: from the calls that each attacker got, the *turns*, and what
-it did in each. So it covers whatever attackers can do, and one that was written by hand as well.
-
-Where a hook does different things at different times, its contract counts its calls in a word of storage, and the count
-says which time it is. A call that fails takes its step of the count back. Where that leaves two turns with one count,
-the attacker counts again: before a transaction by a transaction of its own (``arm``), within a turn after the call.
-In static calls nothing can be counted: there a hook goes by the count as it is.
-"""
+"""The attackers of one attack as straight-line code: each hook does what it did in that attack, and nothing else."""
 
 from __future__ import annotations
 
-import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
 
-import attrs
 from attrs import define, field, frozen
 
-from storagemod.events import AccountDestroyed, CallEnded, CallStarted, RawEvent, decode
 from storagemod.explore.attacker import Attacker
 from storagemod.explore.script import MAIN
+from storagemod.explore.turns import Action, Deed, NotStraightError, Settled, Transaction, Turn, Turns
 from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, FunctionType, Outcome, Value, ValueType
 
 ARM = "arm"
@@ -38,107 +26,6 @@ _HOST = {
     CallKind.STATIC: ("callStatic", False),
 }
 """Host functions that call ``main`` with data, by kind, and whether they take a value."""
-
-
-class NotStraightError(Exception):
-    """An attack has no straight-line code; the message says why."""
-
-
-class Effort(enum.IntEnum):
-    """How much is done so that each turn of an attacker can be told from the others."""
-
-    COUNT = 0
-    """Hooks count that do different things."""
-    COUNT_ALL = 1
-    """All hooks count that are never called in static calls."""
-    ARM = 2
-    """The count is set before transactions, where it was taken back."""
-    RECOUNT = 3
-    """It is set after calls as well."""
-
-
-@frozen
-class Action:
-    """What an attacker did in a turn: it made a call, or destroyed itself.
-
-    Attributes:
-        kind: The kind of the call; ``None`` for self-destruction.
-        target: The account that was called, or the one that got the balance.
-        ok: Whether the call succeeded.
-        recount: What the count of calls is set to afterwards, if it has to be.
-    """
-
-    kind: CallKind | None
-    target: Address
-    method: str | None = None
-    args: tuple[Value, ...] = ()
-    data: bytes = b""
-    value: int = 0
-    ok: bool = True
-    recount: int | None = None
-
-
-@frozen
-class Deed:
-    """All that an attacker did in a turn, and how the turn ended."""
-
-    actions: tuple[Action, ...] = ()
-    outcome: Outcome = Outcome.OK
-    values: tuple[Value, ...] = ()
-
-    @property
-    def is_default(self) -> bool:
-        """Whether it did nothing, and returned zeros."""
-        return not self.actions and self.outcome is Outcome.OK and not any(_is_set(value) for value in self.values)
-
-
-@define(eq=False)
-class Record:
-    """A call of the attack, attackers' turns and others, with what happened in it in order."""
-
-    started: CallStarted
-    items: list[Record | Action] = field(factory=list)
-    outcome: Outcome = Outcome.OK
-    values: tuple[Value, ...] = ()
-    undone: bool = False
-    """Whether it was rolled back whatever its outcome: a transaction that is never committed."""
-
-    @property
-    def owner(self) -> Address:
-        """The account on whose storage it ran."""
-        return self.started.address
-
-
-Transaction: TypeAlias = Record | None
-"""The call that a transaction is; ``None`` for one that could not start."""
-
-
-def read_transaction(raw_events: Iterable[RawEvent]) -> Record:
-    """Read the calls of one transaction from its trace.
-
-    Raises:
-        NotStraightError: The trace was cut short.
-    """
-    root: Record | None = None
-    stack: list[Record] = []
-    for raw in raw_events:
-        if raw[0] not in {CallStarted, CallEnded, AccountDestroyed}:
-            continue
-        event = decode(raw)
-        if isinstance(event, CallStarted):
-            record = Record(event)
-            if stack:
-                stack[-1].items.append(record)
-            root = root or record
-            stack.append(record)
-        elif isinstance(event, CallEnded):
-            record = stack.pop()
-            record.outcome, record.values = event.outcome, event.values
-        elif isinstance(event, AccountDestroyed):
-            stack[-1].items.append(Action(None, event.beneficiary))
-    if root is None or stack:
-        raise NotStraightError("the trace of the attack is not complete")
-    return root
 
 
 @frozen
@@ -185,145 +72,10 @@ def contracts_of(
     types |= {(each.account, name): kind for each in attackers for name, kind in each.hooks.items()}
     written = {}
     for attacker in attackers:
-        turns = _Turns(attacker.account, transactions, setup)
+        turns = Turns(attacker.account, transactions, setup)
         if turns.are_needed:
             written[attacker.account] = _Writer(attacker, turns.settled(exact=exact), types, labels).contract()
     return written
-
-
-@define(eq=False)
-class _Turn:
-    """A turn of an attacker; ``count`` is what the count of its calls is in it."""
-
-    record: Record
-    caller: Record | None
-    deed: Deed
-    in_setup: bool
-    count: int = 0
-
-    @property
-    def site(self) -> str:
-        return self.record.started.method or MAIN
-
-    @property
-    def static(self) -> bool:
-        return self.record.started.static
-
-
-@frozen
-class _Settled:
-    """The turns of an attacker by hook, told apart.
-
-    Attributes:
-        turns: By hook, in the order of their calls.
-        counting: The hooks that count.
-        looking: The hooks that go by the count.
-        arms: What the count is set to, by transaction.
-    """
-
-    turns: Mapping[str, Sequence[_Turn]]
-    counting: frozenset[str]
-    looking: frozenset[str]
-    arms: Mapping[int, int]
-
-
-class _Turns:
-    """All turns of one attacker."""
-
-    def __init__(self, account: Address, transactions: Sequence[Transaction], setup: int) -> None:
-        self._account = account
-        self._setup = setup
-        self._transactions = transactions
-        self.all: dict[Record, _Turn] = {}
-        for number, transaction in enumerate(transactions):
-            if transaction is not None:
-                self._collect(transaction, None, number < setup)
-
-    @property
-    def are_needed(self) -> bool:
-        """Whether it takes a contract to do what was done: who only gets money is an account."""
-        return any(turn.site != MAIN or not turn.deed.is_default for turn in self.all.values())
-
-    def _collect(self, record: Record, caller: Record | None, in_setup: bool) -> None:
-        kind, code = record.started.kind, record.started.code_address
-        if kind.borrows and code == self._account:
-            raise NotStraightError("an attacker's code runs on the storage of another contract")
-        if record.owner == self._account and not kind.borrows and kind is not CallKind.CREATE:
-            self.all[record] = _Turn(record, caller, self._deed(record), in_setup)
-        for item in record.items:
-            if isinstance(item, Record):
-                self._collect(item, record, in_setup)
-
-    def _deed(self, record: Record) -> Deed:
-        actions = []
-        for item in record.items:
-            if isinstance(item, Action):
-                actions.append(item)
-                continue
-            made = item.started
-            target = made.code_address if made.kind.borrows else made.address
-            ok = item.outcome is Outcome.OK
-            actions.append(Action(made.kind, target, made.method, made.args, made.data, made.value, ok))
-        return Deed(tuple(actions), record.outcome, record.values if record.outcome is Outcome.OK else ())
-
-    def settled(self, *, exact: bool) -> _Settled:
-        """Tell the turns apart with as little effort as it takes."""
-        by_site: dict[str, list[_Turn]] = {}
-        for turn in self.all.values():
-            by_site.setdefault(turn.site, []).append(turn)
-        static = {site for site, turns in by_site.items() if any(turn.static for turn in turns)}
-        looking = {site for site, turns in by_site.items() if exact or len({turn.deed for turn in turns}) > 1}
-        plain = {turn: turn.deed for turns in by_site.values() for turn in turns}
-        for effort in Effort:
-            counting = frozenset((looking if effort is Effort.COUNT else by_site.keys()) - static) if looking else set()
-            for turn, deed in plain.items():
-                turn.deed = deed
-            arms = self._count(frozenset(counting), effort)
-            told = {(site, turn.count): turn.deed for site in looking for turn in by_site[site]}
-            if all(told[site, turn.count] == turn.deed for site in looking for turn in by_site[site]):
-                return _Settled(by_site, frozenset(counting), frozenset(looking), arms)
-        raise NotStraightError("two calls that it has to tell apart are alike to an attacker")
-
-    def _count(self, counting: frozenset[str], effort: Effort) -> dict[int, int]:
-        """Count the calls as the contract will; return what the count is to be set to before which transactions."""
-        count, happened = 0, 0
-        arms: dict[int, int] = {}
-
-        def walk(record: Record) -> None:
-            nonlocal count, happened
-            before, turn = count, self.all.get(record)
-            if turn is not None:
-                if turn.site in counting:
-                    happened += 1
-                    count += 1
-                turn.count = count
-            for number, item in enumerate(record.items):
-                if isinstance(item, Action):
-                    continue
-                walk(item)
-                if turn is not None and count != happened and effort is Effort.RECOUNT and not turn.static:
-                    count = happened
-                    turn.deed = _recounted(turn.deed, number, count)
-            if record.outcome is not Outcome.OK or record.undone:
-                count = before
-
-        for number, transaction in enumerate(self._transactions):
-            if transaction is None:
-                continue
-            is_attack = number >= self._setup
-            if effort >= Effort.ARM and is_attack and count != happened and self._has_turn(transaction):
-                count = arms[number] = happened
-            walk(transaction)
-        return arms
-
-    def _has_turn(self, record: Record) -> bool:
-        return record in self.all or any(isinstance(item, Record) and self._has_turn(item) for item in record.items)
-
-
-def _recounted(deed: Deed, number: int, count: int) -> Deed:
-    actions = list(deed.actions)
-    actions[number] = attrs.evolve(actions[number], recount=count)
-    return attrs.evolve(deed, actions=tuple(actions))
 
 
 @define
@@ -331,7 +83,7 @@ class _Writer:
     """Writes the contract of one attacker."""
 
     attacker: Attacker
-    settled: _Settled
+    settled: Settled
     types: Mapping[tuple[Address, str], FunctionType]
     labels: Mapping[Address, str]
     _imports: dict[tuple[str, ...], tuple[str, str]] = field(factory=dict)
@@ -372,7 +124,7 @@ class _Writer:
         for data, (offset, what) in self._segments.items():
             lines.append(f"  (data (memory $memory) (i32.const {offset}) {_quoted_bytes(data)})  ;; {what}")
         parts = ["\n".join(lines)]
-        if self.settled.counting:
+        if self.settled.counting or any(turn.deed.counts for turns in self.settled.turns.values() for turn in turns):
             parts.append(_COUNT)
         if self.settled.arms or self._recounts:
             parts.append(_SET_COUNT)
@@ -390,7 +142,7 @@ class _Writer:
             f"  ;; Imported, and not called in this attack.\n  (func (export {_quoted(site)}){_signature(kind)}{zeros})"
         )
 
-    def _hook(self, site: str, turns: Sequence[_Turn]) -> str:
+    def _hook(self, site: str, turns: Sequence[Turn]) -> str:
         kind = (
             FunctionType()
             if site == MAIN and site not in self.attacker.hooks
@@ -409,7 +161,7 @@ class _Writer:
         lines[-1] += ")"
         return "\n".join(lines)
 
-    def _choices(self, site: str, turns: Sequence[_Turn], kind: FunctionType) -> list[str]:
+    def _choices(self, site: str, turns: Sequence[Turn], kind: FunctionType) -> list[str]:
         """Write what a hook does, by the count of calls."""
         times: dict[Deed, list[int]] = {}
         for turn in turns:
@@ -437,7 +189,7 @@ class _Writer:
     def _when(self, site: str, times: Sequence[int]) -> str:
         """Say in words which calls these are."""
         if site not in self.settled.counting:
-            return f"While {_listed([str(number) for number in times])} calls were counted:"
+            return f"While the count is {_listed([str(number) for number in times])}:"
         which = "time" if self.settled.counting == {site} else "call of this contract"
         if _ranges(times) == [(1, len(times))] and len(times) > 1:
             return f"The first {_plural(len(times), which)}:"
@@ -447,7 +199,7 @@ class _Writer:
         ]
         return f"T{_listed(words)[1:]} {which}:"
 
-    def _caller(self, turn: _Turn) -> str:
+    def _caller(self, turn: Turn) -> str:
         if turn.caller is None:
             return "a transaction"
         started = turn.caller.started
@@ -456,11 +208,11 @@ class _Writer:
 
     def _deed(self, deed: Deed, results: Sequence[ValueType], indent: str) -> list[str]:
         """Write what was done in a turn; where it returns numbers, the last line has these."""
-        lines = []
+        lines = [f"{indent}(drop (call $count))"] if deed.counts else []
         for action in deed.actions:
             lines += [indent + line for line in self._action(action)]
             if action.recount is not None:
-                lines.append(f"{indent};; What failed took its steps of the count back.")
+                lines.append(f"{indent};; Count on from here, whatever failed and took its steps back.")
                 lines.append(f"{indent}(call $set_count (i32.const {action.recount}))")
         if deed.outcome is Outcome.REVERTED:
             revert = self._import("ethereum", "revert", "$revert", " (param i32 i32)")
@@ -556,10 +308,6 @@ _COUNT = """\
 
 _SET_COUNT = """\
   (func $set_count (param $count i32) (i32.store $storage (i32.const 0) (local.get $count)))"""
-
-
-def _is_set(value: Value) -> bool:
-    return value != 0 or str(value).startswith("-")  # the sign of a zero is one of the numbers that a hook can return
 
 
 def _ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:

@@ -27,7 +27,8 @@ from storagemod.explore.attacker import BEGIN, Attacker
 from storagemod.explore.exploration import Exploration
 from storagemod.explore.script import Call, describe
 from storagemod.explore.search import Violation
-from storagemod.explore.straight import Contract, NotStraightError, Transaction, contracts_of, read_transaction
+from storagemod.explore.straight import Contract, contracts_of
+from storagemod.explore.turns import NotStraightError, Transaction, read_transaction
 from storagemod.scenario import ScenarioResult, load_scenario, parse_scenario, run_scenario
 from storagemod.scenario.schema import ContractSpec, InvariantSpec, Scenario, TransactionSpec
 from storagemod.types import Address, ReentryPolicy
@@ -249,7 +250,7 @@ class _Attack:
 
     def _straight(self, done: ScenarioResult, *, exact: bool) -> dict[Address, Contract]:
         """Return the contracts of attackers in straight-line code, from a run of those that go by a script."""
-        setup = self.exploration.setup
+        setup, attackers = self.exploration.setup, self.exploration.attackers
         transactions: list[Transaction] = []
         for number, each in enumerate(done.transactions):
             spec = done.scenario.transactions[number]
@@ -260,7 +261,10 @@ class _Attack:
             if record is not None:
                 record.undone = spec.call
             transactions.append(record)
-        return contracts_of(transactions, self.exploration.attackers, self.exploration.labels, setup=setup, exact=exact)
+        try:
+            return contracts_of(transactions, attackers, self.exploration.labels, setup=setup, exact=exact)
+        except RecursionError as error:
+            raise NotStraightError("its calls are nested too deep") from error
 
     # The text of the scenario
 
@@ -309,7 +313,7 @@ class _Attack:
         """Return the options of the search that a run needs as well."""
         settings = self.exploration.settings
         options = {"link": settings.link}
-        for key in ("sync", "exclusive"):
+        for key in ("exclusive", "sync"):
             policy = getattr(settings, key)
             options[key] = None if policy is None else policy.value
         return {key: value for key, value in options.items() if value is not None}
