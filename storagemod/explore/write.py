@@ -90,7 +90,8 @@ def write_tests(exploration: Exploration, folder: Path, force: bool = False) -> 
     except OSError as error:
         raise _cannot_write(folder, error) from error
     if problems:
-        raise StateError("; ".join(each.message for each in problems), hint=problems[0].hint)
+        others = f"; {len(written)} other files were written" if written else ""
+        raise StateError("; ".join(each.message for each in problems) + others, hint=problems[0].hint)
     return written
 
 
