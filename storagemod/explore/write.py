@@ -452,12 +452,11 @@ class _Attack:
         """Return the text of the test."""
         options, imported = [], []
         for key, value in self._options().items():
-            policy = getattr(self.exploration.settings, key)
-            if isinstance(policy, str) and key == "link":
-                options.append(f"link={value!r}")
+            if key == "link":
+                options.append(f'link="{value}"')
             else:
-                imported.append(type(policy).__name__)
-                options.append(f"{key}={imported[-1]}({value!r})")
+                imported.append(type(getattr(self.exploration.settings, key)).__name__)
+                options.append(f'{key}={imported[-1]}("{value}")')
         imports = f"from storagemod import {', '.join(sorted(imported))}\n" if imported else ""
         call = ", ".join(["scenario", *options])
         return f'''\

@@ -77,7 +77,7 @@ def test_they_run_under_the_linking_option_that_the_fault_was_found_under(contra
     exploration = explore(contracts / "reentry" / "withdraw.toml", link=link, sync=sync, calls=2, tries=200)
     scenario, test = write_tests(exploration, contracts / "tests")
 
-    assert f"link={link!r}" in test.read_text()
+    assert f'link="{link}"' in test.read_text()
     assert not run_scenario(load_scenario(scenario), link=link, sync=sync).ok
     assert pytest_in(test.parent).returncode == 1
 
@@ -89,7 +89,7 @@ def test_they_have_the_policies_that_the_fault_was_found_under(contracts: Path) 
     _, test = write_tests(exploration, contracts / "tests")
 
     assert "from storagemod import ExclusivePolicy, SyncPolicy\n" in test.read_text()
-    assert "exclusive=ExclusivePolicy('call'), sync=SyncPolicy('revision')" in test.read_text()
+    assert 'exclusive=ExclusivePolicy("call"), sync=SyncPolicy("revision")' in test.read_text()
     assert pytest_in(test.parent).returncode == 1
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from storagemod.errors import ScenarioError
+from storagemod.explore import explore
 from storagemod.inputs import EXTENDS_MAX
 from storagemod.scenario import Scenario, ScenarioFileError, load_scenario, parse_scenario, run_scenario
+from storagemod.scenario.fixtures import scenario_names, scenario_path
 from storagemod.scenario_files import is_scenario
 from storagemod.types import Address
 
@@ -208,6 +210,42 @@ def test_a_row_of_files_that_extend_one_another_has_a_limit_and_no_circle(folder
     (folder / "base.toml").write_text('[scenario]\nextends = "0.toml"')
     with pytest.raises(ScenarioError, match=r"base\.toml:2: 0\.toml is extended by itself in the end"):
         load_scenario(folder / "0.toml")
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_what_only_extends_a_scenario_runs_as_that_does(tmp_path: Path, name: str) -> None:
+    path = scenario_path(name)
+    base = load_scenario(path)
+    (tmp_path / "own.toml").write_text(f'[scenario]\nextends = "{path}"')
+    half = len(base.transactions) // 2
+    (tmp_path / "half.toml").write_text(f'[scenario]\nextends = "own.toml"\nbase_transactions = {half}')
+
+    whole, own, first = (
+        run_scenario(load_scenario(each)) for each in (path, tmp_path / "own.toml", tmp_path / "half.toml")
+    )
+
+    assert own.state_root == whole.state_root
+    for found in (own, first):
+        assert len(found.transactions) == (len(base.transactions) if found is own else half)
+        for expected, done in zip(whole.transactions, found.transactions, strict=False):
+            assert (done.title, done.line, done.differences) == (expected.title, expected.line, expected.differences)
+            assert (done.receipt is None) == (expected.receipt is None)
+            if done.receipt is not None and expected.receipt is not None:
+                assert (done.receipt.values, done.receipt.gas_used) == (
+                    expected.receipt.values,
+                    expected.receipt.gas_used,
+                )
+
+
+def test_what_extends_a_scenario_is_explored_as_that_is(tmp_path: Path) -> None:
+    path = scenario_path("reentry/guard")
+    (tmp_path / "own.toml").write_text(f'[scenario]\nextends = "{path}"')
+
+    base, own = (explore(each, calls=2, tries=100) for each in (path, tmp_path / "own.toml"))
+
+    assert [each.script for each in own.violations] == [each.script for each in base.violations]
+    assert own.setup == base.setup
+    assert own.violations
 
 
 def test_a_file_that_only_extends_another_one_is_a_scenario(folder: Path) -> None:
