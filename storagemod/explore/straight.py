@@ -17,6 +17,9 @@ ARM = "arm"
 
 _GAS = "0x7fffffffffffffff"
 _ALIGNMENT = 16
+_SCRATCH = 0
+"""Where the host writes what is not used: the address of a contract that was created."""
+
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9_.:-]")
 _HOST = {
@@ -91,7 +94,7 @@ class _Writer:
     _links: dict[str, Address] = field(factory=dict)
     _segments: dict[bytes, tuple[int, str]] = field(factory=dict)
     """By its bytes: the offset of a data segment, and what it is."""
-    _end: int = 0
+    _end: int = _SCRATCH + 2 * _ALIGNMENT
 
     @property
     def arm(self) -> str:
@@ -237,6 +240,8 @@ class _Writer:
                 return self._typed(action)
             case Action(kind=CallKind.CALL | CallKind.CODE | CallKind.DELEGATE | CallKind.STATIC, method=None):
                 return self._raw(action)
+            case Action(kind=CallKind.CREATE):
+                return self._create(action)
         raise NotStraightError(f"an attacker made a call of the kind {action.kind}")
 
     def _typed(self, action: Action) -> list[str]:
@@ -270,6 +275,13 @@ class _Writer:
         told = f"{{value: {action.value}}}" if action.value else ""
         shown = f"0x{action.data.hex()}" if len(action.data) <= _ALIGNMENT else f"{len(action.data):,} bytes"
         return [f";; {label}::{MAIN}{told}({shown if action.data else ''})", f"(drop (call {name} {' '.join(parts)}))"]
+
+    def _create(self, action: Action) -> list[str]:
+        """Create a contract; its address, which the host tells, is written where nothing else stands, and not used."""
+        value = self._segment(action.value.to_bytes(16, "little"), f"the value {action.value}")
+        code = self._segment(action.data, "init code") if action.data else "(i32.const 0)"
+        name = self._import("ethereum", "create", "$ethereum.create", " (param i32 i32 i32 i32) (result i32)")
+        return [f"(drop (call {name} {value} {code} (i32.const {len(action.data)}) (i32.const {_SCRATCH})))"]
 
     def _destroy(self, action: Action) -> list[str]:
         """Destroy this contract: its balance goes to another account."""

@@ -9,10 +9,13 @@ import attrs
 import pytest
 
 from storagemod.explore import Call, Ending, Reaction
+from storagemod.explore.attacker import EntryPoint
 from storagemod.explore.straight import contracts_of
 from storagemod.explore.turns import NotStraightError, read_transaction
+from storagemod.limits import Limits
 from storagemod.scenario import load_scenario, run_scenario
 from storagemod.types import Address, FunctionType
+from storagemod.wasm import to_wasm
 from storagemod.world import Receipt, World
 
 from .attacks import (
@@ -312,14 +315,23 @@ BY_HAND = """(module
   (import "ethereum" "callDelegate" (func $delegate (param i64 i32 i32 i32) (result i32)))
   (import "ethereum" "callStatic" (func $static (param i64 i32 i32 i32) (result i32)))
   (import "ethereum" "selfDestruct" (func $destroy (param i32)))
+  (import "ethereum" "create" (func $create (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
-  (data (i32.const 19) "\\0a") (data (i32.const 32) "\\05")
+  (data (i32.const 19) "\\0a") (data (i32.const 32) "\\05") (data (i32.const 64) "{init}")
   (func (export "main")
     (call $set (i64.const 77))
     (drop (call $call (i64.const 100000000) (i32.const 0) (i32.const 32) (i32.const 0) (i32.const 3)))
     (drop (call $static (i64.const 100000000) (i32.const 0) (i32.const 0) (i32.const 3)))
-    {more}
+    (drop (call $code (i64.const 100000000) (i32.const 0) (i32.const 32) (i32.const 64) (i32.const 9)))
+    (drop (call $delegate (i64.const 100000000) (i32.const 0) (i32.const 64) (i32.const 0)))
+    (drop (call $create (i32.const 32) (i32.const 64) (i32.const {length}) (i32.const 1024)))
+    (drop (call $create (i32.const 48) (i32.const 64) (i32.const 0) (i32.const 1024)))
     (call $destroy (i32.const 0))))"""
+
+
+def by_hand() -> str:
+    init = to_wasm(BYSTANDER.replace("i64.const 1", "i64.const 9"), name="init", limits=Limits())
+    return BY_HAND.format(init="".join(f"\\{byte:02x}" for byte in init), length=len(init))
 
 
 def transact(mallory: str, links: dict[str, Address]) -> tuple[World, Receipt]:
@@ -330,38 +342,35 @@ def transact(mallory: str, links: dict[str, Address]) -> tuple[World, Receipt]:
 
 
 def test_actions_that_are_not_in_scripts_are_written_from_what_happened() -> None:
-    """An attacker calls another contract by its import, sends money, asks, and destroys itself."""
-    by_hand, receipt = transact(BY_HAND.format(more=""), {"trudy": TRUDY})
+    """An attacker calls by an import, sends money, borrows code, creates contracts, and destroys itself."""
+    first, receipt = transact(by_hand(), {"trudy": TRUDY})
     assert receipt.trace is not None
     (attacker,) = attack(shop(rule("shop.memory[0] < 0")), (Call(CONTRACT, "main", sender=MALLORY),)).attackers
-    attacker = attrs.evolve(attacker, account=MALLORY, hooks={}, entry_points=(), links={})
-    other = attrs.evolve(attacker, account=TRUDY, hooks={"set": FunctionType(("i64",))})
+    known = (EntryPoint(TRUDY, "set", FunctionType(("i64",))),)
+    attacker = attrs.evolve(attacker, account=MALLORY, hooks={}, entry_points=known, links={})
     transaction = read_transaction(receipt.trace.raw_events)
 
-    written = contracts_of([transaction], [attacker, other], {TRUDY: "trudy"})[MALLORY]
+    written = contracts_of([transaction], [attacker], {TRUDY: "trudy"})[MALLORY]
     straight, again = transact(written.wat, dict(written.links))
 
     assert again.ok
-    for world in (by_hand, straight):
+    for world in (first, straight):
         assert not world.account(MALLORY).code
-        assert world.account(TRUDY).balance == 20
+        assert world.account(TRUDY).balance == 15  # a contract that was created has the other 5
         assert world.storage(TRUDY)["memory"][8:9] == b"\x4d"
-    assert by_hand.storage(TRUDY)["memory"][0:16] == straight.storage(TRUDY)["memory"][0:16]
-    for name in ("call", "callStatic", "selfDestruct"):
+    assert first.storage(TRUDY)["memory"][0:16] == straight.storage(TRUDY)["memory"][0:16]
+    assert straight.state_root == first.state_root
+    for name in ("call", "callCode", "callDelegate", "callStatic", "create", "selfDestruct"):
         assert f'(import "ethereum" "{name}"' in written.wat
 
 
-def test_an_action_without_straight_line_code_is_told() -> None:
-    create = """(module
-      (import "ethereum" "create" (func $create (param i32 i32 i32 i32) (result i32)))
-      (memory (export "memory") 1)
-      (func (export "main") (drop (call $create (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))))"""
-    _, receipt = transact(create, {})
+def test_a_method_of_a_type_that_is_not_known_cannot_be_imported() -> None:
+    _, receipt = transact(by_hand(), {"trudy": TRUDY})
     assert receipt.trace is not None
     (attacker,) = attack(shop(rule("shop.memory[0] < 0")), (Call(CONTRACT, "main", sender=MALLORY),)).attackers
     attacker = attrs.evolve(attacker, account=MALLORY, hooks={})
 
-    with pytest.raises(NotStraightError, match="an attacker made a call of the kind create"):
+    with pytest.raises(NotStraightError, match=r"an attacker cannot import 0x0{38}0a::set"):
         contracts_of([read_transaction(receipt.trace.raw_events)], [attacker], {})
 
 
