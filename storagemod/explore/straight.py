@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import attrs
 from attrs import define, field, frozen
 
 from storagemod.explore.attacker import Attacker
@@ -55,15 +56,17 @@ def contracts_of(
     attackers: Sequence[Attacker],
     labels: Mapping[Address, str],
     *,
+    replaced: Collection[Address] = (),
     setup: int = 0,
     exact: bool = False,
 ) -> dict[Address, Contract]:
-    """Write the contract of each attacker that was called.
+    """Write the contract of each attacker that did something.
 
     Args:
         transactions: The whole scenario as it was run, in order, the transactions before the attack included.
         attackers: The attackers, with what they export and may call.
         labels: Names of accounts.
+        replaced: Attackers in whose place another contract would stand: these have a contract whatever they did.
         setup: How many of the transactions come before the attack: no count is set before these.
         exact: Whether hooks do nothing when they are called another time than in the attack. Otherwise a hook that did
             the same each time always does it, and needs no count.
@@ -76,8 +79,11 @@ def contracts_of(
     written = {}
     for attacker in attackers:
         turns = Turns(attacker.account, transactions, setup)
-        if turns.are_needed:
-            written[attacker.account] = _Writer(attacker, turns.settled(exact=exact), types, labels).contract()
+        is_replaced = attacker.account in replaced
+        if turns.are_needed or is_replaced:
+            hooks = {**attacker.hooks, MAIN: FunctionType()} if is_replaced else attacker.hooks
+            writer = _Writer(attrs.evolve(attacker, hooks=hooks), turns.settled(exact=exact), types, labels)
+            written[attacker.account] = writer.contract()
     return written
 
 
@@ -141,9 +147,7 @@ class _Writer:
 
     def _idle(self, site: str, kind: FunctionType) -> str:
         zeros = "".join(f" ({each}.const 0)" for each in kind.results)
-        return (
-            f"  ;; Imported, and not called in this attack.\n  (func (export {_quoted(site)}){_signature(kind)}{zeros})"
-        )
+        return f"  ;; Not called in this attack.\n  (func (export {_quoted(site)}){_signature(kind)}{zeros})"
 
     def _hook(self, site: str, turns: Sequence[Turn]) -> str:
         kind = (

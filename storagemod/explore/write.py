@@ -251,7 +251,8 @@ class _Attack:
 
     def _straight(self, done: ScenarioResult, *, exact: bool) -> dict[Address, Contract]:
         """Return the contracts of attackers in straight-line code, from a run of those that go by a script."""
-        setup, attackers = self.exploration.setup, self.exploration.attackers
+        setup, attackers, scenario = self.exploration.setup, self.exploration.attackers, self.exploration.scenario
+        replaced = {each.account for each in attackers if scenario.contract_at(each.account) is not None}
         transactions: list[Transaction] = []
         for number, each in enumerate(done.transactions):
             spec = done.scenario.transactions[number]
@@ -263,7 +264,9 @@ class _Attack:
                 record.undone = spec.call
             transactions.append(record)
         try:
-            return contracts_of(transactions, attackers, self.exploration.labels, setup=setup, exact=exact)
+            return contracts_of(
+                transactions, attackers, self.exploration.labels, replaced=replaced, setup=setup, exact=exact
+            )
         except RecursionError as error:
             raise NotStraightError("its calls are nested too deep") from error
 

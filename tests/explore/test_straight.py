@@ -84,7 +84,7 @@ def test_a_hook_that_does_one_thing_is_one_line(tmp_path: Path) -> None:
             '(func (export "hook")',
             "(call $c.m1))",
             "",
-            ";; Imported, and not called in this attack.",
+            ";; Not called in this attack.",
             '(func (export "ask") (param i64) (result i64) (i64.const 0)))',
         ]
     )

@@ -12,13 +12,13 @@ import pytest
 
 from storagemod import SyncPolicy
 from storagemod.errors import ScenarioError, StateError
-from storagemod.explore import Call, explore
+from storagemod.explore import Call, Reaction, explore
 from storagemod.explore.write import check_folder, write_tests
 from storagemod.scenario import load_scenario, run_scenario
 from storagemod.scenario.fixtures import scenario_path
 
 from .attacks import CONTRACT, MALLORY, attack
-from .examples import FAULTS, quick, rule, shop
+from .examples import FAULTS, SHOP, quick, rule, shop
 
 MENDED = {
     "withdraw": [("bank.wat", "bank_fixed.wat")],
@@ -284,6 +284,41 @@ def test_scenarios_of_one_name_do_not_write_over_one_another(contracts: Path) ->
     assert [path.stem.removeprefix("test_") for path in second] == ["explored_withdraw_the_books_are_honest_2"] * 2
     assert 'extends = "../other/withdraw.toml"' in second[0].read_text()
     assert pytest_in(contracts / "tests").stdout.count("FAILED") == 2
+
+
+def test_contracts_that_are_not_trusted_are_replaced_whether_they_did_anything_or_not(tmp_path: Path) -> None:
+    """Their own code would keep the attack from happening."""
+    (tmp_path / "base.toml").write_text(f"""
+[explore]
+untrusted = ["mallory", "guard"]
+[contracts.mallory]
+address = "0x09"
+wat = '''(module (func (export "thank") (param i64) (result i32) (unreachable)))'''
+[contracts.guard]
+wat = '''(module (memory (export "memory") 1) (func (export "main") (unreachable)))'''
+[contracts.shop]
+address = "0x20"
+wat = '''{SHOP}'''
+links = {{ buyer = "mallory" }}
+[[transactions]]
+to = "shop"
+method = "sold"
+{rule("shop.memory[8] != 3")}""")
+    reaction = Reaction(MALLORY, "thank", values=(3,))
+    script = (Call(CONTRACT, "buy", (1,), sender=MALLORY, reactions=(reaction,)),)
+    path, _ = write_tests(attack(tmp_path / "base.toml", script), tmp_path / "tests")
+
+    found = load_scenario(path)
+    assert "extends" in path.read_text()
+    assert "unreachable" not in (found.contracts["mallory"].wat or "")
+    assert (
+        found.contracts["guard"].wat
+        == """\
+(module
+  ;; Not called in this attack.
+  (func (export "main")))
+"""
+    )
 
 
 def test_what_does_not_happen_again_is_not_written(tmp_path: Path) -> None:
