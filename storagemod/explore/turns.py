@@ -208,6 +208,16 @@ def _catch_alike(turns: Sequence[Turn]) -> None:
             turn.deed = attrs.evolve(turn.deed, actions=actions)
 
 
+def _trap_alike(by_site: Mapping[str, Sequence[Turn]], mixed: Iterable[str]) -> None:
+    """Make deeds one where an attacker counts and, at the same count, trapped in a static call: it cannot count there."""
+    for site in mixed:
+        counted = {turn.count: turn.deed for turn in by_site[site] if turn.deed.counts}
+        for turn in by_site[site]:
+            trapped = turn.static and turn.deed == Deed(outcome=Outcome.FAILED)
+            if trapped and turn.count in counted:
+                turn.deed = counted[turn.count]
+
+
 class Turns:
     """All turns of one attacker."""
 
@@ -265,6 +275,7 @@ class Turns:
                 for turn, deed in plain.items():
                     turn.deed = deed
                 arms = self._count(sites, effort)
+                _trap_alike(by_site, sites.mixed)
                 if not (clashes := _clashes(by_site, looking)):
                     return Settled(by_site, sites.counting, frozenset(looking), arms)
                 if not all(clashes.values()):
