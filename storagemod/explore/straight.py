@@ -23,6 +23,7 @@ _SCRATCH = 0
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9_.:-]")
+_UNQUOTED = re.compile(r"[^A-Za-z0-9_.:?-]")
 _HOST = {
     CallKind.CALL: ("call", True),
     CallKind.CODE: ("callCode", True),
@@ -150,11 +151,7 @@ class _Writer:
         return f"  ;; Not called in this attack.\n  (func (export {_quoted(site)}){_signature(kind)}{zeros})"
 
     def _hook(self, site: str, turns: Sequence[Turn]) -> str:
-        kind = (
-            FunctionType()
-            if site == MAIN and site not in self.attacker.hooks
-            else self.types.get((self.attacker.account, site), FunctionType())
-        )
+        kind = self.types.get((self.attacker.account, site), FunctionType())
         callers = list(dict.fromkeys(self._caller(turn) for turn in turns))
         before = sum(turn.in_setup for turn in turns)
         early = f"; {_plural(before, 'time')} before the attack" if before else ""
@@ -223,9 +220,8 @@ class _Writer:
                 lines.append(f"{indent}(call $set_count (i32.const {action.recount}))")
         if deed.outcome is Outcome.REVERTED:
             revert = self._import("ethereum", "revert", "$revert", " (param i32 i32)")
-            lines += [f"{indent}(call {revert} (i32.const 0) (i32.const 0))", f"{indent}(unreachable)"][
-                : 1 + bool(results)
-            ]
+            lines.append(f"{indent}(call {revert} (i32.const 0) (i32.const 0))")
+            lines += [f"{indent}(unreachable)"] if results else []  # which the type of the hook asks for
         elif deed.outcome is Outcome.FAILED:
             lines.append(f"{indent}(unreachable)")
         elif results:
@@ -395,8 +391,7 @@ def _words(text: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    plain = re.compile(r"[^A-Za-z0-9_.:?-]")
-    return '"' + plain.sub(lambda found: "".join(f"\\{byte:02x}" for byte in found[0].encode()), name) + '"'
+    return '"' + _UNQUOTED.sub(lambda found: "".join(f"\\{byte:02x}" for byte in found[0].encode()), name) + '"'
 
 
 def _quoted_bytes(data: bytes) -> str:

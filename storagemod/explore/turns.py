@@ -209,7 +209,7 @@ def _catch_alike(turns: Sequence[Turn]) -> None:
 
 
 def _trap_alike(by_site: Mapping[str, Sequence[Turn]], mixed: Iterable[str]) -> None:
-    """Make deeds one where an attacker counts and, at the same count, trapped in a static call: it cannot count there."""
+    """Make deeds one where an attacker counts and, at the same count, trapped in a static call: as counting does."""
     for site in mixed:
         counted = {turn.count: turn.deed for turn in by_site[site] if turn.deed.counts}
         for turn in by_site[site]:
