@@ -21,6 +21,9 @@ SCENARIO_BYTES_MAX = 8 << 20
 SNAPSHOT_BYTES_MAX = 64 << 20
 """Length of a snapshot file."""
 
+EXTENDS_MAX = 8
+"""Scenario files in a row of which each extends the next."""
+
 VECTOR_BYTES_MAX = 8 << 20
 """Length of a state-test vector. Parsed JSON takes up to 30 times as much memory."""
 

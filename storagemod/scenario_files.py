@@ -15,7 +15,7 @@ _HEADER = re.compile(r"^\s*\[+\s*(?:contracts|transactions)\b", re.MULTILINE)
 
 
 def is_scenario(path: Path) -> bool:
-    """Check whether a TOML file is meant to be a scenario: it has contracts or transactions.
+    """Check whether a TOML file is meant to be a scenario: it has contracts or transactions, or extends another one.
 
     A file with errors counts if it has such a header, so that the errors are reported when it is loaded.
     """
@@ -28,7 +28,8 @@ def is_scenario(path: Path) -> bool:
         found = parse_toml(text)
     except ValueError:
         return _HEADER.search(text) is not None
-    return "contracts" in found or "transactions" in found
+    about = found.get("scenario")
+    return "contracts" in found or "transactions" in found or (isinstance(about, dict) and "extends" in about)
 
 
 def scenarios_in(folder: Path) -> list[Path]:

@@ -22,6 +22,7 @@ from storagemod.cli.options import (
     tracker_option,
 )
 from storagemod.cli.output import note, say, say_document, say_tree
+from storagemod.errors import StorageModError
 from storagemod.explore import Exploration, Violation, explore
 from storagemod.explore.executors import JOBS_MAX, dask_executor
 from storagemod.explore.exploration import (
@@ -33,7 +34,7 @@ from storagemod.explore.exploration import (
 )
 from storagemod.explore.menu import ARGUMENTS_MAX
 from storagemod.explore.plan import GAS
-from storagemod.explore.write import write_tests
+from storagemod.explore.write import check_folder, write_tests
 from storagemod.report import document
 from storagemod.report.exploration import (
     coverage_lines,
@@ -118,6 +119,7 @@ _SECONDS_MAX = 10_000_000
     metavar="DIR",
     help="Write a scenario and a pytest file for each invariant that does not hold.",
 )
+@click.option("--force", is_flag=True, help="Let --write overwrite files that were edited since it wrote them.")
 @tracker_option
 def explore_command(
     file: Path,
@@ -138,6 +140,7 @@ def explore_command(
     as_json: bool,
     no_time: bool,
     folder: Path | None,
+    force: bool,
     tracker: str | None,
 ) -> int:
     """Search for calls that break the invariants of a scenario: what if a callee comes back while it is called?
@@ -151,6 +154,10 @@ def explore_command(
     if jobs > 1 and dask is not None:
         raise click.UsageError("--jobs is about processes of this machine; the cluster of --dask has its own workers")
     check_policies(() if link is None else (link,), sync, exclusive)
+    if folder is not None:
+        check_folder(folder)
+    elif force:
+        raise click.UsageError("--force is about the files of --write, which is not given")
     scenario = load_named_scenario(file)
     with ExitStack() as stack:
         executor: Executor | None = None if dask is None else stack.enter_context(dask_executor(dask))
@@ -174,19 +181,30 @@ def explore_command(
             executor=executor,
             progress=progress,
         )
+    files, failure = _write(exploration, folder, force=force)
     if as_json:
-        say_document(document("explore", exploration_to_json(exploration, timed=not no_time)))
+        content = exploration_to_json(exploration, timed=not no_time)
+        say_document(document("explore", {**content, "files": [str(path) for path in files]}))
     else:
         _print(exploration)
     found = exploration.found
     if not no_time:
         note(f"{found.tries:,} tries in {found.seconds:.1f} s: {found.tries / max(found.seconds, 1e-9):,.0f} a second")
-    if folder is not None:
-        for path in write_tests(exploration, folder):
-            note(f"wrote {path}")
-        if exploration.ok:
-            note("nothing to write: every invariant holds")
+    for path in files:
+        note(f"wrote {path}")
+    if failure is not None:
+        raise failure
+    if folder is not None and exploration.ok:
+        note("nothing to write: every invariant holds")
     return 0 if exploration.ok else 1
+
+
+def _write(exploration: Exploration, folder: Path | None, *, force: bool) -> tuple[list[Path], StorageModError | None]:
+    """Write what was found; an error waits until all is told."""
+    try:
+        return ([] if folder is None else write_tests(exploration, folder, force)), None
+    except StorageModError as error:
+        return [], error
 
 
 @contextmanager

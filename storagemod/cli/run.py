@@ -151,7 +151,7 @@ def _load(file: Path, errors: list[StorageModError]) -> Scenario | None:
 def _print(result: ScenarioResult, verbosity: int) -> None:
     say(f"{result.scenario.path}: {result.scenario.name}, linked as {_linking(result)}", "bold")
     for transaction in result.transactions:
-        _print_transaction(result, transaction, verbosity)
+        _print_transaction(transaction, verbosity)
     say()
 
 
@@ -169,13 +169,13 @@ def _options(result: ScenarioResult) -> str:
     return "".join((result.link, *(f", {name} as {option}" for name, option in others.items())))
 
 
-def _print_transaction(result: ScenarioResult, transaction: TransactionResult, verbosity: int) -> None:
+def _print_transaction(transaction: TransactionResult, verbosity: int) -> None:
     receipt = transaction.receipt
     mark, style = ("ok  ", "green") if transaction.ok else ("FAIL", "bold red")
     ending = "refused" if receipt is None else f"{receipt.outcome.name.lower()}, gas {receipt.gas_used:,}"
     say(f"  {mark} {transaction.title} ({ending})", style)
     for difference in transaction.differences:
-        say(f"       {result.scenario.path}:{difference.line}: {difference.what}")
+        say(f"       {difference.file}:{difference.line}: {difference.what}")
         say(f"         - wanted  {difference.wanted}", "green")
         say(f"         + found   {difference.found}", "red")
     if receipt is not None and receipt.trace is not None:

@@ -104,11 +104,11 @@ def _entry_points(
         known = contracts[name].entry_points if name in contracts else {}
         for method in methods:
             if method not in known:
-                line = scenario.lines.line(("explore", "entry_points", name))
+                file, line = scenario.place(("explore", "entry_points", name))
                 hint = (
                     did_you_mean(method, known) or f" (it has: {', '.join(sorted(known)) or 'none that may be called'})"
                 )
-                raise ScenarioError(f'"{name}" has no method "{method}"{hint}', path=scenario.path, line=line)
+                raise ScenarioError(f'"{name}" has no method "{method}"{hint}', path=file, line=line)
     for name in trust_model.trusted:
         offered = contracts[name].entry_points
         for method in scenario.explore.entry_points.get(name, sorted(offered)):
@@ -126,10 +126,11 @@ def _hooks(
             if target is None or scenario.address(target) != account:
                 continue
             if hooks.setdefault(each.method, each.type) != each.type:
+                file, line = scenario.place(("contracts", name))
                 raise ScenarioError(
                     f'"{name}" imports {each.method!r} of {account} as {each.type}, and another contract as '
                     f"{hooks[each.method]}: no contract has both",
-                    path=scenario.path,
-                    line=scenario.lines.line(("contracts", name)),
+                    path=file,
+                    line=line,
                 )
     return hooks

@@ -81,10 +81,12 @@ def options_to_json(options: Mapping[str, str]) -> list[JSON]:
 def _transaction(result: TransactionResult) -> JSON:
     return {
         "name": result.title,
+        "file": result.file,
         "line": result.line,
         "ok": result.ok,
         "differences": [
             {
+                "file": difference.file,
                 "line": difference.line,
                 "what": difference.what,
                 "wanted": difference.wanted,

@@ -29,12 +29,13 @@ MATCH_SECONDS_MAX = 1.0
 
 @frozen
 class Difference:
-    """One value that is not as expected; ``line`` is the line of the expectation."""
+    """One value that is not as expected; ``file`` and ``line`` are the place of the expectation."""
 
     what: str
     wanted: str
     found: str
     line: int | None
+    file: str = ""
 
 
 def check_transaction(
@@ -74,11 +75,12 @@ class _Check:
     def compare(self, path: TomlPath, what: str, wanted: str, found: str) -> None:
         """Add a difference if two texts are not equal."""
         if wanted != found:
-            self.differences.append(Difference(what, wanted, found, self.line(path)))
+            file, line = self.place(path)
+            self.differences.append(Difference(what, wanted, found, line, file))
 
-    def line(self, path: TomlPath) -> int | None:
-        """Return the line of a part of the expectation."""
-        return self.scenario.lines.line(("transactions", self.number, "expect", *path))
+    def place(self, path: TomlPath) -> tuple[str, int | None]:
+        """Return the file and the line of a part of the expectation."""
+        return self.scenario.place(("transactions", self.number, "expect", *path))
 
     def outcome(self, expect: Expectation, receipt: Receipt | None, refused: StorageModError | None) -> bool:
         """Compare the outcome; return whether it is as expected."""
@@ -105,10 +107,11 @@ class _Check:
             try:
                 matches = regex.search(expect.error, str(error), timeout=MATCH_SECONDS_MAX) is not None
             except TimeoutError as timeout:
+                file, line = self.place(("error",))
                 raise ScenarioError(
                     f"the expression {expect.error!r} takes longer than {MATCH_SECONDS_MAX:g} s",
-                    path=self.scenario.path,
-                    line=self.line(("error",)),
+                    path=file,
+                    line=line,
                     cause=timeout,
                     hint="repeat nothing that is a repetition itself, such as (a+)+",
                 ) from timeout
@@ -190,16 +193,17 @@ class _Check:
         try:
             regions = contents(self.world, address)
         except StateError as error:
-            line = self.line((*path, "contract"))
-            raise ScenarioError(error.message, path=self.scenario.path, line=line, cause=error) from error
+            file, line = self.place((*path, "contract"))
+            raise ScenarioError(error.message, path=file, line=line, cause=error) from error
         place = f"{expected.contract} {expected.region}"
         if expected.region not in regions:
             known = sorted(regions)
+            file, line = self.place((*path, "region"))
             raise ScenarioError(
                 f'"{expected.contract}" has no region "{expected.region}"'
                 + (did_you_mean(expected.region, known) or f" (it has {', '.join(known) or 'none'})"),
-                path=self.scenario.path,
-                line=self.line((*path, "region")),
+                path=file,
+                line=line,
             )
         view = regions[expected.region]
         if expected.pages is not None:

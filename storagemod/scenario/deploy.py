@@ -270,10 +270,10 @@ def _check_links(contract: Contract, spec: ContractSpec) -> None:
 
 def contract_error(scenario: Scenario, name: str, where: TomlPath, error: StorageModError) -> ScenarioError:
     """Make the error of a contract: it has the contract's name once, and the line of the key that causes it."""
-    line = scenario.lines.line(("contracts", name, *where))
+    file, line = scenario.place(("contracts", name, *where))
     return ScenarioError(
         f'contract "{one_line(name)}": {str(error).removeprefix(f"{one_line(name)}: ")}',
-        path=scenario.path,
+        path=file,
         line=line,
         cause=error,
     )

@@ -45,7 +45,8 @@ class Invariant:
         name: Name in messages.
         text: The expression.
         at: When it must hold, one of :class:`storagemod.scenario.boundaries.Moments`.
-        line: Its line in the file.
+        file: The file that it stands in.
+        line: Its line there.
         callees: The accounts whose methods it calls.
         accounts: The accounts that it is about: whose storage, balance or methods it reads.
     """
@@ -53,10 +54,10 @@ class Invariant:
     name: str
     text: str
     at: str
+    file: str
     line: int | None
     callees: frozenset[Address]
     accounts: frozenset[Address]
-    _path: str
     _test: Node = field(repr=False)
     _before: tuple[Node, ...] = field(repr=False)
 
@@ -107,11 +108,11 @@ class Invariant:
         except UnansweredError as error:
             return error
         except RecursionError as error:
-            raise ScenarioError("the expression is nested too deep", path=self._path, line=self.line) from error
+            raise ScenarioError("the expression is nested too deep", path=self.file, line=self.line) from error
         except (StateError, ValidationError) as error:
             raise ScenarioError(
                 f'invariant "{one_line(self.name)}": {error.message}',
-                path=self._path,
+                path=self.file,
                 line=self.line,
                 cause=error,
                 hint=error.hint,
@@ -125,38 +126,39 @@ def invariants_of(scenario: Scenario) -> tuple[Invariant, ...]:
         ScenarioError: An expression is not in the language, or names an unknown account.
     """
     return tuple(
-        parse_invariant(spec, scenario, line=scenario.lines.line(("invariants", number, "expr")))
+        parse_invariant(spec, scenario, place=scenario.place(("invariants", number, "expr")))
         for number, spec in enumerate(scenario.invariants)
     )
 
 
-def parse_invariant(spec: InvariantSpec | str, scenario: Scenario, *, line: int | None = None) -> Invariant:
+def parse_invariant(
+    spec: InvariantSpec | str, scenario: Scenario, *, place: tuple[str, int | None] | None = None
+) -> Invariant:
     """Parse one invariant.
 
     Args:
         spec: The invariant of a file, or the expression alone.
         scenario: The scenario, whose accounts and contracts the expression may name.
-        line: Its line in the file.
+        place: Its file and its line there; by default no line of the scenario's file.
 
     Raises:
         ScenarioError: As :func:`invariants_of`.
     """
     if isinstance(spec, str):
         spec = InvariantSpec(expr=spec)
+    file, line = place or (scenario.path, None)
     try:
         expression = read_expression(spec.expr, scenario.addresses, scenario.contracts)
     except ValidationError as error:
-        raise ScenarioError(
-            f"not an invariant: {error.message}", path=scenario.path, line=line, hint=error.hint
-        ) from error
+        raise ScenarioError(f"not an invariant: {error.message}", path=file, line=line, hint=error.hint) from error
     return Invariant(
-        name=spec.name if spec.name is not None else " ".join(spec.expr.split()),
+        name=spec.title,
         text=" ".join(spec.expr.split()),
         at=spec.at,
         line=line,
         callees=expression.callees,
         accounts=expression.accounts,
-        path=scenario.path,
+        file=file,
         test=expression.test,
         before=expression.before,
     )
@@ -347,7 +349,7 @@ class InvariantCheck:
         if trace is None:
             raise ScenarioError(
                 f"an invariant is about {wanted[0].at}, and the world keeps no traces",
-                path=self._scenario.path,
+                path=wanted[0].file,
                 line=wanted[0].line,
                 hint="run it with mediated calls, in a world that traces",
             )
@@ -366,7 +368,9 @@ class InvariantCheck:
             elif violation.boundary is not None:
                 where = f" at the {violation.boundary.moment} of call {violation.boundary.call_id}"
             found = "; ".join(violation.why) or "it does not hold"
-            yield Difference(f'invariant "{invariant.name}"{where}', invariant.text, found, invariant.line)
+            yield Difference(
+                f'invariant "{invariant.name}"{where}', invariant.text, found, invariant.line, invariant.file
+            )
 
 
 def _number(value: Any) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 from attrs import define, field
 
 from storagemod.errors import ScenarioError, ValidationError, one_line
-from storagemod.inputs import SCENARIO_BYTES_MAX, parse_toml, read_text
+from storagemod.inputs import EXTENDS_MAX, SCENARIO_BYTES_MAX, parse_toml, read_text
 from storagemod.scenario import schema
 from storagemod.scenario.locate import Lines, TomlPath
 from storagemod.scenario.schema import (
@@ -67,14 +69,14 @@ def load_scenario(path: str | Path, *, label: str | None = None) -> Scenario:
         label: The name of the file in messages and reports; by default its path.
 
     Raises:
-        ScenarioError: The file cannot be read, is not TOML, or is not a valid scenario. Several problems are one
-            :class:`ScenarioFileError`.
+        ScenarioError: The file, or one that it extends, cannot be read, is not TOML, or is not a valid scenario.
+            Several problems of one file are one :class:`ScenarioFileError`.
     """
     try:
         text = read_text(Path(path), bytes_max=SCENARIO_BYTES_MAX)
     except ValidationError as error:
         raise ScenarioError(error.message, cause=error, hint=error.hint) from error
-    return parse_scenario(text, path=label or str(path), folder=Path(path).parent)
+    return _parse(text, label or str(path), Path(path).parent, Path(path), ())
 
 
 def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
@@ -88,14 +90,43 @@ def parse_scenario(text: str, *, path: str, folder: Path) -> Scenario:
     Raises:
         ScenarioError: As :func:`load_scenario`.
     """
+    return _parse(text, path, folder, None, ())
+
+
+def _parse(text: str, path: str, folder: Path, file: Path | None, above: tuple[str, ...]) -> Scenario:
+    """Parse and check a scenario. ``above`` has the real paths of the files that extend it."""
+    chain = above if file is None else (*above, os.path.realpath(file))
     try:
         raw = parse_toml(text)
-        lines = Lines(text)
+        lines = Lines(text, path)
     except ValidationError as error:
         raise ScenarioError(error.message, path=path, line=_line_of(error, text), cause=error) from error
     except ValueError as error:
         raise ScenarioError(f"not TOML: {error}", path=path, line=_line_of(error, text), cause=error) from error
-    return _load(_Loader(raw), path, folder, lines)
+    scenario = _load(_Loader(raw, base=_base(raw, path, folder, lines, chain)), path, folder, lines)
+    return attrs.evolve(scenario, file=file)
+
+
+def _base(raw: Mapping[str, Any], path: str, folder: Path, lines: Lines, chain: tuple[str, ...]) -> Scenario | None:
+    """Load the scenario that another one extends; ``None`` if it extends none, or says so in no valid way."""
+    about = raw.get("scenario")
+    extended = about.get("extends") if isinstance(about, dict) else None
+    if not isinstance(extended, str):
+        return None
+    line = lines.line(("scenario", "extends"))
+    if not extended:
+        raise ScenarioError("`extends` is the path of another scenario, and it is empty", path=path, line=line)
+    base = folder / extended
+    if os.path.realpath(base) in chain:
+        raise ScenarioError(f"{one_line(extended)} is extended by itself in the end", path=path, line=line)
+    if len(chain) > EXTENDS_MAX:
+        raise ScenarioError(f"more than {EXTENDS_MAX} scenarios extend one another in a row", path=path, line=line)
+    try:
+        text = read_text(base, bytes_max=SCENARIO_BYTES_MAX)
+    except ValidationError as error:  # no cause: to the caller, this file is there
+        hint = error.hint or "`extends` is relative to the folder of this file"
+        raise ScenarioError(error.message, path=path, line=line, hint=hint) from error
+    return _parse(text, str(Path(path).parent / extended), base.parent, base, chain)
 
 
 def parse_contracts(table: Mapping[str, Any], *, path: str, folder: Path, text: str, prefix: TomlPath) -> Scenario:
@@ -111,7 +142,7 @@ def parse_contracts(table: Mapping[str, Any], *, path: str, folder: Path, text: 
     Raises:
         ScenarioError: As :func:`load_scenario`.
     """
-    return _load(_Loader(table, has_transactions=False), path, folder, Lines(text).below(prefix))
+    return _load(_Loader(table, has_transactions=False), path, folder, Lines(text, path).below(prefix))
 
 
 def _load(loader: _Loader, path: str, folder: Path, lines: Lines) -> Scenario:
@@ -141,9 +172,10 @@ class _TooManyProblemsError(Exception):
 
 @define
 class _Loader:
-    """Builds a scenario from parsed TOML, and collects the problems."""
+    """Builds a scenario from parsed TOML and the scenario that it extends, and collects the problems."""
 
     raw: Mapping[str, Any]
+    base: Scenario | None = None
     has_transactions: bool = True
     problems: list[tuple[TomlPath, str]] = field(factory=list)
 
@@ -160,6 +192,7 @@ class _Loader:
         explore = structure(self.raw.get("explore", {}), ExploreSpec, ("explore",), self.report) or ExploreSpec()
         for name in accounts.keys() & contracts.keys():
             self.report(("contracts", name), f'"{name}" is an account already')
+        self.check_base(about, accounts, ("scenario",))
         for name, contract in contracts.items():
             if contract is not None:
                 self.check_contract(contract, ("contracts", name))
@@ -167,7 +200,7 @@ class _Loader:
             if transaction is not None:
                 self.check_transaction(transaction, ("transactions", number))
         self.check_explore(explore, ("explore",))
-        return Scenario(
+        scenario = Scenario(
             path=path,
             folder=folder,
             lines=lines,
@@ -180,6 +213,71 @@ class _Loader:
             invariants=tuple(spec for spec in invariants if spec is not None),
             explore=explore,
         )
+        return scenario if self.base is None else self.extended(scenario, self.base, about)
+
+    def extended(self, own: Scenario, base: Scenario, about: ScenarioSpec) -> Scenario:
+        """Return a scenario with all that holds of its base."""
+        folder = Path(about.extends or "").parent
+        contracts = {
+            name: spec if spec.code is None else attrs.evolve(spec, code=str(folder / spec.code))
+            for name, spec in base.contracts.items()
+        }
+        kept = base.transactions[: about.base_transactions]
+        named = {spec.title for spec in own.invariants}
+        invariants = [
+            number
+            for number, spec in enumerate(base.invariants)
+            if spec.title not in named and (about.base_invariants is None or spec.title in about.base_invariants)
+        ]
+        explored = {key: getattr(own.explore, key) for key in self.raw.get("explore", ())}
+        moved: dict[TomlPath, tuple[Lines, TomlPath]] = {
+            (key, name): (base.lines, (key, name))
+            for key, names in (("accounts", base.accounts), ("contracts", base.contracts))
+            for name in names
+            if name not in own.accounts and name not in own.contracts
+        }
+        for key, numbers, count in (
+            ("transactions", list(range(len(kept))), len(own.transactions)),
+            ("invariants", invariants, len(own.invariants)),
+        ):
+            places = [(base.lines, number) for number in numbers] + [(own.lines, number) for number in range(count)]
+            moved |= {(key, number): (lines, (key, place)) for number, (lines, place) in enumerate(places)}
+        moved |= {("explore", key): (base.lines, ("explore", key)) for key in schema.keys_of(ExploreSpec)}
+        return attrs.evolve(
+            own,
+            lines=own.lines.moved({key: place for key, place in moved.items() if key[1] not in explored}),
+            accounts={name: each for name, each in base.accounts.items() if name not in own.contracts} | own.accounts,
+            contracts=contracts | own.contracts,
+            transactions=(*kept, *own.transactions),
+            invariants=(*(base.invariants[number] for number in invariants), *own.invariants),
+            explore=attrs.evolve(base.explore, **explored),
+        )
+
+    def check_base(self, about: ScenarioSpec, accounts: Mapping[str, AccountSpec | None], where: TomlPath) -> None:
+        """Check what is said of the scenario that this one extends."""
+        if self.base is None:
+            for key in ("base_transactions", "base_invariants"):
+                self.check(
+                    getattr(about, key) is None, (*where, key), f"`{key}` is about the scenario of `extends`, a path"
+                )
+            return
+        count = len(self.base.transactions)
+        self.check(
+            (about.base_transactions or 0) <= count,
+            (*where, "base_transactions"),
+            f"`base_transactions` is {about.base_transactions}, and {self.base.path} has {count}",
+        )
+        known = list(dict.fromkeys(spec.title for spec in self.base.invariants))
+        for number, name in enumerate(about.base_invariants or ()):
+            hint = did_you_mean(name, known) or f" (it has: {', '.join(known[:_NAMES_SHOWN]) or 'none'})"
+            self.check(
+                name in known,
+                (*where, "base_invariants", number),
+                f'{self.base.path} has no invariant named "{name}"{hint}',
+            )
+        for name in accounts:
+            is_contract = name in self.base.contracts
+            self.check(not is_contract, ("accounts", name), f'"{name}" is a contract of {self.base.path}')
 
     def report(self, where: TomlPath, message: str) -> None:
         """Add a problem, on one line whatever the names in it.
@@ -208,7 +306,8 @@ class _Loader:
         """Build the transactions; ``None`` for each that is invalid."""
         misspelt = any(key not in _TABLES for key in self.raw)  # already reported, and it may be [[transaction]]
         is_explored = not self.raw.keys().isdisjoint({"invariants", "explore"})  # an exploration needs no transactions
-        if self.raw.get("transactions", []) == [] and not misspelt and self.has_transactions and not is_explored:
+        needs_them = self.base is None and self.has_transactions  # else they may be in another file
+        if self.raw.get("transactions", []) == [] and not misspelt and needs_them and not is_explored:
             self.report(("transactions",), "there is no transaction: add a table [[transactions]]")
         return self.array("transactions", TransactionSpec)
 
@@ -307,25 +406,33 @@ class _Loader:
         self.report(where, f'no {what} is named "{name}"{hint}')
 
     def tables(self, what: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the tables whose keys are the names that the file defines, including those of invalid tables."""
+        """Yield tables whose keys are the names that the file or its base defines, invalid tables included."""
         for key in ("contracts",) if what == "contract" else ("accounts", "contracts"):
             raw = self.raw.get(key)
             if isinstance(raw, dict):
                 yield raw
+            if self.base is not None:
+                yield getattr(self.base, key)
 
     def addresses(
         self, accounts: Mapping[str, AccountSpec | None], contracts: Mapping[str, ContractSpec | None]
     ) -> dict[str, Address]:
         """Return the address of each account and contract: the one in the file, or one made from its position.
 
-        All addresses are known before the first deployment, so contracts can be linked in a cycle.
+        What the base has keeps its address, and positions count on from there. All addresses are known before the first
+        deployment, so contracts can be linked in a cycle.
         """
         addresses: dict[str, Address] = {}
-        taken: dict[Address, str] = {}
+        if self.base is not None:
+            stated = {name for name, spec in {**accounts, **contracts}.items() if spec is not None and spec.address}
+            addresses = {name: each for name, each in self.base.addresses.items() if name not in stated}
+        taken = {address: name for name, address in addresses.items()}
+        inherited = frozenset(taken)
         for key, start, specs in (("accounts", _ACCOUNTS_START, accounts), ("contracts", _CONTRACTS_START, contracts)):
-            for number, (name, spec) in enumerate(specs.items(), start):
-                stated = None if spec is None else spec.address
-                address = addresses[name] = Address(number) if stated is None else stated
+            free = (each for each in map(Address, itertools.count(start)) if each not in inherited)
+            for (name, spec), numbered in zip(specs.items(), free, strict=False):
+                stated_here = None if spec is None else spec.address
+                address = addresses[name] = stated_here or addresses.get(name) or numbered
                 if taken.setdefault(address, name) != name:
                     self.report((key, name, "address"), f"{address} is the address of {taken[address]} already")
         return addresses

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import TypeAlias
 
 TomlPath: TypeAlias = tuple[str | int, ...]
@@ -27,23 +28,46 @@ _STRING = re.compile(  # long forms first; up to two quotes before the closing t
 
 
 class Lines:
-    """Lines of all paths in one TOML text.
+    """Lines of all paths in one TOML text, and of the tables that it takes over from other files.
 
     Args:
         text: A text that ``tomllib`` accepts; for other texts, lines are meaningless.
+        file: The name of the file in messages.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: str = "") -> None:
+        self.file = file
         self._lines = _Scanner(text).lines
+        self._moved: Mapping[TomlPath, tuple[Lines, TomlPath]] = {}
 
     def below(self, prefix: TomlPath) -> Lines:
         """Return the lines of one table, by paths within the table."""
-        part = Lines("")
+        part = Lines("", self.file)
         part._lines = {path[len(prefix) :]: line for path, line in self._lines.items() if path[: len(prefix)] == prefix}
         return part
 
+    def moved(self, tables: Mapping[TomlPath, tuple[Lines, TomlPath]]) -> Lines:
+        """Return the lines of a scenario put together from several files.
+
+        Args:
+            tables: By the two first steps of a path in the whole: the lines where it stands, and the steps there.
+        """
+        whole = Lines("", self.file)
+        whole._lines, whole._moved = self._lines, tables
+        return whole
+
+    def place(self, path: TomlPath) -> tuple[str, int | None]:
+        """Return the file and the line of a path; see :meth:`line`."""
+        if path[:2] in self._moved:
+            lines, start = self._moved[path[:2]]
+            return lines.place((*start, *path[2:]))
+        return self.file, self._line(path)
+
     def line(self, path: TomlPath) -> int | None:
         """Return the line, from 1, of a path or of its nearest ancestor in the text; ``None`` if there is none."""
+        return self.place(path)[1]
+
+    def _line(self, path: TomlPath) -> int | None:
         for length in range(len(path), 0, -1):
             line = self._lines.get(path[:length])
             if line is not None:

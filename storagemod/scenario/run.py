@@ -25,7 +25,8 @@ class TransactionResult:
 
     Attributes:
         title: The transaction's name, or the call that it makes.
-        line: Its line in the file.
+        file: The file that it stands in: the scenario's, or one that it extends.
+        line: Its line there.
         receipt: Its receipt, or ``None`` if it could not start.
         refused: Why it could not start, if that was expected.
         differences: Everything that is not as expected.
@@ -33,6 +34,7 @@ class TransactionResult:
     """
 
     title: str
+    file: str
     line: int | None
     receipt: Receipt | None
     refused: StorageModError | None
@@ -145,15 +147,17 @@ def run_transaction(world: World, scenario: Scenario, number: int) -> Transactio
         address = scenario.address(spec.to)
         lost = gone(world, address, scenario.contract_at(address))
         if spec.expect.success and lost is None and not _spent(world, scenario, spec):
-            line = scenario.lines.line(("transactions", number))
+            file, line = scenario.place(("transactions", number))
             raise ScenarioError(
-                f'transaction "{one_line(spec.title)}": {error}', path=scenario.path, line=line, cause=error
+                f'transaction "{one_line(spec.title)}": {error}', path=file, line=line, cause=error
             ) from error
         refused = error if lost is None else ValidationError(lost, cause=error)
     seconds = time.perf_counter() - started
+    file, line = scenario.place(("transactions", number))
     return TransactionResult(
         title=spec.title,
-        line=scenario.lines.line(("transactions", number)),
+        file=file,
+        line=line,
         receipt=receipt,
         refused=refused,
         differences=(*check_transaction(world, scenario, number, receipt, refused), *invariants.differences()),

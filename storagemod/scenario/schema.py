@@ -15,7 +15,7 @@ from typing import Any, NewType, TypeAlias
 from attrs import field, fields, frozen
 
 from storagemod.errors import one_line
-from storagemod.scenario.locate import Lines
+from storagemod.scenario.locate import Lines, TomlPath
 from storagemod.types import (
     FRAME_OPTIONS,
     MAP_OPTIONS,
@@ -263,6 +263,11 @@ class InvariantSpec:
     name: str | None = None
     at: Moment = Moment("end")
 
+    @property
+    def title(self) -> str:
+        """Its name, or else the expression."""
+        return self.name if self.name is not None else " ".join(self.expr.split())
+
 
 @frozen(kw_only=True)
 class ExploreSpec:
@@ -281,10 +286,22 @@ class ExploreSpec:
 
 @frozen(kw_only=True)
 class ScenarioSpec:
-    """Name and description of the file: ``[scenario]``."""
+    """Name and description of the file, and the file that it extends: ``[scenario]``.
+
+    ``extends`` is the path of another scenario, relative to this file: its *base*. Accounts, contracts, invariants and
+    keys of ``[explore]`` of the base hold here, unless this file has one of the same name. A contract may replace an
+    account, and keeps its address. Transactions of the base run first.
+
+    Attributes:
+        base_transactions: How many of the base's transactions run first; by default all.
+        base_invariants: The names of the base's invariants that are checked here; by default all.
+    """
 
     name: str | None = None
     description: str = ""
+    extends: str | None = None
+    base_transactions: Count | None = None
+    base_invariants: tuple[str, ...] | None = None
 
 
 @frozen(kw_only=True)
@@ -292,8 +309,9 @@ class Scenario:
     """Whole scenario file, checked.
 
     Attributes:
-        path: The name of the file in messages.
+        path: The name of the file in messages; ``place`` names the one of each key, which may be one that it extends.
         folder: The folder that paths in the file are relative to.
+        file: The file that it was read from; ``None`` for one that was parsed from text.
         lines: The line of each key in the file.
         addresses: The address of every account and contract, by name.
         binaries: What the sources of contracts were compiled to beforehand, by name. Others are compiled as they are
@@ -312,6 +330,12 @@ class Scenario:
     invariants: tuple[InvariantSpec, ...] = ()
     explore: ExploreSpec = ExploreSpec()
     binaries: Mapping[str, bytes] = field(factory=dict, repr=False)
+    file: Path | None = None
+
+    def place(self, where: TomlPath) -> tuple[str, int | None]:
+        """Return the name of the file that has a key of the scenario, and the line there."""
+        file, line = self.lines.place(where)
+        return file or self.path, line
 
     def address(self, name: str) -> Address:
         """Return the address of an account or contract, or of hexadecimal text."""

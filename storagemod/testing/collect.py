@@ -28,7 +28,7 @@ class NotAsExpectedError(AssertionError):
     def __init__(self, result: TransactionResult, path: str) -> None:
         lines = [f"{one_line(result.title)}: not as {path} expects"]
         for difference in result.differences:
-            lines.append(f"{path}:{difference.line}: {one_line(difference.what)}")
+            lines.append(f"{difference.file}:{difference.line}: {one_line(difference.what)}")
             lines.append(f"  - wanted  {one_line(difference.wanted)}")
             lines.append(f"  + found   {one_line(difference.found)}")
         super().__init__("\n".join(lines))
@@ -162,6 +162,7 @@ class ScenarioItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Return the file, the line and the name."""
-        line = self._scenario.lines.line(("transactions", self._number)) or 1
+        file, line = self._scenario.place(("transactions", self._number))
         # With the file in the name, pytest does not show the dots of names as the colons of a test in a class.
-        return self.path, line - 1, f"{self.path.name}: {self.name}"
+        path = self.path if file == self._scenario.path else Path(file)
+        return path, (line or 1) - 1, f"{self.path.name}: {self.name}"

@@ -73,6 +73,19 @@ def test_write_writes_a_scenario_and_a_test(run: Run, tmp_path: Path) -> None:
     assert (nothing.status, "nothing to write" in nothing.err) == (0, True)
 
 
+def test_files_that_were_edited_are_not_written_over_unless_forced(run: Run, tmp_path: Path) -> None:
+    options = ("explore", "reentry/withdraw", "--json", "--write", str(tmp_path))
+    first = run(*options)
+    (tmp_path / "explored_withdraw_the_books_are_honest.toml").write_text("# mine\n")
+    refused, forced = run(*options), run(*options, "--force")
+
+    assert json.loads(first.out)["files"] == json.loads(forced.out)["files"]
+    assert [Path(each).suffix for each in json.loads(first.out)["files"]] == [".toml", ".py"]
+    assert (refused.status, forced.status) == (2, 1)
+    assert json.loads(refused.out)["files"] == []  # and what was found is told all the same
+    assert "over it with --force" in refused.err
+
+
 def test_link_sync_and_other_policies_and_boundaries_are_taken(run: Run) -> None:
     assert run("explore", "reentry/withdraw", "--link", "copied", "--sync", "call", "--calls", "2").status == 1
     assert run("explore", "reentry/withdraw", "--policy", "deny", "--calls", "2", "--tries", "300").status == 0
@@ -104,6 +117,7 @@ def test_link_sync_and_other_policies_and_boundaries_are_taken(run: Run) -> None
         (["--policy", "open"], "--policy"),
         (["--tracker", "eyes"], "--tracker"),
         (["--write", ""], "it is empty"),
+        (["--force"], "--force is about the files of --write"),
         (["--sync", "end", "--link", "single"], "--sync is about copies"),
         (["--exclusive", "call", "--link", "copied"], "--exclusive is about frames"),
         (["--exclusive", "always"], "--exclusive"),
@@ -140,3 +154,4 @@ def test_a_folder_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -
 
     assert refused.status == 2
     assert "cannot be written" in refused.err
+    assert refused.out == ""  # it is told before the search

@@ -130,8 +130,14 @@ def test_json_is_one_document_with_every_run_receipt_and_difference(run: Run) ->
     assert first["state_root"] == shown["runs"][1]["state_root"]
     assert [each["ok"] for each in first["transactions"]] == [True, False, True]
     assert first["transactions"][1]["differences"] == [
-        {"line": 19, "what": "value", "wanted": "3", "found": "2"},
-        {"line": 20, "what": "counter memory[0x0] as i64", "wanted": "5", "found": "2"},
+        {"file": "counter.toml", "line": 19, "what": "value", "wanted": "3", "found": "2"},
+        {
+            "file": "counter.toml",
+            "line": 20,
+            "what": "counter memory[0x0] as i64",
+            "wanted": "5",
+            "found": "2",
+        },
     ]
     assert first["transactions"][0]["receipt"]["values"] == [2]
     assert first["transactions"][2]["receipt"]["error"]["type"] == "OutOfGasError"
