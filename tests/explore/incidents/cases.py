@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from storagemod.errors import StorageModError
 from storagemod.scenario.load import load_scenario
 from storagemod.scenario.run import run_scenario
 
@@ -54,7 +55,10 @@ def attack(name: str, folder: Path) -> str:
     for twin in TWINS:
         place(name, folder / twin, fixed=twin == "fixed")
         honest = len(load_scenario(folder / twin / "scenario.toml").transactions)
-        results = run_scenario(load_scenario(folder / twin / "exploit.toml")).transactions
+        try:
+            results = run_scenario(load_scenario(folder / twin / "exploit.toml")).transactions
+        except StorageModError as error:
+            return f"{twin}: {error}"
         breaks = False
         for number, result in enumerate(results):
             for difference in result.differences:
