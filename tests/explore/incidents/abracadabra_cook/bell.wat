@@ -1,0 +1,6 @@
+;; Rings.
+
+(module $bell
+  (memory $memory (export "memory") 1)
+
+  (func $main (export "main")))

@@ -1,0 +1,6 @@
+;; The attack by hand.
+
+(module $attacker
+  (memory $memory (export "memory") 1)
+
+  (func $main (export "main")))
