@@ -127,7 +127,9 @@ class Tally:
         if not openings:
             self.idle += 1
 
-    def coverage(self, *, left: int, too_deep: int, too_long: int, blocks: Mapping[Address, tuple[int, int]]) -> Coverage:
+    def coverage(
+        self, *, left: int, too_deep: int, too_long: int, blocks: Mapping[Address, tuple[int, int]]
+    ) -> Coverage:
         """Return all that was counted."""
         return Coverage(
             call_sites={site: len(self.sites[site]) for site in sorted(self.sites)},

@@ -296,7 +296,9 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         setup,
         SetUp(
             tuple(unexpected),
-            stranger=None if trust_model.stranger is None else (trust_model.stranger, world.account(senders[0]).balance),
+            stranger=None
+            if trust_model.stranger is None
+            else (trust_model.stranger, world.account(senders[0]).balance),
             penniless=not any(world.account(each).balance for each in senders)
             and any(_looks_at_money(contract) for contract in trusted.values()),
         ),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import define, field
 
@@ -487,7 +487,7 @@ class Frontier:
         self._add(Opening(each, end, base, bonus, reaction.account, active, None, caller))
         return 1
 
-    def _endings(self, site: Site) -> Iterator[tuple[float, Reaction]]:
+    def _endings(self, site: Site) -> Iterator[tuple[float, Call | Reaction]]:
         """Yield what an attacker may do at a site besides calling."""
         done = site.reaction
         hooks = next(each for each in self.attackers if each.account == done.account).hooks
@@ -533,12 +533,12 @@ class Frontier:
             sure = sure and failed
             cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made
             self._count += 1
-            patched = Candidate(
-                script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1
-            )
+            patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
             heapq.heappush(self._sure if sure else self._patches, (cost, self._count, patched))
 
-    def _patched(self, each: Candidate, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Script, Call | Reaction, bool]]:
+    def _patched(
+        self, each: Candidate, pairs: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[Script, Call | Reaction, bool]]:
         """Yield changed scripts, what was changed in each, and whether the value was hardly met by chance."""
         added = each.added
         if len(added) % 2 == 0:

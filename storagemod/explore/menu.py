@@ -122,8 +122,8 @@ def menu_of(
     entries = []
     for point in points:
         make = _main if point.method is None else _typed
-        possible, calls = make(point, observed, around, _mentioned(point, code[point.contract]))
-        entries.append(Entry(point, possible, calls, most))
+        number, calls = make(point, observed, around, _mentioned(point, code[point.contract]))
+        entries.append(Entry(point, number, calls, most))
     return entries
 
 
@@ -146,8 +146,8 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
     def calls() -> Iterator[tuple[float, Call]]:
         for number, (_, given, value) in enumerate(seen):
             yield math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value)
-        for cost, (at, value) in combinations([range(len(data)), sums]):
-            yield cost, Call(point.contract, None, data=data[int(at)], value=int(value))
+        for cost, (at, amount) in combinations([range(len(data)), sums]):
+            yield cost, Call(point.contract, None, data=data[int(at)], value=int(amount))
 
     return len(data) * len(sums), calls()
 

@@ -129,10 +129,12 @@ def search(
     """
     runner = TrialRunner(plan)
     started = time.monotonic()
-    broken = {breach.invariant: (breach, ()) for breach in runner.start()}
+    broken: dict[str, tuple[Breach, Script]] = {breach.invariant: (breach, ()) for breach in runner.start()}
     fragile = _fragile(runner, beneficiaries, broken)
     steadfast = tuple(each for each in beneficiaries if each not in fragile.values())
-    frontier = Frontier(menu, tuple(senders), plan.attackers, steadfast, frozenset(readers), calls, depth, _shuffle(seed))
+    frontier = Frontier(
+        menu, tuple(senders), plan.attackers, steadfast, frozenset(readers), calls, depth, _shuffle(seed)
+    )
     for entry in menu:
         entry.nudge = next(frontier.shuffle)
     run = _Search(runner, frontier, Tally(menu), budget, progress or (lambda *_: None), broken)
@@ -150,9 +152,7 @@ def search(
     return Found(tuple(violations), coverage, run.tries, run.shrinking, seconds, ended, fragile)
 
 
-def _fragile(
-    runner: TrialRunner, beneficiaries: Sequence[Address], broken: Mapping[str, object]
-) -> dict[str, Address]:
+def _fragile(runner: TrialRunner, beneficiaries: Sequence[Address], broken: Mapping[str, object]) -> dict[str, Address]:
     """Return the invariants that more money alone breaks, each with the contract that has it then."""
     fragile: dict[str, Address] = {}
     amounts = {1, *(runner.world.account(attacker.account).balance for attacker in runner.plan.attackers)}
@@ -205,7 +205,7 @@ class _Search:
             size = min(_BATCH_MAX, 8 + self.tries // 8, self.budget.tries - self.tries)
             if size <= 0:
                 return "tries"
-            batch = []
+            batch: list[Candidate] = []
             while len(batch) < size:
                 found = frontier.take()
                 if found is None:

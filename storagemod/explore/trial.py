@@ -360,7 +360,13 @@ class TrialRunner:
     def _send(self, call: Call, *, commit: bool = True) -> Receipt:
         run = self.world.transact if commit else self.world.call
         return run(
-            call.contract, call.method, *call.args, data=call.data, sender=call.sender, value=call.value, gas=self.plan.gas
+            call.contract,
+            call.method,
+            *call.args,
+            data=call.data,
+            sender=call.sender,
+            value=call.value,
+            gas=self.plan.gas,
         )
 
     def _check_boundaries(self, call: Call, number: int, watched: Sequence[_Watched]) -> list[Breach]:
@@ -495,9 +501,7 @@ def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> t
                 starved = True
             if raw[2] is Outcome.OK:
                 record.ok = True
-        elif kind is StorageWritten:
-            stack[-1].changed |= raw[2] not in attackers
-        elif kind is StorageGrown:
+        elif kind is StorageWritten or kind is StorageGrown:
             stack[-1].changed |= raw[2] not in attackers
         elif kind is AccountCreated or kind is AccountDestroyed:
             stack[-1].changed = True

@@ -221,8 +221,8 @@ def _reworded(data: bytes, value: int) -> Iterator[bytes]:
     for at in range(0, len(data) - 7, 4):
         word = data[at : at + 8]
         for order in ("little", "big"):
-            if 0 < int.from_bytes(word, order) < 1 << 48 and value >= 0:  # type: ignore[arg-type]
-                yield data[:at] + value.to_bytes(8, order) + data[at + 8 :]  # type: ignore[arg-type]
+            if 0 < int.from_bytes(word, order) < 1 << 48 and value >= 0:
+                yield data[:at] + value.to_bytes(8, order) + data[at + 8 :]
                 break
 
 
@@ -286,9 +286,9 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[byte
                 if size < 8 and word >> 4 * size == 0:
                     continue  # zeros before a short number are no sign
                 for order in ("little", "big"):
-                    at = data.find(word.to_bytes(size, order))  # type: ignore[arg-type]
+                    at = data.find(word.to_bytes(size, order))
                     if at >= 0:
-                        new = (_word(other, size) or 0).to_bytes(size, order)  # type: ignore[arg-type]
+                        new = (_word(other, size) or 0).to_bytes(size, order)
                         yield data[:at] + new + data[at + size :]
 
 

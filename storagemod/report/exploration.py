@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from storagemod.explore import Call, Exploration, Reaction, Violation
-from storagemod.explore.script import MAIN, calls_in, describe
 from storagemod.explore.coverage import Coverage
+from storagemod.explore.script import MAIN, calls_in, describe
 from storagemod.report.json import receipt_to_json
 from storagemod.report.table import render_table
 from storagemod.types import Address, Value

@@ -61,7 +61,7 @@ def mentions(wasm: bytes, declarations: Declarations) -> dict[str, Mentions]:
 
 
 def _is_function(kind: object) -> bool:
-    return isinstance(kind, FunctionType) or isinstance(kind, OtherType) and str(kind).startswith("(func")
+    return isinstance(kind, FunctionType) or (isinstance(kind, OtherType) and str(kind).startswith("(func"))
 
 
 def _reached(index: int, functions: dict[int, _Function]) -> list[int]:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storagemod import Address
-from storagemod.explore.shrink import shrink
 from storagemod.explore.script import Call, Ending, Reaction, Script, calls_in, decisions_in, walk
+from storagemod.explore.shrink import shrink
 
 A, B = Address(1), Address(2)
 
