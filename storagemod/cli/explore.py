@@ -90,7 +90,8 @@ _SECONDS_MAX = 10_000_000
     show_default=True,
     help="The gas of each transaction.",
 )
-@click.option("--boundaries", is_flag=True, help="Check all invariants at the start and the end of each call, too.")
+@click.option("--boundaries", is_flag=True, help="Check all invariants while untrusted code has control, too.")
+@click.option("--profit", is_flag=True, help="Check that untrusted accounts do not end with more than they begin with.")
 @link_option
 @click.option("--sync", type=sync_choice, help="When copies of storage are brought in line with it, under `copied`.")
 @exclusive_option
@@ -130,6 +131,7 @@ def explore_command(
     arguments: int,
     gas: int,
     boundaries: bool,
+    profit: bool,
     link: str | None,
     sync: str | None,
     exclusive: str | None,
@@ -176,6 +178,7 @@ def explore_command(
             arguments=arguments,
             gas=gas,
             boundaries=boundaries,
+            profit=profit,
             tracker=tracker,
             jobs=jobs,
             executor=executor,
@@ -267,4 +270,5 @@ def _print_violation(exploration: Exploration, violation: Violation) -> None:
     for receipt in violation.receipts:
         if receipt.trace is not None:
             say()
-            say_tree(receipt.trace, verbosity=4, indent="  ")
+            attackers = [attacker.account for attacker in exploration.attackers]
+            say_tree(receipt.trace, verbosity=4, indent="  ", unshown=attackers)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Collection
 from typing import TextIO
 
 import click
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from storagemod.report import WordNames, render_tree, render_tree_rich
 from storagemod.trace import Trace
+from storagemod.types import Address
 
 _NO_NAMES: WordNames = {}
 
@@ -44,15 +46,22 @@ def say_document(document: str) -> None:
 
 
 def say_tree(
-    trace: Trace, *, verbosity: int, failing: bool | None = None, indent: str = "", names: WordNames = _NO_NAMES
+    trace: Trace,
+    *,
+    verbosity: int,
+    failing: bool | None = None,
+    indent: str = "",
+    names: WordNames = _NO_NAMES,
+    unshown: Collection[Address] = (),
 ) -> None:
     """Print the tree of a trace, as far as the verbosity asks for it."""
     if is_styled():
-        rich = render_tree_rich(trace, verbosity=verbosity, failing=failing, names=names)
+        rich = render_tree_rich(trace, verbosity=verbosity, failing=failing, names=names, unshown=unshown)
         for line in rich.split("\n") if rich else ():
             _console().print(Text(indent) + line, soft_wrap=True)
     else:
-        for plain in render_tree(trace, verbosity=verbosity, failing=failing, names=names).splitlines():
+        tree = render_tree(trace, verbosity=verbosity, failing=failing, names=names, unshown=unshown)
+        for plain in tree.splitlines():
             click.echo(indent + plain)
 
 

@@ -22,6 +22,7 @@ from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_tr
 from storagemod.scenario.check import Difference
 from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
+from storagemod.scenario.suggest import profit_invariant
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
 from storagemod.wasm import mentions
@@ -50,7 +51,8 @@ class Settings:
         seed: Another one is another order of tries.
         arguments: How many combinations of arguments each method is called with at most.
         gas: The gas of each transaction.
-        everywhere: Whether all invariants are checked at call boundaries.
+        everywhere: Whether all invariants are checked at callouts, too: while untrusted code has control.
+        profit: Whether no untrusted account may end with more than all of them begin with.
     """
 
     link: str | None = None
@@ -65,6 +67,7 @@ class Settings:
     arguments: int = ARGUMENTS_MAX
     gas: int = GAS
     everywhere: bool = False
+    profit: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Check that numbers are in range."""
@@ -146,6 +149,7 @@ def explore(
     arguments: int = ARGUMENTS_MAX,
     gas: int = GAS,
     boundaries: bool = False,
+    profit: bool = False,
     tracker: str | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
@@ -173,6 +177,7 @@ def explore(
         arguments: See there.
         gas: See there.
         boundaries: See there: ``everywhere``.
+        profit: See there.
         tracker: How storage is mapped and writes are found, as for :class:`storagemod.World`.
         jobs: In how many processes to run tries.
         executor: Where to run them instead: any executor of ``concurrent.futures``.
@@ -200,9 +205,11 @@ def explore(
         arguments=arguments,
         gas=gas,
         everywhere=boundaries,
+        profit=profit,
     )
-    scenario, functions = _with_invariants(scenario, invariants or {})
+    scenario, functions = _with_invariants(scenario, invariants or {}, profit=profit)
     stage = _stage(scenario, settings, tracker)
+    scenario = attrs.evolve(scenario, invariants=stage.scenario.invariants)
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, gas, tracker)
     found = search(
         plan,
@@ -270,6 +277,9 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
         observed.trace(None if result.receipt is None else result.receipt.trace)
         unexpected += [f'transaction "{result.title}": {_unlike(each)}' for each in result.differences]
         setup += 1
+    if settings.profit:
+        rule = profit_invariant(world, {name: trust_model.addresses[name] for name in trust_model.untrusted})
+        reduced = attrs.evolve(reduced, invariants=tuple(_named_apart([*reduced.invariants, rule])))
     trusted = {trust_model.addresses[name]: contracts[name] for name in trust_model.trusted}
     trusted = {address: contract for address, contract in trusted.items() if world.account(address).code}
     menu = menu_of(
@@ -387,7 +397,7 @@ def _without_untrusted(scenario: Scenario, trust_model: TrustModel) -> Scenario:
 
 
 def _with_invariants(
-    scenario: Scenario, added: Mapping[str, str | Callable[[World], object]]
+    scenario: Scenario, added: Mapping[str, str | Callable[[World], object]], *, profit: bool
 ) -> tuple[Scenario, tuple[PythonInvariant, ...]]:
     expressions, functions = list(scenario.invariants), []
     for name, invariant in added.items():
@@ -397,11 +407,11 @@ def _with_invariants(
             expressions.append(InvariantSpec(name=name, expr=invariant))
         else:
             raise ValidationError(f"the invariant {name!r} is an expression or a function, not {shown(invariant)}")
-    if not expressions and not functions:
+    if not expressions and not functions and not profit:
         raise ScenarioError(
             "there is nothing to check: no invariant",
             path=scenario.path,
-            hint="add a table [[invariants]] with `expr`",
+            hint="add a table [[invariants]] with `expr`; `storagemod suggest` has some; or use --profit",
         )
     return attrs.evolve(scenario, invariants=tuple(_named_apart(expressions))), tuple(functions)
 

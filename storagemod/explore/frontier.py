@@ -50,6 +50,7 @@ _REENTRY, _ELSEWHERE = -1.0, 1.0
 """What it costs besides to call back a contract that is running, and another one."""
 
 _LEARNT = 0.5
+_REPEATED, _AGAIN = 2, "again"
 _OFTEN_STEADY, _OFTEN_LED = 1.5, 2.0
 """What it costs besides, by the logarithm of how often, that a row of entry points was tried already."""
 
@@ -137,6 +138,7 @@ class Opening:
         site: The call out that is answered, if this is one.
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
+        again: Calls that are under way and can be made again, with the numbers of their entry points, from the end.
         answer: How the attacker answers after it has called back.
     """
 
@@ -150,6 +152,7 @@ class Opening:
     caller: Address | None = None
     voice: Address | None = None
     others: list[tuple[float, Call | Reaction]] = field(factory=list)
+    again: list[tuple[int, Call]] = field(factory=list)
     answer: Answer = _ZEROS
     taken: int = 0
     queued: int = 0
@@ -158,6 +161,10 @@ class Opening:
     """What the try that comes next costs, however it and others fared so far."""
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
+    _repeated: frozenset[Call] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._repeated = frozenset(call for _, call in self.again)
 
     @property
     def kind(self) -> object:
@@ -190,26 +197,31 @@ class Opening:
         for number, entry in enumerate(menu):
             way = ways.get((kind, number))
             extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
-            kin = 0.0
-            if callback:
-                kin = _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+            kin = self._kin(entry)
             extra += kin
+            unpaid = callback and entry.point.method is not None  # typed calls carry no money
             place = at[2 * number]
             cost = entry.cost(place)
-            if callback and entry.point.method is not None:
-                while cost < math.inf and entry.calls[place].value:  # typed calls carry no money
-                    place += 1
-                    cost = entry.cost(place)
-                at[2 * number] = place
+            while cost < math.inf and ((unpaid and entry.calls[place].value) or entry.calls[place] in self._repeated):
+                place += 1
+                cost = entry.cost(place)
+            at[2 * number] = place
             if cost + extra < best:
                 best, price, self._next = cost + extra, cost + kin, (number, 0)
             place, learnt = at[2 * number + 1], entry.learnt
-            while place < len(learnt) and callback and learnt[place].value and entry.point.method is not None:
+            while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in self._repeated):
                 place += 1
             at[2 * number + 1] = place
             cost = _LEARNT + math.log2(1 + place / 2)
             if place < len(learnt) and cost + extra < best:
                 best, price, self._next = cost + extra, cost + kin, (number, 1)
+        if self.again:
+            number, _ = self.again[-1]
+            way = ways.get(((kind, _AGAIN), number))
+            extra = 0.0 if way is None else often * math.log2(1 + way.tried)
+            kin = self._kin(menu[number])
+            if kin + extra < best:
+                best, price, self._next = kin + extra, kin, (number, _REPEATED)
         if self.others:
             way = ways.get((kind, -1))
             cost = self.others[-1][0]
@@ -219,9 +231,15 @@ class Opening:
         self._next_cost = self.base + price
         return self.base + best
 
+    def _kin(self, entry: Entry) -> float:
+        """Return what it costs besides to call back a contract that is running, or another one."""
+        if not self.is_callback:
+            return 0.0
+        return _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+
     def take(self, menu: Sequence[Entry]) -> Candidate:
         """Return the try with what was found last added to it."""
-        number, learnt = self._next
+        number, which = self._next
         self.taken += 1
         parent, cost = self.parent, self._next_cost
         assert parent.way is not None  # noqa: S101 - as above
@@ -232,11 +250,15 @@ class Opening:
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
             return Candidate(script, self.place, cost, way=way, order=parent.order)
         entry = menu[number]
-        way = parent.way.to(self.kind, number)
+        if which == _REPEATED:
+            _, call = self.again.pop()
+            way = parent.way.to((self.kind, _AGAIN), number)
+        else:
+            at = self._at[2 * number + which]
+            self._at[2 * number + which] += 1
+            call = (entry.learnt if which else entry.calls)[at]
+            way = parent.way.to(self.kind, number)
         way.tried += 1
-        at = self._at[2 * number + learnt]
-        self._at[2 * number + learnt] += 1
-        call = (entry.learnt if learnt else entry.calls)[at]
         if self.caller is None:
             return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, None, way, parent.order)
         inner: Path = ()
@@ -430,6 +452,19 @@ class Frontier:
             count += self._open_transactions(each, bonus)
         return count
 
+    def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
+        """Return the calls that are under way at a call of a script, as they could be made again; the innermost last."""
+        numbers = {(entry.point.contract, entry.point.method): number for number, entry in enumerate(self.menu)}
+        found: dict[tuple[int, Call], None] = {}
+        for length in range(1, len(path) + 1, 2):
+            call = call_at(script, path[:length])
+            number = numbers.get((call.contract, call.method))
+            if number is not None:
+                plain = Call(call.contract, call.method, call.args, call.data, call.value if call.method is None else 0)
+                found.pop((number, plain), None)
+                found[number, plain] = None
+        return list(found)
+
     def _learn_answers(self, each: Candidate, result: TrialResult) -> None:
         """Learn which answers of attackers callers are content with."""
         for site in result.sites:
@@ -473,11 +508,12 @@ class Frontier:
             self._add(opening)
             return 1
         at = each, place, base, bonus, done.account, site.active, site, site.caller
-        self._add(Opening(*at, others=others))
+        again = self._again(each.script, site.path)
+        self._add(Opening(*at, others=others, again=again))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
         at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
         for other in accomplices:
-            self._add(Opening(*at, voice=other))
+            self._add(Opening(*at, voice=other, again=list(again)))
         return 1 + len(accomplices)
 
     def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float) -> int:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.errors import OutOfGasError, StateError, StorageModError, ValidationError
+from storagemod.errors import OutOfGasError, ScenarioError, StateError, StorageModError, ValidationError
 from storagemod.events import (
     AccountCreated,
     AccountDestroyed,
@@ -386,7 +386,7 @@ class TrialRunner:
         for invariant, before in watched:
             try:
                 verdict = self._verdict(invariant, before, states)
-            except (StateError, ValidationError) as error:
+            except (StateError, ValidationError, ScenarioError) as error:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
                 verdict = Verdict(False, (str(error),), unanswered=True)
@@ -540,7 +540,14 @@ class Follower:
         path = (self.number,)
         root, copies, self.out_of_gas = _records(trace.raw_events, self.accounts)
         # Without copies of storage the one hazard is a write after a call, which the recording tells of.
-        self.hazardous = any(not hazard.undone for hazard in trace.hazards) if copies else recording.hazardous
+        if copies:
+            hazards = (hazard for hazard in trace.hazards if not hazard.undone)
+            self.hazardous = any(hazard.address not in self.accounts for hazard in hazards)
+        elif recording.stored:
+            stored = set(recording.stored)
+            self.hazardous = any(
+                call.call_id in stored and call.address not in self.accounts for call in recording.calls
+            )
         self._lists = {account: tuple(_level(call, path, account)) for account in self.accounts}
         self._call(root, path, ())
 

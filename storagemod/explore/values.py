@@ -1,7 +1,7 @@
 """Values for what attackers choose: arguments, money, call data, answers.
 
-They come from everywhere: calls that were seen, storage, results, addresses, the constants of the code, and numbers near
-all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value is
+They come from everywhere: calls that were seen, storage, results, addresses, the constants of the code, and numbers
+near all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value is
 what it costs a try to use it. The operands of comparisons tell more: see :func:`patches`.
 """
 
@@ -20,6 +20,7 @@ from storagemod.trace import Trace
 from storagemod.types import Address, Value, ValueType
 from storagemod.vm.ethereum import U128_MAX
 
+_WORD_BYTES = 8
 INTEGER_BYTES: Mapping[str, int] = {"i32": 4, "i64": 8}
 _FLOATS: tuple[Value, ...] = (0.0, 1.0, -1.0, float("inf"), float("nan"))
 _NEAR_MAX = 6
@@ -119,8 +120,6 @@ def _form_of(numbers: Sequence[Value], addresses: Iterable[Address]) -> int | No
         if found and (len(found) == len(others) or max(found) > _RARE):
             return length
     return None
-
-
 
 
 def _near(numbers: Sequence[int]) -> Iterator[int]:
@@ -289,15 +288,16 @@ _SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
 def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, Sure]]:
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
-    With each comes how sure it is that the operand came from there. Operands are looked for as words of 8, 4, 2 and 1 bytes, in both orders.
+    With each comes how sure it is that the operand came from there. Operands are looked for as words of 8, 4, 2 and 1
+    bytes, in both orders.
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
-            for size in (8, 4, 2, 1):
+            for size in (_WORD_BYTES, 4, 2, 1):
                 word = _word(one, size)
                 if one == other or word is None or _word(other, size) is None:
                     continue
-                if size < 8 and word >> 4 * size == 0:
+                if size < _WORD_BYTES and word >> 4 * size == 0:
                     continue  # zeros before a short number are no sign
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))

@@ -106,6 +106,7 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
             "arguments": settings.arguments,
             "gas": settings.gas,
             "boundaries": settings.everywhere,
+            "profit": settings.profit,
         },
         "trusted": list(exploration.trust_model.trusted),
         "untrusted": list(exploration.trust_model.untrusted),

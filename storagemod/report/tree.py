@@ -16,7 +16,7 @@ The number in brackets is the gas that the call and its callees used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
 from rich.text import Text
@@ -66,6 +66,8 @@ _NUMBER_MAX = 2**53  # a word beyond it is more likely to be text or packed fiel
 _LASTING = (StorageModuleInstantiated, PagesTouched, TablesShown, DebugPrinted)
 """Steps that an undone call leaves behind: instances stay for later calls, and what was read was read."""
 
+_OF_STORAGE = (StorageModuleInstantiated, StorageWritten, StorageGrown)
+
 _WINDOW = "window"
 """The linking option whose mappings are undone with their call. Others end with it, however it ends."""
 
@@ -91,7 +93,12 @@ _WORDS = (  # subclasses before their bases
 
 
 def render_tree(
-    trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool | None = None, names: WordNames = _NO_NAMES
+    trace: Trace,
+    *,
+    verbosity: int = VERBOSITY_MAX,
+    failing: bool | None = None,
+    names: WordNames = _NO_NAMES,
+    unshown: Collection[Address] = (),
 ) -> str:
     """Write a trace as plain text, the same bytes for the same trace.
 
@@ -101,21 +108,29 @@ def render_tree(
             3 the calls of every transaction; 4 everything of every transaction.
         failing: Whether the transaction counts as failing; by default, whether its top-level call failed.
         names: Stand behind the place of a change, where a word that changed has one.
+        unshown: Accounts whose own storage is left out.
 
     Returns:
         Lines joined by newlines, without one at the end; empty where the verbosity asks for nothing.
     """
-    return "\n".join("".join(text for text, _ in line) for line in _lines(trace, verbosity, failing, names))
+    return "\n".join("".join(text for text, _ in line) for line in _lines(trace, verbosity, failing, names, unshown))
 
 
 def render_tree_rich(
-    trace: Trace, *, verbosity: int = VERBOSITY_MAX, failing: bool | None = None, names: WordNames = _NO_NAMES
+    trace: Trace,
+    *,
+    verbosity: int = VERBOSITY_MAX,
+    failing: bool | None = None,
+    names: WordNames = _NO_NAMES,
+    unshown: Collection[Address] = (),
 ) -> Text:
     """Write the same text as :func:`render_tree`, with colours for a terminal."""
-    return Text("\n").join(Text.assemble(*line) for line in _lines(trace, verbosity, failing, names))
+    return Text("\n").join(Text.assemble(*line) for line in _lines(trace, verbosity, failing, names, unshown))
 
 
-def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames) -> Iterator[list[Segment]]:
+def _lines(
+    trace: Trace, verbosity: int, failing: bool | None, names: WordNames, unshown: Collection[Address]
+) -> Iterator[list[Segment]]:
     root = trace.root
     if failing is None:
         failing = root.ended is None or root.ended.outcome is not Outcome.OK
@@ -135,14 +150,15 @@ def _lines(trace: Trace, verbosity: int, failing: bool | None, names: WordNames)
         elif isinstance(step, CallRecord):
             yield [*_indent(level), ("├─ ", "dim"), *_call(trace, step)]
             open_calls.append((step, iter(step.steps), undone or _ended_badly(step)))
-        elif details:
+        elif details and not (isinstance(step, _OF_STORAGE) and step.address in unshown):
             # An instance stays for later calls, what was read was read, and what was printed was printed.
             can_be_undone = not isinstance(step, _LASTING) and not _in_memory_of_its_own(step)
             for segments in _step_lines(trace, step, names):
                 mark: list[Segment] = [(" (undone)", "red")] if undone and can_be_undone else []
                 yield [*_indent(level), ("├─ ", "dim"), *segments, *mark]
     for hazard in trace.hazards:
-        yield from _hazard(trace, hazard, names)
+        if hazard.address not in unshown:
+            yield from _hazard(trace, hazard, names)
     if trace.dropped:
         missing = "1 later event is" if trace.dropped == 1 else f"{trace.dropped:,} later events are"
         yield [(f"… {missing} missing: the trace reached its limit", "red")]

@@ -414,7 +414,7 @@ def test_storage_that_a_region_may_grow_to_is_zero(bank: World) -> None:
 def test_what_is_wrong_in_every_state_is_a_mistake_in_the_file_with_its_line(
     bank: World, expr: str, message: str
 ) -> None:
-    invariant = parse_invariant(expr, SCENARIO, line=7)
+    invariant = parse_invariant(expr, SCENARIO, place=("it.toml", 7))
     with pytest.raises(ScenarioError, match=rf"it.toml:7: .*{message}"):
         invariant.check(bank)
 
