@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -71,7 +72,7 @@ _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
 
 _OPENINGS_MAX = 200_000
-"""How many places wait at most; beyond that the least likely half is forgotten, and counted."""
+"""How many places, or changed tries, wait at most; beyond that the least likely half is forgotten, and counted."""
 
 _ANSWER = bytes((0xA7 + 0x1D * at) & 0xFF for at in range(32))
 """Return data of which no four bytes stand twice."""
@@ -138,6 +139,7 @@ class Opening:
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
         answer: How the attacker answers after it has called back.
+        may_call: Whether calls can be added, and not only what is done besides.
     """
 
     parent: Candidate
@@ -151,6 +153,7 @@ class Opening:
     voice: Address | None = None
     others: list[tuple[float, Call | Reaction]] = field(factory=list)
     answer: Answer = _ZEROS
+    may_call: bool = True
     taken: int = 0
     queued: int = 0
     """In how many queues it stands."""
@@ -158,6 +161,8 @@ class Opening:
     """What the try that comes next costs, however it and others fared so far."""
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
+    _before: dict[Answer, list[int]] = field(factory=dict)
+    """By answer, how far the calls were taken with it."""
 
     @property
     def kind(self) -> object:
@@ -166,10 +171,10 @@ class Opening:
         return (self.who, self.voice, site, len(self.place), self.answer)
 
     def begin_anew(self, answer: Answer) -> None:
-        """Begin anew with all calls, if the attacker is to answer otherwise than before."""
+        """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
         if answer != self.answer:
-            self.answer = answer
-            self._at = []
+            self._before[self.answer] = self._at
+            self.answer, self._at = answer, self._before.get(answer, [])
 
     @property
     def is_callback(self) -> bool:
@@ -187,7 +192,7 @@ class Opening:
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
         ways, kind = self.parent.way.longer, self.kind
-        for number, entry in enumerate(menu):
+        for number, entry in enumerate(menu if self.may_call else ()):
             way = ways.get((kind, number))
             extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
             kin = 0.0
@@ -291,6 +296,9 @@ class Frontier:
     _steady: list[tuple[float, int, Opening]] = field(factory=list)
     _led: list[tuple[float, int, Opening]] = field(factory=list)
     _dormant: list[Opening] = field(factory=list)
+    """Openings at which nothing is left, until more calls or answers are known."""
+    _lost: int = 0
+    """How many more there were than are kept: once they could go on, they are forgotten."""
     _patches: list[tuple[float, int, Candidate]] = field(factory=list)
     _sure: list[tuple[float, int, Candidate]] = field(factory=list)
     _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
@@ -359,21 +367,33 @@ class Frontier:
         self._count += 1
         heapq.heappush(queue, (key, self._count, opening))
         if len(queue) > _OPENINGS_MAX:
-            kept = heapq.nsmallest(_OPENINGS_MAX // 2, queue)
-            self.forgotten += len(queue) - len(kept)
-            queue[:] = kept
+            for _, _, each in _forget(queue):
+                each.queued -= 1
+                self.forgotten += each.queued == 0
+
+    def _push_patch(self, queue: list[tuple[float, int, Candidate]], patched: Candidate) -> None:
+        self._count += 1
+        heapq.heappush(queue, (patched.cost, self._count, patched))
+        if len(queue) > _OPENINGS_MAX:
+            self.forgotten += len(_forget(queue))
 
     def _put_off(self, opening: Opening) -> None:
         opening.queued -= 1
-        if opening.queued == 0 and len(self._dormant) < _OPENINGS_MAX:
-            self._dormant.append(opening)
+        if opening.queued == 0:
+            if len(self._dormant) < _OPENINGS_MAX:
+                self._dormant.append(opening)
+            else:
+                self._lost += 1
 
     def _wake(self) -> bool:
         """Queue exhausted openings again, if more calls are known than when they were; return whether any was."""
         known = sum(len(entry.learnt) for entry in self.menu) + sum(map(len, self._answers.values()))
+        known += len(self._unanswered)
         if known == self._learnt:
             return False
         self._learnt = known
+        self.forgotten += self._lost
+        self._lost = 0
         woken, self._dormant = self._dormant, []
         for opening in woken:
             self._add(opening)
@@ -457,19 +477,19 @@ class Frontier:
     def _open_site(self, each: Candidate, site: Site, bonus: float, late: float, *, room: bool) -> int:
         call, done = call_at(each.script, site.path), site.reaction
         place = (*site.path, len(call.reactions) + len(site.skipped))
-        others = sorted(self._endings(site), key=lambda other: -other[0])
+        others = sorted(_cheapest(self._endings(site)), key=lambda other: -other[0])
         base = each.cost + STEP + late + next(self.shuffle)
         deep = len(site.path) // 2 >= self.depth
         if deep and not done.static:
             self.too_deep += 1
         if not room or done.static or deep:
-            opening = Opening(each, place, base, bonus, done.account, site.active, site, others=others)
-            opening._at = [1 << 60] * (2 * len(self.menu))  # no calls  # noqa: SLF001
-            self._add(opening)
+            self._add(Opening(each, place, base, bonus, done.account, site.active, site, others=others, may_call=False))
             return 1
         at = each, place, base, bonus, done.account, site.active, site, site.caller
         self._add(Opening(*at, others=others))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
+        if calls_in(each.script) + 2 > self.calls or len(site.path) // 2 + 1 >= self.depth:
+            accomplices = []  # one that acts is called by the attacker, which is a call more, and one level
         at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
         for other in accomplices:
             self._add(Opening(*at, voice=other))
@@ -532,9 +552,8 @@ class Frontier:
             made += 1
             sure = sure and failed
             cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made
-            self._count += 1
             patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
-            heapq.heappush(self._sure if sure else self._patches, (cost, self._count, patched))
+            self._push_patch(self._sure if sure else self._patches, patched)
 
     def _patched(
         self, each: Candidate, pairs: Sequence[tuple[int, int]]
@@ -567,6 +586,25 @@ class Frontier:
                 fitting = _fit(kind, other)
                 if fitting is not None:
                     yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b"")
+
+
+_Queued = TypeVar("_Queued", Opening, Candidate)
+
+
+def _forget(queue: list[tuple[float, int, _Queued]]) -> list[tuple[float, int, _Queued]]:
+    """Leave the least likely half out of a queue, and return it."""
+    queue.sort()
+    gone = queue[_OPENINGS_MAX // 2 :]
+    del queue[_OPENINGS_MAX // 2 :]
+    return gone
+
+
+def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[float, Call | Reaction]]:
+    """Return what may be done, each once, with the least that it costs."""
+    found: dict[Call | Reaction, float] = {}
+    for cost, ending in endings:
+        found[ending] = min(cost, found.get(ending, math.inf))
+    return [(cost, ending) for ending, cost in found.items()]
 
 
 def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:

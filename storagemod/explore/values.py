@@ -109,13 +109,13 @@ _FORMS = (1, 2, 4, 8)
 """Of how many of its last bytes a contract may make a number of an address."""
 
 
-def _form_of(numbers: Sequence[Value], addresses: Iterable[Address]) -> int | None:
+def _form_of(kind: ValueType, numbers: Sequence[Value], addresses: Iterable[Address]) -> int | None:
     """Return of how many bytes of addresses these numbers are made: all but 0, or one of them, if that is no chance."""
     known, others = list(addresses), [number for number in numbers if number]
     for length in _FORMS:
-        ends = {int.from_bytes(address[-length:], "big") for address in known}
+        ends = {as_signed(kind, int.from_bytes(address[-length:], "big")) for address in known}
         found = [number for number in others if number in ends]
-        if found and (len(found) == len(others) or max(found) > _CHANCE):
+        if found and (len(found) == len(others) or max(map(abs, found)) > _CHANCE):
             return length
     return None
 
@@ -151,11 +151,12 @@ def column(
         constants: Numbers in the code that is called, those right before comparisons first.
     """
     if kind not in INTEGER_BYTES:
-        return list(dict.fromkeys([*here, *observed.numbers.get(kind, ()), *_FLOATS]))
+        floats = map(float, (*here, *observed.numbers.get(kind, ()), *_FLOATS))
+        return list({repr(each): each for each in floats}.values())  # each once: nan is not equal to itself
     bits = 8 * INTEGER_BYTES[kind]
     seen = [number for number in observed.numbers.get(kind, ()) if isinstance(number, int)]
     ends = {length: [int.from_bytes(each[-length:], "big") for each in around.own] for length in _FORMS}
-    form = _form_of(here, (*around.own, *around.others))
+    form = _form_of(kind, here, (*around.own, *around.others))
     addresses = [] if form is None else ends[form]
     others = [] if form is None else [int.from_bytes(each[-form:], "big") for each in around.others]
     close = [number for number in (*here, *seen, *around.balances[:1]) if isinstance(number, int)][:_NEAR_MAX]
@@ -266,6 +267,7 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
                 near += (other - 1, other + 1)
             elif value > 15 and one > value and one % value == 0:
                 yield other * value // one, is_rare  # it was multiplied before
+                near.append(other * value // one + 1)
             elif value > 1_000 and abs(one - value) <= min(value, 1 << 20):
                 near.append(other - (one - value))  # something was added before
     for number in near:
@@ -281,15 +283,15 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[byte
         for one, other in (pair, pair[::-1]):
             for size in (8, 4, 2, 1):
                 word = _word(one, size)
-                if one == other or word is None or _word(other, size) is None:
+                new = _word(other, size)
+                if word is None or new is None or word == new:
                     continue
                 if size < 8 and word >> 4 * size == 0:
                     continue  # zeros before a short number are no sign
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
                     if at >= 0:
-                        new = (_word(other, size) or 0).to_bytes(size, order)
-                        yield data[:at] + new + data[at + size :]
+                        yield data[:at] + new.to_bytes(size, order) + data[at + size :]
 
 
 def _word(number: int, size: int) -> int | None:
