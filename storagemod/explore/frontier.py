@@ -62,8 +62,8 @@ _PATCH = 1.0
 _PATCHED_MAX = 6
 """How often what was added is changed so, one change after the other."""
 
-_PATCHES_MAX = 64
-"""How many changes are made of what was added by one way."""
+_PATCHES_MAX = 24
+"""How many changes are made of one try."""
 
 _SURE_TURNS, _PATCH_TURNS = 3, 8
 """Of how many tries one may be such a change, whatever else would cost less."""
@@ -545,13 +545,16 @@ class Frontier:
         if each.patched >= _PATCHED_MAX:
             return
         made = 0
-        for script, changed, sure in self._patched(each, pairs):
-            if changed in way.patched or len(way.patched) >= _PATCHES_MAX:
+        for script, changed, is_exact in self._patched(each, pairs):
+            if changed in way.patched:
                 continue
             way.patched.add(changed)
             made += 1
-            sure = sure and failed
-            cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made
+            if made > _PATCHES_MAX:
+                return
+            sure = is_exact and failed
+            often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
+            cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
             patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
             self._push_patch(self._sure if sure else self._patches, patched)
 

@@ -167,10 +167,10 @@ def test_a_transaction_that_is_as_the_file_says_is_no_caveat(search: Callable[..
 
 
 def test_tries_that_ran_out_of_gas_are_told_and_if_most_did_nothing_was_explored(search: Callable[..., Told]) -> None:
-    starved, shown, _ = search(contract(COUNT), gas=20)
+    starved, shown, _ = search(contract(COUNT), gas=5)
     fed, _, _ = search(contract(COUNT), gas=1_000_000)
 
-    assert any("used up its gas, of 20 for a transaction (--gas)" in each for each in serious(starved))
+    assert any("used up its gas, of 5 for a transaction (--gas)" in each for each in serious(starved))
     assert "NOT EXPLORED" in shown
     assert fed.caveats == ()
 
