@@ -548,10 +548,10 @@ class Frontier:
         for script, changed, is_exact in self._patched(each, pairs):
             if changed in way.patched:
                 continue
+            if made == _PATCHES_MAX:
+                return
             way.patched.add(changed)
             made += 1
-            if made > _PATCHES_MAX:
-                return
             sure = is_exact and failed
             often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
             cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often

@@ -370,6 +370,25 @@ def test_each_change_of_a_way_is_made_once_and_changes_of_changes_end() -> None:
     assert row.patched <= 6
 
 
+def test_changes_that_one_try_has_no_room_for_are_made_of_the_next_one_that_tells_of_them() -> None:
+    frontier = frontier_of([entry("a", (probe(0),), kinds=("i64",))], calls=1, depth=0)
+    frontier.begin()
+    (each,) = taken(frontier, Toy({"a": 0}), most=1)
+    pairs = [(probe(0), 10_000 * at) for at in range(1, 41)]
+    wanted = {number + more for _, number in pairs for more in (-1, 0, 1)}
+    found: list[Value] = []
+    while True:
+        frontier.patch(each, pairs, failed=True)
+        made = [other.script[0].args[0] for other in taken(frontier, Toy({"a": 0}))]
+        assert len(made) <= 24
+        if not made:
+            break
+        found += made
+
+    assert len(set(found)) == len(found)
+    assert set(found) == wanted
+
+
 def test_where_callers_want_an_answer_the_attacker_gives_it_after_it_called_back() -> None:
     frontier, toy = frontier_of([entry("a")], calls=2, depth=1, results=("i32",)), Toy({"a": 1}, magic=42)
     frontier.begin()
