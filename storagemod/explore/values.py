@@ -1,12 +1,13 @@
 """Values for what attackers choose: arguments, money, call data, answers.
 
-They come from everywhere: calls that were seen, storage, results, addresses, the constants of the code, and numbers near
-all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value is
-what it costs a try to use it. The operands of comparisons tell more: see :func:`patches`.
+They come from everywhere: calls that were seen, storage, results, addresses, the constants of the code, and numbers
+near all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value
+is what it costs a try to use it. The operands of comparisons tell more: see :func:`patches`.
 """
 
 from __future__ import annotations
 
+import enum
 import heapq
 import itertools
 import math
@@ -115,13 +116,9 @@ def _form_of(kind: ValueType, numbers: Sequence[Value], addresses: Iterable[Addr
     for length in _FORMS:
         ends = {as_signed(kind, int.from_bytes(address[-length:], "big")) for address in known}
         found = [number for number in others if number in ends]
-        if found and (len(found) == len(others) or max(map(abs, found)) > _CHANCE):
+        if found and (len(found) == len(others) or max(map(abs, found)) > _RARE):
             return length
     return None
-
-
-_CHANCE = 0xFFFF
-"""A number as large as this that is also the end of an address is one."""
 
 
 def _near(numbers: Sequence[int]) -> Iterator[int]:
@@ -247,10 +244,10 @@ def combinations(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[float, tu
                     heapq.heappush(waiting, (sum(math.log2(1 + each) for each in following), following))
 
 
-def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bool]]:
+def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, Sure]]:
     """Yield what to choose instead of a number, so that comparisons that it was part of come out otherwise.
 
-    With each comes whether the number was hardly part of them by chance.
+    With each comes how sure it is that the number was part of them, and no other one like it.
 
     Args:
         value: The number that was chosen.
@@ -258,26 +255,42 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
     """
     if not isinstance(value, int) or -1 <= value <= 1:  # these are met everywhere
         return
-    is_rare = abs(value) > _CHANCE
+    sure = Sure.YES if abs(value) > _RARE else Sure.LIKELY if abs(value) > _COMMON else Sure.NO
     near: list[int] = []
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
             if one == value:
-                yield other, is_rare
+                yield other, sure
                 near += (other - 1, other + 1)
-            elif value > 15 and one > value and one % value == 0:
-                yield other * value // one, is_rare  # it was multiplied before
+            elif sure is not Sure.NO and one > value > 0 and one % value == 0:
+                yield other * value // one, sure  # it was multiplied before
                 near.append(other * value // one + 1)
-            elif value > 1_000 and abs(one - value) <= min(value, 1 << 20):
+            elif value > _SHIFTED and abs(one - value) <= min(value, _SHIFT_MAX):
                 near.append(other - (one - value))  # something was added before
     for number in near:
-        yield number, False
+        yield number, Sure.NO
 
 
-def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+class Sure(enum.IntEnum):
+    """How sure it is that an operand of a comparison came from a number that was chosen."""
+
+    NO = 0
+    LIKELY = 1
+    YES = 2
+
+
+_COMMON, _RARE = 15, 0xFFFF
+"""Numbers up to the first are met everywhere; those beyond the second hardly by chance."""
+
+_SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
+"""Beyond the first, an operand that differs by the second at most may be the number with something added."""
+
+
+def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, Sure]]:
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
-    Operands are looked for as words of 8, 4, 2 and 1 bytes, in both orders.
+    With each comes how sure it is that the operand came from there. Operands are looked for as words of 8, 4, 2 and 1
+    bytes, in both orders.
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
@@ -291,7 +304,8 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[byte
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
                     if at >= 0:
-                        yield data[:at] + new.to_bytes(size, order) + data[at + size :]
+                        sure = Sure.YES if abs(one) > _RARE else Sure.LIKELY if abs(one) > _COMMON else Sure.NO
+                        yield data[:at] + new.to_bytes(size, order) + data[at + size :], sure
 
 
 def _word(number: int, size: int) -> int | None:
