@@ -286,6 +286,9 @@ _SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
 """Beyond the first, an operand that differs by the second at most may be the number with something added."""
 
 
+_WORD_SIZES = (8, 4, 2, 1)
+
+
 def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, Sure]]:
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
@@ -294,12 +297,12 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
-            for size in (8, 4, 2, 1):
+            for size in _WORD_SIZES:
                 word = _word(one, size)
                 new = _word(other, size)
                 if word is None or new is None or word == new:
                     continue
-                if size < 8 and word >> 4 * size == 0:
+                if size < max(_WORD_SIZES) and word >> 4 * size == 0:
                     continue  # zeros before a short number are no sign
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
