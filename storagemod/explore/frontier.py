@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from attrs import define, field
 
@@ -72,7 +73,7 @@ _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
 
 _OPENINGS_MAX = 200_000
-"""How many places wait at most; beyond that the least likely half is forgotten, and counted."""
+"""How many places, or changed tries, wait at most; beyond that the least likely half is forgotten, and counted."""
 
 _ANSWER = bytes((0xA7 + 0x1D * at) & 0xFF for at in range(32))
 """Return data of which no four bytes stand twice."""
@@ -140,6 +141,7 @@ class Opening:
         others: What can be done besides calling, with its cost, from the end.
         again: Calls that are under way and can be made again, with the numbers of their entry points, from the end.
         answer: How the attacker answers after it has called back.
+        may_call: Whether calls can be added, and not only what is done besides.
     """
 
     parent: Candidate
@@ -154,6 +156,7 @@ class Opening:
     others: list[tuple[float, Call | Reaction]] = field(factory=list)
     again: list[tuple[int, Call]] = field(factory=list)
     answer: Answer = _ZEROS
+    may_call: bool = True
     taken: int = 0
     queued: int = 0
     """In how many queues it stands."""
@@ -161,10 +164,12 @@ class Opening:
     """What the try that comes next costs, however it and others fared so far."""
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
-    _repeated: frozenset[Call] = field(init=False)
+    _before: dict[Answer, tuple[list[int], list[tuple[int, Call]]]] = field(factory=dict)
+    """By answer, how far the calls were taken with it, and which are still to be made again."""
+    _repeated: tuple[tuple[int, Call], ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._repeated = frozenset(call for _, call in self.again)
+        self._repeated = tuple(self.again)
 
     @property
     def kind(self) -> object:
@@ -173,10 +178,10 @@ class Opening:
         return (self.who, self.voice, site, len(self.place), self.answer)
 
     def begin_anew(self, answer: Answer) -> None:
-        """Begin anew with all calls, if the attacker is to answer otherwise than before."""
+        """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
         if answer != self.answer:
-            self.answer = answer
-            self._at = []
+            self._before[self.answer] = self._at, self.again
+            self.answer, (self._at, self.again) = answer, self._before.get(answer, ([], list(self._repeated)))
 
     @property
     def is_callback(self) -> bool:
@@ -194,7 +199,8 @@ class Opening:
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
         ways, kind = self.parent.way.longer, self.kind
-        for number, entry in enumerate(menu):
+        repeated = {call for _, call in self._repeated}
+        for number, entry in enumerate(menu if self.may_call else ()):
             way = ways.get((kind, number))
             extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
             kin = self._kin(entry)
@@ -202,14 +208,14 @@ class Opening:
             unpaid = callback and entry.point.method is not None  # typed calls carry no money
             place = at[2 * number]
             cost = entry.cost(place)
-            while cost < math.inf and ((unpaid and entry.calls[place].value) or entry.calls[place] in self._repeated):
+            while cost < math.inf and ((unpaid and entry.calls[place].value) or entry.calls[place] in repeated):
                 place += 1
                 cost = entry.cost(place)
             at[2 * number] = place
             if cost + extra < best:
                 best, price, self._next = cost + extra, cost + kin, (number, 0)
             place, learnt = at[2 * number + 1], entry.learnt
-            while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in self._repeated):
+            while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in repeated):
                 place += 1
             at[2 * number + 1] = place
             cost = _LEARNT + math.log2(1 + place / 2)
@@ -318,6 +324,9 @@ class Frontier:
     _steady: list[tuple[float, int, Opening]] = field(factory=list)
     _led: list[tuple[float, int, Opening]] = field(factory=list)
     _dormant: list[Opening] = field(factory=list)
+    """Openings at which nothing is left, until more calls or answers are known."""
+    _lost: int = 0
+    """How many more there were than are kept: once they could go on, they are forgotten."""
     _patches: list[tuple[float, int, Candidate]] = field(factory=list)
     _sure: list[tuple[float, int, Candidate]] = field(factory=list)
     _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
@@ -386,21 +395,33 @@ class Frontier:
         self._count += 1
         heapq.heappush(queue, (key, self._count, opening))
         if len(queue) > _OPENINGS_MAX:
-            kept = heapq.nsmallest(_OPENINGS_MAX // 2, queue)
-            self.forgotten += len(queue) - len(kept)
-            queue[:] = kept
+            for _, _, each in _forget(queue):
+                each.queued -= 1
+                self.forgotten += each.queued == 0
+
+    def _push_patch(self, queue: list[tuple[float, int, Candidate]], patched: Candidate) -> None:
+        self._count += 1
+        heapq.heappush(queue, (patched.cost, self._count, patched))
+        if len(queue) > _OPENINGS_MAX:
+            self.forgotten += len(_forget(queue))
 
     def _put_off(self, opening: Opening) -> None:
         opening.queued -= 1
-        if opening.queued == 0 and len(self._dormant) < _OPENINGS_MAX:
-            self._dormant.append(opening)
+        if opening.queued == 0:
+            if len(self._dormant) < _OPENINGS_MAX:
+                self._dormant.append(opening)
+            else:
+                self._lost += 1
 
     def _wake(self) -> bool:
         """Queue exhausted openings again, if more calls are known than when they were; return whether any was."""
         known = sum(len(entry.learnt) for entry in self.menu) + sum(map(len, self._answers.values()))
+        known += len(self._unanswered)
         if known == self._learnt:
             return False
         self._learnt = known
+        self.forgotten += self._lost
+        self._lost = 0
         woken, self._dormant = self._dormant, []
         for opening in woken:
             self._add(opening)
@@ -497,20 +518,20 @@ class Frontier:
     def _open_site(self, each: Candidate, site: Site, bonus: float, late: float, *, room: bool) -> int:
         call, done = call_at(each.script, site.path), site.reaction
         place = (*site.path, len(call.reactions) + len(site.skipped))
-        others = sorted(self._endings(site), key=lambda other: -other[0])
+        others = sorted(_cheapest(self._endings(site)), key=lambda other: -other[0])
         base = each.cost + STEP + late + next(self.shuffle)
         deep = len(site.path) // 2 >= self.depth
         if deep and not done.static:
             self.too_deep += 1
         if not room or done.static or deep:
-            opening = Opening(each, place, base, bonus, done.account, site.active, site, others=others)
-            opening._at = [1 << 60] * (2 * len(self.menu))  # no calls  # noqa: SLF001
-            self._add(opening)
+            self._add(Opening(each, place, base, bonus, done.account, site.active, site, others=others, may_call=False))
             return 1
         at = each, place, base, bonus, done.account, site.active, site, site.caller
         again = self._again(each.script, site.path)
         self._add(Opening(*at, others=others, again=again))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
+        if calls_in(each.script) + 2 > self.calls or len(site.path) // 2 + 1 >= self.depth:
+            accomplices = []  # one that acts is called by the attacker, which is a call more, and one level
         at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
         for other in accomplices:
             self._add(Opening(*at, voice=other, again=list(again)))
@@ -569,17 +590,16 @@ class Frontier:
         for script, changed, sure in self._patched(each, pairs):
             if changed in way.patched:
                 continue
+            if made == _PATCHES_MAX:
+                return
             way.patched.add(changed)
             made += 1
-            if made > _PATCHES_MAX:
-                return
             # What fails has to be other; what goes well within a call back may go well with more.
             first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
             often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
             cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
-            self._count += 1
             patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
-            heapq.heappush(self._sure if first else self._patches, (cost, self._count, patched))
+            self._push_patch(self._sure if first else self._patches, patched)
 
     def _patched(
         self, each: Candidate, pairs: Sequence[tuple[int, int]]
@@ -612,6 +632,25 @@ class Frontier:
                 fitting = _fit(kind, other)
                 if fitting is not None:
                     yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b""), sure
+
+
+_Queued = TypeVar("_Queued", Opening, Candidate)
+
+
+def _forget(queue: list[tuple[float, int, _Queued]]) -> list[tuple[float, int, _Queued]]:
+    """Leave the least likely half out of a queue, and return it."""
+    queue.sort()
+    gone = queue[_OPENINGS_MAX // 2 :]
+    del queue[_OPENINGS_MAX // 2 :]
+    return gone
+
+
+def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[float, Call | Reaction]]:
+    """Return what may be done, each once, with the least that it costs."""
+    found: dict[Call | Reaction, float] = {}
+    for cost, ending in endings:
+        found[ending] = min(cost, found.get(ending, math.inf))
+    return [(cost, ending) for ending, cost in found.items()]
 
 
 def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:

@@ -6,9 +6,10 @@ become dearer, and so do entry points by which nothing ever changes.
 
 from __future__ import annotations
 
-import itertools
+import heapq
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 
 from attrs import define, field
 
@@ -34,13 +35,16 @@ _LEARNT_MAX = 256
 _SEEN_BEST = 4
 """How many of the calls that were seen cost least."""
 
+_PROBES = 1.0
+"""What the call costs whose arguments are numbers that comparisons show again."""
+
 _PENALTY_MAX = 2.0
 _PAST = math.inf
 
 
 @define(eq=False)
 class Entry:
-    """An entry point, its calls from the likeliest to the least likely, and how they fared.
+    """An entry point, its calls from the likeliest to the least likely, so that costs never fall, and how they fared.
 
     Attributes:
         point: The entry point.
@@ -143,13 +147,15 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
     paid = [value for *_, value in seen if value]
     sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
-    def calls() -> Iterator[tuple[float, Call]]:
-        for number, (_, given, value) in enumerate(seen):
-            yield math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value)
-        for cost, (at, amount) in combinations([range(len(data)), sums]):
-            yield cost, Call(point.contract, None, data=data[int(at)], value=int(amount))
-
-    return len(data) * len(sums), calls()
+    known = (
+        (math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value))
+        for number, (_, given, value) in enumerate(seen)
+    )
+    made = (
+        (cost, Call(point.contract, None, data=data[int(at)], value=int(amount)))
+        for cost, (at, amount) in combinations([range(len(data)), sums])
+    )
+    return len(data) * len(sums), heapq.merge(known, made, key=itemgetter(0))
 
 
 def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
@@ -170,14 +176,13 @@ def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Me
     possible = math.prod(len(each) for each in columns)
     probes = tuple(probe(at) if kind in {"i32", "i64"} else 1.0 for at, kind in enumerate(params))
 
-    def calls() -> Iterator[tuple[float, Call]]:
-        for number, (args, value) in enumerate(seen):
-            yield math.log2(1 + number / _SEEN_BEST), Call(point.contract, point.method, args, value=value)  # type: ignore[arg-type]
-        found = combinations(columns)
-        first = list(itertools.islice(found, 3))
-        told = [(1.0, probes)] if len(params) > 0 else []
-        for cost, values in itertools.chain(first, told, found):
-            value = int(values[-1]) if len(values) > len(params) else 0
-            yield cost, Call(point.contract, point.method, values[: len(params)], value=value)
+    def call(values: Sequence[Value | None], value: int) -> Call:
+        return Call(point.contract, point.method, tuple(values), value=value)  # type: ignore[arg-type]
 
-    return possible, calls()
+    known = ((math.log2(1 + number / _SEEN_BEST), call(*each)) for number, each in enumerate(seen))
+    made = (
+        (cost, call(values[: len(params)], int(values[-1]) if len(values) > len(params) else 0))
+        for cost, values in combinations(columns)
+    )
+    told = [(_PROBES, call(probes, 0))] if params else []
+    return possible, heapq.merge(known, made, told, key=itemgetter(0))

@@ -1,8 +1,8 @@
 """Values for what attackers choose: arguments, money, call data, answers.
 
 They come from everywhere: calls that were seen, storage, results, addresses, the constants of the code, and numbers
-near all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value is
-what it costs a try to use it. The operands of comparisons tell more: see :func:`patches`.
+near all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value
+is what it costs a try to use it. The operands of comparisons tell more: see :func:`patches`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from storagemod.trace import Trace
 from storagemod.types import Address, Value, ValueType
 from storagemod.vm.ethereum import U128_MAX
 
-_WORD_BYTES = 8
 INTEGER_BYTES: Mapping[str, int] = {"i32": 4, "i64": 8}
 _FLOATS: tuple[Value, ...] = (0.0, 1.0, -1.0, float("inf"), float("nan"))
 _NEAR_MAX = 6
@@ -111,13 +110,13 @@ _FORMS = (1, 2, 4, 8)
 """Of how many of its last bytes a contract may make a number of an address."""
 
 
-def _form_of(numbers: Sequence[Value], addresses: Iterable[Address]) -> int | None:
+def _form_of(kind: ValueType, numbers: Sequence[Value], addresses: Iterable[Address]) -> int | None:
     """Return of how many bytes of addresses these numbers are made: all but 0, or one of them, if that is no chance."""
     known, others = list(addresses), [number for number in numbers if number]
     for length in _FORMS:
-        ends = {int.from_bytes(address[-length:], "big") for address in known}
+        ends = {as_signed(kind, int.from_bytes(address[-length:], "big")) for address in known}
         found = [number for number in others if number in ends]
-        if found and (len(found) == len(others) or max(found) > _RARE):
+        if found and (len(found) == len(others) or max(map(abs, found)) > _RARE):
             return length
     return None
 
@@ -149,11 +148,12 @@ def column(
         constants: Numbers in the code that is called, those right before comparisons first.
     """
     if kind not in INTEGER_BYTES:
-        return list(dict.fromkeys([*here, *observed.numbers.get(kind, ()), *_FLOATS]))
+        floats = map(float, (*here, *observed.numbers.get(kind, ()), *_FLOATS))
+        return list({repr(each): each for each in floats}.values())  # each once: nan is not equal to itself
     bits = 8 * INTEGER_BYTES[kind]
     seen = [number for number in observed.numbers.get(kind, ()) if isinstance(number, int)]
     ends = {length: [int.from_bytes(each[-length:], "big") for each in around.own] for length in _FORMS}
-    form = _form_of(here, (*around.own, *around.others))
+    form = _form_of(kind, here, (*around.own, *around.others))
     addresses = [] if form is None else ends[form]
     others = [] if form is None else [int.from_bytes(each[-form:], "big") for each in around.others]
     close = [number for number in (*here, *seen, *around.balances[:1]) if isinstance(number, int)][:_NEAR_MAX]
@@ -264,6 +264,7 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
                 near += (other - 1, other + 1)
             elif sure is not Sure.NO and one > value > 0 and one % value == 0:
                 yield other * value // one, sure  # it was multiplied before
+                near.append(other * value // one + 1)
             elif value > _SHIFTED and abs(one - value) <= min(value, _SHIFT_MAX):
                 near.append(other - (one - value))  # something was added before
     for number in near:
@@ -285,6 +286,9 @@ _SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
 """Beyond the first, an operand that differs by the second at most may be the number with something added."""
 
 
+_WORD_SIZES = (8, 4, 2, 1)
+
+
 def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, Sure]]:
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
@@ -293,18 +297,18 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
-            for size in (_WORD_BYTES, 4, 2, 1):
+            for size in _WORD_SIZES:
                 word = _word(one, size)
-                if one == other or word is None or _word(other, size) is None:
+                new = _word(other, size)
+                if word is None or new is None or word == new:
                     continue
-                if size < _WORD_BYTES and word >> 4 * size == 0:
+                if size < max(_WORD_SIZES) and word >> 4 * size == 0:
                     continue  # zeros before a short number are no sign
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
                     if at >= 0:
-                        new = (_word(other, size) or 0).to_bytes(size, order)
                         sure = Sure.YES if abs(one) > _RARE else Sure.LIKELY if abs(one) > _COMMON else Sure.NO
-                        yield data[:at] + new + data[at + size :], sure
+                        yield data[:at] + new.to_bytes(size, order) + data[at + size :], sure
 
 
 def _word(number: int, size: int) -> int | None:

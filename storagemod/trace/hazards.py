@@ -287,7 +287,7 @@ class HazardDetector:
         if call.areas:
             self._check_copies(call, event)
         if call.reentered_by is not None:
-            for change in self._unstored(call, event.changes) if call.stored else event.changes:
+            for change in self._unstored(call, event.changes):
                 self._found(HazardKind.WRITE_AFTER_CALL, call, change, call.reentered_by)
         for other in self._calls:
             if other.address == event.address and other.areas:
@@ -308,13 +308,17 @@ class HazardDetector:
                 self._found(HazardKind.PAGE_WRITTEN_AGAIN, call, place, call.reentered_by)
 
     def _unstored(self, call: _Call, changes: Iterable[StorageChange]) -> Iterator[StorageChange]:
-        """Yield the bytes that changed where the call is not known to have stored since it was re-entered.
+        """Yield what changed where the call is not known to have stored since it was re-entered.
 
-        It stored them before, in a copy that was brought to storage after that.
+        It stored that before, in a copy that was brought to storage later, or does not record what it stores. Changes
+        are whole words, and stay so where no store overlaps them; of others the bytes that changed are left.
         """
         for change in changes:
+            begin, length = change.offset, len(change.old)
+            if list(call.stored.without(change.region, begin, begin + length)) == [(begin, begin + length)]:
+                yield change
+                continue
             for first, last in differing_bytes(change.old, change.new):
-                begin = change.offset
                 for start, end in call.stored.without(change.region, begin + first, begin + last):
                     old, new = change.old[start - begin : end - begin], change.new[start - begin : end - begin]
                     yield StorageChange(change.region, start, old, new)

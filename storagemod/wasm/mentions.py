@@ -1,6 +1,7 @@
 """Find what each function of a module mentions: the integers that stand in its code, and the imports that it can call.
 
-For those who look for input that matters to code. Functions that it calls count; calls through tables may reach any.
+For those who look for input that matters to code. Functions that it calls count; calls through tables may reach every
+function of the module, and each import that is used as a value. The start function runs before whatever is called.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from attrs import define, field, frozen
 from storagemod.types import FunctionType
 from storagemod.wasm.binary import Declarations, OtherType
 from storagemod.wasm.instructions import Instruction, instruction_starts, read_unsigned
-from storagemod.wasm.sections import CODE, first_instruction, read_sections
+from storagemod.wasm.sections import CODE, EXPORTS, FUNC, START, first_instruction, read_sections
 
 _I32_CONST, _I64_CONST = 0x41, 0x42
 _COMPARISONS = frozenset((*range(0x45, 0x5B), Instruction.IF, Instruction.BR_IF, Instruction.BR_TABLE))
@@ -24,7 +25,7 @@ _INDIRECT = (Instruction.CALL_INDIRECT, Instruction.RETURN_CALL_INDIRECT)
 
 @frozen
 class Mentions:
-    """What an exported function mentions, and all functions that it can call.
+    """What an exported function mentions, with all functions that it can call, and the start function.
 
     Attributes:
         constants: Integers in the code, signed, each once; those right before a comparison come first.
@@ -50,9 +51,10 @@ def mentions(wasm: bytes, declarations: Declarations) -> dict[str, Mentions]:
     """
     imported = [each for each in declarations.imports if _is_function(each.type)]
     functions = dict(enumerate(_functions(wasm), len(imported)))
+    exported, start = _entries(wasm)
     found = {}
-    for index, name in declarations.function_exports.items():
-        reached = _reached(index, functions)
+    for name, index in exported.items():
+        reached = _reached([index, *start], functions, declarations.imported_references)
         compared = dict.fromkeys(number for each in reached if each in functions for number in functions[each].compared)
         others = dict.fromkeys(number for each in reached if each in functions for number in functions[each].others)
         imports = frozenset((imported[each].module, imported[each].name) for each in reached if each < len(imported))
@@ -64,14 +66,33 @@ def _is_function(kind: object) -> bool:
     return isinstance(kind, FunctionType) or (isinstance(kind, OtherType) and str(kind).startswith("(func"))
 
 
-def _reached(index: int, functions: dict[int, _Function]) -> list[int]:
-    """Return the functions that one can call, itself included, in the order in which they are met."""
-    met, waiting = {index: None}, [index]
+def _entries(wasm: bytes) -> tuple[dict[str, int], list[int]]:
+    """Return the index of each exported function by name, one for each name, and that of the start function."""
+    exported: dict[str, int] = {}
+    first: list[int] = []
+    for number, _, content, _ in read_sections(wasm):
+        if number == START:
+            first.append(read_unsigned(wasm, content)[0])
+        elif number == EXPORTS:
+            count, offset = read_unsigned(wasm, content)
+            for _ in range(count):
+                length, name = read_unsigned(wasm, offset)
+                index, offset = read_unsigned(wasm, name + length + 1)
+                if wasm[name + length] == FUNC:
+                    exported[wasm[name : name + length].decode()] = index
+    return exported, first
+
+
+def _reached(first: list[int], functions: dict[int, _Function], referred: frozenset[int]) -> list[int]:
+    """Return the functions that some can call, themselves included, in the order in which they are met."""
+    met, waiting = dict.fromkeys(first), first[::-1]
     while waiting:
         function = functions.get(waiting.pop())
         if function is None:
             continue
-        following = functions.keys() if function.is_indirect else sorted(function.calls)
+        following = sorted(function.calls)
+        if function.is_indirect:
+            following += [*functions, *sorted(referred)]
         waiting += [each for each in following if each not in met]
         met.update(dict.fromkeys(following))
     return list(met)

@@ -1,0 +1,179 @@
+"""The menu: the calls of each entry point in the order of their costs, and what it costs to fail."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storagemod.explore.attacker import EntryPoint
+from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
+from storagemod.explore.script import MAIN, Call
+from storagemod.explore.values import Observed, Surroundings, probe
+from storagemod.types import Address, FunctionType, ValueType
+from storagemod.wasm import Mentions
+
+BANK, OWN = Address(0xBA), Address(0xAA)
+AROUND = Surroundings((OWN,), (BANK,), (12, 9_000), (700,))
+PAYABLE = Mentions((5,), frozenset({("ethereum", "getCallValue")}))
+PLAIN = Mentions((5,), frozenset({("ethereum", "getCaller")}))
+
+
+def point(method: str | None, *params: ValueType) -> EntryPoint:
+    return EntryPoint(BANK, method, FunctionType(params, ()))
+
+
+def entry_of(
+    at: EntryPoint, observed: Observed | None = None, code: Mentions = PLAIN, most: int = ARGUMENTS_MAX
+) -> Entry:
+    (found,) = menu_of([at], observed or Observed(), AROUND, code={BANK: {at.method or MAIN: code}}, most=most)
+    return found
+
+
+def all_of(entry: Entry, most: int = 3_000) -> list[tuple[float, Call]]:
+    """Return cost and call, to the end or as far as asked."""
+    found = []
+    for number in range(most):
+        cost = entry.cost(number)
+        if cost == math.inf:
+            break
+        found.append((cost, entry.calls[number]))
+    return found
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Entry:
+    kinds = draw(st.lists(st.sampled_from(["i32", "i64"]), max_size=3))
+    method = draw(st.sampled_from(["go", None]))
+    at = point(method, *(kinds if method else ()))
+    observed = Observed()
+    numbers = st.integers(-(2**31), 2**31 - 1)
+    for _ in range(draw(st.integers(0, 30))):  # a long set-up
+        args = tuple(draw(numbers) for _ in at.type.params)
+        observed.call(BANK, method, args, draw(st.binary(max_size=12)), draw(st.sampled_from([0, 0, 3, 400, 10_000])))
+    return entry_of(at, observed, draw(st.sampled_from([PAYABLE, PLAIN])))
+
+
+@given(entries())
+def test_costs_never_fall_along_the_list_and_no_call_comes_twice(entry: Entry) -> None:
+    found = all_of(entry, 600)
+    costs = [cost for cost, _ in found]
+
+    assert costs == sorted(costs)
+    assert len({call for _, call in found}) == len(found)
+    assert all(call.contract == BANK and call.method == entry.point.method for _, call in found)
+    assert costs[0] == 0
+
+
+def test_a_cheap_combination_does_not_wait_for_all_that_was_seen() -> None:
+    observed = Observed()
+    for number in range(100, 140):
+        observed.call(BANK, "go", (number, number))
+    calls = [call.args for _, call in all_of(entry_of(point("go", "i64", "i64"), observed), 60)]
+
+    assert calls[0] == (100, 100)
+    assert calls.index((100, 101)) < calls.index((110, 110))
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+def test_no_more_calls_are_made_than_asked_for(most: int) -> None:
+    entry = entry_of(point("go", "i64", "i64"), most=most)
+
+    assert len(all_of(entry)) == most
+    assert len(entry.calls) == most
+    assert entry.possible > most
+
+
+def test_a_list_that_is_used_up_ends_with_every_combination() -> None:
+    entry = entry_of(point("go", "i32"))
+    values = {call.args for _, call in all_of(entry)}
+
+    assert len(values) == entry.possible
+    assert entry.cost(10**9) == math.inf
+    assert all_of(entry_of(point("go"))) == [(0.0, Call(BANK, "go"))]
+
+
+@pytest.mark.parametrize("method", ["go", None])
+def test_money_is_sent_to_code_that_looks_at_it_and_to_no_other(method: str | None) -> None:
+    paid = {call.value for _, call in all_of(entry_of(point(method), code=PAYABLE))}
+    unpaid = {call.value for _, call in all_of(entry_of(point(method), code=PLAIN))}
+
+    assert {0, 1, 350, 700} <= paid
+    assert max(paid) == 700  # what there is
+    assert unpaid == {0}
+
+
+def test_money_that_was_seen_is_sent_whether_code_looks_at_it_or_not() -> None:
+    observed = Observed()
+    observed.call(BANK, "go", (), value=30)
+    calls = [call.value for _, call in all_of(entry_of(point("go"), observed))]
+
+    assert calls[0] == 30
+    assert {0, 31} <= set(calls)
+
+
+def test_numbers_of_one_method_are_arguments_of_another() -> None:
+    observed = Observed()
+    observed.call(BANK, "put", (4_321,))
+    points = [point("put", "i64"), point("take", "i64")]
+    _, take = menu_of(points, observed, AROUND, code={BANK: {"put": PLAIN, "take": PLAIN}})
+
+    assert (4_321,) in {call.args for _, call in all_of(take)}
+
+
+def test_constants_of_the_code_and_probes_are_among_the_first() -> None:
+    entry = entry_of(point("go", "i64", "i32"), code=Mentions((987_654,), frozenset()))
+    calls = [call.args for _, call in all_of(entry, 60)]
+
+    assert (probe(0), probe(1)) in calls[:6]
+    assert any(987_654 in args for args in calls)
+
+
+def test_main_is_called_with_data_that_was_seen() -> None:
+    observed = Observed()
+    observed.call(BANK, None, (), b"\x01\x02\x03\x04", 9)
+    found = all_of(entry_of(point(None), observed, PAYABLE))
+
+    assert found[0] == (0.0, Call(BANK, None, data=b"\x01\x02\x03\x04", value=9))
+    assert {(b"", 0), (b"\x01\x02\x03\x04", 0)} <= {(call.data, call.value) for _, call in found}
+
+
+# How calls fared
+
+
+@given(st.integers(0, 5_000), st.integers(0, 5_000))
+def test_failing_makes_dearer_up_to_a_bound_and_changes_make_cheaper(tried: int, changed: int) -> None:
+    entry = entry_of(point("go"))
+    entry.nudge = 0.25
+
+    def penalty(tried: int, changed: int) -> float:
+        entry.tried, entry.changed = tried, changed
+        return entry.penalty - entry.nudge
+
+    assert 0 <= penalty(tried, changed) <= 2
+    assert penalty(tried, changed) <= penalty(tried + 1, changed)  # one more that changed nothing
+    assert penalty(tried, changed + 1) <= penalty(tried, changed)
+    assert penalty(4 * changed, changed) == 0  # one of four is hope enough
+    assert penalty(2, 0) == 0 < penalty(3, 0)
+
+
+def test_a_call_that_was_learnt_is_taken_up_once_and_not_listed_again() -> None:
+    entry = entry_of(point("go", "i64"))
+    first = all_of(entry, 1)[0][1]
+    later = Call(BANK, "go", (12,))  # would come by itself, further down
+
+    assert not entry.learn(first)
+    assert entry.learn(later)
+    assert not entry.learn(later)
+    assert later not in [call for _, call in all_of(entry)]
+    assert entry.learnt == [later]
+
+
+def test_calls_that_are_learnt_are_bounded() -> None:
+    entry = entry_of(point("go", "i64"))
+    learnt = sum(entry.learn(Call(BANK, "go", (number,))) for number in itertools.islice(itertools.count(10**6), 400))
+
+    assert learnt == len(entry.learnt) == 256
