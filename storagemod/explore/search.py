@@ -252,6 +252,7 @@ class _Search:
     """What tries met, to know what is new."""
     blocks: dict[Address, int] = field(factory=dict)
     """By contract, a bit for each block of code that ran."""
+    block_counts: dict[Address, int] = field(factory=dict)
     corpus: list[Candidate] = field(factory=list)
     """Tries that met something new, in the order in which they did."""
     unreplayed: Sequence[tuple[Script, Path]] = ()
@@ -403,6 +404,7 @@ class _Search:
                     bonus += self._is_new(("hazard", each.nesting), 3.0)
         for site in result.reached:
             bonus += self._is_new(site, 3.0)
+        self.block_counts |= result.block_counts  # those that ran here are not those that ran in workers
         for address, ran in result.blocks.items():
             before = self.blocks.get(address, 0)
             if ran & ~before:
@@ -455,7 +457,7 @@ class _Search:
         """Return how many blocks of each contract ran, and how many it has."""
         return {
             address: (self.blocks.get(address, 0).bit_count(), count)
-            for address, count in self.runner.block_counts().items()
+            for address, count in sorted(self.block_counts.items())
         }
 
     def violations(self, name: str, text: str) -> Iterator[Violation]:

@@ -127,6 +127,7 @@ class TrialResult:
         refused: Why it could not be run to its end, if so.
         comparisons: The operands of comparisons of integers that its last transaction made, signed, each pair once.
         blocks: By contract, a bit for each block of code that its last transaction ran.
+        block_counts: How many blocks of code the contracts have that ran so far.
         out_of_gas: Whether a call used all of its gas.
         delegated: Whether a contract ran the code of an attacker as its own.
     """
@@ -141,6 +142,7 @@ class TrialResult:
     refused: str | None = None
     comparisons: tuple[tuple[int, int], ...] = ()
     blocks: Mapping[Address, int] = field(factory=dict)
+    block_counts: Mapping[Address, int] = field(factory=dict, eq=False)
     out_of_gas: bool = False
     delegated: bool = False
 
@@ -205,10 +207,6 @@ class TrialRunner:
             each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, untrusted)
         )
 
-    def block_counts(self) -> Mapping[Address, int]:
-        """Return how many blocks of code the contracts have that ran here."""
-        return self._block_counts
-
     def start(self) -> tuple[Breach, ...]:
         """Return the invariants that do not hold before any trial."""
         self._rewind(0)
@@ -271,6 +269,7 @@ class TrialRunner:
             last.refused,
             comparisons=self._comparisons(last),
             blocks=self._blocks(last),
+            block_counts=self._block_counts,
             out_of_gas=follower.out_of_gas,
             delegated=follower.delegated,
         )
