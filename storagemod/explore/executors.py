@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures import wait as futures_wait
 from contextlib import contextmanager
-from itertools import islice
 from typing import Protocol
 
 from attrs import define, field
@@ -24,7 +23,7 @@ from storagemod.explore.workers import Workers, check_importable
 from storagemod.interruption import interruption, uninterrupted
 
 CHUNK = 32
-"""How many scripts a worker is given at a time."""
+"""How many scripts a worker is given at a time at most."""
 
 JOBS_MAX = 256
 _AHEAD = 3
@@ -92,10 +91,12 @@ class Elsewhere:
         Raises:
             LostWorkersError: Workers were lost too often.
         """
-        rest = iter(scripts)
-        chunks: deque[Sequence[Script]] = deque(iter(lambda: list(islice(rest, CHUNK)), []))
+        every = list(scripts)
+        workers = getattr(self.executor, "_max_workers", None) or 4
+        size = max(1, min(CHUNK, -(-len(every) // workers)))  # a search begins with few: none is to wait for another
+        chunks: deque[Sequence[Script]] = deque(every[at : at + size] for at in range(0, len(every), size))
         waiting: deque[tuple[Sequence[Script], Future[list[TrialResult]]]] = deque()
-        ahead = _AHEAD * (getattr(self.executor, "_max_workers", None) or 4)
+        ahead = _AHEAD * workers
         try:
             while chunks or waiting:
                 try:

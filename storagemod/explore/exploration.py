@@ -278,9 +278,7 @@ class _Keeper:
 
     @classmethod
     def of(cls, folder: Path, scenario: Scenario, listener: Told | None) -> _Keeper:
-        saved = Saved.load(folder, scenario)
-        saved.check()
-        return cls(saved, listener)
+        return cls(Saved.load(folder, scenario), listener)
 
     def sort(self, fit: Fit, names: Sequence[str], *, resume: bool) -> None:
         """Find out what can be run."""

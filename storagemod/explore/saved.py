@@ -282,11 +282,17 @@ class Saved:
 
     @classmethod
     def load(cls, folder: Path, scenario: Scenario) -> Saved:
-        """Load what a folder has for a scenario: nothing, if it has not been used for it.
+        """Load what a folder has for a scenario: nothing, if it has not been used for it. It is made if need be.
 
         Raises:
-            StateError: A file cannot be read, or is not one of ours.
+            StateError: It cannot be written to; or a file there cannot be read, or is not one of ours.
         """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise StateError(f"{folder} cannot be written to: {error.strerror or error}", cause=error) from error
         name = _name_of(folder, scenario)
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(scenario.path).stem).strip("._") or "scenario"
         stem, number = folder / plain, 2
@@ -325,20 +331,6 @@ class Saved:
         for oldest in alike[: max(0, len(alike) - _ATTACKS_MAX)]:
             self.attacks.remove(oldest)
         return True
-
-    def check(self) -> None:
-        """Check that files can be written, and make the folder.
-
-        Raises:
-            StateError: They cannot.
-        """
-        folder = self.stem.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as error:
-            raise StateError(f"{folder} cannot be written to: {error.strerror or error}", cause=error) from error
 
     def write_attacks(self) -> Path | None:
         """Write the attacks; return the file, or ``None`` where there is none to write.
