@@ -37,8 +37,9 @@ _MAIN = "__main__"
 
 
 class Workers(Executor):
-    """Processes that run calls, each one at a time. A worker that ends breaks the call that it ran, and no other.
+    """Processes that run calls, each one at a time.
 
+    A worker that ends breaks the call that it ran, and those that it would have run next: make other workers then.
     To shut down is to end all of them at once, whatever they do: nothing they do lasts.
 
     Args:
