@@ -119,7 +119,7 @@ _LINE_SECONDS = 10
     help="Another one is another order of tries; the same one is the same search.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-@click.option("--no-time", is_flag=True, help="Leave out of the document what is not the same from run to run.")
+@click.option("--no-time", is_flag=True, help="Leave out what is not the same from run to run.")
 @click.option(
     "--write",
     "folder",
@@ -132,11 +132,11 @@ _LINE_SECONDS = 10
     "--failures",
     type=NamedPath(),
     metavar="DIR",
-    help="Keep attacks in this folder as soon as they are found, and run those first that it has: what still breaks an "
-    "invariant is known at once, what does not is called mended, and stays there. For each scenario there is a file "
-    "NAME.attacks.json, and a file NAME.corpus.json of tries that met something new.",
+    help="Keep each attack in this folder as soon as it is found, and run those that are there first. One that still "
+    "breaks its invariant is reported at once; one that does not is reported as mended, and stays. For each scenario "
+    "there is a file NAME.attacks.json, and a file NAME.corpus.json with tries that met something new.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the tries that --failures has of an earlier search.")
+@click.option("--resume", is_flag=True, help="Go on from the tries that an earlier search left in --failures.")
 @tracker_option
 def explore_command(
     files: tuple[Path, ...],

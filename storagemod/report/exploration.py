@@ -36,10 +36,10 @@ def replay_lines(exploration: Exploration) -> Iterator[str]:
     for each in exploration.replayed:
         what = {
             "breaks it": f"known attack still breaks: {each.invariant}",
-            "mended": f'mended: a known attack breaks "{each.invariant}" no more (kept, should it come back)',
-            "not run": f"known attack was not run, the time was over: {each.invariant}",
+            "mended": f"mended: a known attack no longer breaks: {each.invariant} (it is kept)",
+            "not run": f"known attack was not run, for lack of time: {each.invariant}",
         }.get(each.status)
-        yield what or f"known attack does not fit, and is left alone: {each.invariant}: {each.why}"
+        yield what or f"known attack does not fit and is left alone: {each.invariant}: {each.why}"
     if exploration.resumed is not None:
         yield f"resumed from {exploration.resumed:,} {_tries(exploration.resumed)} that met something new"
         if exploration.unfit:
