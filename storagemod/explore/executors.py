@@ -76,12 +76,16 @@ class Elsewhere:
         executor: Where.
         stop: Asked while results are waited for. If it returns true, no more results come.
         renew: Makes another executor, where the first breaks with a worker of its.
+        runner: Runs trials here as long as workers start, which takes seconds: short searches need none.
+        starting: Calls that workers have answered once they all have started.
     """
 
     packed: Packed
     executor: Executor
     stop: Callable[[], bool]
     renew: Callable[[], Executor] | None = None
+    runner: TrialRunner | None = None
+    starting: Sequence[Future[list[TrialResult]]] = ()
     _losses: int = field(default=0, init=False)
     _came_back: bool = field(default=False, init=False)
 
@@ -92,6 +96,8 @@ class Elsewhere:
             LostWorkersError: Workers were lost too often.
         """
         every = list(scripts)
+        while every and self.runner is not None and self._are_starting():
+            yield self.runner.run(every.pop(0), ignored=ignored)
         workers = getattr(self.executor, "_max_workers", None) or 4
         size = max(1, min(CHUNK, -(-len(every) // workers)))  # a search begins with few: none is to wait for another
         chunks: deque[Sequence[Script]] = deque(every[at : at + size] for at in range(0, len(every), size))
@@ -122,6 +128,9 @@ class Elsewhere:
             with uninterrupted():
                 for _, future in waiting:
                     future.cancel()
+
+    def _are_starting(self) -> bool:
+        return not all(each.done() for each in self.starting)
 
     def _lost(self, error: BaseException) -> None:
         self._losses += 1
@@ -163,8 +172,9 @@ def trials_on(
         # Not forked: a world belongs to its process, and so do the threads that transactions run on.
         packed = Packed.of(plan)
         check_importable(packed.data)
-        elsewhere = Elsewhere(packed, Workers(jobs), stop, lambda: Workers(jobs))
+        elsewhere = Elsewhere(packed, Workers(jobs), stop, lambda: Workers(jobs), runner)
         try:
+            elsewhere.starting = [elsewhere.executor.submit(run_chunk, packed, (), frozenset()) for _ in range(jobs)]
             yield elsewhere
         finally:
             with uninterrupted():  # until all have ended: a second Ctrl-C would leave some for good

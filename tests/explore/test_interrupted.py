@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from storagemod.explore import Stop, explore
+from storagemod.explore.executors import Elsewhere
 from storagemod.explore.script import calls_in
 from storagemod.explore.workers import Workers
 from storagemod.world import World
@@ -82,7 +83,7 @@ def test_a_script_without_a_guard_is_not_run_again_by_workers() -> None:
 
 
 SCRIPT = """
-from storagemod.explore import explore
+from storagemod.explore import executors, explore
 from storagemod.scenario.fixtures import scenario_path
 
 def holds(world):
@@ -90,6 +91,7 @@ def holds(world):
     return True
 
 if __name__ == "__main__":
+    executors.Elsewhere._are_starting = lambda _: False  # nothing is run here
     explore(scenario_path("reentry/withdraw_fixed"), tries=20, jobs=2, invariants={{"mine": {function}}})
     print("done")
 """
@@ -243,6 +245,7 @@ def end_one_worker(world: World) -> bool:
 def test_a_search_goes_on_when_a_worker_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGEMOD_TEST_MARKER", str(tmp_path / "marker"))
     monkeypatch.setenv("STORAGEMOD_TEST_PARENT", str(os.getpid()))
+    monkeypatch.setattr(Elsewhere, "_are_starting", lambda _: False)  # nothing is run here
     settings: dict[str, Any] = {"tries": 60, "calls": 2, "invariants": {"one is lost": end_one_worker}}
     lost = explore(shipped("withdraw_fixed"), jobs=2, **settings)
 
