@@ -191,7 +191,7 @@ def search(
         left=frontier.waiting + frontier.forgotten,
         too_deep=frontier.too_deep,
         too_long=frontier.too_long,
-        blocks=run.covered(),
+        blocks={address: (ran.bit_count(), count) for address, (ran, count) in sorted(run.blocks.items())},
     )
     return Found(
         tuple(violations),
@@ -250,9 +250,8 @@ class _Search:
     """States that tries led to, each with the fewest calls."""
     met: set[object] = field(factory=set)
     """What tries met, to know what is new."""
-    blocks: dict[Address, int] = field(factory=dict)
-    """By contract, a bit for each block of code that ran."""
-    block_counts: dict[Address, int] = field(factory=dict)
+    blocks: dict[Address, tuple[int, int]] = field(factory=dict)
+    """By contract, a bit for each block of code that ran, and how many blocks it has."""
     corpus: list[Candidate] = field(factory=list)
     """Tries that met something new, in the order in which they did."""
     unreplayed: Sequence[tuple[Script, Path]] = ()
@@ -404,11 +403,10 @@ class _Search:
                     bonus += self._is_new(("hazard", each.nesting), 3.0)
         for site in result.reached:
             bonus += self._is_new(site, 3.0)
-        self.block_counts |= result.block_counts  # those that ran here are not those that ran in workers
-        for address, ran in result.blocks.items():
-            before = self.blocks.get(address, 0)
+        for address, (ran, count) in result.blocks.items():
+            before, _ = self.blocks.get(address, (0, 0))
             if ran & ~before:
-                self.blocks[address] = before | ran
+                self.blocks[address] = before | ran, count
                 bonus += 2.0
         return min(bonus, 8.0)
 
@@ -452,13 +450,6 @@ class _Search:
             return time.monotonic() > min([end, *stopped])
 
         return enough
-
-    def covered(self) -> Mapping[Address, tuple[int, int]]:
-        """Return how many blocks of each contract ran, and how many it has."""
-        return {
-            address: (self.blocks.get(address, 0).bit_count(), count)
-            for address, count in sorted(self.block_counts.items())
-        }
 
     def violations(self, name: str, text: str) -> Iterator[Violation]:
         """Yield what was found to break an invariant, each shrunk: what needs no call back first."""
