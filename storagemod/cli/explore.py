@@ -25,7 +25,7 @@ from storagemod.cli.options import (
     tracker_option,
 )
 from storagemod.cli.output import note, note_error, say, say_document, say_tree
-from storagemod.errors import StorageModError
+from storagemod.errors import StorageModError, one_line
 from storagemod.explore import Exploration, Script, Stop, Violation, explore
 from storagemod.explore.executors import JOBS_MAX, dask_executor
 from storagemod.explore.exploration import (
@@ -246,7 +246,7 @@ class _Session:
         for problem in self.errors:
             note_error(problem)
         if self.left:
-            note(f"interrupted before {', '.join(map(str, self.left))}")
+            note(one_line(f"interrupted before {', '.join(map(str, self.left))}"))
 
 
 def _write(exploration: Exploration, folder: Path | None, *, force: bool) -> tuple[list[Path], StorageModError | None]:
@@ -262,9 +262,9 @@ def _note(exploration: Exploration, written: Sequence[Path], folder: Path | None
     if timed:
         note(f"{found.tries:,} tries in {found.seconds:.1f} s: {found.tries / max(found.seconds, 1e-9):,.0f} a second")
     for path in written:
-        note(f"wrote {path}")
+        note(one_line(f"wrote {path}"))
     for path in exploration.saved:
-        note(f"saved {path}")
+        note(one_line(f"saved {path}"))
     if folder is not None and exploration.ok:
         note("nothing to write: every invariant holds")
 
@@ -308,7 +308,8 @@ class _Progress:
             self._bar.update(self._task, completed=tries, total=most, broken=f"{broken} broken" if broken else "")
         elif self._timed and now - self._last >= _LINE_SECONDS:
             self._last = now
-            note(f"{self._name}{tries:,} of {most:,} tries in {now - self._started:.0f} s, {broken} broken")
+            line = f"{self._name}{tries:,} of {most:,} tries in {now - self._started:.0f} s, {broken} broken"
+            note(one_line(line))
 
     def stops(self) -> bool:
         """Return whether the search is to end, and tell so the first time."""
@@ -320,7 +321,7 @@ class _Progress:
     def tell(self, breach: Breach, script: Script, needs_callback: bool) -> None:
         """Tell of an invariant that is broken."""
         how = "by a call back" if needs_callback else "without any call back"
-        note(f"{self._name}broken {how if script else 'before anything was tried'}: {breach.invariant}")
+        note(one_line(f"{self._name}broken {how if script else 'before anything was tried'}: {breach.invariant}"))
 
 
 def _print_summary(done: Sequence[Exploration], errors: int, left: int) -> None:
