@@ -311,3 +311,18 @@ def test_an_invariant_that_is_broken_from_the_start_is_told_at_once(run: Run, tm
 
     assert shown.err.splitlines()[0] == "broken before anything was tried: rich"
     assert not (tmp_path / "it.attacks.json").exists()  # there is no attack
+
+
+def test_a_second_signal_leaves_at_once_and_attacks_are_there_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def signal_twice(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("storagemod.explore.stopping._SAME_SECONDS", -1)
+    monkeypatch.setattr(_Progress, "tell", signal_twice)
+    shown = run("explore", "reentry/withdraw", "--failures", tmp_path)
+
+    assert (shown.status, shown.out, shown.err) == (130, "", "interrupted\n")
+    assert len(json.loads((tmp_path / "withdraw.attacks.json").read_text())["attacks"]) == 1
