@@ -4,6 +4,7 @@ from storagemod.explore.executors import LostWorkersError
 from storagemod.explore.exploration import Exploration, Settings, explore
 from storagemod.explore.script import Call, Ending, Reaction, Script
 from storagemod.explore.search import Violation
+from storagemod.explore.stopping import Stop
 
 __all__ = [
     "Call",
@@ -13,6 +14,7 @@ __all__ = [
     "Reaction",
     "Script",
     "Settings",
+    "Stop",
     "Violation",
     "explore",
 ]

@@ -48,6 +48,8 @@ class SetUp:
 def caveats_of(set_up: SetUp, found: Found, gas: int, labels: Mapping[Address, str]) -> tuple[Caveat, ...]:
     """Return what a search could not look at, what is serious first."""
     caveats = [*_of_set_up(set_up), *_of_search(found.coverage, found.tries, gas, labels)]
+    if not found.tries and found.ended in {"interrupted", "seconds"}:
+        caveats.append(Caveat(f"nothing was tried before the search ended: {found.ended}", is_serious=True))
     for invariant, contract in found.fragile.items():
         caveats.append(
             Caveat(

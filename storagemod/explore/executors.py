@@ -5,18 +5,12 @@ Wherever they run, results come back in the order of the scripts, so that a sear
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing
-import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures import wait as futures_wait
 from contextlib import contextmanager
-from itertools import islice
-from multiprocessing.connection import wait
 from typing import Protocol
 
 from attrs import define, field
@@ -25,10 +19,11 @@ from storagemod.errors import StorageModError, ValidationError, shown
 from storagemod.explore.plan import Packed, Plan
 from storagemod.explore.script import Script
 from storagemod.explore.trial import TrialResult, TrialRunner
+from storagemod.explore.workers import Workers, check_importable
 from storagemod.interruption import interruption, uninterrupted
 
 CHUNK = 32
-"""How many scripts a worker is given at a time."""
+"""How many scripts a worker is given at a time at most."""
 
 JOBS_MAX = 256
 _AHEAD = 3
@@ -69,13 +64,7 @@ def run_chunk(packed: Packed, scripts: Sequence[Script], ignored: frozenset[str]
     if getattr(_known, "digest", None) != packed.digest:
         _known.runner = TrialRunner(packed.unpack())
         _known.digest = packed.digest
-    stopping = getattr(_known, "stopping", None)
-    results = []
-    for script in scripts:
-        if stopping is not None and stopping.value:
-            break
-        results.append(_known.runner.run(script, ignored=ignored))
-    return results
+    return [_known.runner.run(script, ignored=ignored) for script in scripts]
 
 
 @define(eq=False)
@@ -85,25 +74,35 @@ class Elsewhere:
     Args:
         packed: What workers need.
         executor: Where.
+        stop: Asked while results are waited for. If it returns true, no more results come.
         renew: Makes another executor, where the first breaks with a worker of its.
+        runner: Runs trials here as long as workers start, which takes seconds: short searches need none.
+        starting: Calls that workers have answered once they all have started.
     """
 
     packed: Packed
     executor: Executor
+    stop: Callable[[], bool]
     renew: Callable[[], Executor] | None = None
+    runner: TrialRunner | None = None
+    starting: Sequence[Future[list[TrialResult]]] = ()
     _losses: int = field(default=0, init=False)
     _came_back: bool = field(default=False, init=False)
 
     def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
-        """Yield the result of each, in order.
+        """Yield the result of each, in order, or of the first ones if the search is to stop.
 
         Raises:
             LostWorkersError: Workers were lost too often.
         """
-        rest = iter(scripts)
-        chunks: deque[Sequence[Script]] = deque(iter(lambda: list(islice(rest, CHUNK)), []))
+        every = list(scripts)
+        while every and self.runner is not None and self._are_starting():
+            yield self.runner.run(every.pop(0), ignored=ignored)
+        workers = getattr(self.executor, "_max_workers", None) or 4
+        size = max(1, min(CHUNK, -(-len(every) // workers)))  # a search begins with few: none is to wait for another
+        chunks: deque[Sequence[Script]] = deque(every[at : at + size] for at in range(0, len(every), size))
         waiting: deque[tuple[Sequence[Script], Future[list[TrialResult]]]] = deque()
-        ahead = _AHEAD * (getattr(self.executor, "_max_workers", None) or 4)
+        ahead = _AHEAD * workers
         try:
             while chunks or waiting:
                 try:
@@ -114,6 +113,8 @@ class Elsewhere:
                         while not waiting[0][1].done():
                             futures_wait([waiting[0][1]], timeout=_WAIT_SECONDS)
                             interruption.check()
+                            if self.stop():
+                                return
                         found = waiting[0][1].result()
                 except (BrokenExecutor, CancelledError) as error:
                     self._lost(error)
@@ -128,68 +129,56 @@ class Elsewhere:
                 for _, future in waiting:
                     future.cancel()
 
+    def _are_starting(self) -> bool:
+        return not all(each.done() for each in self.starting)
+
     def _lost(self, error: BaseException) -> None:
         self._losses += 1
         never_came = self.renew is not None and not self._came_back and self._losses > 1
         if self.renew is None or self._losses > _LOSSES_MAX or never_came:
-            hint = "was there enough memory? try fewer jobs"
-            if never_came:
-                hint = (
-                    'workers import the script that explores: what explores belongs under `if __name__ == "__main__":`'
-                )
             raise LostWorkersError(
-                f"workers were lost {self._losses} times: {str(error) or type(error).__name__}", cause=error, hint=hint
+                f"workers were lost {self._losses} times: {str(error) or type(error).__name__}",
+                cause=error,
+                hint="was there enough memory? try fewer jobs",
             ) from error
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = self.renew()
 
 
-def _begin_worker(stopping: ctypes.c_bool) -> None:
-    """Have a worker ignore Ctrl-C, which a terminal sends to it as well, and end when its parent has ended somehow.
-
-    Args:
-        stopping: Set when no result is wanted any more. It has no lock, which a worker that dies could leave taken.
-    """
-    _known.stopping = stopping
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101 - this is a worker
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="storagemod-parent", daemon=True).start()
-
-
 @contextmanager
-def trials_on(plan: Plan, runner: TrialRunner, *, jobs: int = 1, executor: Executor | None = None) -> Iterator[Trials]:
+def trials_on(
+    plan: Plan,
+    runner: TrialRunner,
+    *,
+    jobs: int = 1,
+    executor: Executor | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Trials]:
     """Choose where trials run: on an executor if one is given, in as many processes as there are jobs, or here.
 
+    ``stop`` is asked while results of other processes are waited for. If it returns true, no more results come.
+
     Raises:
+        StateError: The system starts no more processes.
         ValidationError: The number of jobs is none, or the plan cannot be sent to other processes.
     """
     if jobs not in range(1, JOBS_MAX + 1):
         raise ValidationError(f"jobs is an integer from 1 to {JOBS_MAX}, not {shown(jobs)}")
     if executor is not None:
-        yield Elsewhere(Packed.of(plan), executor)
+        yield Elsewhere(Packed.of(plan), executor, stop)
     elif jobs == 1:
         yield Here(runner)
     else:
         # Not forked: a world belongs to its process, and so do the threads that transactions run on.
-        context = multiprocessing.get_context("spawn")
-        stopping = context.RawValue(ctypes.c_bool, False)
-
-        def start() -> ProcessPoolExecutor:
-            return ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=(stopping,))
-
-        elsewhere = Elsewhere(Packed.of(plan), start(), start)
+        packed = Packed.of(plan)
+        check_importable(packed.data)
+        elsewhere = Elsewhere(packed, Workers(jobs), stop, lambda: Workers(jobs), runner)
         try:
+            elsewhere.starting = [elsewhere.executor.submit(run_chunk, packed, (), frozenset()) for _ in range(jobs)]
             yield elsewhere
         finally:
-            with uninterrupted():  # until all have ended: what is left at exit, a second Ctrl-C would leave for good
-                stopping.value = True
-                elsewhere.executor.shutdown(cancel_futures=True)
+            with uninterrupted():  # until all have ended: a second Ctrl-C would leave some for good
+                elsewhere.executor.shutdown()
 
 
 @contextmanager

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
-from attrs import field, frozen
+from attrs import define, field, frozen
 
-from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
+from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError, shown
 from storagemod.explore.attacker import Attacker
 from storagemod.explore.caveats import Caveat, SetUp, caveats_of
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
+from storagemod.explore.saved import Fit, Replayed, Saved
 from storagemod.explore.scope import TrustModel, attackers_of, loaded, trust_model_of
-from storagemod.explore.search import Budget, Found, Progress, Violation, search
+from storagemod.explore.script import Path as Place
+from storagemod.explore.script import Script
+from storagemod.explore.search import Budget, Found, Progress, Told, Violation, search
+from storagemod.explore.trial import Breach
 from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.check import Difference
@@ -99,6 +105,11 @@ class Exploration:
         caveats: What the search could not look at.
         found: What was found, tried and left.
         invariants: The names of all that were checked.
+        replayed: What became of the attacks that were known.
+        resumed: How many tries of an earlier search this one went on from; ``None`` if it was not to.
+        unfit: How many saved tries do not fit the scenario as it is now, and were left out.
+        saved: The files that keep what was found.
+        unsaved: Why that could not be saved.
     """
 
     scenario: Scenario
@@ -109,6 +120,11 @@ class Exploration:
     caveats: tuple[Caveat, ...]
     found: Found
     invariants: tuple[str, ...]
+    replayed: tuple[Replayed, ...] = ()
+    resumed: int | None = None
+    unfit: int = 0
+    saved: tuple[Path, ...] = ()
+    unsaved: StorageModError | None = None
 
     @property
     def violations(self) -> tuple[Violation, ...]:
@@ -154,6 +170,10 @@ def explore(
     jobs: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    told: Told | None = None,
+    stop: Callable[[], bool] | None = None,
+    failures: str | Path | None = None,
+    resume: bool = False,
 ) -> Exploration:
     """Ask, at every call out to an untrusted account: what if the callee comes back?
 
@@ -182,14 +202,26 @@ def explore(
         jobs: In how many processes to run tries.
         executor: Where to run them instead: any executor of ``concurrent.futures``.
         progress: Told of each try: how many were run, how many will be at most, how many invariants are broken.
+        told: Told at once of each invariant that is broken: how, by which script, and whether that calls back.
+        stop: Asked between tries, such as a :class:`Stop` or ``threading.Event().is_set``. If it returns true, the
+            search ends, and what it found is shrunk for some seconds and returned. Without it, Ctrl-C raises
+            ``KeyboardInterrupt`` as everywhere.
+        failures: A folder that keeps attacks and tries that met something new, by scenario. Attacks that it has are
+            run first.
+        resume: Whether to go on from the tries that the folder has.
 
     Returns:
-        What was found; the same for the same arguments, wherever tries are run, unless ``seconds`` ended it.
+        What was found; the same for the same arguments, wherever tries are run, unless ``seconds`` or ``stop`` ended
+        it, or the folder has other files.
 
     Raises:
         ScenarioError: The scenario cannot be explored.
+        StateError: A file of the folder cannot be read, or the folder cannot be written to.
         ValidationError: An argument is not what it has to be.
     """
+    started = time.monotonic()
+    if resume and failures is None:
+        raise ValidationError("resume goes on from the tries that a folder has", hint="give `failures`")
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario)
     settings = Settings(
@@ -208,9 +240,13 @@ def explore(
         profit=profit,
     )
     scenario, functions = _with_invariants(scenario, invariants or {}, profit=profit)
+    keeper = None if failures is None else _Keeper.of(Path(failures), scenario, told)
     stage = _stage(scenario, settings, tracker)
     scenario = attrs.evolve(scenario, invariants=stage.scenario.invariants)
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, gas, tracker)
+    names = tuple(rule.name for rule in plan.invariants())
+    if keeper is not None:
+        keeper.sort(Fit(stage.attackers, stage.senders, calls, depth), names, resume=resume)
     found = search(
         plan,
         stage.menu,
@@ -219,16 +255,87 @@ def explore(
         readers=stage.readers,
         calls=calls,
         depth=depth,
-        budget=Budget(tries, seconds),
+        budget=Budget(tries, seconds, stop or (lambda: False), started),
         seed=seed,
         jobs=jobs,
         executor=executor,
         progress=progress,
+        told=told if keeper is None else keeper.told,
+        attacks=() if keeper is None else keeper.attacks,
+        saved=() if keeper is None else keeper.tries,
     )
-    names = tuple(rule.name for rule in plan.invariants())
     labels = {address: name for name, address in stage.trust_model.addresses.items()}
     caveats = caveats_of(stage.set_up, found, gas, labels)
-    return Exploration(scenario, settings, stage.trust_model, stage.attackers, stage.setup, caveats, found, names)
+    exploration = Exploration(
+        scenario, settings, stage.trust_model, stage.attackers, stage.setup, caveats, found, names
+    )
+    return exploration if keeper is None else keeper.keep(exploration, resume=resume)
+
+
+@define(eq=False)
+class _Keeper:
+    """Has a search run what was saved, and saves what it finds: attacks at once, all else at the end."""
+
+    saved: Saved
+    listener: Told | None
+    attacks: list[tuple[str, Script]] = field(factory=list)
+    tries: list[tuple[Script, Place]] = field(factory=list)
+    misfits: list[Replayed] = field(factory=list)
+    unfit: int = 0
+
+    @classmethod
+    def of(cls, folder: Path, scenario: Scenario, listener: Told | None) -> _Keeper:
+        return cls(Saved.load(folder, scenario), listener)
+
+    def sort(self, fit: Fit, names: Sequence[str], *, resume: bool) -> None:
+        """Find out what can be run."""
+        for each in self.saved.attacks:
+            if each.script is None:
+                why: str | None = "it is no script"
+            else:
+                unknown = each.invariant not in names
+                why = "the scenario has no such invariant" if unknown else fit.problem(each.script)
+            if why is None and each.script is not None:
+                self.attacks.append((each.invariant, each.script))
+            else:
+                self.misfits.append(Replayed(each.invariant, each.script or (), "does not fit", why or ""))
+        if resume:
+            self.tries = [each for each in self.saved.corpus if fit.problem(each[0]) is None]
+            self.unfit = self.saved.unread + len(self.saved.corpus) - len(self.tries)
+
+    def told(self, breach: Breach, script: Script, needs_callback: bool) -> None:
+        """Save an attack as soon as it is found, whatever becomes of the search; an error comes up at the end."""
+        if self.saved.add(breach.invariant, script):
+            with suppress(StateError):
+                self.saved.write_attacks()
+        if self.listener is not None:
+            self.listener(breach, script, needs_callback)
+
+    def keep(self, exploration: Exploration, *, resume: bool) -> Exploration:
+        """Save what was found; return the exploration with what became of what was known."""
+        found = exploration.found
+        replayed = [
+            Replayed(name, script, "not run" if stands is None else "breaks it" if stands else "mended")
+            for (name, script), stands in zip(self.attacks, found.recalled, strict=True)
+        ]
+        for violation in found.violations:
+            self.saved.add(violation.invariant, violation.script, instead=violation.found)
+        files: list[Path] = []
+        unsaved: StorageModError | None = None
+        try:
+            written = self.saved.write_attacks()
+            files += [] if written is None else [written]
+            files.append(self.saved.write_corpus(found.corpus, resumed=resume))
+        except StateError as error:
+            unsaved = error
+        return attrs.evolve(
+            exploration,
+            replayed=(*replayed, *self.misfits),
+            resumed=len(self.tries) if resume else None,
+            unfit=self.unfit + found.unfit,
+            saved=tuple(files),
+            unsaved=unsaved,
+        )
 
 
 @frozen

@@ -29,6 +29,7 @@ from storagemod.explore.script import (
     Script,
     call_at,
     calls_in,
+    decisions_in,
     replace_call,
     with_reaction,
 )
@@ -346,6 +347,22 @@ class Frontier:
         """Open the place for the first transaction."""
         self._open_transactions(Candidate((), (), 0.0, way=Way()), 0.0)
 
+    def resumed(self, script: Script, added: Path, result: TrialResult) -> Candidate:
+        """Return a try of an earlier search, that was run again, as one to go on from."""
+        entry, nesting = None, None
+        if len(added) % 2:
+            call = call_at(script, added)
+            entry = next((each for each in self.menu if each.key == (call.contract, call.method or MAIN)), None)
+            own = {attacker.account for attacker in self.attackers}
+            place = added[:-1]
+            while place[2:] and place in result.played and result.played[place][1] in own:
+                place = place[:-2]  # of the attacker that had this accomplice act
+            if entry is not None and place in result.played:
+                reaction = call_at(script, place[:-1]).reactions[place[-1]]
+                at = result.played[place][1], reaction.account, reaction.site
+                nesting = (*at, *entry.key)
+        return Candidate(script, added, STEP * decisions_in(script), entry, nesting, Way())
+
     def take(self) -> Candidate | None:
         """Return the try that comes next, or ``None`` where nothing is left."""
         self._turn += 1
@@ -474,7 +491,7 @@ class Frontier:
         return count
 
     def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
-        """Return the calls that are under way at a call of a script, as they could be made again; the innermost last."""
+        """Return the calls under way at a call of a script as they could be made again, the innermost last."""
         numbers = {(entry.point.contract, entry.point.method): number for number, entry in enumerate(self.menu)}
         found: dict[tuple[int, Call], None] = {}
         for length in range(1, len(path) + 1, 2):

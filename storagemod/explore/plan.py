@@ -204,6 +204,17 @@ class Packed:
         return cls(data, hashlib.sha256(data).hexdigest())
 
     def unpack(self) -> Plan:
-        """Return the plan."""
-        plan: Plan = pickle.loads(self.data)  # noqa: S301 - our own, handed on by the executor that runs us
+        """Return the plan.
+
+        Raises:
+            ValidationError: An invariant is a function of a module that this process cannot import.
+        """
+        try:
+            plan: Plan = pickle.loads(self.data)  # noqa: S301 - our own, handed on by the executor that runs us
+        except (ImportError, AttributeError) as error:
+            raise ValidationError(
+                f"an invariant cannot be found by a worker: {error}",
+                cause=error,
+                hint="put its function into a module that can be imported by its name; or use one job",
+            ) from error
         return plan

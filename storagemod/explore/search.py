@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from storagemod.explore.executors import Trials, trials_on
 from storagemod.explore.frontier import Candidate, Frontier
 from storagemod.explore.menu import Entry
 from storagemod.explore.plan import Plan
-from storagemod.explore.script import Call, Script, call_at, calls_in, depth_of, walk
+from storagemod.explore.script import Call, Path, Script, call_at, calls_in, depth_of, walk
 from storagemod.explore.shrink import shrink
 from storagemod.explore.trial import Breach, CallOutcome, TrialResult, TrialRunner
 from storagemod.types import Address
@@ -23,6 +24,9 @@ from storagemod.world import Receipt
 
 Progress = Callable[[int, int, int], None]
 """Told how many tries were run, of how many that are to be at most, and how many invariants are broken."""
+
+Told = Callable[[Breach, Script, bool], None]
+"""Told at once how an invariant was broken, by which script, not shrunk yet, and whether it needs a call back."""
 
 _BATCH_MAX = 128
 """How many tries are chosen before the results of the first of them are known, wherever they run."""
@@ -34,6 +38,15 @@ _AFTER_PLAIN = 5_000
 """How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
 
 _STATES_MAX = 1_000_000
+
+_CORPUS_MAX = 4_096
+"""How many tries that met something new are kept for another search."""
+
+_SEARCH_SHARE = 0.8
+"""Of its seconds, the part after which a search that found something ends, so that there is time for shrinking."""
+
+_GRACE_SECONDS = 3.0
+"""How long what was found is shrunk, all in all, after a request to stop."""
 
 
 @frozen
@@ -65,11 +78,22 @@ class Budget:
 
     Attributes:
         tries: How many tries are run at most.
-        seconds: How long; a search that ends so may end elsewhere the next time.
+        seconds: How long, shrinking included; a search that ends so may end elsewhere the next time.
+        stop: Asked between tries; the search ends if it returns true.
+        started: Since when seconds count, on the clock of ``time.monotonic``.
     """
 
     tries: int
     seconds: float | None = None
+    stop: Callable[[], bool] = lambda: False
+    started: float = field(factory=time.monotonic)
+
+    def ended(self, share: float = 1.0) -> str | None:
+        """Return why the search has to end: ``interrupted``, or ``seconds`` once this share of them has gone by."""
+        if self.stop():
+            return "interrupted"
+        over = self.seconds is not None and time.monotonic() > self.started + share * self.seconds
+        return "seconds" if over else None
 
 
 @frozen
@@ -82,9 +106,13 @@ class Found:
         tries: How many.
         shrinking: How many more were run to shrink what was found.
         seconds: How long the search took, shrinking left out.
-        ended: Why it ended: ``everything tried``, ``every invariant broken``, ``tries`` or ``seconds``.
+        ended: Why it ended: ``everything tried``, ``every invariant broken``, ``tries``, ``seconds`` or
+            ``interrupted``.
         fragile: Invariants that are broken by nothing but more money, and whose. Anybody can force money upon a
             contract by destroying an own one, so this is not tried there.
+        corpus: Tries that met something new, each with the place of what was added last.
+        unfit: How many of the saved tries could not be run.
+        recalled: For each known attack whether it breaks its invariant; ``None`` where the time was over before.
     """
 
     violations: tuple[Violation, ...]
@@ -94,6 +122,9 @@ class Found:
     seconds: float = field(eq=False)
     ended: str
     fragile: Mapping[str, Address] = field(factory=dict)
+    corpus: tuple[tuple[Script, Path], ...] = field(default=(), repr=False)
+    unfit: int = 0
+    recalled: tuple[bool | None, ...] = ()
 
 
 def search(
@@ -110,6 +141,9 @@ def search(
     jobs: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
+    told: Told | None = None,
+    attacks: Sequence[tuple[str, Script]] = (),
+    saved: Sequence[tuple[Script, Path]] = (),
 ) -> Found:
     """Search for scripts that break invariants.
 
@@ -126,10 +160,16 @@ def search(
         jobs: In how many processes to run tries.
         executor: Where to run them instead.
         progress: Told of each step.
+        told: Told of each invariant that is broken.
+        attacks: Known attacks, each with the invariant that it broke; run first, and not counted as tries.
+        saved: Tries of an earlier search, run before all others.
     """
     runner = TrialRunner(plan)
     started = time.monotonic()
+    told = told or (lambda *_: None)
     broken: dict[str, tuple[Breach, Script]] = {breach.invariant: (breach, ()) for breach in runner.start()}
+    for breach, _ in broken.values():
+        told(breach, (), False)
     fragile = _fragile(runner, beneficiaries, broken)
     steadfast = tuple(each for each in beneficiaries if each not in fragile.values())
     frontier = Frontier(
@@ -137,10 +177,14 @@ def search(
     )
     for entry in menu:
         entry.nudge = next(frontier.shuffle)
-    run = _Search(runner, frontier, Tally(menu), budget, progress or (lambda *_: None), broken)
+    run = _Search(runner, frontier, Tally(menu), budget, progress or (lambda *_: None), told, broken)
     run.states[runner.state] = 0
-    with trials_on(plan, runner, jobs=jobs, executor=executor) as trials:
-        ended = run.go(trials, None if budget.seconds is None else started + budget.seconds)
+    recalled = tuple(run.recall(*each) for each in attacks)
+    mended = [(script, (len(script) - 1,)) for (_, script), stands in zip(attacks, recalled, strict=True) if not stands]
+    ended = run.replay([*mended, *saved])
+    if ended is None:
+        with trials_on(plan, runner, jobs=jobs, executor=executor, stop=lambda: run.ended() is not None) as trials:
+            ended = run.go(trials)
     seconds = time.monotonic() - started
     violations = [each for rule in runner.invariants for each in run.violations(rule.name, rule.text)]
     coverage = run.tally.coverage(
@@ -149,7 +193,18 @@ def search(
         too_long=frontier.too_long,
         blocks={address: (ran.bit_count(), count) for address, (ran, count) in sorted(run.blocks.items())},
     )
-    return Found(tuple(violations), coverage, run.tries, run.shrinking, seconds, ended, fragile)
+    return Found(
+        tuple(violations),
+        coverage,
+        run.tries,
+        run.shrinking,
+        seconds,
+        ended,
+        fragile,
+        (*((each.script, each.added) for each in run.corpus), *run.unreplayed)[:_CORPUS_MAX],
+        run.unfit,
+        recalled,
+    )
 
 
 def _fragile(runner: TrialRunner, beneficiaries: Sequence[Address], broken: Mapping[str, object]) -> dict[str, Address]:
@@ -181,6 +236,7 @@ class _Search:
     tally: Tally
     budget: Budget
     progress: Progress
+    told: Told
     broken: dict[str, tuple[Breach, Script]] = field(factory=dict)
     """Invariants, each with the try that was found to break it."""
     plain: dict[str, tuple[Breach, Script]] = field(factory=dict)
@@ -196,8 +252,48 @@ class _Search:
     """What tries met, to know what is new."""
     blocks: dict[Address, tuple[int, int]] = field(factory=dict)
     """By contract, a bit for each block of code that ran, and how many blocks it has."""
+    corpus: list[Candidate] = field(factory=list)
+    """Tries that met something new, in the order in which they did."""
+    unreplayed: Sequence[tuple[Script, Path]] = ()
+    unfit: int = 0
+    shrunk: int = 0
+    """How many of the violations were shrunk."""
+    over: str | None = None
 
-    def go(self, trials: Trials, deadline: float | None) -> str:
+    def ended(self) -> str | None:
+        """Return why the search has to end, if it has to; once it has to, it has to."""
+        if self.over is None:
+            self.over = self.budget.ended(_SEARCH_SHARE if self.broken or self.plain else 1.0)
+        return self.over
+
+    def recall(self, name: str, script: Script) -> bool | None:
+        """Run a known attack; return whether it breaks its invariant, or ``None`` where the time is over."""
+        if self.ended() is not None:
+            return None
+        breach = self._breaks(script, name)
+        if breach is not None:
+            self._note(breach, script)
+        return breach is not None
+
+    def replay(self, saved: Sequence[tuple[Script, Path]]) -> str | None:
+        """Run tries of an earlier search, here; return why the search has to end, if it has to."""
+        for number, (script, added) in enumerate(saved):
+            ended = "every invariant broken" if self._all_broken() else self.ended()
+            if ended is None and self.tries >= self.budget.tries:
+                ended = "tries"
+            if ended is not None:
+                self.unreplayed = saved[number:]
+                return ended
+            try:
+                result = self.runner.run(script, ignored=frozenset(self.broken))
+            except StorageModError:  # what it calls is refused from the start: not a try any more
+                self.unfit += 1
+                continue
+            self._take(self.frontier.resumed(script, added, result), result)
+            self.progress(self.tries, self.budget.tries, len(self.broken.keys() | self.plain.keys()))
+        return None
+
+    def go(self, trials: Trials) -> str:
         """Run tries; return why it ended."""
         frontier = self.frontier
         frontier.begin()
@@ -214,19 +310,21 @@ class _Search:
             if not batch:
                 return "everything tried"
             batch.sort(key=lambda each: each.order)
-            ended = self._run(batch, trials, deadline)
+            ended = self._run(batch, trials)
             if ended is not None:
                 return ended
         return "every invariant broken"
 
-    def _run(self, batch: Sequence[Candidate], trials: Trials, deadline: float | None) -> str | None:
+    def _run(self, batch: Sequence[Candidate], trials: Trials) -> str | None:
         """Run some tries; return why the search has to end, if it has to."""
         ignored = frozenset(self.broken)
         results = trials.results((each.script for each in batch), ignored)
         for each in batch:
-            if deadline is not None and time.monotonic() > deadline:
-                return "seconds"
-            self._take(each, next(results))
+            ended = self.ended()
+            result = None if ended is not None else next(results, None)
+            if result is None:  # the time was over while it was waited for
+                return ended or self.ended()
+            self._take(each, result)
             self.progress(self.tries, self.budget.tries, len(self.broken.keys() | self.plain.keys()))
             if self._all_broken():
                 return "every invariant broken"
@@ -247,6 +345,8 @@ class _Search:
                 call = call_at(each.script, each.added)
                 entry.learn(Call(call.contract, call.method, call.args, call.data, call.value))
         bonus = self._novelty(each, result, outcome)
+        if bonus and len(self.corpus) < _CORPUS_MAX:
+            self.corpus.append(each)
         known = self._known(each.script, result)
         if result.comparisons:
             inner = result.outcomes.get(each.added[:-1]) if len(each.added) % 2 == 0 else outcome
@@ -259,15 +359,18 @@ class _Search:
         name = breach.invariant
         if name in self.broken:
             return
-        if depth_of(script) == 0:
-            self.plain.setdefault(name, (breach, script))
-        elif self.checks < _CHECKS_MAX:
+        flat: tuple[Breach, Script] | None = breach, script
+        if depth_of(script) > 0:
+            if self.checks >= _CHECKS_MAX:
+                return
             self.checks += 1
             flat = self._flat(script, name)
-            if flat is None:
-                self.broken[name] = (breach, script)
-            else:
-                self.plain.setdefault(name, flat)
+        if flat is None:
+            self.broken[name] = (breach, script)
+            self.told(breach, script, True)
+        elif name not in self.plain:
+            self.plain[name] = flat
+            self.told(*flat, False)
 
     def _flat(self, script: Script, name: str) -> tuple[Breach, Script] | None:
         """Return a try that breaks an invariant as this one does, but without calls back, if there is one.
@@ -333,6 +436,21 @@ class _Search:
             self.settled = self.tries
         return self.tries - self.settled >= _AFTER_PLAIN
 
+    def _patience(self) -> Callable[[], bool]:
+        """Return what tells when to end shrinking the next violation: each has an equal share of the time."""
+        budget, now = self.budget, time.monotonic()
+        left = max(1, len(self.broken) + len(self.plain) - self.shrunk)
+        self.shrunk += 1
+        end = math.inf if budget.seconds is None else now + (budget.started + budget.seconds - now) / left
+        stopped: list[float] = []
+
+        def enough() -> bool:
+            if budget.stop() and not stopped:
+                stopped.append(time.monotonic() + _GRACE_SECONDS / left)
+            return time.monotonic() > min([end, *stopped])
+
+        return enough
+
     def violations(self, name: str, text: str) -> Iterator[Violation]:
         """Yield what was found to break an invariant, each shrunk: what needs no call back first."""
         for found, needs_callback in ((self.plain.get(name), False), (self.broken.get(name), True)):
@@ -350,7 +468,7 @@ class _Search:
                 return False
             return not needs_callback or self._flat(shorter, name) is None
 
-        shortest = shrink(script, breaks)
+        shortest = shrink(script, breaks, enough=self._patience())
         receipts: list[Receipt] = []
         ignored = frozenset(rule.name for rule in self.runner.invariants if rule.name != name)
         (breach,) = self.runner.run(shortest, ignored=ignored, receipts=receipts).breaches

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from storagemod.explore import Call, Exploration, Reaction, Violation
+from storagemod.explore import Exploration, Violation
 from storagemod.explore.coverage import Coverage
-from storagemod.explore.script import MAIN, calls_in, describe
+from storagemod.explore.saved import script_to_json
+from storagemod.explore.script import calls_in, describe
 from storagemod.report.json import receipt_to_json
 from storagemod.report.table import render_table
-from storagemod.types import Address, Value
+from storagemod.types import Address
 
 
 def place_of(violation: Violation) -> str:
@@ -29,6 +29,25 @@ def place_of(violation: Violation) -> str:
 def script_lines(exploration: Exploration, violation: Violation) -> list[str]:
     """Describe the script that breaks an invariant, a line for each call and reaction."""
     return describe(violation.script, exploration.labels)
+
+
+def replay_lines(exploration: Exploration) -> Iterator[str]:
+    """Yield what became of the attacks and tries that were known."""
+    for each in exploration.replayed:
+        what = {
+            "breaks it": f"known attack still breaks: {each.invariant}",
+            "mended": f"mended: a known attack no longer breaks: {each.invariant} (it is kept)",
+            "not run": f"known attack was not run, for lack of time: {each.invariant}",
+        }.get(each.status)
+        yield what or f"known attack does not fit and is left alone: {each.invariant}: {each.why}"
+    if exploration.resumed is not None:
+        yield f"resumed from {exploration.resumed:,} {_tries(exploration.resumed)} that met something new"
+        if exploration.unfit:
+            yield f"{exploration.unfit:,} saved {_tries(exploration.unfit)} do not fit the scenario, and were left out"
+
+
+def _tries(count: int) -> str:
+    return "try" if count == 1 else "tries"
 
 
 def coverage_tables(exploration: Exploration) -> Iterator[tuple[str, str]]:
@@ -111,10 +130,24 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
         "trusted": list(exploration.trust_model.trusted),
         "untrusted": list(exploration.trust_model.untrusted),
         "transactions_before": exploration.setup,
+        "transactions": len(exploration.scenario.transactions),
         "invariants": list(exploration.invariants),
         "verdicts": dict(exploration.verdicts),
         "caveats": [{"text": each.text, "serious": each.is_serious} for each in exploration.caveats],
         "violations": [_violation(exploration, each) for each in exploration.violations],
+        "replayed": [
+            {
+                "invariant": each.invariant,
+                "status": each.status,
+                "why": each.why,
+                "script": script_to_json(each.script),
+                "words": describe(each.script, exploration.labels),
+            }
+            for each in exploration.replayed
+        ],
+        "resumed": exploration.resumed,
+        "unfit": exploration.unfit,
+        "saved": [str(path) for path in exploration.saved],
         "tries": found.tries,
         "tries_to_shrink": found.shrinking,
         "ended": found.ended,
@@ -136,40 +169,10 @@ def _violation(exploration: Exploration, violation: Violation) -> dict[str, Any]
         "needs_callback": violation.needs_callback,
         "calls": calls_in(violation.script),
         "calls_found": calls_in(violation.found),
-        "script": [_call(call) for call in violation.script],
+        "script": script_to_json(violation.script),
         "words": script_lines(exploration, violation),
         "receipts": [receipt_to_json(receipt) for receipt in violation.receipts],
     }
-
-
-def _call(call: Call) -> dict[str, Any]:
-    return {
-        "contract": str(call.contract),
-        "method": call.method or MAIN,
-        "args": _numbers(call.args),
-        "data": f"0x{call.data.hex()}",
-        "value": call.value,
-        "sender": None if call.sender is None else str(call.sender),
-        "reactions": [_reaction(reaction) for reaction in call.reactions],
-    }
-
-
-def _reaction(reaction: Reaction) -> dict[str, Any]:
-    return {
-        "account": str(reaction.account),
-        "method": reaction.site,
-        "static": reaction.static,
-        "ending": reaction.ending.name.lower(),
-        "values": None if reaction.values is None else _numbers(reaction.values),
-        "output": f"0x{reaction.output.hex()}",
-        "beneficiary": None if reaction.beneficiary is None else str(reaction.beneficiary),
-        "calls": [_call(call) for call in reaction.calls],
-    }
-
-
-def _numbers(values: Sequence[Value]) -> list[Value | str]:
-    """Return numbers for JSON: as text those that it cannot express."""
-    return [value if math.isfinite(value) else repr(value) for value in values]
 
 
 def _coverage(coverage: Coverage) -> dict[str, Any]:
@@ -180,7 +183,10 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
     tried, possible = coverage.nestings
     return {
         "complete": coverage.complete,
-        "call_sites": [site(key) | {"called_back": count} for key, count in coverage.call_sites.items()],
+        "call_sites": [
+            site(key) | {"called_back": count, "possible": len(coverage.entry_points)}
+            for key, count in coverage.call_sites.items()
+        ],
         "entry_points": [
             {
                 "contract": str(contract),

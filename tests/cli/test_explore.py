@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from storagemod.cli.explore import _Progress
+from storagemod.errors import StateError
 
 from .conftest import Run
 
@@ -118,6 +125,8 @@ def test_link_sync_and_other_policies_and_boundaries_are_taken(run: Run) -> None
         (["--tracker", "eyes"], "--tracker"),
         (["--write", ""], "it is empty"),
         (["--force"], "--force is about the files of --write"),
+        (["--resume"], "--resume goes on from the tries in --failures"),
+        (["--failures", ""], "it is empty"),
         (["--sync", "end", "--link", "single"], "--sync is about copies"),
         (["--exclusive", "call", "--link", "copied"], "--exclusive is about frames"),
         (["--exclusive", "always"], "--exclusive"),
@@ -155,3 +164,165 @@ def test_a_folder_that_cannot_be_written_is_an_error(run: Run, tmp_path: Path) -
     assert refused.status == 2
     assert "cannot be written" in refused.err
     assert refused.out == ""  # it is told before the search
+
+
+def numbers(text: str) -> set[int]:
+    """All numbers in a text, without those that are part of a word or of an address."""
+    return {int(each.replace(",", "")) for each in re.findall(r"(?<![\w.])\d[\d,]*(?!\w)", text)}
+
+
+def values(document: Any) -> Iterator[Any]:
+    """All values in a document that are no tables or arrays."""
+    if isinstance(document, dict | list):
+        for each in document.values() if isinstance(document, dict) else document:
+            yield from values(each)
+    else:
+        yield document
+
+
+@pytest.mark.parametrize(
+    "words", [("reentry/withdraw",), ("reentry/cross_contract_fixed", "--calls", "3", "--depth", "1")]
+)
+def test_json_counts_as_text_does(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Trees are left out: receipts have them, and a test of their own."""
+    options = (*words, "--tries", "150", "--arguments", "5", "--failures", tmp_path, "--write", tmp_path)
+    run("explore", *options)
+    shown = run("explore", *options, "--resume")
+    document = json.loads(run("explore", *options, "--resume", "--json").out)
+
+    found = list(values(document))
+    known = {each for each in found if isinstance(each, int)} | numbers(" ".join(map(str, found)))
+    lines = [line for line in shown.out.splitlines() if not re.search("[─│├└]|^  ! |^      ", line)]
+    told = numbers("\n".join(lines))
+    assert len(told) > 5
+    assert told - known == set()
+    for line in shown.err.splitlines():
+        if line.startswith(("wrote ", "saved ")):
+            assert line.split(" ", 1)[1] in found
+    for name, verdict in document["verdicts"].items():
+        what = {"broken": "BROKEN ", "holds": "holds: ", "not explored": "NOT EXPLORED: "}[verdict]
+        assert any(line.startswith(what) and name in line for line in lines)
+    for each in document["caveats"]:
+        assert f"mind: {each['text']}" in shown.out
+    for each in document["violations"]:
+        assert ("by a call back: " if each["needs_callback"] else "without any call back: ") + each[
+            "invariant"
+        ] in shown.out
+
+
+def test_several_files_are_explored_one_after_the_other(run: Run, tmp_path: Path) -> None:
+    files = ("reentry/withdraw", "reentry/withdraw_fixed", "reentry/cross_contract")
+    options = ("--calls", "2", "--tries", "60")
+    shown = run("explore", *files, *options, "--write", tmp_path)
+    document = json.loads(run("explore", *files, *options, "--json", "--no-time").out)
+    alone = [json.loads(run("explore", each, *options, "--json", "--no-time").out) for each in files]
+
+    assert shown.status == 1
+    assert shown.out.splitlines()[-1] == "3 explored: 2 broken"
+    assert "reentry/withdraw: broken by a call back: the books are honest" in shown.err
+    assert document["ok"] is False
+    assert [{"schema": document["schema"], **each} for each in document["explorations"]] == alone
+    assert len(list(tmp_path.glob("explored_*.toml"))) == 2
+
+
+def test_one_file_that_is_wrong_leaves_the_others(run: Run) -> None:
+    shown = run("explore", "bank/robbed", "reentry/withdraw", "--json")
+
+    assert shown.status == 2
+    assert "no invariant" in shown.err
+    document = json.loads(shown.out)
+    assert [each["path"] for each in document["explorations"]] == ["reentry/withdraw"]
+    assert len(document["errors"]) == 1
+    assert run("explore", "bank/robbed", "nothing").out == "0 explored: 0 broken, 2 with errors\n"
+
+
+def test_attacks_are_kept_and_run_first(run: Run, tmp_path: Path) -> None:
+    first = run("explore", "reentry/withdraw", "--failures", tmp_path / "kept")
+    again = run("explore", "reentry/withdraw", "--failures", tmp_path / "kept")
+
+    assert (first.status, again.status) == (1, 1)
+    assert "known attack" not in first.out
+    assert "known attack still breaks: the books are honest" in again.out
+    assert "tried: 0" in again.out
+    assert f"saved {tmp_path / 'kept' / 'withdraw.attacks.json'}" in again.err
+
+
+def test_what_cannot_be_saved_is_an_error_after_all_was_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise StateError("the disk is full")
+
+    monkeypatch.setattr("storagemod.explore.saved._write", full)
+    shown = run("explore", "reentry/withdraw", "--failures", tmp_path)
+
+    assert (shown.status, "BROKEN" in shown.out) == (2, True)
+    assert "error: the disk is full" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "status"),
+    [
+        ("reentry/withdraw_fixed", signal.SIGINT, 130),
+        ("reentry/withdraw_fixed", signal.SIGTERM, 143),
+        ("reentry/withdraw", signal.SIGINT, 1),
+    ],
+)
+def test_a_signal_ends_the_search_with_a_report(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, number: int, status: int, tmp_path: Path
+) -> None:
+    show = _Progress.show
+
+    def signal_soon(self: _Progress, tries: int, most: int, broken: int) -> None:
+        show(self, tries, most, broken)
+        if broken or tries == 50:
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(_Progress, "show", signal_soon)
+    again = "reentry/guard"
+    shown = run("explore", name, again, "--write", tmp_path, "--failures", tmp_path)
+
+    assert shown.status == status
+    if status != 1:
+        assert "interrupted: the search ends and tells what it found; once more leaves at once" in shown.err
+        assert "ended: interrupted" in shown.out
+    assert shown.out.splitlines()[-1] == f"1 explored: {int(status == 1)} broken, 1 not begun"
+    assert f"interrupted before {again}" in shown.err
+    assert bool(list(tmp_path.glob("explored_*.toml"))) is (status == 1)
+    assert list(tmp_path.glob("*.corpus.json"))
+
+
+def test_a_line_now_and_then_tells_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storagemod.cli.explore._LINE_SECONDS", 0)
+    options = ("explore", "reentry/withdraw_fixed", "--calls", "2", "--tries", "30", "--json")
+    shown = run(*options)
+
+    assert re.search(r"^30 of 30 tries in \d+ s, 0 broken$", shown.err, re.MULTILINE)
+    assert json.loads(shown.out)["tries"] == 30
+    assert run(*options, "--no-time").err == ""
+
+
+def test_an_invariant_that_is_broken_from_the_start_is_told_at_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "it.toml").write_text(
+        "[accounts]\nmallory = 5\n[contracts.it]\nwat = '(module (func (export \"f\")))'\n"
+        '[[invariants]]\nname = "rich"\nexpr = "balance(mallory) == 6"\n'
+    )
+    shown = run("explore", tmp_path / "it.toml", "--failures", tmp_path)
+
+    assert shown.err.splitlines()[0] == "broken before anything was tried: rich"
+    assert not (tmp_path / "it.attacks.json").exists()  # there is no attack
+
+
+def test_a_second_signal_leaves_at_once_and_attacks_are_there_all_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def signal_twice(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("storagemod.explore.stopping._SAME_SECONDS", -1)
+    monkeypatch.setattr(_Progress, "tell", signal_twice)
+    shown = run("explore", "reentry/withdraw", "--failures", tmp_path)
+
+    assert (shown.status, shown.out, shown.err) == (130, "", "interrupted\n")
+    assert len(json.loads((tmp_path / "withdraw.attacks.json").read_text())["attacks"]) == 1

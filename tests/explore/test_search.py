@@ -11,6 +11,7 @@ import pytest
 from storagemod import World
 from storagemod.errors import ScenarioError, ValidationError
 from storagemod.explore import LostWorkersError, explore
+from storagemod.explore.executors import Elsewhere
 from storagemod.explore.script import calls_in, depth_of
 from storagemod.report.exploration import exploration_to_json
 from storagemod.scenario import load_scenario
@@ -38,7 +39,10 @@ def test_another_seed_is_another_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["withdraw", "withdraw_fixed"])
-def test_two_processes_find_what_one_finds(name: str) -> None:
+@pytest.mark.parametrize("at_once", [True, False])
+def test_two_processes_find_what_one_finds(name: str, at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if at_once:  # else tries are run here as long as workers start
+        monkeypatch.setattr(Elsewhere, "_are_starting", lambda _: False)
     alone, together = (explore(shipped(name), calls=2, tries=120, jobs=jobs) for jobs in (1, 2))
 
     assert exploration_to_json(alone, timed=False) == exploration_to_json(together, timed=False)
