@@ -184,7 +184,8 @@ class TrialRunner:
     _remembered: frozenset[Expression] = field(init=False)
     """The invariants whose verdict the digest of the state settles."""
     _captured: dict[tuple[Expression, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
-    _verdicts: dict[tuple[Expression, tuple[Any, ...], bytes], Verdict] = field(factory=dict, init=False)
+    _verdicts: dict[tuple[object, ...], Verdict] = field(factory=dict, init=False)
+    """By invariant, and the digests of the states before a transaction and after it."""
     _block_counts: dict[Address, int] = field(factory=dict, init=False)
     _start: bytes = field(init=False)
     """Digest of the state that trials start from."""
@@ -212,7 +213,7 @@ class TrialRunner:
     def start(self) -> tuple[Breach, ...]:
         """Return the invariants that do not hold before any trial."""
         self._rewind(0)
-        return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants], None))
+        return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants]))
 
     @property
     def state(self) -> bytes:
@@ -225,7 +226,7 @@ class TrialRunner:
         befores = [(each, each.capture(self.world)) for each in self.invariants]
         with self.world.snapshot():
             self.world.fund(contract, self.world.account(contract).balance + amount)
-            return tuple(breach.invariant for breach in self._check(0, befores, None))
+            return tuple(breach.invariant for breach in self._check(0, befores))
 
     def run(
         self, script: Script, *, ignored: frozenset[str] = frozenset(), receipts: list[Receipt] | None = None
@@ -337,7 +338,7 @@ class TrialRunner:
             watched = [each for each in watched if each[1]]
         known = {breach.invariant for breach in step.breaches}
         if watched:
-            found = self._check(number, watched, step.at)
+            found = self._check(number, watched, before, step.at)
             step.breaches += [each for each in found if each.invariant not in known]
 
     def _program(self, call: Call, programmed: frozenset[Address]) -> frozenset[Address]:
@@ -381,12 +382,12 @@ class TrialRunner:
         found = violations_at_boundaries(invariants, befores, trace, self.world, self._accounts, at=at)
         return [_breach(each, number) for each in found]
 
-    def _check(self, number: int, watched: Sequence[_Watched], state: bytes | None) -> list[Breach]:
-        """Check invariants at the end of a transaction that led to a state."""
+    def _check(self, number: int, watched: Sequence[_Watched], *states: bytes) -> list[Breach]:
+        """Check invariants at the end of a transaction, given the digests of the states before and after, if known."""
         breaches = []
         for invariant, before in watched:
             try:
-                verdict = self._verdict(invariant, before, state)
+                verdict = self._verdict(invariant, before, *states)
             except (StateError, ValidationError) as error:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
@@ -408,10 +409,10 @@ class TrialRunner:
             self._captured[key] = found
         return found
 
-    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], state: bytes | None) -> Verdict:
-        if state is None or not isinstance(invariant, Expression) or invariant not in self._remembered:
+    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], *states: bytes) -> Verdict:
+        if not states or not isinstance(invariant, Expression) or invariant not in self._remembered:
             return invariant.check(self.world, before)
-        key = invariant, before, state
+        key = (invariant, *states)
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = invariant.check(self.world, before)
