@@ -192,6 +192,8 @@ class _Search:
     """The last try before which an invariant was not broken at all."""
     states: dict[bytes, int] = field(factory=dict)
     """States that tries led to, each with the fewest calls."""
+    run: set[int] = field(factory=set)
+    """Hashes of the tries that were run, 64 bits each: one in 10^7 searches of a million tries leaves a try out."""
     met: set[object] = field(factory=set)
     """What tries met, to know what is new."""
     blocks: dict[Address, int] = field(factory=dict)
@@ -210,7 +212,8 @@ class _Search:
                 found = frontier.take()
                 if found is None:
                     break
-                batch.append(found)
+                if not self._was_run(found):
+                    batch.append(found)
             if not batch:
                 return "everything tried"
             batch.sort(key=lambda each: each.order)
@@ -218,6 +221,15 @@ class _Search:
             if ended is not None:
                 return ended
         return "every invariant broken"
+
+    def _was_run(self, each: Candidate) -> bool:
+        """Return whether the same try was run before, which was reached in another way; note that it is run."""
+        which = hash((each.script, each.added))
+        if which in self.run:
+            return True
+        if len(self.run) < _STATES_MAX:
+            self.run.add(which)
+        return False
 
     def _run(self, batch: Sequence[Candidate], trials: Trials, deadline: float | None) -> str | None:
         """Run some tries; return why the search has to end, if it has to."""

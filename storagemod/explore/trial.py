@@ -11,6 +11,7 @@ again.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
@@ -214,7 +215,7 @@ class TrialRunner:
     _ignored: frozenset[str] = field(default=frozenset(), init=False)
     _root: _Step = field(init=False)
     """No transactions."""
-    _kept: dict[tuple[frozenset[str], Script], _Step] = field(factory=dict, init=False)
+    _kept: OrderedDict[tuple[frozenset[str], Script], _Step] = field(factory=OrderedDict, init=False)
     """Transactions that changed something, those used last at the end. Others begin with them."""
     _blank: dict[Address, tuple[int, dict[int, bytes]]] = field(factory=dict, init=False)
     """By attacker, its storage at the start: Wasm pages, and pages of 4 KiB that are not zeros."""
@@ -306,17 +307,16 @@ class TrialRunner:
         kept = self._kept
         for length in range(len(script) - 1, 0, -1):
             start = self._ignored, script[:length]
-            step = kept.pop(start, None)
+            step = kept.get(start)
             if step is not None:
-                kept[start] = step  # now the last one
+                kept.move_to_end(start)
                 return step, length
         return self._root, 0
 
     def _keep(self, script: Script, step: _Step) -> None:
-        kept, start = self._kept, (self._ignored, script)
-        if len(kept) >= _STEPS_MAX and start not in kept:
-            del kept[next(iter(kept))]
-        kept[start] = step
+        self._kept[self._ignored, script] = step
+        if len(self._kept) > _STEPS_MAX:
+            self._kept.popitem(last=False)
 
     def _recorded(self, step: _Step) -> Iterator[RecordedCall]:
         """Yield the records of the calls of a transaction that ran code of contracts, not of attackers."""
@@ -343,19 +343,30 @@ class TrialRunner:
 
     def _go_to(self, place: _Step, scripts: dict[Address, RegionDiff]) -> None:
         """Have the world be as it is after some transactions, with these scripts for attackers."""
-        steps: list[ChangeSet] = []
-        if self._applied is not None:
-            steps.append(self._applied.inverted())
-        if self._scripts != scripts:
-            steps += [self._scripted(self._scripts).inverted(), self._scripted(scripts)]
-        if self._place is not place:
-            steps += [self._place.changes.inverted(), place.changes]
-        if steps:
-            changes = _joined(*steps)
-            with uninterrupted():
-                if changes:
-                    self.world.apply(changes)
-                self._place, self._scripts, self._applied = place, scripts, None
+        changes = self._rewritten(scripts)
+        if self._applied is not None or self._place is not place:
+            applied = _NO_CHANGES if self._applied is None else self._applied.inverted()
+            moved = () if self._place is place else (self._place.changes.inverted(), place.changes)
+            changes = _joined(applied, changes, *moved)
+        elif not changes.regions:
+            return
+        with uninterrupted():
+            if changes:
+                self.world.apply(changes)
+            self._place, self._scripts, self._applied = place, scripts, None
+
+    def _rewritten(self, scripts: Mapping[Address, RegionDiff]) -> ChangeSet:
+        """Return the change of the attackers' storage from the scripts that it has to others."""
+        regions: dict[tuple[Address, str], RegionDiff] = {}
+        for account in self._blank:
+            old, new = self._scripts.get(account), scripts.get(account)
+            if old is None:
+                if new is not None:
+                    regions[account, REGION] = new
+            elif new is None or old != new:
+                back = old.inverted()
+                regions[account, REGION] = back if new is None else back.merged(new)
+        return ChangeSet(regions=regions)
 
     def _settle(self, step: _Step) -> None:
         """Have the world be as it is after a transaction that was rehearsed just now."""
@@ -368,9 +379,6 @@ class TrialRunner:
         """Return changes without those of the attackers' storage."""
         regions = {key: diff for key, diff in changes.regions.items() if key[0] not in self._accounts}
         return ChangeSet(changes.accounts, regions)
-
-    def _scripted(self, scripts: Mapping[Address, RegionDiff]) -> ChangeSet:
-        return ChangeSet(regions={(account, REGION): diff for account, diff in scripts.items()})
 
     def _step(self, before: _Step, number: int, call: Call) -> _Step:
         """Run the next transaction."""
@@ -525,7 +533,8 @@ class TrialRunner:
                 name = region.encode()
                 digest.update(b"%b%d:%b:%d:%d:" % (address, len(name), name, diff.length_new, len(diff.pages)))
                 for number, (_, new) in sorted(diff.pages.items()):
-                    digest.update(b"%d:" % number + new)
+                    page = new.rstrip(b"\0")  # most of it, as a rule: hashing takes longer than looking for zeros
+                    digest.update(b"%d:%d:%b" % (number, len(page), page))
         for address, (before, after) in sorted(changes.accounts.items()):
             seen = self._visible(address, after)
             if seen != self._visible(address, before):
