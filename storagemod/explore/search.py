@@ -34,6 +34,8 @@ _AFTER_PLAIN = 5_000
 """How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
 
 _STATES_MAX = 1_000_000
+_RUN_MAX = 200_000
+"""How many tries are remembered at most, so as not to run them again: some 20 MiB. Then they are forgotten."""
 
 
 @frozen
@@ -193,7 +195,7 @@ class _Search:
     states: dict[bytes, int] = field(factory=dict)
     """States that tries led to, each with the fewest calls."""
     run: set[int] = field(factory=set)
-    """Hashes of the tries that were run, 64 bits each: one in 10^7 searches of a million tries leaves a try out."""
+    """Hashes of tries that were run, 64 bits each. That two are equal by chance leaves a try out, and is unlikely."""
     met: set[object] = field(factory=set)
     """What tries met, to know what is new."""
     blocks: dict[Address, int] = field(factory=dict)
@@ -227,8 +229,9 @@ class _Search:
         which = hash((each.script, each.added))
         if which in self.run:
             return True
-        if len(self.run) < _STATES_MAX:
-            self.run.add(which)
+        if len(self.run) >= _RUN_MAX:
+            self.run.clear()
+        self.run.add(which)
         return False
 
     def _run(self, batch: Sequence[Candidate], trials: Trials, deadline: float | None) -> str | None:
