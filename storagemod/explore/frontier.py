@@ -73,7 +73,7 @@ _SURE_TURNS, _PATCH_TURNS = 3, 8
 _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
 
-_OPENINGS_MAX = 200_000
+_OPENINGS_MAX = 50_000
 """How many places, or changed tries, wait at most; beyond that the least likely half is forgotten, and counted."""
 
 _ANSWER = bytes((0xA7 + 0x1D * at) & 0xFF for at in range(32))

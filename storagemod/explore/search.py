@@ -38,6 +38,8 @@ _AFTER_PLAIN = 5_000
 """How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
 
 _STATES_MAX = 1_000_000
+_RUN_MAX = 200_000
+"""How many tries are remembered at most, so as not to run them again: some 20 MiB. Then they are forgotten."""
 
 _CORPUS_MAX = 4_096
 """How many tries that met something new are kept for another search."""
@@ -248,6 +250,8 @@ class _Search:
     """The last try before which an invariant was not broken at all."""
     states: dict[bytes, int] = field(factory=dict)
     """States that tries led to, each with the fewest calls."""
+    run: set[int] = field(factory=set)
+    """Hashes of tries that were run, 64 bits each. That two are equal by chance leaves a try out, and is unlikely."""
     met: set[object] = field(factory=set)
     """What tries met, to know what is new."""
     blocks: dict[Address, tuple[int, int]] = field(factory=dict)
@@ -306,7 +310,8 @@ class _Search:
                 found = frontier.take()
                 if found is None:
                     break
-                batch.append(found)
+                if not self._was_run(found):
+                    batch.append(found)
             if not batch:
                 return "everything tried"
             batch.sort(key=lambda each: each.order)
@@ -314,6 +319,16 @@ class _Search:
             if ended is not None:
                 return ended
         return "every invariant broken"
+
+    def _was_run(self, each: Candidate) -> bool:
+        """Return whether the same try was run before, which was reached in another way; note that it is run."""
+        which = hash((each.script, each.added))
+        if which in self.run:
+            return True
+        if len(self.run) >= _RUN_MAX:
+            self.run.clear()
+        self.run.add(which)
+        return False
 
     def _run(self, batch: Sequence[Candidate], trials: Trials) -> str | None:
         """Run some tries; return why the search has to end, if it has to."""

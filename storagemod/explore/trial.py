@@ -11,6 +11,7 @@ again.
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
@@ -32,14 +33,15 @@ from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.plan import Invariant, Plan
 from storagemod.explore.script import MAIN, Call, Path, Reaction, Script
 from storagemod.interruption import uninterrupted
+from storagemod.pages import PAGE_BYTES, ZERO_PAGE, RegionDiff
 from storagemod.scenario.boundaries import Moments
 from storagemod.scenario.invariants import Invariant as Expression
 from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
 from storagemod.trace import HAZARD_EVENTS, RecordedCall, Recording, Trace
-from storagemod.types import Address, CallKind, Outcome
+from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, Outcome
 from storagemod.wasm.instrument import COMPARISON
-from storagemod.world import Receipt, Snapshot, World
+from storagemod.world import Receipt, World
 
 CallSite: TypeAlias = tuple[Address, Address, str, bool]
 """Caller, untrusted account, method, whether static."""
@@ -48,6 +50,9 @@ _Watched: TypeAlias = tuple[Invariant, tuple[Any, ...]]
 """An invariant, and the values of its ``before(...)`` parts."""
 
 _VERDICTS_MAX = 100_000
+_STEPS_MAX = 512
+"""How many states that trials led to are kept, to go on from there. Each is as large as what it changed."""
+
 _NO_CHANGES = ChangeSet()
 _COMPARISONS_MAX = 256
 """How many pairs of operands are told of one transaction."""
@@ -147,31 +152,49 @@ class TrialResult:
 
 @define(eq=False)
 class _Step:
-    """Transaction of a trial that was run, and is not rolled back yet."""
+    """Result of some transactions from the start of a trial, the last of which it is about.
 
-    call: Call
-    snapshot: Snapshot
+    Attributes:
+        before: The transactions before the last one.
+        at: Digest of the state that it led to.
+        result: What came of the trial if it ends here.
+        receipt: The receipt of the last transaction, as long as it is read.
+        own: All that the last transaction changed, as long as it may have to be committed.
+        lasting: The same without the scripts of attackers.
+        changes: What all of them changed, scripts left out as well.
+    """
+
+    before: _Step | None
     at: bytes
-    """Digest of the state after it."""
-    programmed: frozenset[Address] = frozenset()
-    """The attackers whose cursor may not be 0."""
-    breaches: list[Breach] = field(factory=list)
+    result: TrialResult = field(factory=lambda: TrialResult(()))
     receipt: Receipt | None = None
-    follower: Follower | None = None
-    state: bytes | None = None
-    refused: str | None = None
+    own: ChangeSet = _NO_CHANGES
+    lasting: ChangeSet = _NO_CHANGES
+    _changes: ChangeSet | None = None
+
+    def forget(self) -> None:
+        """Forget what is not needed once its result is there, to go on from it."""
+        _ = self.changes
+        self.before, self.receipt, self.own, self.lasting = None, None, _NO_CHANGES, _NO_CHANGES
 
     @property
     def is_last(self) -> bool:
         """Whether the trial ends here, whatever follows."""
-        return bool(self.breaches) or self.refused is not None
+        return bool(self.result.breaches) or self.result.refused is not None
+
+    @property
+    def changes(self) -> ChangeSet:
+        if self._changes is None:
+            self._changes = _NO_CHANGES if self.before is None else _joined(self.before.changes, self.lasting)
+        return self._changes
 
 
 @define(eq=False)
 class TrialRunner:
     """Runs trials on a world of its own.
 
-    Transactions are rolled back only as far as the next trial does not begin with the same ones.
+    Nothing is committed but what the next transaction has to start from: the changes of the transactions before it,
+    which are kept, so that these are not run again; and what an invariant has to be evaluated on.
 
     Args:
         plan: The world and the invariants.
@@ -184,13 +207,23 @@ class TrialRunner:
     _remembered: frozenset[Expression] = field(init=False)
     """The invariants whose verdict the digest of the state settles."""
     _captured: dict[tuple[Expression, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
-    _verdicts: dict[tuple[Expression, bytes, bytes], Verdict] = field(factory=dict, init=False)
+    _verdicts: dict[tuple[object, ...], Verdict] = field(factory=dict, init=False)
+    """By invariant, and the digests of the states before a transaction and after it."""
     _start: bytes = field(init=False)
     """Digest of the state that trials start from."""
-    _steps: list[_Step] = field(factory=list, init=False)
     _ignored: frozenset[str] = field(default=frozenset(), init=False)
-    _clean: bool = field(default=True, init=False)
-    """Whether all steps were run to their end; else none of them is shared with the next trial."""
+    _root: _Step = field(init=False)
+    """No transactions."""
+    _kept: OrderedDict[tuple[frozenset[str], Script], _Step] = field(factory=OrderedDict, init=False)
+    """Transactions that changed something, those used last at the end. Others begin with them."""
+    _blank: dict[Address, tuple[int, dict[int, bytes]]] = field(factory=dict, init=False)
+    """By attacker, its storage at the start: Wasm pages, and pages of 4 KiB that are not zeros."""
+    _place: _Step = field(init=False)
+    """The transactions after which the world is, but for what follows."""
+    _scripts: dict[Address, RegionDiff] = field(factory=dict, init=False)
+    """What attackers have in their storage besides."""
+    _applied: ChangeSet | None = field(default=None, init=False)
+    """What was committed besides: another transaction."""
 
     def __attrs_post_init__(self) -> None:
         """Build the world."""
@@ -198,6 +231,14 @@ class TrialRunner:
         self.invariants = self.plan.invariants()
         self._accounts = frozenset(attacker.account for attacker in self.plan.attackers)
         self._start = self._digest(_NO_CHANGES)
+        self._root = self._place = _Step(None, self._start)
+        for account in sorted(self._accounts):
+            if not self.world.account(account).code:
+                continue  # it destroyed itself
+            view = self.world.storage(account)[REGION]
+            pages = {at: view[at * PAGE_BYTES : (at + 1) * PAGE_BYTES] for at in range(len(view) // PAGE_BYTES)}
+            filled = {at: page for at, page in pages.items() if page != ZERO_PAGE}
+            self._blank[account] = len(view) // WASM_PAGE_BYTES, filled
         addresses = self.plan.scenario.addresses
         untrusted = [name for name, address in addresses.items() if address in self._accounts]
         self._remembered = frozenset(
@@ -206,8 +247,8 @@ class TrialRunner:
 
     def start(self) -> tuple[Breach, ...]:
         """Return the invariants that do not hold before any trial."""
-        self._rewind(0)
-        return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants], None))
+        self._go_to(self._root, {})
+        return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants]))
 
     @property
     def state(self) -> bytes:
@@ -219,12 +260,12 @@ class TrialRunner:
 
         Only those that read its balance themselves: what its code makes of more money is its own fault.
         """
-        self._rewind(0)
+        self._go_to(self._root, {})
         told = [each for each in self.invariants if not isinstance(each, Expression) or contract in each.balances]
         befores = [(each, each.capture(self.world)) for each in told]
         with self.world.snapshot():
             self.world.fund(contract, self.world.account(contract).balance + amount)
-            return tuple(breach.invariant for breach in self._check(0, befores, None))
+            return tuple(breach.invariant for breach in self._check(0, befores))
 
     def run(
         self, script: Script, *, ignored: frozenset[str] = frozenset(), receipts: list[Receipt] | None = None
@@ -234,45 +275,47 @@ class TrialRunner:
         Args:
             script: The transactions.
             ignored: Invariants that need not hold.
-            receipts: If given, the receipt of each transaction is appended.
+            receipts: If given, the receipt of each transaction is appended, and the world is left as the last one
+                leaves it.
 
         Raises:
             ScenarioError: An invariant names something that does not exist.
             ValidationError: The script calls something that does not exist.
         """
-        shared = 0
-        if self._clean and ignored == self._ignored:
-            while shared < min(len(self._steps), len(script) - 1) and self._steps[shared].call == script[shared]:
-                shared += 1
-        self._clean, self._ignored = False, ignored
-        self._rewind(shared)
-        while len(self._steps) < len(script) and not (self._steps and self._steps[-1].is_last):
-            self._step(script[len(self._steps)])
-        self._clean = True
-        if receipts is not None:
-            receipts += [step.receipt for step in self._steps if step.receipt is not None]
-        return self._result()
+        self._ignored = ignored
+        step, length = self._root, 0
+        if receipts is None:
+            step, length = self._longest(script)
+        while length < len(script) and not step.is_last:
+            call = script[length]
+            step = self._step(step, length, call)
+            length += 1
+            if receipts is None:
+                if step.result.state is not None and not step.is_last:
+                    self._keep(script[:length], step)
+            else:
+                if step.receipt is not None:
+                    receipts.append(step.receipt)
+                if length == len(script) or step.is_last:
+                    self._settle(step)
+            step.forget()
+        return step.result
 
-    def _result(self) -> TrialResult:
-        last = self._steps[-1]
-        breaches, follower = tuple(last.breaches), last.follower
-        if follower is None:
-            return TrialResult(breaches, state=last.state, refused=last.refused)
-        hazardous = any(step.follower.hazardous for step in self._steps if step.follower is not None)
-        return TrialResult(
-            breaches,
-            tuple(follower.sites),
-            follower.outcomes,
-            frozenset(follower.reached),
-            follower.played,
-            hazardous,
-            last.state,
-            last.refused,
-            comparisons=self._comparisons(last),
-            blocks=self._blocks(last),
-            out_of_gas=follower.out_of_gas,
-            delegated=follower.delegated,
-        )
+    def _longest(self, script: Script) -> tuple[_Step, int]:
+        """Return the most transactions of a script, but for the last one, that are kept, and how many they are."""
+        kept = self._kept
+        for length in range(len(script) - 1, 0, -1):
+            start = self._ignored, script[:length]
+            step = kept.get(start)
+            if step is not None:
+                kept.move_to_end(start)
+                return step, length
+        return self._root, 0
+
+    def _keep(self, script: Script, step: _Step) -> None:
+        self._kept[self._ignored, script] = step
+        if len(self._kept) > _STEPS_MAX:
+            self._kept.popitem(last=False)
 
     def _recorded(self, step: _Step) -> Iterator[RecordedCall]:
         """Yield the records of the calls of a transaction that ran code of contracts, not of attackers."""
@@ -297,68 +340,122 @@ class TrialRunner:
             blocks[call.code_address] = ran | int.from_bytes(call.blocks, "little"), len(call.blocks)
         return blocks
 
-    def _rewind(self, length: int) -> None:
-        """Roll back all transactions but the first few."""
-        while len(self._steps) > length:
-            with uninterrupted():
-                self._steps[-1].snapshot.end()
-                self._steps.pop()
-
-    def _step(self, call: Call) -> None:
-        """Run the next transaction."""
-        before = self._steps[-1].at if self._steps else self._start
-        programmed: frozenset[Address] = self._steps[-1].programmed if self._steps else frozenset()
-        step, number = _Step(call, self.world.snapshot(), before), len(self._steps)
+    def _go_to(self, place: _Step, scripts: dict[Address, RegionDiff]) -> None:
+        """Have the world be as it is after some transactions, with these scripts for attackers."""
+        changes = self._rewritten(scripts)
+        if self._applied is not None or self._place is not place:
+            applied = _NO_CHANGES if self._applied is None else self._applied.inverted()
+            moved = () if self._place is place else (self._place.changes.inverted(), place.changes)
+            changes = _joined(applied, changes, *moved)
+        elif not changes.regions:
+            return
         with uninterrupted():
-            step.snapshot.begin()
-            self._steps.append(step)
-        step.programmed = self._program(call, programmed)
-        watched = [(each, self._capture(each, before)) for each in self.invariants if each.name not in self._ignored]
+            if changes:
+                self.world.apply(changes)
+            self._place, self._scripts, self._applied = place, scripts, None
+
+    def _rewritten(self, scripts: Mapping[Address, RegionDiff]) -> ChangeSet:
+        """Return the change of the attackers' storage from the scripts that it has to others."""
+        regions: dict[tuple[Address, str], RegionDiff] = {}
+        for account in self._blank:
+            old, new = self._scripts.get(account), scripts.get(account)
+            if old is None:
+                if new is not None:
+                    regions[account, REGION] = new
+            elif new is None or old != new:
+                back = old.inverted()
+                regions[account, REGION] = back if new is None else back.merged(new)
+        return ChangeSet(regions=regions)
+
+    def _settle(self, step: _Step) -> None:
+        """Have the world be as it is after a transaction that was rehearsed just now."""
+        if self._applied is None and step.before is self._place:
+            with uninterrupted():
+                self.world.apply(step.own)
+                self._applied = step.own
+
+    def _lasting(self, changes: ChangeSet) -> ChangeSet:
+        """Return changes without those of the attackers' storage."""
+        regions = {key: diff for key, diff in changes.regions.items() if key[0] not in self._accounts}
+        return ChangeSet(changes.accounts, regions)
+
+    def _step(self, before: _Step, number: int, call: Call) -> _Step:
+        """Run the next transaction."""
+        self._go_to(before, self._program(before, call))
+        step = _Step(before, before.at)
+        watched = [(each, self._capture(each, before.at)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:
-            return  # it would be refused, and changes nothing
+            return step  # it would be refused, and changes nothing
         if call.method is not None and not self.world.account(call.contract).code:
-            return  # an earlier transaction destroyed the contract
+            return step  # an earlier transaction destroyed the contract
         try:
-            step.breaches = self._check_boundaries(call, number, watched)
-            step.receipt = self._send(call)
+            receipt, step.own = self._send(call)
+            step.receipt, step.lasting = receipt, self._lasting(step.own)
+            breaches = self._check_boundaries(receipt, number, watched)
         except StorageModError as error:
             if not error.aborts:
                 raise
-            step.refused = str(error)
-            return
-        trace, recording = step.receipt.trace, step.receipt.recording
+            step.result = TrialResult((), refused=str(error))
+            return step
+        trace, recording = receipt.trace, receipt.recording
         assert trace is not None and recording is not None  # noqa: S101, PT018 - the world keeps both
-        step.follower = Follower(self._accounts, number)
-        step.follower.follow(trace, recording, call)
-        if step.follower.outcomes[(number,)].changed:
-            step.state = step.at = self._digest(self._steps[0].snapshot.changes())
+        follower = Follower(self._accounts, number)
+        follower.follow(trace, recording, call)
+        state = None
+        if follower.outcomes[(number,)].changed:
+            state = step.at = self._digest(step.changes)
         else:  # then only comparisons with the state before can have another result
             watched = [each for each in watched if each[1]]
-        known = {breach.invariant for breach in step.breaches}
         if watched:
-            found = self._check(number, watched, (before, step.at))
-            step.breaches += [each for each in found if each.invariant not in known]
+            known = {breach.invariant for breach in breaches}
+            found = self._check(number, watched, step)
+            breaches += [each for each in found if each.invariant not in known]
+        step.result = TrialResult(
+            tuple(breaches),
+            tuple(follower.sites),
+            follower.outcomes,
+            frozenset(follower.reached),
+            follower.played,
+            before.result.hazardous or follower.hazardous,
+            state,
+            comparisons=self._comparisons(step),
+            blocks=self._blocks(step),
+            out_of_gas=follower.out_of_gas,
+            delegated=follower.delegated,
+        )
+        return step
 
-    def _program(self, call: Call, programmed: frozenset[Address]) -> frozenset[Address]:
-        """Write into the attackers' storage what they are to do; return those whose cursor is not 0 then."""
-        if not call.reactions and not programmed:
-            return programmed
-        now = set()
+    def _program(self, before: _Step, call: Call) -> dict[Address, RegionDiff]:
+        """Return what stands in the attackers' storage so that they do what they are to do."""
+        scripts: dict[Address, RegionDiff] = {}
+        if not call.reactions:
+            return scripts
         for attacker in self.plan.attackers:
-            if not self.world.account(attacker.account).code:
-                continue  # it destroyed itself
+            account = attacker.account
+            if account not in self._blank or account in self._destroyed(before):
+                continue
             data, (cursor,) = attacker.encode((call,))
             if cursor:
-                data = cursor.to_bytes(CURSOR_BYTES, "little") + data[CURSOR_BYTES:]
-                self.world.load_storage(attacker.account, REGION, data)
-                now.add(attacker.account)
-            elif attacker.account in programmed:
-                self.world.load_storage(attacker.account, REGION, bytes(CURSOR_BYTES))
-        return frozenset(now)
+                scripts[account] = self._script(account, cursor.to_bytes(CURSOR_BYTES, "little") + data[CURSOR_BYTES:])
+        return scripts
 
-    def _send(self, call: Call, *, commit: bool = True) -> Receipt:
-        run = self.world.transact if commit else self.world.call
-        return run(
+    def _destroyed(self, place: _Step) -> set[Address]:
+        """Return the accounts that were destroyed since the start."""
+        return {address for address, (_, new) in place.changes.accounts.items() if not new.code} & self._accounts
+
+    def _script(self, account: Address, data: bytes) -> RegionDiff:
+        """Return the change of an attacker's storage that puts bytes at its beginning."""
+        length, filled = self._blank[account]
+        pages: dict[int, tuple[bytes, bytes]] = {}
+        for at in range(-(-len(data) // PAGE_BYTES)):
+            old = filled.get(at, ZERO_PAGE)
+            part = data[at * PAGE_BYTES : (at + 1) * PAGE_BYTES]
+            pages[at] = (old, part + old[len(part) :])
+        return RegionDiff(length, max(length, -(-len(data) // WASM_PAGE_BYTES)), pages)
+
+    def _send(self, call: Call) -> tuple[Receipt, ChangeSet]:
+        """Run a transaction; return what it would commit as well."""
+        return self.world.rehearse(
             call.contract,
             call.method,
             *call.args,
@@ -368,24 +465,24 @@ class TrialRunner:
             gas=self.plan.gas,
         )
 
-    def _check_boundaries(self, call: Call, number: int, watched: Sequence[_Watched]) -> list[Breach]:
-        """Check invariants at each call boundary of a transaction, without committing it."""
+    def _check_boundaries(self, receipt: Receipt, number: int, watched: Sequence[_Watched]) -> list[Breach]:
+        """Check invariants at each call boundary of a transaction that is not committed."""
         at = Moments.CALLOUTS if self.plan.everywhere else None
         watched = [each for each in watched if (at or each[0].at) != Moments.END]
         if not watched:
             return []
-        trace = self._send(call, commit=False).trace
+        trace = receipt.trace
         assert trace is not None  # noqa: S101 - the world keeps traces
         invariants, befores = [each for each, _ in watched], [before for _, before in watched]
         found = violations_at_boundaries(invariants, befores, trace, self.world, self._accounts, at=at)
         return [_breach(each, number) for each in found]
 
-    def _check(self, number: int, watched: Sequence[_Watched], states: tuple[bytes, bytes] | None) -> list[Breach]:
-        """Check invariants at the end of a transaction that led from one state to another, if these are known."""
+    def _check(self, number: int, watched: Sequence[_Watched], step: _Step | None = None) -> list[Breach]:
+        """Check invariants after a transaction that was rehearsed, or in the world as it is."""
         breaches = []
         for invariant, before in watched:
             try:
-                verdict = self._verdict(invariant, before, states)
+                verdict = self._verdict(invariant, before, step)
             except (StateError, ValidationError, ScenarioError) as error:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
@@ -407,12 +504,16 @@ class TrialRunner:
             self._captured[key] = found
         return found
 
-    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], states: tuple[bytes, bytes] | None) -> Verdict:
-        if states is None or not isinstance(invariant, Expression) or invariant not in self._remembered:
+    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], step: _Step | None) -> Verdict:
+        if step is None or step.before is None:
             return invariant.check(self.world, before)
-        key = invariant, states[0] if before else b"", states[1]
+        if not isinstance(invariant, Expression) or invariant not in self._remembered:
+            self._settle(step)
+            return invariant.check(self.world, before)
+        key = invariant, step.before.at, step.at
         verdict = self._verdicts.get(key)
         if verdict is None:
+            self._settle(step)
             verdict = invariant.check(self.world, before)
             if len(self._verdicts) >= _VERDICTS_MAX:
                 self._verdicts.clear()
@@ -431,7 +532,8 @@ class TrialRunner:
                 name = region.encode()
                 digest.update(b"%b%d:%b:%d:%d:" % (address, len(name), name, diff.length_new, len(diff.pages)))
                 for number, (_, new) in sorted(diff.pages.items()):
-                    digest.update(b"%d:" % number + new)
+                    page = new.rstrip(b"\0")  # most of it, as a rule: hashing takes longer than looking for zeros
+                    digest.update(b"%d:%d:%b" % (number, len(page), page))
         for address, (before, after) in sorted(changes.accounts.items()):
             seen = self._visible(address, after)
             if seen != self._visible(address, before):
@@ -442,6 +544,14 @@ class TrialRunner:
         """Return what contracts can see of an account, and whether it exists."""
         nonce = account.nonce if account.code and address not in self._accounts else 0
         return account != NO_ACCOUNT, account.balance, nonce, len(account.code)
+
+
+def _joined(first: ChangeSet, *later: ChangeSet) -> ChangeSet:
+    later = tuple(each for each in later if each.accounts or each.regions)
+    if not first.accounts and not first.regions and later:
+        first, *rest = later
+        return first.merged(*rest) if rest else first
+    return first.merged(*later) if later else first
 
 
 def _is_of_state(invariant: Expression, untrusted: Collection[str]) -> bool:

@@ -164,6 +164,7 @@ class Machine:
         self._log = UndoLog(rules.limits.changed_pages_max, self._check_time)
         self._values = (ctypes.c_char * (_VALUES_MAX * RAW_VALUE_BYTES))()
         self._values_address = ctypes.addressof(self._values)
+        self._values_view = memoryview(self._values).cast("B")  # `ctypes.memmove` lets other threads run each time
         self._frames_needed = frames_for(rules.limits.call_depth_max)
         self._transaction = 0
         self.event_log: EventLog | None = None
@@ -335,7 +336,7 @@ class Machine:
     def _call_top(self, frame: Frame, values: bytes) -> None:
         self.accounts.bump_nonce(frame.caller)
         if values:
-            ctypes.memmove(self._values_address, values, len(values))
+            self._values_view[: len(values)] = values
         self.call(frame, self._values_address)
 
     def _redo(self, frame: Frame) -> None:

@@ -29,7 +29,20 @@ class Log:
         made: As above.
     """
 
-    __slots__ = ("_base", "_end", "_gas", "_high", "_lost", "_low", "_memory", "_out", "_parts", "_taken", "made")
+    __slots__ = (
+        "_base",
+        "_end",
+        "_gas",
+        "_header",
+        "_high",
+        "_lost",
+        "_low",
+        "_memory",
+        "_out",
+        "_parts",
+        "_taken",
+        "made",
+    )
 
     def __init__(self, instance: Instance, made: Instrumented) -> None:
         self._memory: LinearMemory = instance.memory(made.export)
@@ -41,12 +54,13 @@ class Log:
         self._out = ctypes.c_uint32.from_address(base + _OUT)
         self._low = ctypes.c_uint64.from_address(base + _LOW)
         self._high = ctypes.c_uint64.from_address(base + _HIGH)
+        self._header = memoryview((ctypes.c_ubyte * len(made.header)).from_address(base)).cast("B")
         self._taken = 0
         self._parts: list[bytes] = []
 
     def begin(self) -> None:
         """Forget what was recorded: another call begins."""
-        ctypes.memmove(self._base, self.made.header, len(self.made.header))
+        self._header[:] = self.made.header
         if self._taken:
             self._taken, self._parts = 0, []
 

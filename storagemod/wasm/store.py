@@ -363,13 +363,14 @@ class Instance:
         log: What it records, if it does.
     """
 
-    __slots__ = ("_context", "_externs", "_handle", "functions", "log")
+    __slots__ = ("_context", "_externs", "_handle", "_linear", "functions", "log")
 
     def __init__(self, context: int, handle: raw.Instance) -> None:
         self._context = context
         self._handle = handle
         self.functions: dict[str, int] = {}
-        self._externs: list[raw.Extern] = []  # own what addresses point to
+        self._externs: dict[str, raw.Extern] = {}  # own what addresses point to
+        self._linear: dict[str, LinearMemory] = {}
         self.log: Log | None = None
 
     def function(self, name: str) -> int:
@@ -381,8 +382,11 @@ class Instance:
 
     def memory(self, name: str, page_bytes: int = WASM_PAGE_BYTES) -> LinearMemory:
         """Return an exported memory, whose type has pages of that length."""
-        handle = self._part(name, raw.EXTERN_MEMORY)
-        return LinearMemory(self._context, self._externs[-1], handle, page_bytes)
+        found = self._linear.get(name)
+        if found is None:
+            handle = self._part(name, raw.EXTERN_MEMORY)
+            found = self._linear[name] = LinearMemory(self._context, self._externs[name], handle, page_bytes)
+        return found
 
     def variable(self, name: str) -> int:
         """Return the address of an exported global."""
@@ -400,7 +404,7 @@ class Instance:
     def table(self, name: str) -> FunctionTable:
         """Return an exported table of functions."""
         handle = self._part(name, raw.EXTERN_TABLE)
-        return FunctionTable(self._context, self._externs[-1], handle)
+        return FunctionTable(self._context, self._externs[name], handle)
 
     def export(self, name: str) -> raw.Extern | None:
         """Return an export as a linker takes it, or ``None``."""
@@ -412,10 +416,12 @@ class Instance:
         return extern if found else None
 
     def _part(self, name: str, kind: int) -> int:
-        extern = self.export(name)
+        extern = self._externs.get(name)
+        if extern is None:  # asked for once: an instance serves calls without end
+            extern = self.export(name)
         if extern is None or extern.kind != kind:
             raise LookupError(f"nothing of that kind is exported as {name!r}")  # callers read the module's exports
-        self._externs.append(extern)
+        self._externs[name] = extern
         return ctypes.addressof(extern) + raw.EXTERN_OFFSET
 
 

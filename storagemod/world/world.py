@@ -480,7 +480,8 @@ class World:
                     deployment.changes(DEFAULT_SENDER, policy=parse_enum(ReentryPolicy, policy, "re-entry policy"))
                 )
                 if init is not None:
-                    self._run(target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True).raise_for_error()
+                    receipt, _ = self._run(target, None, init, args, b"", 0, DEFAULT_GAS, 0, commit=True)
+                    receipt.raise_for_error()
             except BaseException:
                 self._state.rollback(savepoint)
                 raise
@@ -519,7 +520,7 @@ class World:
         """
         self._lock.acquire(writing=True)
         try:
-            return self._run(to, sender, method, args, data, value, gas, gas_price, commit=True)
+            return self._run(to, sender, method, args, data, value, gas, gas_price, commit=True)[0]
         finally:
             self._lock.release()
 
@@ -543,7 +544,43 @@ class World:
         """
         self._lock.acquire()
         try:
+            return self._run(to, sender, method, args, data, value, gas, gas_price, commit=False)[0]
+        finally:
+            self._lock.release()
+
+    def rehearse(
+        self,
+        to: Address | str | int,
+        method: str | None = None,
+        /,
+        *args: Value,
+        data: bytes = b"",
+        sender: Address | str | int | None = None,
+        value: int = 0,
+        gas: int = DEFAULT_GAS,
+        gas_price: int = 0,
+    ) -> tuple[Receipt, ChangeSet]:
+        """Run like :meth:`call`, and return what :meth:`transact` would commit as well, for :meth:`apply`.
+
+        Raises:
+            ValidationError: It cannot start.
+            StateError: A transaction is open on this world.
+        """
+        self._lock.acquire()
+        try:
             return self._run(to, sender, method, args, data, value, gas, gas_price, commit=False)
+        finally:
+            self._lock.release()
+
+    def apply(self, changes: ChangeSet) -> None:
+        """Commit changes from :meth:`rehearse`, joined or inverted perhaps. What they begin with must be there.
+
+        Raises:
+            StateError: They cannot be committed, or a transaction is open on this world.
+        """
+        self._lock.acquire(writing=True)
+        try:
+            self._state.commit(changes)
         finally:
             self._lock.release()
 
@@ -589,7 +626,7 @@ class World:
                 gas=gas,
                 code=init_code,
             )
-            return self._transact(frame, b"", None, gas_price, commit=True)
+            return self._transact(frame, b"", None, gas_price, commit=True)[0]
 
     def _run(
         self,
@@ -603,8 +640,8 @@ class World:
         gas_price: int,
         *,
         commit: bool,
-    ) -> Receipt:
-        """Check a transaction, run it, and commit it if it is to be and ends well."""
+    ) -> tuple[Receipt, ChangeSet]:
+        """Check a transaction, run it, and commit it if it is to be and ends well; return what it changed as well."""
         machine = self._machine
         address = to if type(to) is Address else Address(to)
         accounts = self._state.store.accounts
@@ -632,7 +669,9 @@ class World:
         frame = Frame(machine, None, _CALL, address, address, source, value, gas, False, method, shown, data)
         return self._transact(frame, raw, entry, gas_price, commit=commit)
 
-    def _transact(self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool) -> Receipt:
+    def _transact(
+        self, frame: Frame, raw: bytes, entry: EntryPoint | None, gas_price: int, *, commit: bool
+    ) -> tuple[Receipt, ChangeSet]:
         machine = self._machine
         machine.gas_price = gas_price
         if (True if recorders else self._recording) is not machine.records:
@@ -658,7 +697,7 @@ class World:
             frame.address if ok and frame.kind is _CREATE else None,
             machine.recording,
         )
-        return notify(receipt)
+        return notify(receipt), changes
 
     def _check_sender(
         self,

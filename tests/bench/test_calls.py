@@ -192,7 +192,7 @@ def test_without_peers_a_world_is_measured_alone() -> None:
         ["single, written by hand", "calls of functions, run as single", "calls of functions, run as methods"],
         ["bare wasmtime, a store for each transaction", "a world", "a world that traces", "a world, direct"],
         ["plain SQLite, the same page writes", "a world in a directory", "a world in memory"],
-        ["a try"],
+        ["a transaction", "a try"],
     ]
     assert len({each.title for each in comparisons}) == len(comparisons)
     assert all(figure.seconds > 0 and figure.ratio > 0 for each in comparisons for figure in each.figures)

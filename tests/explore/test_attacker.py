@@ -101,6 +101,7 @@ def test_transactions_have_reactions_of_their_own(stage: tuple[TrialRunner, Scen
 
 
 def test_a_world_is_as_it_was_after_tries(stage: tuple[TrialRunner, Scenario]) -> None:
+    stage[0].start()
     before = stage[0].world.state_root
     play(stage, call(stage, "buy", 5, reactions=(react(stage, call(stage, None)),)))
     played = word(stage, 0)

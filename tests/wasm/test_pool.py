@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 
 from storagemod.limits import Limits
 from storagemod.wasm import Instance, InstancePool, Linker, Store, compile_module, pool, to_wasm
+from storagemod.wasm._bindings import Extern
 from tests.wasm.pooled import Shape, World, fresh, fresh_each_time, programs, run_calls, shapes
 
 EXAMPLES = 3_000 if os.environ.get("STORAGEMOD_FUZZ") == "1" else 150
@@ -119,6 +121,22 @@ def test_instances_use_no_fuel_whether_they_are_new_or_kept(pool_of: PoolMaker, 
         instances.give_back(instances.take())
         left.append(store.fuel)
     assert left == [1_000] * 3
+
+
+def test_an_instance_that_serves_many_calls_keeps_no_handle_for_each(pool_of: PoolMaker) -> None:
+    """Each call of a contract asks for its memory: a world that lives long must not grow by that."""
+    _, instances = pool_of('(module (memory (export "m") 1) (global (export "g") i32 (i32.const 7)))')
+    before = None
+    for _ in range(3):
+        for _ in range(50):
+            instance = instances.take()
+            instance.memory("m").write(0, b"\1")
+            instance.variable("g")
+            instances.give_back(instance)
+        gc.collect()
+        now = sum(type(each) is Extern for each in gc.get_objects())
+        before = now if before is None else before
+        assert now == before
 
 
 def test_large_memories_are_not_copied_at_each_call(pool_of: PoolMaker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,118 @@
+"""Trials give the same results whatever was tried before: what is kept of other ones tells nothing."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from storagemod.explore import exploration, explore
+from storagemod.explore import search as search_module
+from storagemod.explore.attacker import CURSOR_BYTES, REGION
+from storagemod.explore.plan import Plan
+from storagemod.explore.script import Call, Reaction, Script
+from storagemod.explore.trial import TrialResult, TrialRunner
+from storagemod.scenario import Scenario, load_scenario
+from storagemod.types import Address
+from storagemod.world import World
+
+from .examples import rule, shop
+from .incidents.cases import place
+
+
+def tried(of: Scenario, tries: int, *, boundaries: bool = False) -> tuple[Plan, list[Script]]:
+    """A plan, and scripts that a search tries."""
+    plans: list[Plan] = []
+    scripts: dict[Script, None] = {}
+    search, run = search_module.search, TrialRunner.run
+
+    def keep_plan(plan: Plan, *arguments: object, **named: object) -> object:
+        plans.append(plan)
+        return search(plan, *arguments, **named)  # type: ignore[arg-type]
+
+    def keep_script(self: TrialRunner, script: Script, **named: object) -> TrialResult:
+        scripts[script] = None
+        return run(self, script, **named)  # type: ignore[arg-type]
+
+    with patch.object(exploration, "search", keep_plan), patch.object(TrialRunner, "run", keep_script):
+        explore(of, tries=tries, boundaries=boundaries)
+    return plans[0], list(scripts)
+
+
+def incident(name: str, folder: Path) -> Scenario:
+    place(name, folder / name, fixed=True)
+    return load_scenario(folder / name / "scenario.toml")
+
+
+@pytest.mark.parametrize("name", ["five_steps", "dao_split", "ether_game"])
+@pytest.mark.parametrize("boundaries", [False, True])
+def test_a_trial_has_the_result_that_it_has_in_a_new_world(name: str, boundaries: bool, tmp_path: Path) -> None:
+    plan, scripts = tried(incident(name, tmp_path), 400, boundaries=boundaries)
+    numbers = random.Random(name)  # noqa: S311 - no secret
+    longest = sorted(scripts, key=len)[-30:]
+    chosen = numbers.sample(scripts, min(30, len(scripts))) + longest
+    wanted = {script: TrialRunner(plan).run(script) for script in chosen}
+    runner = TrialRunner(plan)
+    for _ in range(200):
+        script = numbers.choice(chosen)
+        assert runner.run(script) == wanted[script]
+        if not numbers.randrange(10):
+            runner.start()
+
+
+@pytest.mark.storagemod(strict=False)
+@pytest.mark.parametrize("name", ["five_steps", "dao_split", "ether_game"])
+def test_a_trial_leaves_the_state_that_its_transactions_lead_to_one_by_one(name: str, tmp_path: Path) -> None:
+    plan, scripts = tried(incident(name, tmp_path), 400)
+    numbers = random.Random(name)  # noqa: S311 - no secret
+    runner = TrialRunner(plan)
+    for _ in range(40):
+        script = numbers.choice(scripts)
+        runner.run(numbers.choice(scripts))
+        result = runner.run(script, receipts=[])
+        if not result.breaches and result.refused is None:
+            assert seen(plan, runner.world) == seen(plan, one_by_one(plan, script))
+
+
+def one_by_one(plan: Plan, script: Script) -> World:
+    """A new world after some transactions, each committed."""
+    world = plan.blueprint.build(tracker=plan.tracker)
+    for call in script:
+        for attacker in plan.attackers:
+            if world.account(attacker.account).code:
+                data, (cursor,) = attacker.encode((call,))
+                data = cursor.to_bytes(CURSOR_BYTES, "little") + data[CURSOR_BYTES:]
+                world.load_storage(attacker.account, REGION, data)
+        if call.sender is not None and call.value > world.account(call.sender).balance:
+            continue
+        if call.method is not None and not world.account(call.contract).code:
+            continue
+        to = call.contract, call.method
+        world.transact(*to, *call.args, data=call.data, sender=call.sender, value=call.value, gas=plan.gas)
+    return world
+
+
+def seen(plan: Plan, world: World) -> dict[Address, object]:
+    """All of a world but the scripts of attackers."""
+    attackers = {attacker.account for attacker in plan.attackers}
+    return {
+        address: (account, {} if address in attackers or not account.code else dict(world.storage(address)))
+        for address, account in world.accounts().items()
+    }
+
+
+def test_a_script_longer_than_a_page_is_written_and_taken_back() -> None:
+    plan, _ = tried(shop(rule("shop.memory[0] >= 0")), 1)
+    of = plan.scenario
+    back = Call(of.address("shop"), None, sender=of.address("buyer"))
+    long = Reaction(of.address("buyer"), "thank", calls=(back,) * 1_500)
+    script = (Call(of.address("shop"), "buy", (5,), sender=of.address("buyer"), reactions=(long,)),)
+    runner = TrialRunner(plan)
+    start = runner.world.state_root
+
+    assert len(runner.run(script).outcomes) == 1_501
+
+    runner.start()
+    assert runner.world.state_root == start
