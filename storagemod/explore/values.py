@@ -27,6 +27,12 @@ _NEAR_MAX = 6
 _PROBE = 0x2545_F491
 """A number that stands in no contract: where a comparison has it, it came from us."""
 
+WORD_BYTES = 32
+"""A word of Ethereum's binary interface: a number, most significant byte first, or an address at its end."""
+
+SELECTOR_BYTES = 4
+_SELECTORS_MAX = 24
+
 _PROBE_BYTES = bytes((0x5B + 0x35 * at) & 0xFF for at in range(96))
 """Call data in which no two bytes of four stand twice."""
 
@@ -123,6 +129,9 @@ def _form_of(numbers: Sequence[Value], addresses: Iterable[Address]) -> int | No
 _CHANCE = 0xFFFF
 """A number as large as this that is also the end of an address is one."""
 
+_LENGTH_MAX = 1024
+"""How long call data become at most because code compares their length."""
+
 
 def _near(numbers: Sequence[int]) -> Iterator[int]:
     """Yield numbers near others: one more and less, halves, doubles, sums and differences of two."""
@@ -206,6 +215,51 @@ def call_data(
     yield _PROBE_BYTES
 
 
+def selectors(here: Iterable[bytes], compared: Iterable[int]) -> list[bytes]:
+    """Return the four bytes with which call data may begin to choose a method, those that were seen first.
+
+    Code reads them in either order of bytes. Where calls were seen, they tell in which.
+
+    Args:
+        here: Call data that were seen.
+        compared: Integers that the code compares with.
+    """
+    seen = list(dict.fromkeys(data[:SELECTOR_BYTES] for data in here if len(data) >= SELECTOR_BYTES))
+    known = [number % (1 << 32) for number in compared if _CHANCE < number % (1 << 32) and -(1 << 31) <= number < 1 << 32]
+    orders = ("big", "little")
+    if any(int.from_bytes(each, order) in known for each in seen for order in orders):
+        orders = tuple(order for order in orders if any(int.from_bytes(each, order) in known for each in seen))
+    others = [number.to_bytes(SELECTOR_BYTES, order) for number in known for order in orders]
+    return list(dict.fromkeys([*seen, *others]))[:_SELECTORS_MAX]
+
+
+def words(
+    place: int,
+    here: Sequence[int],
+    sums: Sequence[int],
+    observed: Observed,
+    around: Surroundings,
+    constants: Sequence[int] = (),
+) -> list[bytes]:
+    """Return the words of 32 bytes for one parameter of a method that is chosen by a selector, the likeliest first.
+
+    Args:
+        place: Its place, by which probes differ.
+        here: Words that were seen in this place, as numbers.
+        sums: What may be sent along, and so be asked back.
+        observed: What else was seen.
+        around: What there is.
+        constants: Numbers in the code that is called.
+    """
+    own, others = ([int.from_bytes(each, "big") for each in some] for some in (around.own, around.others))
+    numbers = [number for number in column("i64", place, [], observed, around, constants) if isinstance(number, int)]
+    addresses_first = any(number in {*own, *others} for number in here)
+    first = [1, *(each for each in sums[:4] if each), probe(place)]
+    likely = [*here[:2], *own, *first] if addresses_first else [*here[:4], *first, *own]
+    found = dict.fromkeys([*likely, *_near(here[:2]), *here, *others[:8], *numbers, (1 << 256) - 1])
+    return [number.to_bytes(WORD_BYTES, "big") for number in found if 0 <= number < 1 << 256]
+
+
 def _addressed(data: bytes, around: Surroundings) -> Iterator[bytes]:
     """Yield call data with addresses of attackers where it has another one."""
     for address in around.others:
@@ -275,10 +329,12 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
 def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[bytes]:
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
-    Operands are looked for as words of 8, 4, 2 and 1 bytes, in both orders.
+    Operands are looked for as words of 8, 4, 2 and 1 bytes, in both orders. Where one is the length, this is changed.
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
+            if len(data) >= SELECTOR_BYTES and one == len(data) != other and 0 <= other <= _LENGTH_MAX:
+                yield data[:other].ljust(other, b"\0")
             for size in (8, 4, 2, 1):
                 word = _word(one, size)
                 if one == other or word is None or _word(other, size) is None:
