@@ -11,6 +11,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from attrs import define, field, frozen
 
@@ -32,6 +33,7 @@ WORD_BYTES = 32
 
 SELECTOR_BYTES = 4
 _SELECTORS_MAX = 24
+_ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
 
 _PROBE_BYTES = bytes((0x5B + 0x35 * at) & 0xFF for at in range(96))
 """Call data in which no two bytes of four stand twice."""
@@ -225,11 +227,11 @@ def selectors(here: Iterable[bytes], compared: Iterable[int]) -> list[bytes]:
         compared: Integers that the code compares with.
     """
     seen = list(dict.fromkeys(data[:SELECTOR_BYTES] for data in here if len(data) >= SELECTOR_BYTES))
-    known = [number % (1 << 32) for number in compared if _CHANCE < number % (1 << 32) and -(1 << 31) <= number < 1 << 32]
-    orders = ("big", "little")
-    if any(int.from_bytes(each, order) in known for each in seen for order in orders):
-        orders = tuple(order for order in orders if any(int.from_bytes(each, order) in known for each in seen))
-    others = [number.to_bytes(SELECTOR_BYTES, order) for number in known for order in orders]
+    known = [number % (1 << 32) for number in compared if -(1 << 31) <= number < 1 << 32]
+    known = [number for number in known if number > _CHANCE]
+    rows = {order: [number.to_bytes(SELECTOR_BYTES, order) for number in known] for order in _ORDERS}
+    told = [row for row in rows.values() if any(each in row for each in seen)] or list(rows.values())
+    others = itertools.chain.from_iterable(zip(*told, strict=True))
     return list(dict.fromkeys([*seen, *others]))[:_SELECTORS_MAX]
 
 
@@ -251,7 +253,8 @@ def words(
         around: What there is.
         constants: Numbers in the code that is called.
     """
-    own, others = ([int.from_bytes(each, "big") for each in some] for some in (around.own, around.others))
+    own = [int.from_bytes(each, "big") for each in around.own]
+    others = [int.from_bytes(each, "big") for each in around.others]
     numbers = [number for number in column("i64", place, [], observed, around, constants) if isinstance(number, int)]
     addresses_first = any(number in {*own, *others} for number in here)
     first = [1, *(each for each in sums[:4] if each), probe(place)]
