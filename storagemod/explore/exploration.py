@@ -21,11 +21,13 @@ from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.check import Difference
 from storagemod.scenario.deploy import contract_error
-from storagemod.scenario.schema import InvariantSpec
+from storagemod.scenario.locate import Lines
+from storagemod.scenario.schema import AccountSpec, Amount, ContractSpec, ExploreSpec, InvariantSpec
+from storagemod.scenario.structure import did_you_mean
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
 from storagemod.wasm import mentions
-from storagemod.world import World
+from storagemod.world import Receipt, World
 
 CALLS_MAX, DEPTH_MAX = 64, 32
 DEFAULT_TRIES = 20_000
@@ -96,6 +98,7 @@ class Exploration:
         caveats: What the search could not look at.
         found: What was found, tried and left.
         invariants: The names of all that were checked.
+        is_of_world: Whether a world was explored, and no file; ``scenario`` has its accounts then.
     """
 
     scenario: Scenario
@@ -106,6 +109,7 @@ class Exploration:
     caveats: tuple[Caveat, ...]
     found: Found
     invariants: tuple[str, ...]
+    is_of_world: bool = False
 
     @property
     def violations(self) -> tuple[Violation, ...]:
@@ -131,9 +135,11 @@ class Exploration:
 
 
 def explore(
-    scenario: Scenario | str | Path,
+    scenario: Scenario | World | str | Path,
     *,
     invariants: Mapping[str, str | Callable[[World], object]] | None = None,
+    untrusted: Iterable[Address | str | int] = (),
+    seen: Iterable[Receipt] = (),
     link: str | None = None,
     sync: SyncPolicy | str | None = None,
     exclusive: ExclusivePolicy | str | None = None,
@@ -156,11 +162,17 @@ def explore(
     The transactions of the scenario are run first, up to the one that an untrusted account sends or receives. Then,
     from the state that they leave, tries are run and undone: transactions, during which untrusted accounts call back.
 
+    A world is explored as it is now, and is left as it is.
+
     Args:
-        scenario: A scenario, or the path of its file.
+        scenario: A scenario, the path of its file, or a world that was set up in Python. Expressions call the accounts
+            of a world by their names, or as in ``account("0x1a")``.
         invariants: What is to hold besides what the file says, by name: expressions, or Python functions that are given
             the world and give whether all is well. Functions that other processes are to run stand at the top of a
             module.
+        untrusted: Of a world: who may have any code and do anything, by name or address; an account with the money of
+            all is added if nobody is named. A file names its own.
+        seen: Of a world: receipts of honest transactions, from which likely arguments are learnt.
         link: See :class:`Settings`, as for what follows.
         sync: See there.
         exclusive: See there.
@@ -185,8 +197,21 @@ def explore(
         ScenarioError: The scenario cannot be explored.
         ValidationError: An argument is not what it has to be.
     """
-    if not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
+    world = scenario if isinstance(scenario, World) else None
+    if isinstance(scenario, World):
+        scenario = _scenario_of(scenario, untrusted)
+        given = {"link": link, "sync": sync, "exclusive": exclusive}
+        for name, value in given.items():
+            if value is not None:
+                raise ValidationError(f"{name} is for scenarios, got {shown(value)}: a world's contracts are linked")
+    else:
+        if [*untrusted, *seen]:
+            raise ValidationError(
+                "untrusted and seen are for worlds",
+                hint="a scenario names who is untrusted in [explore], and has [[transactions]]",
+            )
+        if not isinstance(scenario, Scenario):
+            scenario = load_scenario(scenario)
     settings = Settings(
         link=link,
         sync=None if sync is None else parse_enum(SyncPolicy, sync, "sync policy"),
@@ -202,7 +227,7 @@ def explore(
         everywhere=boundaries,
     )
     scenario, functions = _with_invariants(scenario, invariants or {})
-    stage = _stage(scenario, settings, tracker)
+    stage = _stage(scenario, settings, tracker, world, seen)
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, gas, tracker)
     found = search(
         plan,
@@ -221,7 +246,69 @@ def explore(
     names = tuple(rule.name for rule in plan.invariants())
     labels = {address: name for name, address in stage.trust_model.addresses.items()}
     caveats = caveats_of(stage.set_up, found, gas, labels)
-    return Exploration(scenario, settings, stage.trust_model, stage.attackers, stage.setup, caveats, found, names)
+    return Exploration(
+        scenario,
+        settings,
+        stage.trust_model,
+        stage.attackers,
+        stage.setup,
+        caveats,
+        found,
+        names,
+        is_of_world=world is not None,
+    )
+
+
+def _scenario_of(world: World, untrusted: Iterable[Address | str | int]) -> Scenario:
+    """Return the accounts of a world as a scenario without transactions.
+
+    Raises:
+        ValidationError: Who is untrusted is no account of the world, nor an address.
+    """
+    if isinstance(untrusted, str):
+        raise ValidationError(f"untrusted is several names or addresses, got {shown(untrusted)}")
+    accounts = world.accounts()
+    names: dict[Address, str] = {}
+    for address, account in accounts.items():
+        name = account.name or str(address)
+        names[address] = name if name not in names.values() else str(address)
+    addresses = {name: address for address, name in names.items()}
+    distrusted = []
+    for each in untrusted:
+        try:
+            address = addresses[each] if isinstance(each, str) and each in addresses else Address(each)
+        except ValidationError as error:
+            hint = did_you_mean(str(each), addresses) or f" (there is {', '.join(addresses) or 'none'})"
+            raise ValidationError(f"no account of the world is named {shown(each)}{hint}", cause=error) from error
+        distrusted.append(names.setdefault(address, str(address)))
+        addresses.setdefault(names[address], address)
+    contracts = {
+        names[address]: ContractSpec(
+            code=names[address],
+            address=address,
+            balance=Amount(account.balance),
+            links={link: str(target) for link, target in account.links.items()},
+        )
+        for address, account in accounts.items()
+        if account.code
+    }
+    others = {
+        name: AccountSpec(address=address, balance=Amount(world.account(address).balance))
+        for name, address in addresses.items()
+        if name not in contracts
+    }
+    return Scenario(
+        path="<world>",
+        folder=Path(),
+        lines=Lines(""),
+        name="a world",
+        description="",
+        accounts=others,
+        contracts=contracts,
+        transactions=(),
+        addresses=addresses,
+        explore=ExploreSpec(untrusted=tuple(dict.fromkeys(distrusted))),
+    )
 
 
 @frozen
@@ -240,9 +327,14 @@ class _Stage:
     set_up: SetUp
 
 
-def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stage:
+def _stage(
+    scenario: Scenario, settings: Settings, tracker: str | None, given: World | None, seen: Iterable[Receipt]
+) -> _Stage:
     trust_model = trust_model_of(scenario)
-    contracts = {name: _loaded(scenario, name, settings.link) for name in trust_model.trusted}
+    contracts = {
+        name: _loaded(scenario, name, settings.link) if given is None else given.contract(scenario.address(name))
+        for name in trust_model.trusted
+    }
     attackers = attackers_of(scenario, trust_model, contracts)
     reduced = _without_untrusted(scenario, trust_model)
     world = World(tracker=tracker)
@@ -250,15 +342,20 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
     for transaction in scenario.transactions:
         address = scenario.address(transaction.to)
         observed.call(address, transaction.method, transaction.args, transaction.data, transaction.value)
+    for receipt in seen:
+        observed.trace(receipt.trace)
     _deploy_attackers(world, scenario, trust_model, attackers)
-    deploy_scenario(
-        reduced,
-        world,
-        link=settings.link,
-        sync=settings.sync,
-        exclusive=settings.exclusive,
-        policy=settings.policy,
-    )
+    if given is not None:
+        Blueprint.of(given).fill(world, without=[attacker.account for attacker in attackers])
+    else:
+        deploy_scenario(
+            reduced,
+            world,
+            link=settings.link,
+            sync=settings.sync,
+            exclusive=settings.exclusive,
+            policy=settings.policy,
+        )
     untrusted = {attacker.account for attacker in attackers}
     setup, unexpected = 0, []
     quiet = attrs.evolve(reduced, invariants=())
