@@ -11,7 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
-from storagemod.explore.attacker import Attacker
+from storagemod.explore.attacker import Attacker, init_code
 from storagemod.explore.caveats import Caveat, SetUp, caveats_of
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
@@ -328,7 +328,11 @@ class _Stage:
 
 
 def _stage(
-    scenario: Scenario, settings: Settings, tracker: str | None, given: World | None, seen: Iterable[Receipt]
+    scenario: Scenario,
+    settings: Settings,
+    tracker: str | None,
+    given: World | None = None,
+    seen: Iterable[Receipt] = (),
 ) -> _Stage:
     trust_model = trust_model_of(scenario)
     contracts = {
@@ -398,6 +402,11 @@ def _stage(
             else (trust_model.stranger, world.account(senders[0]).balance),
             penniless=not any(world.account(each).balance for each in senders)
             and any(_looks_at_money(contract) for contract in trusted.values()),
+            factories=tuple(
+                world.label(address)
+                for address, contract in trusted.items()
+                if _imports(contract, "create") and _imports(contract, "callDataCopy")
+            ),
         ),
     )
 
@@ -418,14 +427,16 @@ def _looks_at_balances(contract: Contract) -> bool:
     return _imports(contract, "getCallValue", "getExternalBalance", "getBalance")
 
 
-def _surroundings(world: World, trusted: Iterable[Address], attackers: Sequence[Attacker]) -> Surroundings:
+def _surroundings(world: World, trusted: Mapping[Address, Contract], attackers: Sequence[Attacker]) -> Surroundings:
     """Return what there is when a search begins."""
+    creates = any(_imports(contract, "create") for contract in trusted.values())
     own = tuple(attacker.account for attacker in attackers)
     return Surroundings(
         own,
         tuple(address for address in world.accounts() if address not in own),
         tuple(itertools.islice(_stored(world, trusted), _STORED_MAX)),
         tuple(world.account(address).balance for address in own),
+        tuple(init_code(address) for address in own) if creates else (),
     )
 
 

@@ -28,6 +28,7 @@ from storagemod.explore.values import (
     money,
     probe,
     selectors,
+    with_codes,
     words,
 )
 from storagemod.types import Address, Value
@@ -142,6 +143,7 @@ def menu_of(
 
 _NOTHING = Mentions((), frozenset())
 _CALL_DATA = ("ethereum", "callDataCopy")
+_CREATE = ("ethereum", "create")
 _CALL_VALUE = ("ethereum", "getCallValue")
 _Calls = tuple[int, Iterator[tuple[float, Call]]]
 
@@ -153,7 +155,11 @@ def _mentioned(point: EntryPoint, code: Mapping[str, Mentions]) -> Mentions:
 def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
     """Return calls of ``main``, which have data and money."""
     seen = observed.calls.get((point.contract, None), {})
-    data = list(dict.fromkeys(call_data([data for _, data, _ in seen], observed, around, code.constants)))
+    given = [data for _, data, _ in seen]
+    data = list(dict.fromkeys(call_data(given, observed, around, code.constants)))
+    if _CREATE in code.imports and _CALL_DATA in code.imports:
+        chosen_by = selectors(given, code.constants[: code.compared])
+        data = list(dict.fromkeys([*data[:2], *with_codes(given, around, chosen_by), *data[2:]]))
     paid = [value for *_, value in seen if value]
     sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
@@ -194,7 +200,7 @@ def _words_behind(
         return 0, iter(())  # not of words: calls of `main` that are like those seen do it
     counts = sorted({length // WORD_BYTES for length in lengths}) or range(_WORDS_MAX + 1)
     paid = list(dict.fromkeys(value for _, value in like))
-    amounts = list(dict.fromkeys([*paid, *sums])) if any(paid) or not like else [0]
+    amounts = [0] if like and not any(paid) else list(dict.fromkeys([*(paid or [0]), *sums]))
     compared = code.constants[: code.compared]
     told = {at for at in counts if {SELECTOR_BYTES + WORD_BYTES * at, WORD_BYTES * at} & set(compared) - {0}}
     rows: list[list[Sequence[Value]]] = []

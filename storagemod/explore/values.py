@@ -19,6 +19,7 @@ from storagemod.explore.attacker import DATA_BYTES_MAX
 from storagemod.trace import Trace
 from storagemod.types import Address, Value, ValueType
 from storagemod.vm.ethereum import U128_MAX
+from storagemod.wasm import WASM_MAGIC
 
 INTEGER_BYTES: Mapping[str, int] = {"i32": 4, "i64": 8}
 _FLOATS: tuple[Value, ...] = (0.0, 1.0, -1.0, float("inf"), float("nan"))
@@ -105,12 +106,14 @@ class Surroundings:
         others: All other addresses.
         stored: Numbers that stand in storage, without repetition.
         balances: The balances of attackers.
+        codes: Code of attackers, for contracts that create accounts from call data.
     """
 
     own: tuple[Address, ...]
     others: tuple[Address, ...]
     stored: tuple[int, ...]
     balances: tuple[int, ...]
+    codes: tuple[bytes, ...] = ()
 
 
 _FORMS = (1, 2, 4, 8)
@@ -215,6 +218,20 @@ def call_data(
         for data in seen[:4]:
             yield from _reworded(data, int(value))
     yield _PROBE_BYTES
+
+
+def with_codes(here: Sequence[bytes], around: Surroundings, chosen_by: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield call data with code of attackers: instead of code that was seen, alone, and behind selectors.
+
+    Args:
+        here: Call data that were seen.
+        around: What there is.
+        chosen_by: Selectors of methods.
+    """
+    heads = [data[: data.index(WASM_MAGIC)] for data in here if WASM_MAGIC in data]
+    for head in dict.fromkeys([*heads, b"", *chosen_by]):
+        for code in around.codes:
+            yield head + code
 
 
 def selectors(here: Iterable[bytes], compared: Iterable[int]) -> list[bytes]:
