@@ -32,7 +32,7 @@ from storagemod.explore.script import (
     with_reaction,
 )
 from storagemod.explore.trial import Site, TrialResult, outermost_idle, sites_within
-from storagemod.explore.values import data_patches, patches, probe
+from storagemod.explore.values import Sure, data_patches, patches, probe
 from storagemod.types import Address, Value, ValueType
 
 Nesting = tuple[Address, Address, str, Address, str]
@@ -50,7 +50,7 @@ _REENTRY, _ELSEWHERE = -1.0, 1.0
 """What it costs besides to call back a contract that is running, and another one."""
 
 _LEARNT = 0.5
-_OFTEN_STEADY, _OFTEN_LED = 0.25, 2.0
+_OFTEN_STEADY, _OFTEN_LED = 1.5, 2.0
 """What it costs besides, by the logarithm of how often, that a row of entry points was tried already."""
 
 _OTHER_SENDER = 1.0
@@ -61,8 +61,8 @@ _PATCH = 1.0
 _PATCHED_MAX = 6
 """How often what was added is changed so, one change after the other."""
 
-_PATCHES_MAX = 64
-"""How many changes are made of what was added by one way."""
+_PATCHES_MAX = 24
+"""How many changes are made of one try."""
 
 _SURE_TURNS, _PATCH_TURNS = 3, 8
 """Of how many tries one may be such a change, whatever else would cost less."""
@@ -210,9 +210,12 @@ class Opening:
             cost = _LEARNT + math.log2(1 + place / 2)
             if place < len(learnt) and cost + extra < best:
                 best, price, self._next = cost + extra, cost + kin, (number, 1)
-        if self.others and self.others[-1][0] < best:
-            best, self._next = self.others[-1][0], (-1, 0)
-            price = best
+        if self.others:
+            way = ways.get((kind, -1))
+            cost = self.others[-1][0]
+            extra = 0.0 if way is None else often * math.log2(1 + way.tried)
+            if cost + extra < best:
+                best, price, self._next = cost + extra, cost, (-1, 0)
         self._next_cost = self.base + price
         return self.base + best
 
@@ -224,8 +227,10 @@ class Opening:
         assert parent.way is not None  # noqa: S101 - as above
         if number < 0:
             _, other = self.others.pop()
+            way = parent.way.to(self.kind, -1)
+            way.tried += 1
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
-            return Candidate(script, self.place, cost, way=parent.way.to(self.kind, -1), order=parent.order)
+            return Candidate(script, self.place, cost, way=way, order=parent.order)
         entry = menu[number]
         way = parent.way.to(self.kind, number)
         way.tried += 1
@@ -452,7 +457,7 @@ class Frontier:
         if any(attacker.account == sender for attacker in self.attackers):
             for at, contract in enumerate(self.beneficiaries):
                 ends = Reaction(sender, MAIN, ending=Ending.DESTROY, beneficiary=contract)
-                yield 4.0 + math.log2(1 + at), Call(sender, None, sender=sender, reactions=(ends,))
+                yield 5.0 + math.log2(1 + at), Call(sender, None, sender=sender, reactions=(ends,))
 
     def _open_site(self, each: Candidate, site: Site, bonus: float, late: float, *, room: bool) -> int:
         call, done = call_at(each.script, site.path), site.reaction
@@ -526,26 +531,30 @@ class Frontier:
             return
         made = 0
         for script, changed, sure in self._patched(each, pairs):
-            if changed in way.patched or len(way.patched) >= _PATCHES_MAX:
+            if changed in way.patched:
                 continue
             way.patched.add(changed)
             made += 1
-            sure = sure and failed
-            cost = each.cost + (0.0 if sure else _PATCH if failed else 2 * _PATCH) + 0.25 * made
+            if made > _PATCHES_MAX:
+                return
+            # What fails has to be other; what goes well within a call back may go well with more.
+            first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
+            often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
+            cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
             self._count += 1
             patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
-            heapq.heappush(self._sure if sure else self._patches, (cost, self._count, patched))
+            heapq.heappush(self._sure if first else self._patches, (cost, self._count, patched))
 
     def _patched(
         self, each: Candidate, pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[Script, Call | Reaction, bool]]:
-        """Yield changed scripts, what was changed in each, and whether the value was hardly met by chance."""
+    ) -> Iterator[tuple[Script, Call | Reaction, Sure]]:
+        """Yield changed scripts, what was changed in each, and how sure it is that it mattered."""
         added = each.added
         if len(added) % 2 == 0:
             call = call_at(each.script, added[:-1])
-            for other in self._other_answers(call.reactions[added[-1]], pairs):
+            for other, sure in self._other_answers(call.reactions[added[-1]], pairs):
                 script = replace_call(each.script, added[:-1], with_reaction(call, added[-1], other))
-                yield script, other.with_calls(()), True
+                yield script, other.with_calls(()), sure
             return
         call = call_at(each.script, added)
         if each.entry is None or call.contract != each.entry.point.contract:
@@ -554,19 +563,19 @@ class Frontier:
             plain = Call(other_call.contract, other_call.method, other_call.args, other_call.data, other_call.value)
             yield replace_call(each.script, added, other_call), plain, sure
 
-    def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[Reaction]:
+    def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Reaction, Sure]]:
         if reaction.output:
-            for data in data_patches(reaction.output, pairs):
-                yield _evolve(reaction, reaction.values, data)
+            for data, sure in data_patches(reaction.output, pairs):
+                yield _evolve(reaction, reaction.values, data), sure
         if reaction.values is None:
             return
         hooks = next(each for each in self.attackers if each.account == reaction.account).hooks
         kinds = hooks[reaction.site].results
         for at, (kind, value) in enumerate(zip(kinds, reaction.values, strict=True)):
-            for other, _ in patches(value, pairs):
+            for other, sure in patches(value, pairs):
                 fitting = _fit(kind, other)
                 if fitting is not None:
-                    yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b"")
+                    yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b""), sure
 
 
 def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
@@ -575,11 +584,8 @@ def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes)
 
 def _other_calls(
     call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool
-) -> Iterator[tuple[Call, bool]]:
-    """Yield calls with another argument, other money or other call data, by what comparisons told.
-
-    With each comes whether what it replaces was hardly met by chance.
-    """
+) -> Iterator[tuple[Call, Sure]]:
+    """Yield calls with another argument, other money or other call data, by what comparisons told."""
 
     def other(args: tuple[Value, ...], data: bytes, value: int) -> Call:
         return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
@@ -594,8 +600,8 @@ def _other_calls(
             if 0 < number < 1 << 128:
                 yield other(call.args, call.data, number), sure
     if call.data:
-        for data in data_patches(call.data, pairs):
-            yield other(call.args, data, call.value), True
+        for data, sure in data_patches(call.data, pairs):
+            yield other(call.args, data, call.value), sure
 
 
 def _fit(kind: ValueType, number: int) -> int | None:

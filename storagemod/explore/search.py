@@ -147,7 +147,7 @@ def search(
         left=frontier.waiting + frontier.forgotten,
         too_deep=frontier.too_deep,
         too_long=frontier.too_long,
-        blocks=run.covered(),
+        blocks={address: (ran.bit_count(), count) for address, (ran, count) in sorted(run.blocks.items())},
     )
     return Found(tuple(violations), coverage, run.tries, run.shrinking, seconds, ended, fragile)
 
@@ -194,8 +194,8 @@ class _Search:
     """States that tries led to, each with the fewest calls."""
     met: set[object] = field(factory=set)
     """What tries met, to know what is new."""
-    blocks: dict[Address, int] = field(factory=dict)
-    """By contract, a bit for each block of code that ran."""
+    blocks: dict[Address, tuple[int, int]] = field(factory=dict)
+    """By contract, a bit for each block of code that ran, and how many blocks it has."""
 
     def go(self, trials: Trials, deadline: float | None) -> str:
         """Run tries; return why it ended."""
@@ -300,10 +300,10 @@ class _Search:
                     bonus += self._is_new(("hazard", each.nesting), 3.0)
         for site in result.reached:
             bonus += self._is_new(site, 3.0)
-        for address, ran in result.blocks.items():
-            before = self.blocks.get(address, 0)
+        for address, (ran, count) in result.blocks.items():
+            before, _ = self.blocks.get(address, (0, 0))
             if ran & ~before:
-                self.blocks[address] = before | ran
+                self.blocks[address] = before | ran, count
                 bonus += 2.0
         return min(bonus, 8.0)
 
@@ -332,13 +332,6 @@ class _Search:
         if len(self.broken.keys() | self.plain.keys()) < len(self.runner.invariants):
             self.settled = self.tries
         return self.tries - self.settled >= _AFTER_PLAIN
-
-    def covered(self) -> Mapping[Address, tuple[int, int]]:
-        """Return how many blocks of each contract ran, and how many it has."""
-        return {
-            address: (self.blocks.get(address, 0).bit_count(), count)
-            for address, count in self.runner.block_counts().items()
-        }
 
     def violations(self, name: str, text: str) -> Iterator[Violation]:
         """Yield what was found to break an invariant, each shrunk: what needs no call back first."""

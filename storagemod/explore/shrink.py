@@ -94,7 +94,7 @@ def _tamer(script: Script) -> Iterator[Script]:
 
 def _reacting(script: Script, path: Path, position: int, **changes: object) -> Script:
     call: Call = call_at(script, path)
-    reaction = attrs.evolve(call.reactions[position], **changes)
+    reaction = attrs.evolve(call.reactions[position], **changes)  # type: ignore[arg-type]
     return replace_call(script, path, with_reaction(call, position, reaction))
 
 

@@ -126,7 +126,7 @@ class TrialResult:
         state: Digest of the state that it led to; ``None`` where the last transaction changed nothing.
         refused: Why it could not be run to its end, if so.
         comparisons: The operands of comparisons of integers that its last transaction made, signed, each pair once.
-        blocks: By contract, a bit for each block of code that its last transaction ran.
+        blocks: By contract, a bit for each block of code that its last transaction ran, and how many blocks it has.
         out_of_gas: Whether a call used all of its gas.
         delegated: Whether a contract ran the code of an attacker as its own.
     """
@@ -140,7 +140,7 @@ class TrialResult:
     state: bytes | None = None
     refused: str | None = None
     comparisons: tuple[tuple[int, int], ...] = ()
-    blocks: Mapping[Address, int] = field(factory=dict)
+    blocks: Mapping[Address, tuple[int, int]] = field(factory=dict)
     out_of_gas: bool = False
     delegated: bool = False
 
@@ -184,8 +184,7 @@ class TrialRunner:
     _remembered: frozenset[Expression] = field(init=False)
     """The invariants whose verdict the digest of the state settles."""
     _captured: dict[tuple[Expression, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
-    _verdicts: dict[tuple[Expression, tuple[Any, ...], bytes], Verdict] = field(factory=dict, init=False)
-    _block_counts: dict[Address, int] = field(factory=dict, init=False)
+    _verdicts: dict[tuple[Expression, bytes, bytes], Verdict] = field(factory=dict, init=False)
     _start: bytes = field(init=False)
     """Digest of the state that trials start from."""
     _steps: list[_Step] = field(factory=list, init=False)
@@ -205,10 +204,6 @@ class TrialRunner:
             each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, untrusted)
         )
 
-    def block_counts(self) -> Mapping[Address, int]:
-        """Return how many blocks of code the contracts have that ran here."""
-        return self._block_counts
-
     def start(self) -> tuple[Breach, ...]:
         """Return the invariants that do not hold before any trial."""
         self._rewind(0)
@@ -220,9 +215,13 @@ class TrialRunner:
         return self._start
 
     def broken_by_money(self, contract: Address, amount: int) -> tuple[str, ...]:
-        """Return the invariants that break where a contract has so much more money than at the start of trials."""
+        """Return the invariants that break where a contract has so much more money than at the start of trials.
+
+        Only those that read its balance themselves: what its code makes of more money is its own fault.
+        """
         self._rewind(0)
-        befores = [(each, each.capture(self.world)) for each in self.invariants]
+        told = [each for each in self.invariants if not isinstance(each, Expression) or contract in each.balances]
+        befores = [(each, each.capture(self.world)) for each in told]
         with self.world.snapshot():
             self.world.fund(contract, self.world.account(contract).balance + amount)
             return tuple(breach.invariant for breach in self._check(0, befores, None))
@@ -291,11 +290,11 @@ class TrialRunner:
                     pairs[left, right] = None
         return tuple(islice(pairs, _COMPARISONS_MAX))
 
-    def _blocks(self, step: _Step) -> dict[Address, int]:
-        blocks: dict[Address, int] = {}
+    def _blocks(self, step: _Step) -> dict[Address, tuple[int, int]]:
+        blocks: dict[Address, tuple[int, int]] = {}
         for call in self._recorded(step):
-            self._block_counts[call.code_address] = len(call.blocks)
-            blocks[call.code_address] = blocks.get(call.code_address, 0) | int.from_bytes(call.blocks, "little")
+            ran, _ = blocks.get(call.code_address, (0, 0))
+            blocks[call.code_address] = ran | int.from_bytes(call.blocks, "little"), len(call.blocks)
         return blocks
 
     def _rewind(self, length: int) -> None:
@@ -337,7 +336,7 @@ class TrialRunner:
             watched = [each for each in watched if each[1]]
         known = {breach.invariant for breach in step.breaches}
         if watched:
-            found = self._check(number, watched, step.at)
+            found = self._check(number, watched, (before, step.at))
             step.breaches += [each for each in found if each.invariant not in known]
 
     def _program(self, call: Call, programmed: frozenset[Address]) -> frozenset[Address]:
@@ -381,12 +380,12 @@ class TrialRunner:
         found = violations_at_boundaries(invariants, befores, trace, self.world, self._accounts, at=at)
         return [_breach(each, number) for each in found]
 
-    def _check(self, number: int, watched: Sequence[_Watched], state: bytes | None) -> list[Breach]:
-        """Check invariants at the end of a transaction that led to a state."""
+    def _check(self, number: int, watched: Sequence[_Watched], states: tuple[bytes, bytes] | None) -> list[Breach]:
+        """Check invariants at the end of a transaction that led from one state to another, if these are known."""
         breaches = []
         for invariant, before in watched:
             try:
-                verdict = self._verdict(invariant, before, state)
+                verdict = self._verdict(invariant, before, states)
             except (StateError, ValidationError) as error:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
@@ -408,10 +407,10 @@ class TrialRunner:
             self._captured[key] = found
         return found
 
-    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], state: bytes | None) -> Verdict:
-        if state is None or not isinstance(invariant, Expression) or invariant not in self._remembered:
+    def _verdict(self, invariant: Invariant, before: tuple[Any, ...], states: tuple[bytes, bytes] | None) -> Verdict:
+        if states is None or not isinstance(invariant, Expression) or invariant not in self._remembered:
             return invariant.check(self.world, before)
-        key = invariant, before, state
+        key = invariant, states[0] if before else b"", states[1]
         verdict = self._verdicts.get(key)
         if verdict is None:
             verdict = invariant.check(self.world, before)
@@ -572,7 +571,7 @@ class Follower:
 
     def _attacker(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
         """Follow a call of an attacker."""
-        _, call_id, _, _, _, account, _, caller, method, _, _, value, _, static, _ = record.started
+        _, call_id, _, _, _, account, _, caller, method, _, _, _, _, static, _ = record.started
         site = method or MAIN
         self.reached.add((caller, account, site, static))
         place, reaction = self._take(account, site)
@@ -581,10 +580,10 @@ class Follower:
             free = self._free.get(path, ())
             self.sites.append(Site(path, free, done, caller, frozenset(active), call_id))
             self._free[path] = (*free, done)
-            return bool(value)
+            return record.changed
         self.played[place] = call_id, caller
         after = self._lists[account]
-        changed = bool(value)
+        changed = record.changed
         for number, (inner, made) in enumerate(zip(reaction.calls, record.calls, strict=False)):
             inner_path = (*place, number)
             self._lists[account] = tuple(_level(inner, inner_path, account))

@@ -7,6 +7,7 @@ what it costs a try to use it. The operands of comparisons tell more: see :func:
 
 from __future__ import annotations
 
+import enum
 import heapq
 import itertools
 import math
@@ -126,13 +127,10 @@ def _form_of(numbers: Sequence[Value], addresses: Iterable[Address]) -> int | No
     for length in _FORMS:
         ends = {int.from_bytes(address[-length:], "big") for address in known}
         found = [number for number in others if number in ends]
-        if found and (len(found) == len(others) or max(found) > _CHANCE):
+        if found and (len(found) == len(others) or max(found) > _RARE):
             return length
     return None
 
-
-_CHANCE = 0xFFFF
-"""A number as large as this that is also the end of an address is one."""
 
 _LENGTH_MAX = 1024
 """How long call data become at most because code compares their length."""
@@ -245,7 +243,7 @@ def selectors(here: Iterable[bytes], compared: Iterable[int]) -> list[bytes]:
     """
     seen = list(dict.fromkeys(data[:SELECTOR_BYTES] for data in here if len(data) >= SELECTOR_BYTES))
     known = [number % (1 << 32) for number in compared if -(1 << 31) <= number < 1 << 32]
-    known = [number for number in known if number > _CHANCE]
+    known = [number for number in known if number > _RARE]
     rows = {order: [number.to_bytes(SELECTOR_BYTES, order) for number in known] for order in _ORDERS}
     told = [row for row in rows.values() if any(each in row for each in seen)] or list(rows.values())
     others = itertools.chain.from_iterable(zip(*told, strict=True))
@@ -320,10 +318,10 @@ def combinations(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[float, tu
                     heapq.heappush(waiting, (sum(math.log2(1 + each) for each in following), following))
 
 
-def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bool]]:
+def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, Sure]]:
     """Yield what to choose instead of a number, so that comparisons that it was part of come out otherwise.
 
-    With each comes whether the number was hardly part of them by chance.
+    With each comes how sure it is that the number was part of them, and no other one like it.
 
     Args:
         value: The number that was chosen.
@@ -331,30 +329,46 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
     """
     if not isinstance(value, int) or -1 <= value <= 1:  # these are met everywhere
         return
-    is_rare = abs(value) > _CHANCE
+    sure = Sure.YES if abs(value) > _RARE else Sure.LIKELY if abs(value) > _COMMON else Sure.NO
     near: list[int] = []
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
             if one == value:
-                yield other, is_rare
+                yield other, sure
                 near += (other - 1, other + 1)
-            elif value > 15 and one > value and one % value == 0:
-                yield other * value // one, is_rare  # it was multiplied before
-            elif value > 1_000 and abs(one - value) <= min(value, 1 << 20):
+            elif sure is not Sure.NO and one > value > 0 and one % value == 0:
+                yield other * value // one, sure  # it was multiplied before
+            elif value > _SHIFTED and abs(one - value) <= min(value, _SHIFT_MAX):
                 near.append(other - (one - value))  # something was added before
     for number in near:
-        yield number, False
+        yield number, Sure.NO
 
 
-def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[bytes]:
+class Sure(enum.IntEnum):
+    """How sure it is that an operand of a comparison came from a number that was chosen."""
+
+    NO = 0
+    LIKELY = 1
+    YES = 2
+
+
+_COMMON, _RARE = 15, 0xFFFF
+"""Numbers up to the first are met everywhere; those beyond the second hardly by chance."""
+
+_SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
+"""Beyond the first, an operand that differs by the second at most may be the number with something added."""
+
+
+def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[bytes, Sure]]:
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
-    Operands are looked for as words of 8, 4, 2 and 1 bytes, in both orders. Where one is the length, this is changed.
+    With each comes how sure it is that the operand came from there. Operands are looked for as words of 8, 4, 2 and 1
+    bytes, in both orders. Where one is the length, this is changed.
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
             if len(data) >= SELECTOR_BYTES and one == len(data) != other and 0 <= other <= _LENGTH_MAX:
-                yield data[:other].ljust(other, b"\0")
+                yield data[:other].ljust(other, b"\0"), Sure.LIKELY
             for size in (8, 4, 2, 1):
                 word = _word(one, size)
                 if one == other or word is None or _word(other, size) is None:
@@ -365,7 +379,8 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[byte
                     at = data.find(word.to_bytes(size, order))
                     if at >= 0:
                         new = (_word(other, size) or 0).to_bytes(size, order)
-                        yield data[:at] + new + data[at + size :]
+                        sure = Sure.YES if abs(one) > _RARE else Sure.LIKELY if abs(one) > _COMMON else Sure.NO
+                        yield data[:at] + new + data[at + size :], sure
 
 
 def _word(number: int, size: int) -> int | None:

@@ -177,12 +177,14 @@ class Expression:
         before: Its parts in ``before(...)``, which are evaluated before the transaction.
         callees: The accounts whose methods it calls.
         accounts: The accounts that it names.
+        balances: The accounts whose balances it reads itself.
     """
 
     test: Node
     before: tuple[Node, ...]
     callees: frozenset[Address]
     accounts: frozenset[Address]
+    balances: frozenset[Address]
 
 
 def read_expression(text: str, addresses: Mapping[str, Address], contracts: Collection[str] = ()) -> Expression:
@@ -198,7 +200,9 @@ def read_expression(text: str, addresses: Mapping[str, Address], contracts: Coll
     """
     reader = _Reader(addresses, {addresses[name]: name for name in contracts})
     test = reader.read(text)
-    return Expression(test, tuple(reader.before), frozenset(reader.callees), frozenset(reader.named))
+    return Expression(
+        test, tuple(reader.before), frozenset(reader.callees), frozenset(reader.named), frozenset(reader.balances)
+    )
 
 
 @frozen
@@ -229,6 +233,7 @@ class _Reader:
     contracts: Mapping[Address, str]
     before: list[Node] = field(factory=list)
     callees: set[Address] = field(factory=set)
+    balances: set[Address] = field(factory=set)
     named: set[Address] = field(factory=set)
     in_before: bool = False
     reads: int = 0
@@ -538,6 +543,7 @@ class _Reader:
     def balance(self, tree: ast.Call) -> Node:
         address, text = self.account(self.argument(tree)), _short(tree)
         self.reads += 1
+        self.balances.add(address)
 
         def evaluate(reading: Reading) -> int:
             found = None if reading.moment is None else reading.moment.balances.get(address)

@@ -49,6 +49,7 @@ class Invariant:
         line: Its line there.
         callees: The accounts whose methods it calls.
         accounts: The accounts that it is about: whose storage, balance or methods it reads.
+        balances: The accounts whose balances it reads itself, and not by calls.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Invariant:
     line: int | None
     callees: frozenset[Address]
     accounts: frozenset[Address]
+    balances: frozenset[Address]
     _test: Node = field(repr=False)
     _before: tuple[Node, ...] = field(repr=False)
 
@@ -158,6 +160,7 @@ def parse_invariant(
         line=line,
         callees=expression.callees,
         accounts=expression.accounts,
+        balances=expression.balances,
         file=file,
         test=expression.test,
         before=expression.before,

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from storagemod import World
-from storagemod.errors import ScenarioError, StorageModError
+from storagemod.errors import ScenarioError
 from storagemod.explore import Exploration, explore
-from storagemod.explore.script import Ending, calls_in, depth_of
+from storagemod.explore.script import calls_in, depth_of
 from storagemod.explore.values import data_patches, selectors
 from storagemod.scenario import load_contract, parse_scenario, run_scenario
 from storagemod.types import FunctionType
@@ -81,7 +80,7 @@ def explored(path: Path, *invariants: str, before: str = HONEST, balance: int = 
 
 @pytest.mark.parametrize("name", VAULTS)
 def test_nothing_is_exported_but_main_and_memory(name: str, tmp_path: Path) -> None:
-    contract = load_contract(vault(name, tmp_path, fixed=False))
+    contract = load_contract(vault(name, tmp_path, fixed=False), label=name)
 
     assert dict(contract.entry_points) == {"main": FunctionType()}
     assert not contract.contract_imports
@@ -120,7 +119,9 @@ def test_entry_point_main_is_one_row_however_many_methods_data_choose(tmp_path: 
 
     ((key, each),) = found.found.coverage.entry_points.items()
     assert key[1] == "main"
-    assert each.succeeded + each.failed == sum(number for _, number in found.found.coverage.by_calls.items())
+    assert each.changed > 0
+    assert each.taken >= 20
+    assert 50 < each.succeeded + each.failed <= 100
 
 
 # Selectors and call data
@@ -141,9 +142,13 @@ def test_selectors_come_in_the_order_of_bytes_that_was_seen() -> None:
 def test_length_of_call_data_is_changed_where_code_compares_it() -> None:
     data = bytes.fromhex("2e1a7d4d")
 
-    assert data + bytes(32) in list(data_patches(data, [(4, 36)]))
-    assert data in list(data_patches(data + bytes(32), [(4, 36)]))
-    assert list(data_patches(data, [(5, 36), (4, -1), (4, 1 << 40)])) == []
+    def changed(of: bytes, *pairs: tuple[int, int]) -> list[bytes]:
+        return [each for each, _ in data_patches(of, pairs)]
+
+    assert data + bytes(32) in changed(data, (4, 36))
+    assert data in changed(data + bytes(32), (36, 4))
+    assert data in changed(data + bytes(32), (4, 36))
+    assert changed(data, (5, 36), (4, -1), (4, 1 << 40)) == []
 
 
 # Keyed storage in invariants
@@ -163,7 +168,7 @@ def checked(tmp_path: Path, expr: str, more: str = "") -> list[str]:
     "expr",
     [
         "vault.slots[0] == balance(vault)",
-        "vault.slots[address(alice)] in_or == 800".replace(" in_or", "") + " or vault.slots[address(alice)] == 0",
+        "vault.slots[address(alice)] == 800",
         'call(vault, "0x18160ddd") == vault.slots[0]',
         'call(vault, "0x70a08231", address(bob)) == vault.slots[address(bob)]',
         "vault.slots[2**256 - 1] == 0",
@@ -200,14 +205,14 @@ def test_mistakes_are_told(expr: str, told: str, tmp_path: Path) -> None:
     "expr", ["vault.slots[0] >= 900", 'call(vault, "0x12345678") == 0', 'call(vault, "0xd0e30db0") == 0']
 )
 def test_what_does_not_hold_or_has_no_answer_is_a_violation(expr: str, tmp_path: Path) -> None:
-    assert expr in checked(tmp_path, expr)
+    assert any(expr in each for each in checked(tmp_path, expr))
 
 
 def test_value_is_that_of_the_moment_at_call_boundaries(tmp_path: Path) -> None:
-    """At the start of the payment the sum is written already, and the money is still there."""
+    """As the mended vault pays, the books are written already."""
     path = vault("vault.wat", tmp_path, fixed=True)
-    at_boundaries = explored(
-        path, "vault.slots[address(bob)] == before(vault.slots[address(bob)])", boundaries=True, tries=60
-    )
+    kept = explored(path, "vault.slots[0] == before(vault.slots[0])", tries=60)
+    inside = explored(path, "vault.slots[0] >= before(vault.slots[0]) or balance(vault) == 0", boundaries=True, tries=60)
 
-    assert any(each.breach.boundary is not None for each in at_boundaries.violations) or at_boundaries.ok
+    assert not kept.ok
+    assert any(each.breach.boundary is not None for each in inside.violations)
