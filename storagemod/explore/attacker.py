@@ -119,7 +119,7 @@ class Attacker:
         return _MODULE.format(
             guard=guard,
             imports="\n  ".join(imports),
-            pages=PAGES_MAX,
+            pages="" if self.is_borrowed else f" {PAGES_MAX}",  # storage of others may be longer
             plays="\n  ".join(plays),
             count=count + 1,
             table=f"{table} $play_main".strip(),
@@ -270,7 +270,7 @@ _MODULE = """\
   (import "ethereum" "revert" (func $revert (param i32 i32)))
   (import "ethereum" "finish" (func $finish (param i32 i32)))
   (import "ethereum" "selfDestruct" (func $destroy (param i32)))
-  (import "storage" "memory" (memory $script 1 {pages}))
+  (import "storage" "memory" (memory $script 1{pages}))
   (memory $memory (export "memory") 1)
   (type $play (func (param $call i32)))
   (table {count} funcref)

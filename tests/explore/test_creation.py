@@ -118,20 +118,21 @@ def test_mended_twin_of_created_or_delegated_code_holds(name: str) -> None:
 PROXY = """
 (module
   (import "ethereum" "{kind}" (func $delegate (param i64 i32 {value} i32 i32) (result i32)))
-  (import "storage" "memory" (memory $storage 1))
+  (import "storage" "memory" (memory $storage 1{pages}))
   (memory $memory (export "memory") 1)
-  (data (i32.const 12) "\\00\\00\\00\\00\\00\\00\\6a\\11")
+  (data (memory $memory) (i32.const 12) "\\00\\00\\00\\00\\00\\00\\6a\\11")
   (func (export "run") (result i32)
     (call $delegate (i64.const 5000000) (i32.const 0) {zero} (i32.const 0) (i32.const 0))))
 """
 
 
+@pytest.mark.parametrize("pages", ["", " 2"])
 @pytest.mark.parametrize("kind", ["callDelegate", "callCode"])
 @pytest.mark.parametrize("garbage", ["[16]", "[-1]", "[4294967312, 4294967312, 1]", "[68719476752, 0, 0]", "[65536]"])
-def test_attacker_does_nothing_on_the_storage_of_a_contract(kind: str, garbage: str) -> None:
+def test_attacker_does_nothing_on_the_storage_of_a_contract(kind: str, garbage: str, pages: str) -> None:
     """Whatever stands there: read as a script, a list that leads to itself would never end, and others would trap."""
     code = kind == "callCode"
-    wat = PROXY.format(kind=kind, value="i32" if code else "", zero="(i32.const 64)" if code else "")
+    wat = PROXY.format(kind=kind, pages=pages, value="i32" if code else "", zero="(i32.const 64)" if code else "")
     text = f"""
 [accounts]
 mallory = {{ address = "0x6a11", balance = 5 }}
