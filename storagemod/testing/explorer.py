@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MARK = "storage_explore"
 EXPLORE_MARKER = (
-    f"{MARK}(tries=N, seconds=N, seed=N, calls=N, depth=N, arguments=N, gas=N, boundaries=BOOL, allow_unexplored=BOOL): "
-    "the budget and bounds of searches by storage_explore, as of storagemod.explore.explore"
+    f"{MARK}(tries=N, seconds=N, seed=N, calls=N, depth=N, arguments=N, gas=N, boundaries=BOOL, "
+    "allow_unexplored=BOOL): the budget and bounds of searches by storage_explore, as of storagemod.explore.explore"
 )
 _NUMBERS = ("tries", "seconds", "seed", "calls", "depth", "arguments", "gas")
 _SWITCHES = ("boundaries", "allow_unexplored")

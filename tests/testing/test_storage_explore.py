@@ -203,7 +203,8 @@ def test_scenario_that_extends_another_is_found_from_the_folder_of_the_test(proj
 
 def test_world_that_was_set_up_in_python_is_explored_and_left_as_it_is(project: Project) -> None:
     source = VAULT.read_text(encoding="utf-8")
-    assert PAY in source and WRITE in source
+    assert PAY in source
+    assert WRITE in source
     fixed = source.replace(PAY, "PAY").replace(WRITE, PAY).replace("PAY", WRITE)
     project.write(
         vault__wat=source,
