@@ -15,7 +15,7 @@ import pytest
 from storagemod.errors import StorageModError, one_line
 from storagemod.testing.options import SETTINGS_KEY, suggestion
 from storagemod.testing.recording import describe_trees, unheard
-from storagemod.testing.variants import MarkerError, Variant
+from storagemod.testing.variants import EXPLORE, MarkerError, Variant
 
 if TYPE_CHECKING:
     from storagemod.explore import Exploration
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from storagemod.types import Address
     from storagemod.world import Receipt, World
 
-MARK = "storage_explore"
-EXPLORE_MARKER = (
-    f"{MARK}(tries=N, seconds=N, seed=N, calls=N, depth=N, arguments=N, gas=N, boundaries=BOOL, "
-    "allow_unexplored=BOOL): the budget and bounds of searches by storage_explore, as of storagemod.explore.explore"
-)
 _NUMBERS = ("tries", "seconds", "seed", "calls", "depth", "arguments", "gas")
 _SWITCHES = ("boundaries", "allow_unexplored")
 
@@ -39,8 +34,8 @@ def explore_marker_of(node: pytest.Item | pytest.Collector) -> dict[str, Any]:
         MarkerError: A marker has an argument that means nothing.
     """
     said: dict[str, Any] = {}
-    for mark in node.iter_markers(MARK):
-        where = f"{node.nodeid}: pytest.mark.{MARK}"
+    for mark in node.iter_markers(EXPLORE):
+        where = f"{node.nodeid}: pytest.mark.{EXPLORE}"
         if mark.args:
             raise MarkerError(f"{where} takes keywords only: {', '.join((*_NUMBERS, *_SWITCHES))}")
         for key, value in mark.kwargs.items():
@@ -99,12 +94,12 @@ class Explorer:
             with unheard():
                 found = explore(scenario, invariants=invariants, untrusted=untrusted, seen=seen, **with_defaults)
         except StorageModError as error:
-            problem = f"{MARK}: {error}"
+            problem = f"{EXPLORE}: {error}"
         if problem is not None:
             pytest.fail(problem, pytrace=False)  # here, or pytest would show how the error came about
         node = self._request.node
         budget = f"{found.found.tries:,} tries, ended: {found.found.ended}; seed {found.settings.seed}"
-        node.add_report_section("call", MARK, "\n".join([budget, *_caveats(found)]) + "\n")
+        node.add_report_section("call", EXPLORE, "\n".join([budget, *_caveats(found)]) + "\n")
         if not found.ok:
             node.storagemod_section = lambda: "\n".join(_trees(found))
             pytest.fail("\n".join(self._broken(found, budget)), pytrace=False)
@@ -163,9 +158,3 @@ def _trees(found: Exploration) -> Iterator[str]:
     for each in found.violations:
         yield f"{one_line(each.invariant)}: {len(each.receipts)} transactions"
         yield from describe_trees(each.receipts)
-
-
-@pytest.fixture
-def storage_explore(request: pytest.FixtureRequest, storage_variant: Variant) -> Explorer:
-    """Explores a scenario or a world, and fails the test with the attack if an invariant can be broken: call it."""
-    return Explorer(request, storage_variant)

@@ -18,8 +18,8 @@ import storagemod
 from storagemod.scenario_files import is_scenario
 from storagemod.testing.collect import ScenarioFile
 from storagemod.testing.examples import isolated_examples
-from storagemod.testing.explorer import EXPLORE_MARKER, explore_marker_of, storage_explore
 from storagemod.testing.fixtures import (
+    storage_explore,
     storage_project,
     storage_seed,
     storage_variant,
@@ -30,7 +30,7 @@ from storagemod.testing.options import SETTINGS_KEY, add_options, read_settings
 from storagemod.testing.recording import SECTION, Recorder, start, stop
 from storagemod.testing.unchecked import Unchecked, describe_unchecked
 from storagemod.testing.undo import UNDO_KEY, Undo
-from storagemod.testing.variants import MARKER, marker_of, parametrize
+from storagemod.testing.variants import EXPLORE, EXPLORE_MARKER, MARKER, marker_of, parametrize
 from storagemod.watch import listening
 
 __all__ = [
@@ -71,7 +71,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests to run once under each of their options."""
-    explore_marker_of(metafunc.definition)
+    if metafunc.definition.get_closest_marker(EXPLORE) is not None:
+        from storagemod.testing.explorer import explore_marker_of  # noqa: PLC0415 - not needed else
+
+        explore_marker_of(metafunc.definition)
     parametrize(metafunc, metafunc.config.stash[SETTINGS_KEY])
 
 
