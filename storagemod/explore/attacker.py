@@ -10,6 +10,8 @@ cursor to the reactions within, and afterwards back. A call of it that fails lea
 included: what is called next within the same call does what that one did. In a static call nothing can be written, so
 reactions to static calls are not taken off the list: each is found by the method that was called.
 
+Where a contract runs the code as its own, what stands in storage is no script. Then it does nothing and returns zeros.
+
 Layout of the storage, numbers little-endian, pointers being offsets and 0 meaning none::
 
     0            u32  cursor
@@ -30,7 +32,9 @@ from attrs import define, field, frozen
 
 from storagemod.errors import ScenarioError
 from storagemod.explore.script import MAIN, Call, Reaction, Script
+from storagemod.limits import Limits
 from storagemod.types import WASM_PAGE_BYTES, Address, FunctionType, Value, ValueType
+from storagemod.wasm import to_wasm
 
 BEGIN = "explore:begin"
 """The method that sets the cursor, for scenario files; its argument is where the reactions of a transaction begin."""
@@ -67,12 +71,14 @@ class Attacker:
         hooks: What contracts import from it, by name.
         entry_points: What it may call, in the order in which they are numbered.
         links: What its imports call each contract.
+        is_borrowed: Whether contracts may run its code as their own, on their storage. It does nothing there.
     """
 
     account: Address
     hooks: Mapping[str, FunctionType]
     entry_points: tuple[EntryPoint, ...]
     links: Mapping[Address, str] = field(repr=False)
+    is_borrowed: bool = False
 
     @property
     def sites(self) -> list[str]:
@@ -99,21 +105,40 @@ class Attacker:
             drops = " (drop)" * len(results)
             body = f"(call $entry{number} {loads}){drops}"
             plays.append(f"(func $play{number} (type $play) (param $call i32) {body})")
-        table = " ".join(f"$play{number}" for number in range(len(plays)))
+        count, table = len(plays), " ".join(f"$play{number}" for number in range(len(plays)))
         hooks = [
             self._hook(name, number, self.hooks[name].params, self.hooks[name].results)
             for number, name in enumerate(self.sites)
             if name != MAIN
         ]
+        guard = ""
+        if self.is_borrowed:
+            imports.append('(import "ethereum" "getAddress" (func $getAddress (param i32)))')
+            guard = "(if (i32.eqz (call $is_own)) (then (return (i32.const 0))))"
+            plays.append(self._is_own())
         return _MODULE.format(
+            guard=guard,
             imports="\n  ".join(imports),
-            pages=PAGES_MAX,
+            pages="" if self.is_borrowed else f" {PAGES_MAX}",  # storage of others may be longer
             plays="\n  ".join(plays),
-            count=len(plays) + 1,
+            count=count + 1,
             table=f"{table} $play_main".strip(),
             hooks="\n  ".join([*hooks, self._hook(MAIN, _MAIN_SITE, (), ())]),
             begin=BEGIN,
             data_at=_DATA_AT,
+        )
+
+    def _is_own(self) -> str:
+        """Return a function that tells whether the code runs on its own storage, and not on that of a contract."""
+        parts = [(8, "i64"), (8, "i64"), (4, "i32")]
+        same, at = [], 0
+        for width, kind in parts:
+            number = int.from_bytes(self.account[at : at + width], "little")
+            same.append(f"({kind}.eq ({kind}.load $memory offset={at} (i32.const 0)) ({kind}.const {number}))")
+            at += width
+        return (
+            "(func $is_own (result i32) (call $getAddress (i32.const 0)) "
+            f"(i32.and {same[0]} (i32.and {same[1]} {same[2]})))"
         )
 
     def _hook(self, name: str, site: int, params: Sequence[ValueType], results: Sequence[ValueType]) -> str:
@@ -219,6 +244,25 @@ def _escaped(name: str) -> str:
     return _UNPLAIN.sub(lambda found: "".join(f"\\{byte:02x}" for byte in found[0].encode()), name)
 
 
+def init_code(account: Address) -> bytes:
+    """Return code that a contract may create an account from: it calls ``main`` of an attacker, and leaves no code.
+
+    So whatever the attacker does when it is called happens while the account is created.
+    """
+    target = "".join(f"\\{byte:02x}" for byte in account)
+    return to_wasm(_INIT.format(target=target), name="init", limits=Limits())
+
+
+_INIT = """\
+(module
+  (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "{target}")
+  (func (export "main")
+    (drop (call $call
+      (i64.const 0x7fffffffffffffff) (i32.const 0) (i32.const 32) (i32.const 0) (i32.const 0)))))
+"""
+
 _MODULE = """\
 (module
   {imports}
@@ -226,7 +270,7 @@ _MODULE = """\
   (import "ethereum" "revert" (func $revert (param i32 i32)))
   (import "ethereum" "finish" (func $finish (param i32 i32)))
   (import "ethereum" "selfDestruct" (func $destroy (param i32)))
-  (import "storage" "memory" (memory $script 1 {pages}))
+  (import "storage" "memory" (memory $script 1{pages}))
   (memory $memory (export "memory") 1)
   (type $play (func (param $call i32)))
   (table {count} funcref)
@@ -242,6 +286,7 @@ _MODULE = """\
       (i32.const {data_at}) (local.get $length))))
   (func $take (param $site i32) (result i32)
     (local $reaction i32)
+    {guard}
     (local.set $reaction (i32.load $script (i32.const 0)))
     (block $found
       (loop $next

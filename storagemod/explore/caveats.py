@@ -38,11 +38,13 @@ class SetUp:
         unexpected: For each that did not go as the file says, what did not.
         stranger: The untrusted account that was added, with its balance, because the file names none.
         penniless: Whether no untrusted account has money, and contracts look at what is sent to them.
+        factories: Contracts that create accounts and read call data, by name: perhaps from code that callers give.
     """
 
     unexpected: tuple[str, ...] = ()
     stranger: tuple[str, int] | None = None
     penniless: bool = False
+    factories: tuple[str, ...] = ()
 
 
 def caveats_of(set_up: SetUp, found: Found, gas: int, labels: Mapping[Address, str]) -> tuple[Caveat, ...]:
@@ -50,6 +52,13 @@ def caveats_of(set_up: SetUp, found: Found, gas: int, labels: Mapping[Address, s
     caveats = [*_of_set_up(set_up), *_of_search(found.coverage, found.tries, gas, labels)]
     if not found.tries and found.ended in {"interrupted", "seconds"}:
         caveats.append(Caveat(f"nothing was tried before the search ended: {found.ended}", is_serious=True))
+    if set_up.factories and all(caller in labels for caller, *_ in found.coverage.call_sites):
+        caveats.append(
+            Caveat(
+                f"{_listed(set_up.factories)}: creates accounts, perhaps from code that callers give; "
+                "no such code was run in any try"
+            )
+        )
     for invariant, contract in found.fragile.items():
         caveats.append(
             Caveat(

@@ -127,24 +127,27 @@ class Tally:
         if not openings:
             self.idle += 1
 
+    def _entry(self, key: EntryKey) -> EntryCoverage:
+        """Return how an entry point was called: `main` stands in the menu once for each method that data choose."""
+        entries = [entry for entry in self.menu if entry.key == key]
+        taken = [len(entry.calls) + len(entry.learnt) for entry in entries]
+        return EntryCoverage(
+            self.sent[key],
+            self.called_back[key],
+            sum(taken),
+            sum(max(entry.possible, count) for entry, count in zip(entries, taken, strict=True)),
+            sum(entry.succeeded for entry in entries),
+            sum(entry.changed for entry in entries),
+            sum(entry.tried - entry.succeeded for entry in entries),
+        )
+
     def coverage(
         self, *, left: int, too_deep: int, too_long: int, blocks: Mapping[Address, tuple[int, int]]
     ) -> Coverage:
         """Return all that was counted."""
         return Coverage(
             call_sites={site: len(self.sites[site]) for site in sorted(self.sites)},
-            entry_points={
-                entry.key: EntryCoverage(
-                    self.sent[entry.key],
-                    self.called_back[entry.key],
-                    len(entry.calls) + len(entry.learnt),
-                    max(entry.possible, len(entry.calls) + len(entry.learnt)),
-                    entry.succeeded,
-                    entry.changed,
-                    entry.tried - entry.succeeded,
-                )
-                for entry in self.menu
-            },
+            entry_points={key: self._entry(key) for key in dict.fromkeys(entry.key for entry in self.menu)},
             by_calls=dict(sorted(self.by_calls.items())),
             by_depth=dict(sorted(self.by_depth.items())),
             left=left,

@@ -13,7 +13,7 @@ import attrs
 from attrs import define, field, frozen
 
 from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError, shown
-from storagemod.explore.attacker import Attacker
+from storagemod.explore.attacker import Attacker, init_code
 from storagemod.explore.caveats import Caveat, SetUp, caveats_of
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
@@ -27,12 +27,14 @@ from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.check import Difference
 from storagemod.scenario.deploy import contract_error
-from storagemod.scenario.schema import InvariantSpec
+from storagemod.scenario.locate import Lines
+from storagemod.scenario.schema import AccountSpec, Amount, ContractSpec, ExploreSpec, InvariantSpec
+from storagemod.scenario.structure import did_you_mean
 from storagemod.scenario.suggest import profit_invariant
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
 from storagemod.wasm import mentions
-from storagemod.world import World
+from storagemod.world import Receipt, World
 
 CALLS_MAX, DEPTH_MAX = 64, 32
 DEFAULT_TRIES = 20_000
@@ -110,6 +112,7 @@ class Exploration:
         unfit: How many saved tries do not fit the scenario as it is now, and were left out.
         saved: The files that keep what was found.
         unsaved: Why that could not be saved.
+        is_of_world: Whether a world was explored, and no file; ``scenario`` has its accounts then.
     """
 
     scenario: Scenario
@@ -125,6 +128,7 @@ class Exploration:
     unfit: int = 0
     saved: tuple[Path, ...] = ()
     unsaved: StorageModError | None = None
+    is_of_world: bool = False
 
     @property
     def violations(self) -> tuple[Violation, ...]:
@@ -150,9 +154,11 @@ class Exploration:
 
 
 def explore(
-    scenario: Scenario | str | Path,
+    scenario: Scenario | World | str | Path,
     *,
     invariants: Mapping[str, str | Callable[[World], object]] | None = None,
+    untrusted: Iterable[Address | str | int] = (),
+    seen: Iterable[Receipt] = (),
     link: str | None = None,
     sync: SyncPolicy | str | None = None,
     exclusive: ExclusivePolicy | str | None = None,
@@ -180,11 +186,17 @@ def explore(
     The transactions of the scenario are run first, up to the one that an untrusted account sends or receives. Then,
     from the state that they leave, tries are run and undone: transactions, during which untrusted accounts call back.
 
+    A world is explored as it is now, and is left as it is.
+
     Args:
-        scenario: A scenario, or the path of its file.
+        scenario: A scenario, the path of its file, or a world that was set up in Python. Expressions call the accounts
+            of a world by their names, or as in ``account("0x1a")``.
         invariants: What is to hold besides what the file says, by name: expressions, or Python functions that are given
             the world and give whether all is well. Functions that other processes are to run stand at the top of a
             module.
+        untrusted: Of a world: who may have any code and do anything, by name or address; an account with the money of
+            all is added if nobody is named. A file names its own.
+        seen: Of a world: receipts of honest transactions, from which likely arguments are learnt.
         link: See :class:`Settings`, as for what follows.
         sync: See there.
         exclusive: See there.
@@ -222,8 +234,21 @@ def explore(
     started = time.monotonic()
     if resume and failures is None:
         raise ValidationError("resume goes on from the tries that a folder has", hint="give `failures`")
-    if not isinstance(scenario, Scenario):
-        scenario = load_scenario(scenario)
+    world = scenario if isinstance(scenario, World) else None
+    if isinstance(scenario, World):
+        scenario = _scenario_of(scenario, untrusted)
+        given = {"link": link, "sync": sync, "exclusive": exclusive}
+        for name, value in given.items():
+            if value is not None:
+                raise ValidationError(f"{name} is for scenarios, got {shown(value)}: a world's contracts are linked")
+    else:
+        if [*untrusted, *seen]:
+            raise ValidationError(
+                "untrusted and seen are for worlds",
+                hint="a scenario names who is untrusted in [explore], and has [[transactions]]",
+            )
+        if not isinstance(scenario, Scenario):
+            scenario = load_scenario(scenario)
     settings = Settings(
         link=link,
         sync=None if sync is None else parse_enum(SyncPolicy, sync, "sync policy"),
@@ -241,7 +266,7 @@ def explore(
     )
     scenario, functions = _with_invariants(scenario, invariants or {}, profit=profit)
     keeper = None if failures is None else _Keeper.of(Path(failures), scenario, told)
-    stage = _stage(scenario, settings, tracker)
+    stage = _stage(scenario, settings, tracker, world, seen)
     scenario = attrs.evolve(scenario, invariants=stage.scenario.invariants)
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, gas, tracker)
     names = tuple(rule.name for rule in plan.invariants())
@@ -267,7 +292,15 @@ def explore(
     labels = {address: name for name, address in stage.trust_model.addresses.items()}
     caveats = caveats_of(stage.set_up, found, gas, labels)
     exploration = Exploration(
-        scenario, settings, stage.trust_model, stage.attackers, stage.setup, caveats, found, names
+        scenario,
+        settings,
+        stage.trust_model,
+        stage.attackers,
+        stage.setup,
+        caveats,
+        found,
+        names,
+        is_of_world=world is not None,
     )
     return exploration if keeper is None else keeper.keep(exploration, resume=resume)
 
@@ -338,6 +371,58 @@ class _Keeper:
         )
 
 
+def _scenario_of(world: World, untrusted: Iterable[Address | str | int]) -> Scenario:
+    """Return the accounts of a world as a scenario without transactions.
+
+    Raises:
+        ValidationError: Who is untrusted is no account of the world, nor an address.
+    """
+    if isinstance(untrusted, str):
+        raise ValidationError(f"untrusted is several names or addresses, got {shown(untrusted)}")
+    accounts = world.accounts()
+    names: dict[Address, str] = {}
+    for address, account in accounts.items():
+        name = account.name or str(address)
+        names[address] = name if name not in names.values() else str(address)
+    addresses = {name: address for address, name in names.items()}
+    distrusted = []
+    for each in untrusted:
+        try:
+            address = addresses[each] if isinstance(each, str) and each in addresses else Address(each)
+        except ValidationError as error:
+            hint = did_you_mean(str(each), addresses) or f" (there is {', '.join(addresses) or 'none'})"
+            raise ValidationError(f"no account of the world is named {shown(each)}{hint}", cause=error) from error
+        distrusted.append(names.setdefault(address, str(address)))
+        addresses.setdefault(names[address], address)
+    contracts = {
+        names[address]: ContractSpec(
+            code=names[address],
+            address=address,
+            balance=Amount(account.balance),
+            links={link: str(target) for link, target in account.links.items()},
+        )
+        for address, account in accounts.items()
+        if account.code
+    }
+    others = {
+        name: AccountSpec(address=address, balance=Amount(world.account(address).balance))
+        for name, address in addresses.items()
+        if name not in contracts
+    }
+    return Scenario(
+        path="<world>",
+        folder=Path(),
+        lines=Lines(""),
+        name="a world",
+        description="",
+        accounts=others,
+        contracts=contracts,
+        transactions=(),
+        addresses=addresses,
+        explore=ExploreSpec(untrusted=tuple(dict.fromkeys(distrusted))),
+    )
+
+
 @frozen
 class _Stage:
     """A scenario made ready for tries; in ``scenario`` untrusted contracts are accounts."""
@@ -354,9 +439,18 @@ class _Stage:
     set_up: SetUp
 
 
-def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stage:
+def _stage(
+    scenario: Scenario,
+    settings: Settings,
+    tracker: str | None,
+    given: World | None = None,
+    seen: Iterable[Receipt] = (),
+) -> _Stage:
     trust_model = trust_model_of(scenario)
-    contracts = {name: _loaded(scenario, name, settings.link) for name in trust_model.trusted}
+    contracts = {
+        name: _loaded(scenario, name, settings.link) if given is None else given.contract(scenario.address(name))
+        for name in trust_model.trusted
+    }
     attackers = attackers_of(scenario, trust_model, contracts)
     reduced = _without_untrusted(scenario, trust_model)
     world = World(tracker=tracker)
@@ -364,15 +458,20 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
     for transaction in scenario.transactions:
         address = scenario.address(transaction.to)
         observed.call(address, transaction.method, transaction.args, transaction.data, transaction.value)
+    for receipt in seen:
+        observed.trace(receipt.trace)
     _deploy_attackers(world, scenario, trust_model, attackers)
-    deploy_scenario(
-        reduced,
-        world,
-        link=settings.link,
-        sync=settings.sync,
-        exclusive=settings.exclusive,
-        policy=settings.policy,
-    )
+    if given is not None:
+        Blueprint.of(given).fill(world, without=[attacker.account for attacker in attackers])
+    else:
+        deploy_scenario(
+            reduced,
+            world,
+            link=settings.link,
+            sync=settings.sync,
+            exclusive=settings.exclusive,
+            policy=settings.policy,
+        )
     untrusted = {attacker.account for attacker in attackers}
     setup, unexpected = 0, []
     quiet = attrs.evolve(reduced, invariants=())
@@ -418,6 +517,11 @@ def _stage(scenario: Scenario, settings: Settings, tracker: str | None) -> _Stag
             else (trust_model.stranger, world.account(senders[0]).balance),
             penniless=not any(world.account(each).balance for each in senders)
             and any(_looks_at_money(contract) for contract in trusted.values()),
+            factories=tuple(
+                world.label(address)
+                for address, contract in trusted.items()
+                if _imports(contract, "create") and _imports(contract, "callDataCopy")
+            ),
         ),
     )
 
@@ -438,14 +542,16 @@ def _looks_at_balances(contract: Contract) -> bool:
     return _imports(contract, "getCallValue", "getExternalBalance", "getBalance")
 
 
-def _surroundings(world: World, trusted: Iterable[Address], attackers: Sequence[Attacker]) -> Surroundings:
+def _surroundings(world: World, trusted: Mapping[Address, Contract], attackers: Sequence[Attacker]) -> Surroundings:
     """Return what there is when a search begins."""
+    creates = any(_imports(contract, "create") for contract in trusted.values())
     own = tuple(attacker.account for attacker in attackers)
     return Surroundings(
         own,
         tuple(address for address in world.accounts() if address not in own),
         tuple(itertools.islice(_stored(world, trusted), _STORED_MAX)),
         tuple(world.account(address).balance for address in own),
+        tuple(init_code(address) for address in own) if creates else (),
     )
 
 

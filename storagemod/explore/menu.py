@@ -16,6 +16,8 @@ from attrs import define, field
 from storagemod.explore.attacker import EntryPoint
 from storagemod.explore.script import MAIN, Call
 from storagemod.explore.values import (
+    SELECTOR_BYTES,
+    WORD_BYTES,
     Observed,
     Surroundings,
     as_signed,
@@ -24,12 +26,18 @@ from storagemod.explore.values import (
     combinations,
     money,
     probe,
+    selectors,
+    with_codes,
+    words,
 )
 from storagemod.types import Address, Value
 from storagemod.wasm import Mentions
 
 ARGUMENTS_MAX = 10_000
 """How many calls are made of one entry point, with other arguments each time, if no other number is asked for."""
+
+_WORDS_MAX = 3
+"""How many words follow a selector at most, where no call of it was seen."""
 
 _LEARNT_MAX = 256
 _SEEN_BEST = 4
@@ -125,13 +133,19 @@ def menu_of(
                 observed.number(kind, value)
     entries = []
     for point in points:
+        mentioned = _mentioned(point, code[point.contract])
         make = _main if point.method is None else _typed
-        number, calls = make(point, observed, around, _mentioned(point, code[point.contract]))
+        number, calls = make(point, observed, around, mentioned)
         entries.append(Entry(point, number, calls, most))
+        if point.method is None and _CALL_DATA in mentioned.imports:
+            for number, calls in _selected(point, observed, around, mentioned):
+                entries.append(Entry(point, number, calls, most))
     return entries
 
 
 _NOTHING = Mentions((), frozenset())
+_CALL_DATA = ("ethereum", "callDataCopy")
+_CREATE = ("ethereum", "create")
 _CALL_VALUE = ("ethereum", "getCallValue")
 _Calls = tuple[int, Iterator[tuple[float, Call]]]
 
@@ -143,7 +157,11 @@ def _mentioned(point: EntryPoint, code: Mapping[str, Mentions]) -> Mentions:
 def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
     """Return calls of ``main``, which have data and money."""
     seen = observed.calls.get((point.contract, None), {})
-    data = list(dict.fromkeys(call_data([data for _, data, _ in seen], observed, around, code.constants)))
+    given = [data for _, data, _ in seen]
+    data = list(dict.fromkeys(call_data(given, observed, around, code.constants)))
+    if _CREATE in code.imports and _CALL_DATA in code.imports:
+        chosen_by = selectors(given, code.constants[: code.compared])
+        data = list(dict.fromkeys([*data[:2], *with_codes(given, around, chosen_by), *data[2:]]))
     paid = [value for *_, value in seen if value]
     sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
@@ -156,6 +174,64 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
         for cost, (at, amount) in combinations([range(len(data)), sums])
     )
     return len(data) * len(sums), heapq.merge(known, made, key=itemgetter(0))
+
+
+def _selected(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> Iterator[_Calls]:
+    """Yield calls of ``main`` for each method that call data choose: a selector, and words of 32 bytes behind it."""
+    seen = observed.calls.get((point.contract, None), {})
+    paid = [value for *_, value in seen if value]
+    sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
+    for selector in selectors([data for _, data, _ in seen], code.constants[: code.compared]):
+        like = [(data, value) for _, data, value in seen if data.startswith(selector)]
+        yield _words_behind(point, selector, like, sums, observed, around, code)
+
+
+def _words_behind(
+    point: EntryPoint,
+    selector: bytes,
+    like: Sequence[tuple[bytes, int]],
+    sums: Sequence[int],
+    observed: Observed,
+    around: Surroundings,
+    code: Mentions,
+) -> _Calls:
+    """Return the calls of one method: of as many words as were seen, else of none to three.
+
+    Code that compares the length of call data with that of so many words makes this number likelier.
+    """
+    lengths = {len(data) - SELECTOR_BYTES for data, _ in like}
+    if any(length % WORD_BYTES for length in lengths):
+        return 0, iter(())  # not of words: calls of `main` that are like those seen do it
+    counts = sorted({length // WORD_BYTES for length in lengths}) or range(_WORDS_MAX + 1)
+    paid = list(dict.fromkeys(value for _, value in like))
+    amounts = [0] if like and not any(paid) else list(dict.fromkeys([*(paid or [0]), *sums]))
+    compared = code.constants[: code.compared]
+    told = {at for at in counts if {SELECTOR_BYTES + WORD_BYTES * at, WORD_BYTES * at} & set(compared) - {0}}
+    rows: list[list[Sequence[Value]]] = []
+    for count in counts:
+        columns: list[Sequence[Value]] = []
+        for place in range(count):
+            start = SELECTOR_BYTES + WORD_BYTES * place
+            here = [int.from_bytes(data[start : start + WORD_BYTES], "big") for data, _ in like if len(data) > start]
+            columns.append(words(place, list(dict.fromkeys(here)), sums, observed, around, code.constants))  # type: ignore[arg-type]
+        rows.append([*columns, amounts])
+
+    def calls() -> Iterator[tuple[float, Call]]:
+        several = []
+        for count, columns in zip(counts, rows, strict=True):
+            extra = 0.0 if like or count in told else count + 2.0 * bool(told and count)
+            several.append(_dearer(combinations(columns), extra))
+        for cost, (*behind, amount) in heapq.merge(*several, key=itemgetter(0)):
+            data = selector + b"".join(behind)  # type: ignore[arg-type]
+            yield cost, Call(point.contract, None, data=data, value=int(amount))
+
+    return sum(math.prod(map(len, columns)) for columns in rows), calls()
+
+
+def _dearer(
+    found: Iterator[tuple[float, tuple[Value, ...]]], extra: float
+) -> Iterator[tuple[float, tuple[Value, ...]]]:
+    return ((cost + extra, values) for cost, values in found)
 
 
 def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:

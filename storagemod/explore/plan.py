@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from attrs import define, field, frozen
@@ -55,7 +55,17 @@ class Blueprint:
             StorageModError: A contract does not fit here: its linking option does not work on this machine.
         """
         world = World(tracker=tracker, recording=True)
-        for plan in self.accounts:
+        self.fill(world)
+        return world
+
+    def fill(self, world: World, *, without: Collection[Address] = ()) -> None:
+        """Add the accounts to a world, but for some of them.
+
+        Raises:
+            StorageModError: As :meth:`build`.
+        """
+        accounts = [plan for plan in self.accounts if plan.address not in without]
+        for plan in accounts:
             if plan.code:
                 world.deploy(
                     plan.code,
@@ -66,14 +76,13 @@ class Blueprint:
                     link=plan.link,
                     name=plan.name,
                 )
-        for plan in self.accounts:  # now the deployer's nonce, too, is what it is to be
+        for plan in accounts:  # now the deployer's nonce, too, is what it is to be
             world.set_account(plan.address, nonce=plan.nonce, balance=plan.balance, name=plan.name)
             for region, length, runs in plan.regions:
                 if length > len(world.storage(plan.address)[region]):
                     world.load_storage(plan.address, region, b"\0", offset=length - 1)
                 for offset, data in runs:
                     world.load_storage(plan.address, region, data, offset=offset)
-        return world
 
 
 def _plan(world: World, address: Address, account: Account) -> AccountPlan:

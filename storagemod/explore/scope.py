@@ -91,8 +91,13 @@ def attackers_of(
     """
     entry_points = tuple(_entry_points(scenario, trust_model, contracts))
     links = {trust_model.addresses[name]: name for name in trust_model.trusted}
+    borrows = any(
+        each.module == "ethereum" and each.name in {"callDelegate", "callCode"}
+        for name in trust_model.trusted
+        for each in contracts[name].module.imports
+    )
     return tuple(
-        Attacker(address, _hooks(scenario, trust_model, contracts, address), entry_points, links)
+        Attacker(address, _hooks(scenario, trust_model, contracts, address), entry_points, links, borrows)
         for address in (trust_model.addresses[name] for name in trust_model.untrusted)
     )
 

@@ -12,6 +12,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from attrs import define, field, frozen
 
@@ -19,6 +20,7 @@ from storagemod.explore.attacker import DATA_BYTES_MAX
 from storagemod.trace import Trace
 from storagemod.types import Address, Value, ValueType
 from storagemod.vm.ethereum import U128_MAX
+from storagemod.wasm import WASM_MAGIC
 
 INTEGER_BYTES: Mapping[str, int] = {"i32": 4, "i64": 8}
 _FLOATS: tuple[Value, ...] = (0.0, 1.0, -1.0, float("inf"), float("nan"))
@@ -27,6 +29,13 @@ _NEAR_MAX = 6
 
 _PROBE = 0x2545_F491
 """A number that stands in no contract: where a comparison has it, it came from us."""
+
+WORD_BYTES = 32
+"""A word of Ethereum's binary interface: a number, most significant byte first, or an address at its end."""
+
+SELECTOR_BYTES = 4
+_SELECTORS_MAX = 24
+_ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
 
 _PROBE_BYTES = bytes((0x5B + 0x35 * at) & 0xFF for at in range(96))
 """Call data in which no two bytes of four stand twice."""
@@ -98,12 +107,14 @@ class Surroundings:
         others: All other addresses.
         stored: Numbers that stand in storage, without repetition.
         balances: The balances of attackers.
+        codes: Code of attackers, for contracts that create accounts from call data.
     """
 
     own: tuple[Address, ...]
     others: tuple[Address, ...]
     stored: tuple[int, ...]
     balances: tuple[int, ...]
+    codes: tuple[bytes, ...] = ()
 
 
 _FORMS = (1, 2, 4, 8)
@@ -119,6 +130,10 @@ def _form_of(kind: ValueType, numbers: Sequence[Value], addresses: Iterable[Addr
         if found and (len(found) == len(others) or max(map(abs, found)) > _RARE):
             return length
     return None
+
+
+_LENGTH_MAX = 1024
+"""How long call data become at most because code compares their length."""
 
 
 def _near(numbers: Sequence[int]) -> Iterator[int]:
@@ -202,6 +217,66 @@ def call_data(
         for data in seen[:4]:
             yield from _reworded(data, int(value))
     yield _PROBE_BYTES
+
+
+def with_codes(here: Sequence[bytes], around: Surroundings, chosen_by: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield call data with code of attackers: instead of code that was seen, alone, and behind selectors.
+
+    Args:
+        here: Call data that were seen.
+        around: What there is.
+        chosen_by: Selectors of methods.
+    """
+    heads = [data[: data.index(WASM_MAGIC)] for data in here if WASM_MAGIC in data]
+    for head in dict.fromkeys([*heads, b"", *chosen_by]):
+        for code in around.codes:
+            yield head + code
+
+
+def selectors(here: Iterable[bytes], compared: Iterable[int]) -> list[bytes]:
+    """Return the four bytes with which call data may begin to choose a method, those that were seen first.
+
+    Code reads them in either order of bytes. Where calls were seen, they tell in which.
+
+    Args:
+        here: Call data that were seen.
+        compared: Integers that the code compares with.
+    """
+    seen = list(dict.fromkeys(data[:SELECTOR_BYTES] for data in here if len(data) >= SELECTOR_BYTES))
+    known = [number % (1 << 32) for number in compared if -(1 << 31) <= number < 1 << 32]
+    known = [number for number in known if number > _RARE]
+    rows = {order: [number.to_bytes(SELECTOR_BYTES, order) for number in known] for order in _ORDERS}
+    told = [row for row in rows.values() if any(each in row for each in seen)] or list(rows.values())
+    others = itertools.chain.from_iterable(zip(*told, strict=True))
+    return list(dict.fromkeys([*seen, *others]))[:_SELECTORS_MAX]
+
+
+def words(
+    place: int,
+    here: Sequence[int],
+    sums: Sequence[int],
+    observed: Observed,
+    around: Surroundings,
+    constants: Sequence[int] = (),
+) -> list[bytes]:
+    """Return the words of 32 bytes for one parameter of a method that is chosen by a selector, the likeliest first.
+
+    Args:
+        place: Its place, by which probes differ.
+        here: Words that were seen in this place, as numbers.
+        sums: What may be sent along, and so be asked back.
+        observed: What else was seen.
+        around: What there is.
+        constants: Numbers in the code that is called.
+    """
+    own = [int.from_bytes(each, "big") for each in around.own]
+    others = [int.from_bytes(each, "big") for each in around.others]
+    numbers = [number for number in column("i64", place, [], observed, around, constants) if isinstance(number, int)]
+    addresses_first = any(number in {*own, *others} for number in here)
+    first = [1, *(each for each in sums[:4] if each), probe(place)]
+    likely = [*here[:2], *own, *first] if addresses_first else [*here[:4], *first, *own]
+    found = dict.fromkeys([*likely, *_near(here[:2]), *here, *others[:8], *numbers, (1 << 256) - 1])
+    return [number.to_bytes(WORD_BYTES, "big") for number in found if 0 <= number < 1 << 256]
 
 
 def _addressed(data: bytes, around: Surroundings) -> Iterator[bytes]:
@@ -293,10 +368,12 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
     """Yield call data, or return data, in which an operand of a comparison was replaced by the other one.
 
     With each comes how sure it is that the operand came from there. Operands are looked for as words of 8, 4, 2 and 1
-    bytes, in both orders.
+    bytes, in both orders. Where one is the length, this is changed.
     """
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
+            if len(data) >= SELECTOR_BYTES and one == len(data) != other and 0 <= other <= _LENGTH_MAX:
+                yield data[:other].ljust(other, b"\0"), Sure.LIKELY
             for size in _WORD_SIZES:
                 word = _word(one, size)
                 new = _word(other, size)

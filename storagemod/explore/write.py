@@ -68,9 +68,14 @@ def write_tests(exploration: Exploration, folder: Path, force: bool = False) -> 
         The files, two for each.
 
     Raises:
-        ScenarioError: An invariant is a Python function, which a file cannot have.
+        ScenarioError: An invariant is a Python function, which a file cannot have, or a world was explored.
         StateError: A file cannot be written, or was edited; or what was found does not happen again.
     """
+    if exploration.is_of_world:
+        raise ScenarioError(
+            "a world was explored, and a scenario file cannot have its state",
+            hint="call storagemod.explore.explore from your test, or write its set-up as a scenario",
+        )
     known = {spec.name for spec in exploration.scenario.invariants}
     for violation in exploration.violations:
         if violation.invariant not in known:

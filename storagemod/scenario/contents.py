@@ -124,6 +124,27 @@ def contents(world: World, address: Address, moment: Boundary | None = None) -> 
     return regions
 
 
+def entries(world: World, address: Address, moment: Boundary | None = None) -> Callable[[bytes], bytes] | None:
+    """Return how to look up the values of 32 bytes of keyed storage; ``None`` if a contract has none.
+
+    Args:
+        world: The world.
+        address: The contract.
+        moment: As for :func:`contents`.
+
+    Raises:
+        StateError: The address has no contract.
+    """
+    if SLOTS_REGION not in world.storage(address):
+        return None
+    try:
+        slots = world.slots(address)
+    except StateError:  # the contract has a memory of that name
+        return None
+    table = contents(world, address, moment)[SLOTS_REGION]
+    return Slots(table).load if isinstance(table, _AtBoundary) else slots.__getitem__
+
+
 def most_bytes(world: World, address: Address, region: str) -> int:
     """Return how long a region may become, in bytes: what its contract declares, within the limits of the world."""
     if region == DEFAULT_REGION and _is_laid_over_slots(world, address):

@@ -14,6 +14,9 @@ oracle of the tests. Numbers are integers without bounds. With ``bank``, a contr
     x if a else y                    as in Python
     balance(bank)                    the balance of the account
     call(bank, "total", 7)           the result of a method; the call is never committed
+    call(bank, "0x70a08231", address(alice))         what `main` answers to call data: bytes, then words of 32 bytes
+    bank.slots[address(alice)]       of keyed storage the value by a key, a number of 256 bits, as one without a sign
+    address(alice), keccak(key, 3)   an address as a number; the hash of words of 32 bytes, as Solidity has its mappings
     before(balance(bank))            its value before the transaction
     account("my-bank").memory[0]     for names that are not Python identifiers
     + - * // % **  == != < <= > >=  and or not  abs
@@ -35,14 +38,16 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
+from Crypto.Hash import keccak
 
 from storagemod.errors import StateError, StorageModError, ValidationError, shown
 from storagemod.pages import PAGE_BYTES
 from storagemod.scenario.boundaries import Boundary
-from storagemod.scenario.contents import Bytes, contents, gone, most_bytes
+from storagemod.scenario.contents import Bytes, contents, entries, gone, most_bytes
 from storagemod.scenario.structure import did_you_mean
 from storagemod.types import Address
-from storagemod.world import World
+from storagemod.vm import SLOTS_REGION
+from storagemod.world import Receipt, World
 
 TEXT_LENGTH_MAX = 10_000
 _GAS = 10_000_000
@@ -54,6 +59,8 @@ _INTEGERS = {"u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4), "i64": ("q", 8), 
 DIGITS_MAX = 1_000
 """Longer numbers are a mistake, and slow."""
 _BITS_MAX = 4 * DIGITS_MAX
+_HASH_STEPS = 50
+"""What a hash counts, and a look into keyed storage, which hashes as well."""
 _KEPT_STEPS = 20
 """What a value counts that is kept from before the transaction, for it takes memory."""
 STEPS_MAX = 5_000_000
@@ -76,7 +83,8 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 }
 _AGGREGATES: dict[str, Callable[[Iterable[Any]], Any]] = {"sum": sum, "min": min, "max": max}
 _FUNCTIONS = (
-    *("abs", "account", "all", "any", "balance", "before", "call", "count", "implies", "max", "min", "range", "sum"),
+    *("abs", "account", "address", "all", "any", "balance", "before", "call", "count", "implies", "keccak"),
+    *("max", "min", "range", "sum"),
 )
 
 
@@ -118,6 +126,7 @@ class Reading:
     quiet: int = 0
     variables: dict[int, int] = field(factory=dict)
     regions: dict[tuple[Address, str], _Region] = field(factory=dict)
+    slots: dict[Address, Callable[[bytes], bytes] | None] = field(factory=dict)
 
     def note(self, text: str, value: Any) -> None:
         """Keep a value for the message, unless it is one of many."""
@@ -356,11 +365,35 @@ class _Reader:
         if not isinstance(place, ast.Attribute):
             raise ValidationError(f"`{_short(tree)}` names no region of storage", hint="as in bank.memory[0x40]")
         address, region = self.account(place.value), place.attr
-        code, width = _INTEGERS[kind]
         if isinstance(tree.slice, ast.Slice):
-            return self.range_of_storage(tree, address, region, code, width), "numbers"
+            return self.range_of_storage(tree, address, region, *_INTEGERS[kind]), "numbers"
         (offset, is_fixed), text = self.fixed(tree.slice), _short(tree)
         self.reads += 1
+        if region == SLOTS_REGION and place is tree.value:
+            return self.entry(address, region, offset, text, is_fixed=is_fixed), "number"
+        return self.integer(address, region, kind, offset, text, is_fixed=is_fixed), "number"
+
+    def entry(self, address: Address, region: str, number: Node, text: str, *, is_fixed: bool) -> Node:
+        """Compile a value of keyed storage; where a contract has a memory of that name, an integer of that."""
+        otherwise = self.integer(address, region, "i64", number, text, is_fixed=is_fixed)
+
+        def evaluate(reading: Reading) -> int:
+            self.require(reading.world, address)
+            if address not in reading.slots:
+                reading.slots[address] = entries(reading.world, address, reading.moment)
+            load = reading.slots[address]
+            if load is None:
+                return int(otherwise(reading))
+            reading.work(_HASH_STEPS)
+            value = int.from_bytes(load(_word(text, number(reading), is_fixed=is_fixed)), "big")
+            reading.note(text, value)
+            return value
+
+        return evaluate
+
+    def integer(self, address: Address, region: str, kind: str, offset: Node, text: str, *, is_fixed: bool) -> Node:
+        """Compile an integer of linear storage."""
+        code, width = _INTEGERS[kind]
         key, unpack = (address, region), struct.Struct(f"<{code}").unpack_from
 
         def evaluate(reading: Reading) -> int:
@@ -377,7 +410,7 @@ class _Reader:
                 reading.leaves.append((text, value))
             return int(value)
 
-        return evaluate, "number"
+        return evaluate
 
     def range_of_storage(self, tree: ast.Subscript, address: Address, region: str, code: str, width: int) -> Node:
         assert isinstance(tree.slice, ast.Slice)  # noqa: S101 - storage() checked it
@@ -462,6 +495,7 @@ class _Reader:
         compile_call, kind = {
             "abs": (self.absolute, "number"),
             "account": (self.account_alone, "number"),
+            "address": (self.address, "number"),
             "all": (self.quantifier, "truth"),
             "any": (self.quantifier, "truth"),
             "balance": (self.balance, "number"),
@@ -469,6 +503,7 @@ class _Reader:
             "call": (self.contract_call, "number"),
             "count": (self.quantifier, "number"),
             "implies": (self.implication, "truth"),
+            "keccak": (self.hash, "number"),
             "max": (self.aggregate, "number"),
             "min": (self.aggregate, "number"),
             "range": (self.range, "numbers"),
@@ -488,6 +523,22 @@ class _Reader:
 
     def account_alone(self, tree: ast.Call) -> Node:
         raise ValidationError(f"`{_short(tree)}` is an account, and not a number by itself")
+
+    def address(self, tree: ast.Call) -> Node:
+        number = int.from_bytes(self.account(self.argument(tree)), "big")
+        return lambda _: number
+
+    def hash(self, tree: ast.Call) -> Node:
+        if not tree.args:
+            raise ValidationError(f"`{_short(tree)}`: keccak takes numbers, words of 32 bytes each")
+        parts, text = [self.fixed(each) for each in tree.args], _short(tree)
+
+        def evaluate(reading: Reading) -> int:
+            reading.work(_HASH_STEPS * len(parts))
+            data = b"".join(_word(text, part(reading), is_fixed=is_fixed) for part, is_fixed in parts)
+            return int.from_bytes(keccak.new(digest_bits=256, data=data).digest(), "big")
+
+        return evaluate
 
     def balance(self, tree: ast.Call) -> Node:
         address, text = self.account(self.argument(tree)), _short(tree)
@@ -690,25 +741,38 @@ class _Reader:
                 address = self.account(account)
             case _:
                 raise ValidationError(f'`{_short(tree)}`: wanted call(CONTRACT, "METHOD", ARGUMENTS...)')
-        args, text = [self.wanted(each, "number") for each in rest], _short(tree)
+        parts, text = [self.fixed(each) for each in rest], _short(tree)
+        data = _call_data(text, method) if method.startswith("0x") else None
         self.callees.add(address)
         self.reads += 1
 
-        def evaluate(reading: Reading) -> Any:
-            self.require(reading.world, address)
-            values = [arg(reading) for arg in args]
+        def ask(reading: Reading) -> Receipt:
+            values = [part(reading) for part, _ in parts]
+            if data is not None:
+                words = (_word(text, value, is_fixed=parts[at][1]) for at, value in enumerate(values))
+                return reading.world.call(address, data=data + b"".join(words), gas=_GAS)
             try:
-                receipt = reading.world.call(address, method, *values, gas=_GAS)
+                return reading.world.call(address, method, *values, gas=_GAS)
             except ValidationError as error:
                 params = reading.world.contract(address).entry_point(method).params
                 if len(params) != len(values):
                     raise
                 raise UnansweredError(f"`{text}` has no value: {error.message}") from error
+
+        def evaluate(reading: Reading) -> Any:
+            self.require(reading.world, address)
+            receipt = ask(reading)
             reading.gas_used += receipt.gas_used
             if reading.gas_used > GAS_MAX:
                 raise ValidationError(f"its calls use more than {GAS_MAX:,} gas", hint="make several invariants of it")
             if receipt.error is not None:
                 raise UnansweredError(f"`{text}` has no value: {receipt.error}")
+            if data is not None:
+                if not 0 < len(receipt.output) <= 32:  # noqa: PLR2004 - a word
+                    raise UnansweredError(f"`{text}` has no value: it answers {len(receipt.output):,} bytes")
+                number = int.from_bytes(receipt.output, "big")
+                reading.note(text, number)
+                return number
             if not isinstance(receipt.value, int | float):
                 raise ValidationError(f"`{text}` gives {'nothing' if receipt.value is None else 'several numbers'}")
             reading.note(text, receipt.value)
@@ -756,6 +820,25 @@ def _offset(text: str, value: Any) -> int:
             f"`{text}`: an offset is an integer, got {shown(value)}", hint="does a method return a float?"
         )
     return value
+
+
+def _call_data(text: str, given: str) -> bytes:
+    try:
+        return bytes.fromhex(given[2:])
+    except ValueError as error:
+        raise ValidationError(f"`{text}`: call data are hexadecimal, got {shown(given)}") from error
+
+
+def _word(text: str, value: Any, *, is_fixed: bool) -> bytes:
+    """Return a number as 32 bytes, most significant first.
+
+    Raises:
+        StorageModError: It is no integer of 256 bits without a sign.
+    """
+    if not isinstance(value, int) or not 0 <= value < 1 << 256:
+        told = shown(value) if not isinstance(value, int) else _hex(value)
+        raise _mistake(f"`{text}`: expected an integer from 0 to 2**256 - 1, got {told}", is_fixed=is_fixed)
+    return value.to_bytes(32, "big")
 
 
 def _mistake(message: str, *, is_fixed: bool, hint: str | None = None) -> StorageModError:

@@ -13,6 +13,7 @@ from storagemod.testing.variants import Excluded, Variant, marker_of, variants_o
 
 if TYPE_CHECKING:
     from storagemod.scenario import Scenario
+    from storagemod.testing.explorer import Explorer
     from storagemod.testing.worlds import Project, VariantWorld
     from storagemod.world import World
 
@@ -85,6 +86,14 @@ def storage_project(request: pytest.FixtureRequest, storage_world: World, storag
     except ScenarioError as error:
         problem = str(error)
     pytest.fail(f"storage_project: {problem}", pytrace=False)  # here, or pytest would show how the error came about
+
+
+@pytest.fixture
+def storage_explore(request: pytest.FixtureRequest, storage_variant: Variant) -> Explorer:
+    """Explores a scenario or a world, and fails the test with the attack if an invariant can be broken: call it."""
+    from storagemod.testing.explorer import Explorer  # noqa: PLC0415 - not needed else
+
+    return Explorer(request, storage_variant)
 
 
 @pytest.fixture(scope="session")

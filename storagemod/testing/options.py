@@ -117,6 +117,8 @@ SETTINGS = {
             metavar="NAME",
         ),
         Setting("seed", "what storage_seed gives, for searches that are random: 0 if not given", "seed", kind=int),
+        Setting("explore_tries", "tries of each search of storage_explore: 20,000 if not given", "budget", kind=int),
+        Setting("explore_seconds", "most seconds of each search of storage_explore", "budget", kind=int),
         Setting("scenario", "scenario whose contracts storage_project deploys", "path", metavar="FILE"),
         Setting(
             "strict",
@@ -139,6 +141,8 @@ _CONTRACT_TABLES = ("accounts", "contracts")
 _DEFAULTS: Mapping[str, Any] = {
     "tracker": None,
     "seed": 0,
+    "explore_tries": None,
+    "explore_seconds": None,
     "scenario": None,
     "strict": True,
     "collect": ("test_*.toml",),
@@ -156,6 +160,8 @@ class Settings(NamedTuple):
         exclusive: Exclusive policies.
         tracker: The write tracker, or ``None`` for the quickest that works.
         seed: For searches that are random.
+        explore_tries: How many tries a search has, or ``None`` where nobody says.
+        explore_seconds: How many seconds, likewise.
         scenario: The file whose contracts ``storage_project`` deploys, or ``None``.
         strict: Whether a failed receipt that a test did not look at fails it.
         collect: Patterns of names of scenario files that are tests.
@@ -172,6 +178,8 @@ class Settings(NamedTuple):
     exclusive: tuple[str, ...]
     tracker: str | None
     seed: int
+    explore_tries: int | None
+    explore_seconds: int | None
     scenario: Path | None
     strict: bool
     collect: tuple[str, ...]

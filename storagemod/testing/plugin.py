@@ -19,6 +19,7 @@ from storagemod.scenario_files import is_scenario
 from storagemod.testing.collect import ScenarioFile
 from storagemod.testing.examples import isolated_examples
 from storagemod.testing.fixtures import (
+    storage_explore,
     storage_project,
     storage_seed,
     storage_variant,
@@ -29,10 +30,17 @@ from storagemod.testing.options import SETTINGS_KEY, add_options, read_settings
 from storagemod.testing.recording import SECTION, Recorder, start, stop
 from storagemod.testing.unchecked import Unchecked, describe_unchecked
 from storagemod.testing.undo import UNDO_KEY, Undo
-from storagemod.testing.variants import MARKER, marker_of, parametrize
+from storagemod.testing.variants import EXPLORE, EXPLORE_MARKER, MARKER, marker_of, parametrize
 from storagemod.watch import listening
 
-__all__ = ["storage_project", "storage_seed", "storage_variant", "storage_world", "storage_worlds"]
+__all__ = [
+    "storage_explore",
+    "storage_project",
+    "storage_seed",
+    "storage_variant",
+    "storage_world",
+    "storage_worlds",
+]
 
 _RECORDER_KEY = pytest.StashKey[Recorder]()
 
@@ -45,6 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, register the marker, and start to record transactions."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", EXPLORE_MARKER)
     config.stash[SETTINGS_KEY] = read_settings(config)
     config.stash[UNDO_KEY] = Undo()
     recorder = config.stash[_RECORDER_KEY] = Recorder()
@@ -62,6 +71,10 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize tests to run once under each of their options."""
+    if metafunc.definition.get_closest_marker(EXPLORE) is not None:
+        from storagemod.testing.explorer import explore_marker_of  # noqa: PLC0415 - not needed else
+
+        explore_marker_of(metafunc.definition)
     parametrize(metafunc, metafunc.config.stash[SETTINGS_KEY])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from storagemod.errors import one_line
@@ -15,6 +17,8 @@ SECTION = "storagemod"
 _LINES_MAX = 200
 
 _recorders: list[Recorder] = []
+_deaf: list[object] = []
+"""Searches that are under way, whose tries are no transactions of the test."""
 
 
 class Recorder:
@@ -33,6 +37,8 @@ class Recorder:
 
     def __call__(self, receipt: Receipt) -> None:
         """Take one receipt."""
+        if _deaf:
+            return
         self.count += 1
         self._last = (self.count, receipt)
         if not receipt.ok:
@@ -64,15 +70,21 @@ class Recorder:
 
 def describe(receipt: Receipt) -> str:
     """How a transaction ended, then its call tree and hazards."""
-    from storagemod.report import render_tree  # noqa: PLC0415 - heavy; there is a receipt, so it is loaded
-
     ending = ": ok" if receipt.error is None else f": {receipt.outcome.name.lower()}: {one_line(str(receipt.error))}"
     if receipt.trace is None:
         return f"{ending}\n(its world keeps no traces)"
-    lines = render_tree(receipt.trace, failing=True).splitlines()
+    return "\n".join([ending, *describe_trees([receipt])])
+
+
+def describe_trees(receipts: Iterable[Receipt]) -> list[str]:
+    """The call trees of transactions and their hazards, in lines of which there are not too many."""
+    from storagemod.report import render_tree  # noqa: PLC0415 - heavy; there is a receipt, so it is loaded
+
+    traces = [receipt.trace for receipt in receipts if receipt.trace is not None]
+    lines = [line for trace in traces for line in render_tree(trace, failing=True).splitlines()]
     if len(lines) > _LINES_MAX:
         lines[_LINES_MAX:] = [f"… {len(lines) - _LINES_MAX:,} more lines: see receipt.trace"]
-    return "\n".join([ending, *lines])
+    return lines
 
 
 def start(recorder: Recorder) -> None:
@@ -83,6 +95,17 @@ def start(recorder: Recorder) -> None:
 def stop(recorder: Recorder) -> None:
     """No longer."""
     _recorders.remove(recorder)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Have no recorder told of transactions during a ``with`` block."""
+    search = object()
+    _deaf.append(search)
+    try:
+        yield
+    finally:
+        _deaf.remove(search)
 
 
 def expect(receipt: Receipt) -> None:

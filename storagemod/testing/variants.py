@@ -17,6 +17,14 @@ MARKER = (
     "test. strict=False lets the test ignore receipts of failed transactions."
 )
 
+EXPLORE = "storage_explore"
+"""A fixture, and the marker with its budget."""
+
+EXPLORE_MARKER = (
+    f"{EXPLORE}(tries=N, seconds=N, seed=N, calls=N, depth=N, arguments=N, gas=N, boundaries=BOOL, "
+    "allow_unexplored=BOOL): the budget and bounds of searches by storage_explore, as of storagemod.explore.explore"
+)
+
 DEFAULT_LINK = "single"
 
 

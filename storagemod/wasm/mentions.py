@@ -30,10 +30,12 @@ class Mentions:
     Attributes:
         constants: Integers in the code, signed, each once; those right before a comparison come first.
         imports: Imported functions that it can call: module and name.
+        compared: How many of the constants are those right before a comparison.
     """
 
     constants: tuple[int, ...]
     imports: frozenset[tuple[str, str]]
+    compared: int = 0
 
 
 @define
@@ -58,7 +60,7 @@ def mentions(wasm: bytes, declarations: Declarations) -> dict[str, Mentions]:
         compared = dict.fromkeys(number for each in reached if each in functions for number in functions[each].compared)
         others = dict.fromkeys(number for each in reached if each in functions for number in functions[each].others)
         imports = frozenset((imported[each].module, imported[each].name) for each in reached if each < len(imported))
-        found[name] = Mentions(tuple(compared | others), imports)
+        found[name] = Mentions(tuple(compared | others), imports, len(compared))
     return found
 
 
