@@ -158,8 +158,8 @@ def explore_command(
     Ctrl-C, or a request of the system to end (SIGTERM), ends the search: what was found so far is shrunk for some
     seconds at most, reported and written. Ctrl-C once more leaves at once. Attacks are in --failures even then.
 
-    The exit status is 1 if an invariant does not hold, however the search ended; 2 if a FILE cannot be explored; and
-    130 if Ctrl-C (143 if SIGTERM) ended it before anything was found.
+    The exit status is 1 if an invariant does not hold, however the search ended, or was not explored. It is 2 if a FILE
+    cannot be explored, and 130 if Ctrl-C (143 if SIGTERM) ended the search before anything was found.
     """
     if jobs > 1 and dask is not None:
         raise click.UsageError("--jobs is about processes of this machine; the cluster of --dask has its own workers")
@@ -182,7 +182,10 @@ def explore_command(
         return 2
     if not all(exploration.ok for exploration in session.done):
         return 1  # something is broken, and that is certain, whatever ended the search
-    return 128 + stop.signal if stop() else 0
+    if stop():
+        return 128 + stop.signal
+    verdicts = (verdict for exploration in session.done for verdict in exploration.verdicts.values())
+    return int("not explored" in verdicts)  # nobody shall take it for "holds"
 
 
 @define

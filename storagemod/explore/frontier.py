@@ -12,6 +12,7 @@ and what is added where much was added already costs more. Tries are made when t
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -34,7 +35,7 @@ from storagemod.explore.script import (
     with_reaction,
 )
 from storagemod.explore.trial import Site, TrialResult, outermost_idle, sites_within
-from storagemod.explore.values import Sure, data_patches, patches, probe
+from storagemod.explore.values import COMMON_MAX, INTEGER_BYTES, Sure, data_patches, patches, probe
 from storagemod.types import Address, Value, ValueType
 
 Nesting = tuple[Address, Address, str, Address, str]
@@ -632,7 +633,10 @@ class Frontier:
         call = call_at(each.script, added)
         if each.entry is None or call.contract != each.entry.point.contract:
             return
-        for other_call, sure in _other_calls(call, each.entry, pairs, is_sent=len(added) == 1):
+        others = _other_calls(call, each.entry, pairs, is_sent=len(added) == 1)
+        if each.nesting is not None and not each.patched:
+            others = itertools.chain(_probing(call, each.entry), others)
+        for other_call, sure in others:
             plain = Call(other_call.contract, other_call.method, other_call.args, other_call.data, other_call.value)
             yield replace_call(each.script, added, other_call), plain, sure
 
@@ -672,6 +676,17 @@ def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[fl
 
 def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
     return Reaction(reaction.account, reaction.site, reaction.static, reaction.calls, reaction.ending, values, output)
+
+
+def _probing(call: Call, entry: Entry) -> Iterator[tuple[Call, Sure]]:
+    """Yield calls with a probe in the place of a small number, which asks for the limit: comparisons then tell it."""
+    for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
+        if kind in INTEGER_BYTES and abs(value) <= COMMON_MAX:
+            args = (*call.args[:at], probe(at), *call.args[at + 1 :])
+            yield (
+                Call(call.contract, call.method, args, call.data, call.value, call.sender, call.reactions),
+                Sure.LIKELY,
+            )
 
 
 def _other_calls(

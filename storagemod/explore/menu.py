@@ -103,7 +103,7 @@ class Entry:
 
     def learn(self, call: Call) -> bool:
         """Take a call up that comparisons told of; return whether it is new."""
-        if call in self._known or len(self.learnt) >= _LEARNT_MAX:
+        if call in self._known or len(self.learnt) >= _LEARNT_MAX or len(self.learnt) + len(self.calls) >= self._most:
             return False
         self._known.add(call)
         self.learnt.append(call)

@@ -11,6 +11,7 @@ import enum
 import heapq
 import itertools
 import math
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -164,7 +165,8 @@ def column(
     """
     if kind not in INTEGER_BYTES:
         floats = map(float, (*here, *observed.numbers.get(kind, ()), *_FLOATS))
-        return list({repr(each): each for each in floats}.values())  # each once: nan is not equal to itself
+        # Each once, by its bits: nan is not equal to itself, and there are several.
+        return list({struct.pack("<d", each): each for each in floats}.values())
     bits = 8 * INTEGER_BYTES[kind]
     seen = [number for number in observed.numbers.get(kind, ()) if isinstance(number, int)]
     ends = {length: [int.from_bytes(each[-length:], "big") for each in around.own] for length in _FORMS}
@@ -330,7 +332,7 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
     """
     if not isinstance(value, int) or -1 <= value <= 1:  # these are met everywhere
         return
-    sure = Sure.YES if abs(value) > _RARE else Sure.LIKELY if abs(value) > _COMMON else Sure.NO
+    sure = Sure.YES if abs(value) > _RARE else Sure.LIKELY if abs(value) > COMMON_MAX else Sure.NO
     near: list[int] = []
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
@@ -354,7 +356,7 @@ class Sure(enum.IntEnum):
     YES = 2
 
 
-_COMMON, _RARE = 15, 0xFFFF
+COMMON_MAX, _RARE = 15, 0xFFFF
 """Numbers up to the first are met everywhere; those beyond the second hardly by chance."""
 
 _SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
@@ -384,7 +386,7 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
                     if at >= 0:
-                        sure = Sure.YES if abs(one) > _RARE else Sure.LIKELY if abs(one) > _COMMON else Sure.NO
+                        sure = Sure.YES if abs(one) > _RARE else Sure.LIKELY if abs(one) > COMMON_MAX else Sure.NO
                         yield data[:at] + new.to_bytes(size, order) + data[at + size :], sure
 
 

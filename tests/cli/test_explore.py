@@ -33,7 +33,7 @@ def test_a_fault_is_shown_with_its_try_its_tree_and_what_was_left_out(run: Run) 
 
 
 def test_the_mended_one_ends_well(run: Run) -> None:
-    shown = run("explore", "reentry/guard_fixed", "--calls", "2")
+    shown = run("explore", "reentry/guard_fixed", "--calls", "2", "--arguments", "3")
 
     assert shown.status == 0
     assert "holds: the box holds what it owes" in shown.out

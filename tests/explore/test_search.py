@@ -81,7 +81,7 @@ def test_more_tries_than_the_budget_are_counted_as_left() -> None:
 
 
 def test_a_search_that_comes_to_its_end_says_so() -> None:
-    coverage = explore(shipped("guard_fixed"), calls=2, depth=1).found.coverage
+    coverage = explore(shipped("guard_fixed"), calls=2, depth=1, arguments=3).found.coverage
 
     assert coverage.complete
     assert coverage.left == 0

@@ -170,6 +170,9 @@ wat = '''
     (call $bank.deposit (i32.const 1) (i64.const 1))))
 '''
 
+[explore]
+untrusted = ["mallory"]
+
 [[transactions]]
 to = "bank"
 method = "withdraw"
@@ -241,7 +244,7 @@ def test_an_invariant_that_the_file_has_not_is_written_whole(contracts: Path) ->
     more = load_scenario(next(each for each in written if "more" in each.name and each.suffix == ".toml"))
     assert [each.name for each in more.invariants] == ["more"]
     assert [(each.name, each.at) for each in load_scenario(everywhere[0]).invariants] == [
-        ("the books are honest", "boundaries")
+        ("the books are honest", "callouts")
     ]
 
 
