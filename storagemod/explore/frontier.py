@@ -19,6 +19,7 @@ from typing import TypeVar
 from attrs import define, field
 
 from storagemod.explore.attacker import Attacker
+from storagemod.explore.follower import Site, outermost_idle, sites_within
 from storagemod.explore.menu import Entry
 from storagemod.explore.script import (
     MAIN,
@@ -33,7 +34,7 @@ from storagemod.explore.script import (
     replace_call,
     with_reaction,
 )
-from storagemod.explore.trial import Site, TrialResult, outermost_idle, sites_within
+from storagemod.explore.trial import TrialResult
 from storagemod.explore.values import Sure, data_patches, patches, probe
 from storagemod.types import Address, Value, ValueType
 

@@ -13,12 +13,13 @@ from attrs import define, field, frozen
 from storagemod.errors import StorageModError
 from storagemod.explore.coverage import Coverage, Tally
 from storagemod.explore.executors import Trials, trials_on
+from storagemod.explore.follower import CallOutcome
 from storagemod.explore.frontier import Candidate, Frontier
 from storagemod.explore.menu import Entry
 from storagemod.explore.plan import Plan
 from storagemod.explore.script import Call, Path, Script, call_at, calls_in, depth_of, walk
 from storagemod.explore.shrink import shrink
-from storagemod.explore.trial import Breach, CallOutcome, TrialResult, TrialRunner
+from storagemod.explore.trial import Breach, TrialResult, TrialRunner
 from storagemod.types import Address
 from storagemod.world import Receipt
 
