@@ -14,8 +14,9 @@ from storagemod.errors import StorageModError
 from storagemod.explore.coverage import Coverage, Tally
 from storagemod.explore.executors import Trials, trials_on
 from storagemod.explore.follower import CallOutcome
-from storagemod.explore.frontier import Candidate, Frontier
+from storagemod.explore.frontier import Frontier
 from storagemod.explore.menu import Entry
+from storagemod.explore.opening import Candidate
 from storagemod.explore.plan import Plan
 from storagemod.explore.script import Call, Path, Script, call_at, calls_in, depth_of, walk
 from storagemod.explore.shrink import shrink

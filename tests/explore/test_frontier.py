@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from storagemod.explore import frontier as module
 from storagemod.explore.attacker import Attacker, EntryPoint
 from storagemod.explore.follower import CallOutcome, Site
-from storagemod.explore.frontier import Candidate, Frontier
+from storagemod.explore.frontier import Frontier
 from storagemod.explore.menu import Entry
+from storagemod.explore.opening import Candidate
 from storagemod.explore.script import (
     MAIN,
     Call,
