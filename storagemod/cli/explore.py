@@ -26,7 +26,7 @@ from storagemod.cli.options import (
 )
 from storagemod.cli.output import note, note_error, say, say_document, say_tree
 from storagemod.errors import StorageModError, one_line
-from storagemod.explore import Exploration, Script, Stop, Violation, explore
+from storagemod.explore import Breach, Exploration, Script, Stop, Violation, explore
 from storagemod.explore.executors import JOBS_MAX, dask_executor
 from storagemod.explore.exploration import (
     CALLS_MAX,
@@ -37,7 +37,6 @@ from storagemod.explore.exploration import (
 )
 from storagemod.explore.menu import ARGUMENTS_MAX
 from storagemod.explore.plan import GAS
-from storagemod.explore.trial import Breach
 from storagemod.explore.write import check_folder, write_tests
 from storagemod.report import document, error_to_json
 from storagemod.report.exploration import (

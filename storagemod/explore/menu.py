@@ -123,7 +123,7 @@ def menu_of(
     Args:
         points: The entry points.
         observed: Calls that were seen, and the numbers in them.
-        around: Addresses, constants, numbers in storage.
+        around: Addresses, balances, numbers in storage.
         code: By contract, what the code of each method mentions.
         most: How many calls are made of one entry point at most.
     """

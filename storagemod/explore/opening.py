@@ -24,7 +24,10 @@ _REENTRY, _ELSEWHERE = -1.0, 1.0
 """What it costs besides to call back a contract that is running, and another one."""
 
 _LEARNT = 0.5
+"""What the first call costs that comparisons told of: about as much as a likely value."""
+
 _REPEATED, _AGAIN = 2, "again"
+"""What marks a call under way that is made again: in the next addition of an opening, and in a way."""
 
 
 @define(eq=False)

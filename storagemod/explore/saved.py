@@ -29,7 +29,9 @@ _ATTACKS_SCHEMA, _CORPUS_SCHEMA = "storagemod.attacks/1", "storagemod.corpus/1"
 _ATTACKS_MAX = 16
 """How many attacks on one invariant are kept; the newest ones."""
 
-_CORPUS_MAX = 4_096
+CORPUS_MAX = 4_096
+"""How many tries that met something new are kept for another search."""
+
 _FILE_BYTES_MAX = 256 * 1024 * 1024
 _DATA_BYTES_MAX = 64 * 1024
 _NESTING_MAX = 64
@@ -257,7 +259,7 @@ class Saved:
             StateError: It cannot be written.
         """
         kept = dict.fromkeys(corpus if resumed else (*corpus, *self.corpus))
-        self.corpus = tuple(kept)[:_CORPUS_MAX]
+        self.corpus = tuple(kept)[:CORPUS_MAX]
         _, path = self.files
         tries = [{"added": list(added), "script": script_to_json(script)} for script, added in self.corpus]
         _write(path, {"schema": _CORPUS_SCHEMA, "scenario": self.scenario, "tries": tries}, indent=None)
@@ -318,14 +320,23 @@ def _read_try(content: object) -> tuple[Script, Place]:
 
 
 def _write(path: Path, content: Mapping[str, Any], *, indent: int | None) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            scratch.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
-            scratch.replace(path)
-        finally:
-            with suppress(FileNotFoundError):  # it has its name
-                scratch.unlink()
+        write_whole(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror or error}", cause=error) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        with suppress(FileNotFoundError):  # it has its name
+            scratch.unlink()
