@@ -230,7 +230,7 @@ class _Session:
         _note(exploration, written, folder, timed=self.timed)
 
     def report(self) -> None:
-        """Tell what came of all files."""
+        """Print what came of all files."""
         if self.as_json and self.count == 1:
             say_document(document("explore", self.bodies[0]))
         elif self.as_json:
@@ -319,7 +319,7 @@ class _Progress:
         return self._stop()
 
     def tell(self, breach: Breach, script: Script, needs_callback: bool) -> None:
-        """Tell of an invariant that is broken."""
+        """Print that an invariant is broken."""
         how = "by a call back" if needs_callback else "without any call back"
         note(one_line(f"{self._name}broken {how if script else 'before anything was tried'}: {breach.invariant}"))
 

@@ -36,6 +36,7 @@ DEFAULT_TRIES = 20_000
 TRIES_MAX = 10_000_000
 GAS_MAX = 100 * GAS
 _STORED_MAX = 64
+"""How many words of storage are values to try: those at the lowest offsets, as columns of values stay short."""
 
 
 @frozen

@@ -46,7 +46,11 @@ _OFTEN_STEADY, _OFTEN_LED = 1.5, 2.0
 """What it costs besides, by the logarithm of how often, that a row of entry points was tried already."""
 
 _OTHER_SENDER = 1.0
+"""What a transaction costs besides whose sender is not the first."""
+
 _ACCOMPLICE = 2.0
+"""What it costs besides to have another attacker act."""
+
 _PATCH = 1.0
 """What it costs to change what was added by what comparisons told."""
 

@@ -41,6 +41,8 @@ _AFTER_PLAIN = 5_000
 """How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
 
 _STATES_MAX = 1_000_000
+"""How many states are remembered at most. Later ones are taken for new each time."""
+
 _RUN_MAX = 200_000
 """How many tries are remembered at most, so as not to run them again: some 20 MiB. Then they are forgotten."""
 

@@ -193,7 +193,7 @@ class _Writer:
         return lines
 
     def _when(self, site: str, times: Sequence[int]) -> str:
-        """Say in words which calls these are."""
+        """Describe which calls these are."""
         if site not in self.settled.counting:
             return f"While the count is {_listed([str(number) for number in times])}:"
         which = "time" if self.settled.counting == {site} else "call of this contract"

@@ -35,12 +35,14 @@ _Watched: TypeAlias = tuple[Invariant, tuple[Any, ...]]
 """An invariant, and the values of its ``before(...)`` parts."""
 
 _VERDICTS_MAX = 100_000
+"""How many verdicts on pairs of states are remembered at most. Then they are forgotten."""
+
 _STEPS_MAX = 512
 """How many states that trials led to are kept, to go on from there. Each is as large as what it changed."""
 
 _NO_CHANGES = ChangeSet()
 _COMPARISONS_MAX = 256
-"""How many pairs of operands are told of one transaction."""
+"""How many pairs of operands of one transaction are returned at most."""
 
 _call_id = attrgetter("call_id")
 
@@ -286,7 +288,7 @@ class TrialRunner:
         return blocks
 
     def _go_to(self, place: _Step, scripts: dict[Address, RegionDiff]) -> None:
-        """Have the world be as it is after some transactions, with these scripts for attackers."""
+        """Bring the world to where some transactions lead, with these scripts for attackers."""
         changes = self._rewritten(scripts)
         if self._applied is not None or self._place is not place:
             applied = _NO_CHANGES if self._applied is None else self._applied.inverted()
@@ -313,7 +315,7 @@ class TrialRunner:
         return ChangeSet(regions=regions)
 
     def _settle(self, step: _Step) -> None:
-        """Have the world be as it is after a transaction that was rehearsed just now."""
+        """Commit the transaction that was rehearsed just now, if it is not yet committed."""
         if self._applied is None and step.before is self._place:
             with uninterrupted():
                 self.world.apply(step.own)

@@ -234,7 +234,7 @@ class _Attack:
         return done is not None and self._breaks(done)
 
     def _breaks(self, done: ScenarioResult) -> bool:
-        """Whether the attack breaks the invariant, and all was well before."""
+        """Return whether the attack breaks the invariant, and all was well before."""
         setup = self.exploration.setup
         is_broken = self.violation.breach.transaction < 0  # from the start
         if not is_broken and not all(each.ok for each in done.transactions[:setup]):
