@@ -26,7 +26,7 @@ from storagemod.cli.options import (
 )
 from storagemod.cli.output import note, note_error, say, say_document, say_tree
 from storagemod.errors import StorageModError, one_line
-from storagemod.explore import Exploration, Script, Stop, Violation, explore
+from storagemod.explore import Breach, Exploration, Script, Stop, Violation, explore
 from storagemod.explore.executors import JOBS_MAX, dask_executor
 from storagemod.explore.exploration import (
     CALLS_MAX,
@@ -37,7 +37,6 @@ from storagemod.explore.exploration import (
 )
 from storagemod.explore.menu import ARGUMENTS_MAX
 from storagemod.explore.plan import GAS
-from storagemod.explore.trial import Breach
 from storagemod.explore.write import check_folder, write_tests
 from storagemod.report import document, error_to_json
 from storagemod.report.exploration import (
@@ -234,7 +233,7 @@ class _Session:
         _note(exploration, written, folder, timed=self.timed)
 
     def report(self) -> None:
-        """Tell what came of all files."""
+        """Print what came of all files."""
         if self.as_json and self.count == 1:
             say_document(document("explore", self.bodies[0]))
         elif self.as_json:
@@ -323,7 +322,7 @@ class _Progress:
         return self._stop()
 
     def tell(self, breach: Breach, script: Script, needs_callback: bool) -> None:
-        """Tell of an invariant that is broken."""
+        """Print that an invariant is broken."""
         how = "by a call back" if needs_callback else "without any call back"
         note(one_line(f"{self._name}broken {how if script else 'before anything was tried'}: {breach.invariant}"))
 

@@ -94,10 +94,11 @@ class Attacker:
         """Return the source text of the contract."""
         imports, plays = [], []
         for number, entry in enumerate(self.typed):
-            name = f'"contract:{_escaped(self.links[entry.contract])}" "{_escaped(entry.method or "")}?"'
+            name = f"{quoted(f'contract:{self.links[entry.contract]}')} {quoted(f'{entry.method}?')}"
             results = ("i32", *entry.type.results)
-            signature = _signature("param", entry.type.params) + _signature("result", results)
-            imports.append(f"(import {name} (func $entry{number}{signature}))")
+            imports.append(
+                f"(import {name} (func $entry{number}{signature(FunctionType(entry.type.params, results))}))"
+            )
             loads = " ".join(
                 f"({kind}.load $script offset={12 + 8 * at} (local.get $call))"
                 for at, kind in enumerate(entry.type.params)
@@ -106,11 +107,7 @@ class Attacker:
             body = f"(call $entry{number} {loads}){drops}"
             plays.append(f"(func $play{number} (type $play) (param $call i32) {body})")
         count, table = len(plays), " ".join(f"$play{number}" for number in range(len(plays)))
-        hooks = [
-            self._hook(name, number, self.hooks[name].params, self.hooks[name].results)
-            for number, name in enumerate(self.sites)
-            if name != MAIN
-        ]
+        hooks = [self._hook(name, number, self.hooks[name]) for number, name in enumerate(self.sites) if name != MAIN]
         guard = ""
         if self.is_borrowed:
             imports.append('(import "ethereum" "getAddress" (func $getAddress (param i32)))')
@@ -123,7 +120,7 @@ class Attacker:
             plays="\n  ".join(plays),
             count=count + 1,
             table=f"{table} $play_main".strip(),
-            hooks="\n  ".join([*hooks, self._hook(MAIN, _MAIN_SITE, (), ())]),
+            hooks="\n  ".join([*hooks, self._hook(MAIN, _MAIN_SITE, FunctionType())]),
             begin=BEGIN,
             data_at=_DATA_AT,
         )
@@ -141,16 +138,15 @@ class Attacker:
             f"(i32.and {same[0]} (i32.and {same[1]} {same[2]})))"
         )
 
-    def _hook(self, name: str, site: int, params: Sequence[ValueType], results: Sequence[ValueType]) -> str:
-        signature = _signature("param", params) + _signature("result", results)
+    def _hook(self, name: str, site: int, kind: FunctionType) -> str:
         values = " ".join(
-            f"(if (result {kind}) (local.get $reaction) "
-            f"(then ({kind}.load $script offset={16 + 8 * at} (local.get $reaction))) (else ({kind}.const 0)))"
-            for at, kind in enumerate(results)
+            f"(if (result {each}) (local.get $reaction) "
+            f"(then ({each}.load $script offset={16 + 8 * at} (local.get $reaction))) (else ({each}.const 0)))"
+            for at, each in enumerate(kind.results)
         )
         ends = "(call $answer (local.get $reaction))" if name == MAIN else values
         return (
-            f'(func (export "{_escaped(name)}"){signature} (local $reaction i32) '
+            f"(func (export {quoted(name)}){signature(kind)} (local $reaction i32) "
             f"(local.set $reaction (call $take (i32.const {site}))) (call $react (local.get $reaction)) {ends})"
         )
 
@@ -235,13 +231,24 @@ def _values(types: Sequence[ValueType], values: Sequence[Value]) -> bytes:
     return data
 
 
-def _signature(word: str, types: Sequence[ValueType]) -> str:
-    return f" ({word} {' '.join(types)})" if types else ""
+def signature(kind: FunctionType) -> str:
+    """Return the parameters and results of a function as WAT."""
+    params = f" (param {' '.join(kind.params)})" if kind.params else ""
+    return params + (f" (result {' '.join(kind.results)})" if kind.results else "")
 
 
-def _escaped(name: str) -> str:
-    """Escape a name for a string of WAT."""
-    return _UNPLAIN.sub(lambda found: "".join(f"\\{byte:02x}" for byte in found[0].encode()), name)
+def quoted(name: str) -> str:
+    """Return a name as a string of WAT."""
+    return '"' + _UNPLAIN.sub(lambda found: _escaped(found[0].encode()), name) + '"'
+
+
+def quoted_bytes(data: bytes) -> str:
+    """Return bytes as a string of WAT."""
+    return f'"{_escaped(data)}"'
+
+
+def _escaped(data: bytes) -> str:
+    return "".join(f"\\{byte:02x}" for byte in data)
 
 
 def init_code(account: Address) -> bytes:
@@ -249,15 +256,14 @@ def init_code(account: Address) -> bytes:
 
     So whatever the attacker does when it is called happens while the account is created.
     """
-    target = "".join(f"\\{byte:02x}" for byte in account)
-    return to_wasm(_INIT.format(target=target), name="init", limits=Limits())
+    return to_wasm(_INIT.format(target=quoted_bytes(account)), name="init", limits=Limits())
 
 
 _INIT = """\
 (module
   (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
-  (data (i32.const 0) "{target}")
+  (data (i32.const 0) {target})
   (func (export "main")
     (drop (call $call
       (i64.const 0x7fffffffffffffff) (i32.const 0) (i32.const 32) (i32.const 0) (i32.const 0)))))

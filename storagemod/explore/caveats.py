@@ -14,7 +14,7 @@ _NEVER_SHOWN = 6
 """How many entry points that never succeeded are named."""
 
 _STARVED_PART = 0.5
-"""Of which part of the tries that ran out of gas on nothing is explored."""
+"""Beyond this part of tries that ran out of gas, the verdict is "not explored"."""
 
 
 @frozen

@@ -8,10 +8,11 @@ from typing import TypeAlias
 
 from attrs import define, field, frozen
 
-from storagemod.explore.frontier import Candidate
+from storagemod.explore.follower import CallSite
 from storagemod.explore.menu import Entry
+from storagemod.explore.opening import Candidate
 from storagemod.explore.script import MAIN, calls_in, depth_of
-from storagemod.explore.trial import CallSite, TrialResult
+from storagemod.explore.trial import TrialResult
 from storagemod.types import Address
 
 EntryKey: TypeAlias = tuple[Address, str]

@@ -27,10 +27,13 @@ CHUNK = 32
 
 JOBS_MAX = 256
 _AHEAD = 3
+"""How many chunks each worker is given ahead, so that none waits for the next one."""
+
 _WAIT_SECONDS = 0.1
 """How long an interruption waits for a result."""
 
 _LOSSES_MAX = 3
+"""How often workers are lost until the search gives up: what it runs may use up their memory."""
 
 
 class LostWorkersError(StorageModError, RuntimeError):

@@ -6,30 +6,25 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
 from pathlib import Path
 
 import attrs
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from storagemod.errors import LinkError, ScenarioError, StateError, StorageModError, ValidationError, shown
+from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
 from storagemod.explore.attacker import Attacker, init_code
 from storagemod.explore.caveats import Caveat, SetUp, caveats_of
+from storagemod.explore.keeper import Fit, Keeper, Kept, Replayed
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
-from storagemod.explore.saved import Fit, Replayed, Saved
-from storagemod.explore.scope import TrustModel, attackers_of, loaded, trust_model_of
-from storagemod.explore.script import Path as Place
-from storagemod.explore.script import Script
+from storagemod.explore.saved import Saved
+from storagemod.explore.scope import TrustModel, attackers_of, loaded, scenario_of, trust_model_of
 from storagemod.explore.search import Budget, Found, Progress, Told, Violation, search
-from storagemod.explore.trial import Breach
 from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.check import Difference
 from storagemod.scenario.deploy import contract_error
-from storagemod.scenario.locate import Lines
-from storagemod.scenario.schema import AccountSpec, Amount, ContractSpec, ExploreSpec, InvariantSpec
-from storagemod.scenario.structure import did_you_mean
+from storagemod.scenario.schema import InvariantSpec
 from storagemod.scenario.suggest import profit_invariant
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
@@ -41,6 +36,7 @@ DEFAULT_TRIES = 20_000
 TRIES_MAX = 10_000_000
 GAS_MAX = 100 * GAS
 _STORED_MAX = 64
+"""How many words of storage are values to try: those at the lowest offsets, as columns of values stay short."""
 
 
 @frozen
@@ -236,7 +232,7 @@ def explore(
         raise ValidationError("resume goes on from the tries that a folder has", hint="give `failures`")
     world = scenario if isinstance(scenario, World) else None
     if isinstance(scenario, World):
-        scenario = _scenario_of(scenario, untrusted)
+        scenario = scenario_of(scenario, untrusted)
         given = {"link": link, "sync": sync, "exclusive": exclusive}
         for name, value in given.items():
             if value is not None:
@@ -265,7 +261,7 @@ def explore(
         profit=profit,
     )
     scenario, functions = _with_invariants(scenario, invariants or {}, profit=profit)
-    keeper = None if failures is None else _Keeper.of(Path(failures), scenario, told)
+    keeper = None if failures is None else Keeper(Saved.load(Path(failures), scenario), told)
     stage = _stage(scenario, settings, tracker, world, seen)
     scenario = attrs.evolve(scenario, invariants=stage.scenario.invariants)
     plan = Plan(stage.scenario, stage.blueprint, stage.attackers, functions, boundaries, gas, tracker)
@@ -291,7 +287,8 @@ def explore(
     )
     labels = {address: name for name, address in stage.trust_model.addresses.items()}
     caveats = caveats_of(stage.set_up, found, gas, labels)
-    exploration = Exploration(
+    kept = Kept() if keeper is None else keeper.keep(found, resume=resume)
+    return Exploration(
         scenario,
         settings,
         stage.trust_model,
@@ -300,126 +297,12 @@ def explore(
         caveats,
         found,
         names,
+        kept.replayed,
+        kept.resumed,
+        kept.unfit,
+        kept.saved,
+        kept.unsaved,
         is_of_world=world is not None,
-    )
-    return exploration if keeper is None else keeper.keep(exploration, resume=resume)
-
-
-@define(eq=False)
-class _Keeper:
-    """Has a search run what was saved, and saves what it finds: attacks at once, all else at the end."""
-
-    saved: Saved
-    listener: Told | None
-    attacks: list[tuple[str, Script]] = field(factory=list)
-    tries: list[tuple[Script, Place]] = field(factory=list)
-    misfits: list[Replayed] = field(factory=list)
-    unfit: int = 0
-
-    @classmethod
-    def of(cls, folder: Path, scenario: Scenario, listener: Told | None) -> _Keeper:
-        return cls(Saved.load(folder, scenario), listener)
-
-    def sort(self, fit: Fit, names: Sequence[str], *, resume: bool) -> None:
-        """Find out what can be run."""
-        for each in self.saved.attacks:
-            if each.script is None:
-                why: str | None = "it is no script"
-            else:
-                unknown = each.invariant not in names
-                why = "the scenario has no such invariant" if unknown else fit.problem(each.script)
-            if why is None and each.script is not None:
-                self.attacks.append((each.invariant, each.script))
-            else:
-                self.misfits.append(Replayed(each.invariant, each.script or (), "does not fit", why or ""))
-        if resume:
-            self.tries = [each for each in self.saved.corpus if fit.problem(each[0]) is None]
-            self.unfit = self.saved.unread + len(self.saved.corpus) - len(self.tries)
-
-    def told(self, breach: Breach, script: Script, needs_callback: bool) -> None:
-        """Save an attack as soon as it is found, whatever becomes of the search; an error comes up at the end."""
-        if self.saved.add(breach.invariant, script):
-            with suppress(StateError):
-                self.saved.write_attacks()
-        if self.listener is not None:
-            self.listener(breach, script, needs_callback)
-
-    def keep(self, exploration: Exploration, *, resume: bool) -> Exploration:
-        """Save what was found; return the exploration with what became of what was known."""
-        found = exploration.found
-        replayed = [
-            Replayed(name, script, "not run" if stands is None else "breaks it" if stands else "mended")
-            for (name, script), stands in zip(self.attacks, found.recalled, strict=True)
-        ]
-        for violation in found.violations:
-            self.saved.add(violation.invariant, violation.script, instead=violation.found)
-        files: list[Path] = []
-        unsaved: StorageModError | None = None
-        try:
-            written = self.saved.write_attacks()
-            files += [] if written is None else [written]
-            files.append(self.saved.write_corpus(found.corpus, resumed=resume))
-        except StateError as error:
-            unsaved = error
-        return attrs.evolve(
-            exploration,
-            replayed=(*replayed, *self.misfits),
-            resumed=len(self.tries) if resume else None,
-            unfit=self.unfit + found.unfit,
-            saved=tuple(files),
-            unsaved=unsaved,
-        )
-
-
-def _scenario_of(world: World, untrusted: Iterable[Address | str | int]) -> Scenario:
-    """Return the accounts of a world as a scenario without transactions.
-
-    Raises:
-        ValidationError: Who is untrusted is no account of the world, nor an address.
-    """
-    if isinstance(untrusted, str):
-        raise ValidationError(f"untrusted is several names or addresses, got {shown(untrusted)}")
-    accounts = world.accounts()
-    names: dict[Address, str] = {}
-    for address, account in accounts.items():
-        name = account.name or str(address)
-        names[address] = name if name not in names.values() else str(address)
-    addresses = {name: address for address, name in names.items()}
-    distrusted = []
-    for each in untrusted:
-        try:
-            address = addresses[each] if isinstance(each, str) and each in addresses else Address(each)
-        except ValidationError as error:
-            hint = did_you_mean(str(each), addresses) or f" (there is {', '.join(addresses) or 'none'})"
-            raise ValidationError(f"no account of the world is named {shown(each)}{hint}", cause=error) from error
-        distrusted.append(names.setdefault(address, str(address)))
-        addresses.setdefault(names[address], address)
-    contracts = {
-        names[address]: ContractSpec(
-            code=names[address],
-            address=address,
-            balance=Amount(account.balance),
-            links={link: str(target) for link, target in account.links.items()},
-        )
-        for address, account in accounts.items()
-        if account.code
-    }
-    others = {
-        name: AccountSpec(address=address, balance=Amount(world.account(address).balance))
-        for name, address in addresses.items()
-        if name not in contracts
-    }
-    return Scenario(
-        path="<world>",
-        folder=Path(),
-        lines=Lines(""),
-        name="a world",
-        description="",
-        accounts=others,
-        contracts=contracts,
-        transactions=(),
-        addresses=addresses,
-        explore=ExploreSpec(untrusted=tuple(dict.fromkeys(distrusted))),
     )
 
 

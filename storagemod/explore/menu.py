@@ -40,6 +40,8 @@ _WORDS_MAX = 3
 """How many words follow a selector at most, where no call of it was seen."""
 
 _LEARNT_MAX = 256
+"""How many calls that comparisons told of are kept of one entry point."""
+
 _SEEN_BEST = 4
 """How many of the calls that were seen cost least."""
 
@@ -47,6 +49,8 @@ _PROBES = 1.0
 """What the call costs whose arguments are numbers that comparisons show again."""
 
 _PENALTY_MAX = 2.0
+"""What calls of an entry point cost besides at most: it is put off, and never left out."""
+
 _PAST = math.inf
 
 
@@ -123,7 +127,7 @@ def menu_of(
     Args:
         points: The entry points.
         observed: Calls that were seen, and the numbers in them.
-        around: Addresses, constants, numbers in storage.
+        around: Addresses, balances, numbers in storage.
         code: By contract, what the code of each method mentions.
         most: How many calls are made of one entry point at most.
     """

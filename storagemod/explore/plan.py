@@ -114,7 +114,7 @@ class Invariant(Protocol):
 
     @property
     def at(self) -> str:
-        """When it has to hold: ``end`` or ``boundaries``."""
+        """When it has to hold: ``end``, ``boundaries`` or ``callouts``."""
 
     def capture(self, world: World) -> tuple[Any, ...]:
         """Return the values that it needs from before a transaction."""
@@ -167,7 +167,7 @@ class Plan:
         blueprint: The world, attackers deployed.
         attackers: Who is untrusted.
         functions: Invariants that are Python functions.
-        everywhere: Whether all invariants are checked at call boundaries, whatever they say.
+        everywhere: Whether all invariants are checked at callouts as well: while untrusted code has control.
         gas: The gas of each transaction.
         tracker: How writes are found.
     """

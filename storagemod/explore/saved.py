@@ -2,8 +2,7 @@
 
 Each scenario has two files there, of JSON. ``NAME.attacks.json`` has attacks by the invariant that they break; it is
 small, and worth keeping in version control. ``NAME.corpus.json`` has tries that met something new, from which another
-search can grow. Both are written whole or not at all. Scripts are data from outside: each is checked against the
-scenario before it is run, and one that does not fit is left alone.
+search can grow. Both are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,17 +20,18 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 
 from storagemod.errors import StateError
-from storagemod.explore.attacker import Attacker, EntryPoint
-from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script, calls_in, depth_of
+from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script
 from storagemod.explore.script import Path as Place
 from storagemod.scenario import Scenario
-from storagemod.types import Address, Value, ValueType
+from storagemod.types import Address, Value
 
 _ATTACKS_SCHEMA, _CORPUS_SCHEMA = "storagemod.attacks/1", "storagemod.corpus/1"
 _ATTACKS_MAX = 16
 """How many attacks on one invariant are kept; the newest ones."""
 
-_CORPUS_MAX = 4_096
+CORPUS_MAX = 4_096
+"""How many tries that met something new are kept for another search."""
+
 _FILE_BYTES_MAX = 256 * 1024 * 1024
 _DATA_BYTES_MAX = 64 * 1024
 _NESTING_MAX = 64
@@ -146,87 +146,6 @@ def _values(content: object) -> tuple[Value, ...]:
     )
 
 
-# Whether a script fits a scenario
-
-
-@frozen
-class Fit:
-    """What scripts may name: only those that a search could have made are run.
-
-    Attributes:
-        attackers: The untrusted accounts.
-        senders: Who sends transactions.
-        calls: The most calls of a try.
-        depth: How deep calls back are nested at most.
-    """
-
-    attackers: tuple[Attacker, ...]
-    senders: tuple[Address, ...]
-    calls: int
-    depth: int
-    _points: Mapping[tuple[Address, str | None], EntryPoint] = field(init=False, repr=False)
-
-    @_points.default
-    def _entry_points(self) -> Mapping[tuple[Address, str | None], EntryPoint]:
-        return {(each.contract, each.method): each for each in self.attackers[0].entry_points}
-
-    def problem(self, script: Script) -> str | None:
-        """Return why a script does not fit, ``None`` if it does."""
-        if not script:
-            return "it has no transaction"
-        if calls_in(script) > self.calls + 1:  # an accomplice is one call and one level more
-            return f"it has {calls_in(script)} calls (--calls)"
-        if depth_of(script) > self.depth + 1:
-            return f"its calls back are {depth_of(script)} deep (--depth)"
-        return next(self._problems(script), None)
-
-    def _problems(self, script: Script) -> Iterator[str]:
-        for call in script:
-            if call.sender not in self.senders:
-                yield f"{call.sender} is not untrusted"
-            yield from self._of_call(call)
-
-    def _of_call(self, call: Call) -> Iterator[str]:
-        point = self._points.get((call.contract, call.method))
-        own = call.method is None and any(each.account == call.contract for each in self.attackers)
-        if point is None and not own:
-            yield f"no contract at {call.contract} has a method {call.method or MAIN} to call"
-        elif not _suits(call.args, () if point is None or point.method is None else point.type.params):
-            yield f"{call.method or MAIN} takes other arguments"
-        elif not 0 <= call.value < 1 << 127:
-            yield "it sends an amount that is out of range"
-        for reaction in call.reactions:
-            yield from self._of_reaction(reaction)
-
-    def _of_reaction(self, reaction: Reaction) -> Iterator[str]:
-        attacker = next((each for each in self.attackers if each.account == reaction.account), None)
-        if attacker is None or (reaction.site != MAIN and reaction.site not in attacker.hooks):
-            yield f"nobody untrusted is called at {reaction.account} by {reaction.site}"
-            return
-        results = () if reaction.site == MAIN else attacker.hooks[reaction.site].results
-        if reaction.values is not None and not _suits(reaction.values, results):
-            yield f"{reaction.site} has other results"
-        if (reaction.ending is Ending.DESTROY) != (reaction.beneficiary is not None) or (
-            reaction.output and reaction.site != MAIN
-        ):
-            yield "its reactions are inconsistent"
-        for call in reaction.calls:
-            if call.sender is not None or (call.method is not None and call.value):
-                yield "a call back has a sender of its own, or a typed one sends money"
-            yield from self._of_call(call)
-
-
-def _suits(values: Sequence[Value], types: Sequence[ValueType]) -> bool:
-    return len(values) == len(types) and all(map(_is_of, values, types))
-
-
-def _is_of(value: Value, kind: ValueType) -> bool:
-    if kind not in {"i32", "i64"}:
-        return isinstance(value, float)
-    bits = 32 if kind == "i32" else 64
-    return isinstance(value, int) and -(1 << (bits - 1)) <= value < 1 << bits
-
-
 # The files
 
 
@@ -238,23 +157,6 @@ class Attack:
     script: Script | None
     content: Mapping[str, Any] = field(repr=False, eq=False, factory=dict)
     """As it stands in the file."""
-
-
-@frozen
-class Replayed:
-    """What became of a known attack.
-
-    Attributes:
-        invariant: What it broke.
-        script: The attack, empty where it cannot be read.
-        status: ``breaks it``, ``mended``, ``does not fit``, or ``not run`` where the time was over.
-        why: Why it does not fit.
-    """
-
-    invariant: str
-    script: Script
-    status: str
-    why: str = ""
 
 
 @define
@@ -357,7 +259,7 @@ class Saved:
             StateError: It cannot be written.
         """
         kept = dict.fromkeys(corpus if resumed else (*corpus, *self.corpus))
-        self.corpus = tuple(kept)[:_CORPUS_MAX]
+        self.corpus = tuple(kept)[:CORPUS_MAX]
         _, path = self.files
         tries = [{"added": list(added), "script": script_to_json(script)} for script, added in self.corpus]
         _write(path, {"schema": _CORPUS_SCHEMA, "scenario": self.scenario, "tries": tries}, indent=None)
@@ -418,14 +320,23 @@ def _read_try(content: object) -> tuple[Script, Place]:
 
 
 def _write(path: Path, content: Mapping[str, Any], *, indent: int | None) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            scratch.write_text(json.dumps(content, indent=indent, allow_nan=False) + "\n", encoding="utf-8")
-            scratch.replace(path)
-        finally:
-            with suppress(FileNotFoundError):  # it has its name
-                scratch.unlink()
+        write_whole(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror or error}", cause=error) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    finally:
+        with suppress(FileNotFoundError):  # it has its name
+            scratch.unlink()

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 from attrs import frozen
 
-from storagemod.errors import ScenarioError
+from storagemod.errors import ScenarioError, ValidationError, shown
 from storagemod.explore.attacker import Attacker, EntryPoint
 from storagemod.explore.script import MAIN
 from storagemod.scenario import Scenario, load_contract
+from storagemod.scenario.locate import Lines
+from storagemod.scenario.schema import AccountSpec, Amount, ContractSpec, ExploreSpec
 from storagemod.scenario.structure import did_you_mean
 from storagemod.scenario.trust import parties
 from storagemod.types import Address, FunctionType
 from storagemod.vm import Contract
 from storagemod.vm.ethereum import U128_MAX
+from storagemod.world import World
 
 STRANGER = "attacker"
 """The untrusted account of a scenario that names none."""
@@ -40,6 +44,58 @@ class TrustModel:
     addresses: Mapping[str, Address]
     stranger: str | None = None
     stranger_balance: int = 0
+
+
+def scenario_of(world: World, untrusted: Iterable[Address | str | int]) -> Scenario:
+    """Return the accounts of a world as a scenario without transactions.
+
+    Raises:
+        ValidationError: Who is untrusted is no account of the world, nor an address.
+    """
+    if isinstance(untrusted, str):
+        raise ValidationError(f"untrusted is several names or addresses, got {shown(untrusted)}")
+    accounts = world.accounts()
+    names: dict[Address, str] = {}
+    for address, account in accounts.items():
+        name = account.name or str(address)
+        names[address] = name if name not in names.values() else str(address)
+    addresses = {name: address for address, name in names.items()}
+    distrusted = []
+    for each in untrusted:
+        try:
+            address = addresses[each] if isinstance(each, str) and each in addresses else Address(each)
+        except ValidationError as error:
+            hint = did_you_mean(str(each), addresses) or f" (there is {', '.join(addresses) or 'none'})"
+            raise ValidationError(f"no account of the world is named {shown(each)}{hint}", cause=error) from error
+        distrusted.append(names.setdefault(address, str(address)))
+        addresses.setdefault(names[address], address)
+    contracts = {
+        names[address]: ContractSpec(
+            code=names[address],
+            address=address,
+            balance=Amount(account.balance),
+            links={link: str(target) for link, target in account.links.items()},
+        )
+        for address, account in accounts.items()
+        if account.code
+    }
+    others = {
+        name: AccountSpec(address=address, balance=Amount(world.account(address).balance))
+        for name, address in addresses.items()
+        if name not in contracts
+    }
+    return Scenario(
+        path="<world>",
+        folder=Path(),
+        lines=Lines(""),
+        name="a world",
+        description="",
+        accounts=others,
+        contracts=contracts,
+        transactions=(),
+        addresses=addresses,
+        explore=ExploreSpec(untrusted=tuple(dict.fromkeys(distrusted))),
+    )
 
 
 def trust_model_of(scenario: Scenario) -> TrustModel:

@@ -13,12 +13,15 @@ from attrs import define, field, frozen
 from storagemod.errors import StorageModError
 from storagemod.explore.coverage import Coverage, Tally
 from storagemod.explore.executors import Trials, trials_on
-from storagemod.explore.frontier import Candidate, Frontier
+from storagemod.explore.follower import CallOutcome
+from storagemod.explore.frontier import Frontier
 from storagemod.explore.menu import Entry
+from storagemod.explore.opening import Candidate
 from storagemod.explore.plan import Plan
+from storagemod.explore.saved import CORPUS_MAX
 from storagemod.explore.script import Call, Path, Script, call_at, calls_in, depth_of, walk
 from storagemod.explore.shrink import shrink
-from storagemod.explore.trial import Breach, CallOutcome, TrialResult, TrialRunner
+from storagemod.explore.trial import Breach, TrialResult, TrialRunner
 from storagemod.types import Address
 from storagemod.world import Receipt
 
@@ -38,11 +41,10 @@ _AFTER_PLAIN = 5_000
 """How many tries look for a call back that breaks an invariant, once all are broken without one or with one."""
 
 _STATES_MAX = 1_000_000
+"""How many states are remembered at most. Later ones are taken for new each time."""
+
 _RUN_MAX = 200_000
 """How many tries are remembered at most, so as not to run them again: some 20 MiB. Then they are forgotten."""
-
-_CORPUS_MAX = 4_096
-"""How many tries that met something new are kept for another search."""
 
 _SEARCH_SHARE = 0.8
 """Of its seconds, the part after which a search that found something ends, so that there is time for shrinking."""
@@ -203,7 +205,7 @@ def search(
         seconds,
         ended,
         fragile,
-        (*((each.script, each.added) for each in run.corpus), *run.unreplayed)[:_CORPUS_MAX],
+        (*((each.script, each.added) for each in run.corpus), *run.unreplayed)[:CORPUS_MAX],
         run.unfit,
         recalled,
     )
@@ -360,7 +362,7 @@ class _Search:
                 call = call_at(each.script, each.added)
                 entry.learn(Call(call.contract, call.method, call.args, call.data, call.value))
         bonus = self._novelty(each, result, outcome)
-        if bonus and len(self.corpus) < _CORPUS_MAX:
+        if bonus and len(self.corpus) < CORPUS_MAX:
             self.corpus.append(each)
         known = self._known(each.script, result)
         if result.comparisons:
@@ -376,8 +378,8 @@ class _Search:
             return
         flat: tuple[Breach, Script] | None = breach, script
         if depth_of(script) > 0:
-            if self.checks >= _CHECKS_MAX:
-                return
+            if self.checks >= _CHECKS_MAX and name in self.plain:
+                return  # it is known to be broken, and stays so without a call back
             self.checks += 1
             flat = self._flat(script, name)
         if flat is None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 from attrs import define, field, frozen
 
-from storagemod.explore.attacker import Attacker
+from storagemod.explore.attacker import Attacker, quoted, quoted_bytes, signature
 from storagemod.explore.script import MAIN
 from storagemod.explore.turns import Action, Deed, NotStraightError, Settled, Transaction, Turn, Turns
 from storagemod.types import WASM_PAGE_BYTES, Address, CallKind, FunctionType, Outcome, Value, ValueType
@@ -23,7 +23,6 @@ _SCRATCH = 0
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _UNPLAIN = re.compile(r"[^A-Za-z0-9_.:-]")
-_UNQUOTED = re.compile(r"[^A-Za-z0-9_.:?-]")
 _HOST = {
     CallKind.CALL: ("call", True),
     CallKind.CODE: ("callCode", True),
@@ -124,15 +123,15 @@ class _Writer:
         ]
         counts = bool(self.settled.looking)
         lines = ["(module"]
-        for key, (name, signature) in self._imports.items():
-            lines.append(f"  (import {_quoted(key[0])} {_quoted(key[1])} (func {name}{signature}))")
+        for key, (name, shape) in self._imports.items():
+            lines.append(f"  (import {quoted(key[0])} {quoted(key[1])} (func {name}{shape}))")
         if counts:
             lines.append('  (import "storage" "memory" (memory $storage 1))')
         if self._segments or any(key[0] == "ethereum" for key in self._imports):
             pages = max(1, -(-self._end // WASM_PAGE_BYTES))
             lines.append(f'  (memory $memory (export "memory") {pages})')
         for data, (offset, what) in self._segments.items():
-            lines.append(f"  (data (memory $memory) (i32.const {offset}) {_quoted_bytes(data)})  ;; {what}")
+            lines.append(f"  (data (memory $memory) (i32.const {offset}) {quoted_bytes(data)})  ;; {what}")
         parts = ["\n".join(lines)]
         if self.settled.counting or any(turn.deed.counts for turns in self.settled.turns.values() for turn in turns):
             parts.append(_COUNT)
@@ -141,21 +140,24 @@ class _Writer:
         if self.settled.arms:
             parts.append(
                 f"  ;; Failed calls took their steps of the count back: count them again.\n"
-                f"  (func (export {_quoted(self.arm)}) (param $count i32) (call $set_count (local.get $count)))"
+                f"  (func (export {quoted(self.arm)}) (param $count i32) (call $set_count (local.get $count)))"
             )
         wat = "\n\n".join([*parts, *hooks]).replace("(module\n\n", "(module\n", 1) + ")\n"
         return Contract(wat, dict(sorted(self._links.items())), counts, self.settled.arms, self.arm)
 
     def _idle(self, site: str, kind: FunctionType) -> str:
         zeros = "".join(f" ({each}.const 0)" for each in kind.results)
-        return f"  ;; Not called in this attack.\n  (func (export {_quoted(site)}){_signature(kind)}{zeros})"
+        return f"  ;; Not called in this attack.\n  (func (export {quoted(site)}){signature(kind)}{zeros})"
 
     def _hook(self, site: str, turns: Sequence[Turn]) -> str:
         kind = self.types.get((self.attacker.account, site), FunctionType())
         callers = list(dict.fromkeys(self._caller(turn) for turn in turns))
         before = sum(turn.in_setup for turn in turns)
         early = f"; {_plural(before, 'time')} before the attack" if before else ""
-        lines = [f"  ;; Called by {_listed(callers)}{early}.", f"  (func (export {_quoted(site)}){_signature(kind)}"]
+        lines = [
+            f"  ;; Called by {_listed(callers)}{early}.",
+            f"  (func (export {quoted(site)}){signature(kind)}",
+        ]
         if site not in self.settled.looking:
             if site in self.settled.counting:
                 lines.append("    (drop (call $count))")
@@ -191,7 +193,7 @@ class _Writer:
         return lines
 
     def _when(self, site: str, times: Sequence[int]) -> str:
-        """Say in words which calls these are."""
+        """Describe which calls these are."""
         if site not in self.settled.counting:
             return f"While the count is {_listed([str(number) for number in times])}:"
         which = "time" if self.settled.counting == {site} else "call of this contract"
@@ -208,7 +210,7 @@ class _Writer:
             return "a transaction"
         started = turn.caller.started
         static = " in a static call" if turn.static else ""
-        return f"{_words(self._label(started.address))}::{_words(started.method or MAIN)}{static}"
+        return f"{in_comment(self._label(started.address))}::{in_comment(started.method or MAIN)}{static}"
 
     def _deed(self, deed: Deed, results: Sequence[ValueType], indent: str) -> list[str]:
         """Write what was done in a turn; where it returns numbers, the last line has these."""
@@ -253,8 +255,8 @@ class _Writer:
         link = self._label(action.target)
         self._links[link] = action.target
         mark, failed = ("", ()) if action.ok else ("?", ("i32",))
-        signature = _signature(FunctionType(kind.params, (*failed, *kind.results)))
-        name = self._import(f"contract:{link}", method + mark, f"${_identifier(f'{link}.{method}{mark}')}", signature)
+        shape = signature(FunctionType(kind.params, (*failed, *kind.results)))
+        name = self._import(f"contract:{link}", method + mark, f"${_identifier(f'{link}.{method}{mark}')}", shape)
         args = "".join(f" {_constant(each, value)}" for each, value in zip(kind.params, action.args, strict=True))
         drops = len(failed) + len(kind.results)
         return [f"{'(drop ' * min(drops, 1)}(call {name}{args}){')' * min(drops, 1)}" + " (drop)" * (drops - 1)]
@@ -263,7 +265,7 @@ class _Writer:
         """Call ``main`` with data by a function of the host."""
         assert action.kind is not None  # noqa: S101 - of the table
         host, has_value = _HOST[action.kind]
-        label = _words(self._label(action.target))
+        label = in_comment(self._label(action.target))
         address = self._segment(bytes(action.target), f"the address of {label}")
         params, value = "i64 i32 i32 i32", []
         if has_value:
@@ -285,20 +287,20 @@ class _Writer:
 
     def _destroy(self, action: Action) -> list[str]:
         """Destroy this contract: its balance goes to another account."""
-        heir = self._segment(bytes(action.target), f"the address of {_words(self._label(action.target))}")
+        heir = self._segment(bytes(action.target), f"the address of {in_comment(self._label(action.target))}")
         name = self._import("ethereum", "selfDestruct", "$ethereum.selfDestruct", " (param i32)")
         return [f"(call {name} {heir})"]
 
     # Parts
 
-    def _import(self, module: str, name: str, function: str, signature: str) -> str:
+    def _import(self, module: str, name: str, function: str, shape: str) -> str:
         """Import a function once; return what it is called here."""
         known = self._imports.get((module, name))
         if known is None:
             taken = {each for each, _ in self._imports.values()} | {"$count", "$set_count"}
             while function in taken:
                 function += "_"
-            known = self._imports[module, name] = function, signature
+            known = self._imports[module, name] = function, shape
         return known[0]
 
     def _segment(self, data: bytes, what: str) -> str:
@@ -376,23 +378,10 @@ def _constant(kind: ValueType, value: Value) -> str:
     return f"({kind}.const {number_signed})"
 
 
-def _signature(kind: FunctionType) -> str:
-    params = f" (param {' '.join(kind.params)})" if kind.params else ""
-    return params + (f" (result {' '.join(kind.results)})" if kind.results else "")
-
-
 def _identifier(name: str) -> str:
     return _UNPLAIN.sub("_", name.replace("?", ".try"))
 
 
-def _words(text: str) -> str:
-    """Return text for a comment."""
+def in_comment(text: str) -> str:
+    """Return text for a comment: on one line, without characters that a file may not have."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _quoted(name: str) -> str:
-    return '"' + _UNQUOTED.sub(lambda found: "".join(f"\\{byte:02x}" for byte in found[0].encode()), name) + '"'
-
-
-def _quoted_bytes(data: bytes) -> str:
-    return '"' + "".join(f"\\{byte:02x}" for byte in data) + '"'

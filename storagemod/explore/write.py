@@ -15,7 +15,6 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +24,10 @@ from attrs import define, field, frozen
 from storagemod.errors import ScenarioError, StateError, StorageModError
 from storagemod.explore.attacker import BEGIN, Attacker
 from storagemod.explore.exploration import Exploration
+from storagemod.explore.saved import write_whole
 from storagemod.explore.script import Call, describe
 from storagemod.explore.search import Violation
-from storagemod.explore.straight import Contract, contracts_of
+from storagemod.explore.straight import Contract, contracts_of, in_comment
 from storagemod.explore.turns import NotStraightError, Transaction, read_transaction
 from storagemod.scenario import ScenarioResult, load_scenario, parse_scenario, run_scenario
 from storagemod.scenario.schema import ContractSpec, InvariantSpec, Scenario, TransactionSpec
@@ -111,7 +111,7 @@ def _write(
     """Write the two files of one invariant."""
     scenario = exploration.scenario
     source = _from(folder, scenario.file) if scenario.file is not None else scenario.path
-    identity = _safe(f"{source}: {violation.invariant}")
+    identity = in_comment(f"{source}: {violation.invariant}")
     name = _file_name(exploration, violation, folder, identity, taken={path.stem for path in written})
     paths = folder / f"{name}.toml", folder / f"test_{name}.py"
     edited = [path for path in paths if path.exists() and _Header.of(path).edited]
@@ -124,19 +124,8 @@ def _write(
     attack = _Attack(exploration, violation, folder, name)
     for path, text in zip(paths, (attack.scenario(), attack.test()), strict=True):
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        _replace(path, f"# written by storagemod explore, digest {digest}, of {identity}\n{text}")
+        write_whole(path, f"# written by storagemod explore, digest {digest}, of {identity}\n{text}")
     return list(paths)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    finally:
-        with suppress(FileNotFoundError):  # it has its name
-            scratch.unlink()
 
 
 @frozen
@@ -245,7 +234,7 @@ class _Attack:
         return done is not None and self._breaks(done)
 
     def _breaks(self, done: ScenarioResult) -> bool:
-        """Whether the attack breaks the invariant, and all was well before."""
+        """Return whether the attack breaks the invariant, and all was well before."""
         setup = self.exploration.setup
         is_broken = self.violation.breach.transaction < 0  # from the start
         if not is_broken and not all(each.ok for each in done.transactions[:setup]):
@@ -508,12 +497,7 @@ def _transaction(spec: TransactionSpec) -> dict[str, Any]:
 
 
 def _comment(*lines: str) -> str:
-    return "".join(f"# {_safe(line)}\n" for line in lines)
-
-
-def _safe(text: str) -> str:
-    """Return text for a comment: on one line, without characters that a file may not have."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return "".join(f"# {in_comment(line)}\n" for line in lines)
 
 
 def _table(name: str, keys: Mapping[str, Any]) -> str:

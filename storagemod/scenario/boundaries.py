@@ -267,8 +267,8 @@ def calls_in(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozense
                 found[call_id] = frozenset(ran)
             if stack:
                 above, _, ran_above, within_above = stack[-1]
-                ran_above |= ran
-                within_above += within
+                ran_above.update(ran)
+                within_above.extend(within)
                 if call_id in changed:
                     changed.add(above)
         elif kind in _CHANGES and stack and raw[2] not in untrusted:

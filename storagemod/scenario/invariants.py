@@ -12,8 +12,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from storagemod.errors import ScenarioError, StateError, ValidationError, one_line
-from storagemod.events import CallStarted
-from storagemod.scenario.boundaries import Boundary, Moments, boundaries, calls_in
+from storagemod.scenario.boundaries import Boundary, Moments, boundaries
 from storagemod.scenario.check import Difference
 from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
 from storagemod.scenario.schema import InvariantSpec, Scenario
@@ -198,37 +197,6 @@ class BoundaryInvariant(Protocol):
 
     def refused(self, world: World, active: Collection[Address]) -> bool:
         """Check whether one of its calls would be refused while these contracts are active."""
-
-
-def are_checked_within(
-    invariants: Sequence[BoundaryInvariant],
-    trace: Trace,
-    untrusted: Collection[Address] = (),
-    *,
-    at: Moments | None = None,
-) -> bool:
-    """Return whether :func:`violations_at_boundaries` would check any invariant in a transaction, without a world.
-
-    So a transaction can be run and committed first, and once more only if something is to be checked within it.
-
-    Args:
-        invariants: The invariants.
-        trace: The trace of the transaction.
-        untrusted: The accounts whose code is not trusted.
-        at: When all of them must hold at least; by default each when it says.
-    """
-    moments = [_moments(each, at) for each in invariants]
-    if Moments.BOUNDARIES in moments:
-        return True
-    if Moments.CALLOUTS not in moments or not untrusted:
-        return False
-    entered = frozenset[Address]().union(*calls_in(trace, untrusted).values())
-    codes = [raw[6] for raw in trace.raw_events if raw[0] is CallStarted]
-    is_callout = len(codes) > 1 and not frozenset(untrusted).isdisjoint(codes)
-    return any(
-        when is Moments.CALLOUTS and _matters(invariant, entered, is_callout=is_callout)
-        for invariant, when in zip(invariants, moments, strict=True)
-    )
 
 
 def violations_at_boundaries(

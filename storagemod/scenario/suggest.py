@@ -326,7 +326,7 @@ def _worth(
 
 
 def _steady(_: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]) -> Iterator[tuple[InvariantSpec, int]]:
-    """Two tables together hold the same all the time: what leaves one goes to the other."""
+    """Yield that two tables together hold the same all the time: what leaves one goes to the other."""
     terms = [*tables, *cells]
     for number, one in enumerate(terms):
         for other in terms[number + 1 :]:
@@ -339,7 +339,7 @@ def _steady(_: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term])
 def _opposite(
     balances: Sequence[_Term], tables: Sequence[_Term], cells: Sequence[_Term]
 ) -> Iterator[tuple[InvariantSpec, int]]:
-    """What is paid is written down: a balance and a number together stay."""
+    """Yield that what is paid is written down: a balance and a number together stay."""
     for money in balances:
         for paid in (*tables, *cells):
             together = {a + b for a, b in zip(money.values, paid.values, strict=True)}

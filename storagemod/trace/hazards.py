@@ -416,7 +416,7 @@ class HazardDetector:
 
 
 def _really(missed: dict[_Byte, _Missed]) -> dict[_Byte, _Missed]:
-    """Without the bytes that are back to what they were when the call copied them."""
+    """Return missed bytes without those that are back to what they were when the call copied them."""
     return {byte: entry for byte, entry in missed.items() if entry.loaded != entry.new}
 
 

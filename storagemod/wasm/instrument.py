@@ -113,7 +113,7 @@ _CONSTANTS, _SIGN_BIT, _SMALL_GROWTH_MAX = b"\x41\x42", 0x40, 128
 _ORDER = (*range(TYPES, ELEMENTS + 1), DATA_COUNT, CODE, DATA)
 """Sections in their order."""
 
-_VOID, _I32, _I64, _F32, _F64, _V128 = 0x40, 0x7F, 0x7E, 0x7D, 0x7C, 0x7B
+_I32, _I64, _F32, _F64, _V128 = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B
 _NAMES_MEMORY = 0x40
 
 _FREE = frozenset(b"\x00\x01\x02\x03\x05\x0b\x0f\x1a")

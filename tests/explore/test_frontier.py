@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from storagemod.explore import frontier as module
 from storagemod.explore.attacker import Attacker, EntryPoint
-from storagemod.explore.frontier import Candidate, Frontier
+from storagemod.explore.follower import CallOutcome, Site
+from storagemod.explore.frontier import Frontier
 from storagemod.explore.menu import Entry
+from storagemod.explore.opening import Candidate
 from storagemod.explore.script import (
     MAIN,
     Call,
@@ -26,7 +28,7 @@ from storagemod.explore.script import (
     depth_of,
     walk,
 )
-from storagemod.explore.trial import CallOutcome, Site, TrialResult
+from storagemod.explore.trial import TrialResult
 from storagemod.explore.values import probe
 from storagemod.types import Address, FunctionType, Value, ValueType
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from storagemod.errors import StateError, ValidationError
 from storagemod.explore import Call, Ending, Exploration, Reaction, Script, exploration, explore
-from storagemod.explore.saved import Fit, Saved, script_from_json, script_to_json
+from storagemod.explore.keeper import Fit
+from storagemod.explore.saved import Saved, script_from_json, script_to_json
 from storagemod.explore.search import Budget
 from storagemod.explore.trial import Breach, TrialRunner
 from storagemod.scenario import load_scenario

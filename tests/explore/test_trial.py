@@ -18,7 +18,7 @@ from storagemod.scenario import Scenario, load_scenario
 from storagemod.types import Address
 from storagemod.world import World
 
-from .examples import rule, shop
+from .examples import rule, shipped, shop
 from .incidents.cases import place
 
 
@@ -116,3 +116,13 @@ def test_a_script_longer_than_a_page_is_written_and_taken_back() -> None:
 
     runner.start()
     assert runner.world.state_root == start
+
+
+def test_an_invariant_is_found_broken_also_when_many_tries_were_checked_for_calls_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search_module, "_CHECKS_MAX", 0)
+
+    found = explore(shipped("withdraw"), tries=2_000)
+
+    assert [each.needs_callback for each in found.violations] == [True]

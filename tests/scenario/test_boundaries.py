@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storagemod import World
-from storagemod.scenario import deploy_scenario, load_contract, parse_invariant, parse_scenario, run_scenario
-from storagemod.scenario.boundaries import Moments, boundaries
+from storagemod.scenario import deploy_scenario, load_contract, parse_scenario, run_scenario
+from storagemod.scenario.boundaries import boundaries
 from storagemod.scenario.contents import contents
 from storagemod.scenario.fixtures import fixture_path
-from storagemod.scenario.invariants import are_checked_within
 from storagemod.scenario.puppet import Call, Grow, Load, Operation, Revert, Script, Store, Store8, Trap
 from storagemod.types import Address, CallKind
 
@@ -102,14 +101,6 @@ def agree(world: World, script: Script, untrusted: frozenset[Address]) -> None:
     some = [each for each in wanted if each.is_callout or each.entered]
     short = boundaries(trace, world, untrusted, callouts_only=True)
     assert [(each.call_id, each.moment) for each in short] == [(each.call_id, each.moment) for each in some]
-    view = parse_invariant('call(a, "main") == 0', NAMES)
-    books = parse_invariant("a.memory[0] == balance(b)", NAMES)
-    about = {PUPPETS[0], PUPPETS[1]}
-    acted = any(each.entered & about for each in wanted)
-    asked = any(each.is_callout for each in wanted)
-    assert are_checked_within([books], trace, untrusted, at=Moments.CALLOUTS) is acted
-    assert are_checked_within([view, books], trace, untrusted, at=Moments.CALLOUTS) is (acted or asked)
-    assert not are_checked_within([view, books], trace, untrusted)
 
 
 def regions_of(world: World, plain: PlainBoundary) -> dict[tuple[Address, str], tuple[int, bytes]]:

@@ -1,0 +1,246 @@
+"""Tries that are to be run, and the places in tries where one more decision can be made: a call, or a reaction."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrs import define, field
+
+from storagemod.explore.follower import Site
+from storagemod.explore.menu import Entry
+from storagemod.explore.script import MAIN, Call, Path, Reaction, Script, call_at, replace_call, with_reaction
+from storagemod.types import Address, Value
+
+Nesting = tuple[Address, Address, str, Address, str]
+"""Who called whom by which method, and the contract and method that is called back from there."""
+
+Answer = tuple[tuple[Value, ...] | None, bytes]
+"""The results, or the return data, of a reaction."""
+
+ZEROS: Answer = (None, b"")
+
+_REENTRY, _ELSEWHERE = -1.0, 1.0
+"""What it costs besides to call back a contract that is running, and another one."""
+
+_LEARNT = 0.5
+"""What the first call costs that comparisons told of: about as much as a likely value."""
+
+_REPEATED, _AGAIN = 2, "again"
+"""What marks a call under way that is made again: in the next addition of an opening, and in a way."""
+
+
+@define(eq=False)
+class Candidate:
+    """A try that is to be run.
+
+    Attributes:
+        script: Its transactions.
+        added: The place of what was added last: a call, or a reaction.
+        cost: What its decisions cost.
+        entry: The entry point of the call that was added, if it was one.
+        nesting: The site and the entry point that it tries, where it calls back.
+        way: The row of entry points that it came by, whatever the arguments.
+        patched: How often comparisons changed what was added.
+        order: Where its parent stands, so that tries that begin alike are run one after the other.
+    """
+
+    script: Script
+    added: Path
+    cost: float
+    entry: Entry | None = None
+    nesting: Nesting | None = None
+    way: Way | None = None
+    order: tuple[int, ...] = ()
+    patched: int = 0
+
+
+@define(eq=False)
+class Way:
+    """A row of entry points that tries came by, whatever the arguments.
+
+    Attributes:
+        tried: How many tries did.
+        patched: Calls and answers that comparisons told of, for what was added last.
+        longer: Those that are longer by one, by what was added: where, and the number of the entry point.
+    """
+
+    tried: int = 0
+    patched: set[Call | Reaction] = field(factory=set)
+    longer: dict[tuple[object, int], Way] = field(factory=dict)
+
+    def to(self, kind: object, number: int) -> Way:
+        """Return the row with one more entry point."""
+        found = self.longer.get((kind, number))
+        if found is None:
+            found = self.longer[kind, number] = Way()
+        return found
+
+
+@define(eq=False)
+class Opening:
+    """A place in a try where something may be added: a transaction, a reaction, or a call at the end of one.
+
+    Attributes:
+        parent: The try.
+        place: Where what is added stands.
+        base: What each addition costs besides.
+        bonus: How much less it costs in the queue of what is new.
+        who: Who acts: the sender of a transaction, or the attacker that is called.
+        site: The call out that is answered, if this is one.
+        voice: The accomplice that the attacker has act, if it does not act itself.
+        others: What can be done besides calling, with its cost, from the end.
+        again: Calls that are under way and can be made again, with the numbers of their entry points, from the end.
+        answer: How the attacker answers after it has called back.
+        may_call: Whether calls can be added, and not only what is done besides.
+    """
+
+    parent: Candidate
+    place: Path
+    base: float
+    bonus: float
+    who: Address
+    active: frozenset[Address] = frozenset()
+    site: Site | None = None
+    caller: Address | None = None
+    voice: Address | None = None
+    others: list[tuple[float, Call | Reaction]] = field(factory=list)
+    again: list[tuple[int, Call]] = field(factory=list)
+    answer: Answer = ZEROS
+    may_call: bool = True
+    taken: int = 0
+    queued: int = 0
+    """In how many queues it stands."""
+    _next_cost: float = 0.0
+    """What the try that comes next costs, however it and others fared so far."""
+    _next: tuple[int, int] = (0, 0)
+    _at: list[int] = field(factory=list)
+    _before: dict[Answer, tuple[list[int], list[tuple[int, Call]]]] = field(factory=dict)
+    """By answer, how far the calls were taken with it, and which are still to be made again."""
+    _repeated: tuple[tuple[int, Call], ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._repeated = tuple(self.again)
+
+    @property
+    def kind(self) -> object:
+        """What kind of place it is: all that matters for the way that is taken, besides the entry point."""
+        site = None if self.site is None else self.site.reaction.site
+        return (self.who, self.voice, site, len(self.place), self.answer)
+
+    def begin_anew(self, answer: Answer) -> None:
+        """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
+        if answer != self.answer:
+            self._before[self.answer] = self._at, self.again
+            self.answer, (self._at, self.again) = answer, self._before.get(answer, ([], list(self._repeated)))
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether what is added is done by the code of an attacker, and not sent by its account."""
+        return self.caller is not None
+
+    def look(self, menu: Sequence[Entry], often: float) -> float:
+        """Find what would be added next; return its cost, infinite where nothing is left.
+
+        ``often`` is what it costs, by the logarithm of how often, that a row of entry points was tried already.
+        """
+        at = self._at or [0] * (2 * len(menu))
+        self._at = at
+        best = price = math.inf
+        callback = self.is_callback
+        assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
+        ways, kind = self.parent.way.longer, self.kind
+        repeated = {call for _, call in self._repeated}
+        for number, entry in enumerate(menu if self.may_call else ()):
+            way = ways.get((kind, number))
+            extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
+            kin = self._kin(entry)
+            extra += kin
+            unpaid = callback and entry.point.method is not None  # typed calls carry no money
+            place = at[2 * number]
+            cost = entry.cost(place)
+            while cost < math.inf and ((unpaid and entry.calls[place].value) or entry.calls[place] in repeated):
+                place += 1
+                cost = entry.cost(place)
+            at[2 * number] = place
+            if cost + extra < best:
+                best, price, self._next = cost + extra, cost + kin, (number, 0)
+            place, learnt = at[2 * number + 1], entry.learnt
+            while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in repeated):
+                place += 1
+            at[2 * number + 1] = place
+            cost = _LEARNT + math.log2(1 + place / 2)
+            if place < len(learnt) and cost + extra < best:
+                best, price, self._next = cost + extra, cost + kin, (number, 1)
+        if self.again:
+            number, _ = self.again[-1]
+            way = ways.get(((kind, _AGAIN), number))
+            extra = 0.0 if way is None else often * math.log2(1 + way.tried)
+            kin = self._kin(menu[number])
+            if kin + extra < best:
+                best, price, self._next = kin + extra, kin, (number, _REPEATED)
+        if self.others:
+            way = ways.get((kind, -1))
+            cost = self.others[-1][0]
+            extra = 0.0 if way is None else often * math.log2(1 + way.tried)
+            if cost + extra < best:
+                best, price, self._next = cost + extra, cost, (-1, 0)
+        self._next_cost = self.base + price
+        return self.base + best
+
+    def _kin(self, entry: Entry) -> float:
+        """Return what it costs besides to call back a contract that is running, or another one."""
+        if not self.is_callback:
+            return 0.0
+        return _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+
+    def take(self, menu: Sequence[Entry]) -> Candidate:
+        """Return the try with what was found last added to it."""
+        number, which = self._next
+        self.taken += 1
+        parent, cost = self.parent, self._next_cost
+        assert parent.way is not None  # noqa: S101 - as above
+        if number < 0:
+            _, other = self.others.pop()
+            way = parent.way.to(self.kind, -1)
+            way.tried += 1
+            script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
+            return Candidate(script, self.place, cost, way=way, order=parent.order)
+        entry = menu[number]
+        if which == _REPEATED:
+            _, call = self.again.pop()
+            way = parent.way.to((self.kind, _AGAIN), number)
+        else:
+            at = self._at[2 * number + which]
+            self._at[2 * number + which] += 1
+            call = (entry.learnt if which else entry.calls)[at]
+            way = parent.way.to(self.kind, number)
+        way.tried += 1
+        if self.caller is None:
+            return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, None, way, parent.order)
+        inner: Path = ()
+        if self.voice is not None:
+            call = Call(self.voice, None, reactions=(Reaction(self.voice, MAIN, calls=(call,)),))
+            inner = (0, 0)
+        script = parent.script
+        if self.site is not None:
+            done = self.site.reaction
+            values, output = self.answer
+            back = Reaction(done.account, done.site, done.static, (call,), values=values, output=output)
+            script = self._adding_reaction(back)
+            added, site = (*self.place, 0, *inner), done.site
+        else:
+            outer = call_at(script, self.place[:-2])
+            reaction = outer.reactions[self.place[-2]]
+            longer = reaction.with_calls((*reaction.calls, call))
+            script = replace_call(script, self.place[:-2], with_reaction(outer, self.place[-2], longer))
+            added, site = (*self.place, *inner), reaction.site
+        nesting = (self.caller, self.who, site, entry.point.contract, entry.point.method or MAIN)
+        return Candidate(script, added, cost, entry, nesting, way, parent.order)
+
+    def _adding_reaction(self, reaction: Reaction) -> Script:
+        site = self.site
+        assert site is not None  # noqa: S101 - only those at sites have reactions to add
+        call = call_at(self.parent.script, site.path)
+        reactions = (*call.reactions, *site.skipped, reaction)
+        return replace_call(self.parent.script, site.path, call.with_reactions(reactions))
