@@ -416,7 +416,8 @@ def test_an_answer_that_a_comparison_makes_empty_is_no_other_answer() -> None:
     frontier.patch(answered, [(32, 0), (32, 4)], failed=True)
 
     following = [found.script[0].reactions for found in taken(frontier, Toy({"a": 1})) if found.patched]
-    assert following == [(Reaction(MALLORY, HOOK, output=bytes(4)),)]
+    assert all(len(reactions) == 1 and reactions[0].output for reactions in following)
+    assert (Reaction(MALLORY, HOOK, output=bytes(4)),) in following
 
 
 def test_where_callers_become_content_with_zeros_nothing_is_tried_again() -> None:
