@@ -420,7 +420,8 @@ class Frontier:
     def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Reaction, Sure]]:
         if reaction.output:
             for data, sure in data_patches(reaction.output, pairs):
-                yield _evolve(reaction, reaction.values, data), sure
+                if data:  # a reaction that returns nothing is left out of a script, and came before this one
+                    yield _evolve(reaction, reaction.values, data), sure
         if reaction.values is None:
             return
         hooks = next(each for each in self.attackers if each.account == reaction.account).hooks

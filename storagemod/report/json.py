@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from storagemod.errors import RevertError, StorageModError, TrapError
+from storagemod.errors import RevertError, ScenarioError, StorageModError, TrapError
 from storagemod.events import (
     AccountCreated,
     AccountDestroyed,
@@ -274,6 +274,8 @@ def _shown_error(error: BaseException | None) -> JSON | None:
         "depth": error.depth,
         "hint": error.hint,
     }
+    if isinstance(error, ScenarioError):
+        shown |= {"path": error.path, "line": error.line}
     if isinstance(error, TrapError):
         shown |= {"code": error.code, "function": error.function}
     if isinstance(error, RevertError):

@@ -341,6 +341,10 @@ class _Reader:
         tests = [_COMPARISONS.get(type(each)) for each in tree.ops]
         if None in tests:
             raise ValidationError(f"there is no such comparison in `{_short(tree)}`", hint="there are == != < <= > >=")
+        if "truth" in kinds and not all(isinstance(each, ast.Eq | ast.NotEq) for each in tree.ops):
+            raise ValidationError(
+                f"`{_short(tree)}` orders what is true or false", hint="implies(a, b) says that b holds where a does"
+            )
 
         first, rest = operands[0], list(zip(tests, operands[1:], strict=True))
 

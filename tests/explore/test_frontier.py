@@ -407,6 +407,21 @@ def test_where_callers_want_an_answer_the_attacker_gives_it_after_it_called_back
     assert (42,) in answers
 
 
+def test_an_answer_that_a_comparison_makes_empty_is_no_other_answer() -> None:
+    """Attackers return no data at first, so a comparison of the length with 0 asks for nothing new."""
+    frontier = frontier_of([entry("a")], calls=1, depth=0)
+    frontier.begin()
+    (each,) = taken(frontier, Toy({"a": 1}), most=1)
+    answer = Reaction(MALLORY, HOOK, output=bytes(32))
+    answered = Candidate((each.script[0].with_reactions((answer,)),), (0, 0), 1.0, way=each.way)
+
+    frontier.patch(answered, [(32, 0), (32, 4)], failed=True)
+
+    following = [found.script[0].reactions for found in taken(frontier, Toy({"a": 1})) if found.patched]
+    assert all(len(reactions) == 1 and reactions[0].output for reactions in following)
+    assert (Reaction(MALLORY, HOOK, output=bytes(4)),) in following
+
+
 def test_where_callers_become_content_with_zeros_nothing_is_tried_again() -> None:
     """Zeros were tried first, then an answer that was learnt, and now zeros again: calls back go on where they were."""
     menu = [entry("a", *((at,) for at in range(4)), kinds=("i32",))]

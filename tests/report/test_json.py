@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 from storagemod import World
-from storagemod.report import document, receipt_to_json, trace_to_json
+from storagemod.errors import ScenarioError
+from storagemod.report import document, error_to_json, receipt_to_json, trace_to_json
 
 from .traces import BANK, THIEF, accounts, ended, nested, record, robbery, started
 
@@ -149,3 +150,10 @@ def test_receipt_says_what_a_transaction_created() -> None:
 
     assert receipt_to_json(receipt)["created"] == str(receipt.created)
     assert receipt_to_json(World().transact(5))["created"] is None
+
+
+def test_an_error_of_a_scenario_file_tells_the_file_and_the_line() -> None:
+    shown = error_to_json(ScenarioError("no such key", path="bank.toml", line=7))
+
+    assert shown is not None
+    assert (shown["path"], shown["line"]) == ("bank.toml", 7)

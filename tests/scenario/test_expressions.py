@@ -479,6 +479,8 @@ def test_floats_are_raised_and_compared(bank: World) -> None:
         ("all([i > 0 for i in range(8)])", "all takes a condition"),
         ("all(x > before(x) for x in bank.memory[0:8])", "goes through numbers that depend on the state"),
         ("range(8) == range(8)", "compares a range of numbers"),
+        ("(1 == 1) <= (2 == 2)", r"orders what is true or false \(implies\(a, b\)"),
+        ("1 < 2 == (3 < 4)", "compares a number with a number with something true"),
         ("range() == 1", "range takes one to three numbers"),
         ("implies(1 == 1)", "implies takes two conditions"),
         ("implies(1, 2)", "is a number, and something true or false is wanted"),
