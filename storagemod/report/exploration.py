@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from storagemod.explore import Exploration, Violation
@@ -12,6 +12,9 @@ from storagemod.explore.script import calls_in, describe
 from storagemod.report.json import receipt_to_json
 from storagemod.report.table import render_table
 from storagemod.types import Address
+
+_SHOWN_MAX = 8
+"""How many lengths, and how many depths, of tries are told in text; the JSON has all."""
 
 
 def place_of(violation: Violation) -> str:
@@ -76,8 +79,8 @@ def coverage_tables(exploration: Exploration) -> Iterator[tuple[str, str]]:
 def coverage_lines(exploration: Exploration) -> Iterator[str]:
     """Yield what was tried and what was not, in sentences."""
     coverage, settings, found = exploration.found.coverage, exploration.settings, exploration.found
-    lengths = ", ".join(f"{count:,} of {_calls(calls)}" for calls, count in coverage.by_calls.items())
-    depths = ", ".join(f"{count:,} at depth {depth}" for depth, count in coverage.by_depth.items())
+    lengths = _first(f"{count:,} of {_calls(calls)}" for calls, count in coverage.by_calls.items())
+    depths = _first(f"{count:,} at depth {depth}" for depth, count in coverage.by_depth.items())
     tried, possible = coverage.nestings
     yield f"tried: {found.tries:,}" + (f" ({lengths}; calls back: {depths})" if lengths else "")
     yield f"nestings of a call site and an entry point: {tried} of {possible} tried"
@@ -99,6 +102,12 @@ def coverage_lines(exploration: Exploration) -> Iterator[str]:
         yield f"blocks of code of {exploration.labels.get(address, address)} that ran: {ran:,} of {count:,}"
     if coverage.complete:
         yield "nothing is left within these bounds, with these arguments"
+
+
+def _first(parts: Iterable[str]) -> str:
+    """Join the first few, and say whether there are more."""
+    several = list(parts)
+    return ", ".join(several[:_SHOWN_MAX]) + (", and more" if len(several) > _SHOWN_MAX else "")
 
 
 def _calls(count: int) -> str:
