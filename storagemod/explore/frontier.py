@@ -22,7 +22,7 @@ from attrs import define, field
 from storagemod.explore.attacker import Attacker
 from storagemod.explore.follower import Site, outermost_idle, sites_within
 from storagemod.explore.menu import Entry
-from storagemod.explore.opening import ZEROS, Answer, Candidate, Opening, Way
+from storagemod.explore.opening import ZEROS, Answer, Candidate, Opening, Suggestion, Way
 from storagemod.explore.script import (
     MAIN,
     Call,
@@ -34,6 +34,7 @@ from storagemod.explore.script import (
     calls_in,
     decisions_in,
     replace_call,
+    walk,
     with_reaction,
 )
 from storagemod.explore.trial import TrialResult
@@ -63,6 +64,12 @@ _PATCHES_MAX = 24
 
 _SURE_TURNS, _PATCH_TURNS = 3, 8
 """Of how many tries one may be such a change, whatever else would cost less."""
+
+_ECHO = 0.5
+"""What it costs to take a number of another call of the try."""
+
+_ECHOED_MAX, _ECHOES_MAX = 2, 16
+"""How many numbers are taken, and how many calls are made with them."""
 
 _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
@@ -268,6 +275,32 @@ class Frontier:
             count += self._open_transactions(each, bonus)
         return count
 
+    def _suggested(self, script: Script, path: Path = ()) -> list[Suggestion]:
+        """Return the calls that a script itself suggests, the likeliest last.
+
+        Those under way at a call of it are made again, the innermost first. Numbers in its calls, such as the name
+        of something, are taken for others.
+        """
+        again = self._again(script, path)
+        echoes = [each for each in self._echoes(script) if each not in again]
+        return [(_ECHO, *each) for each in reversed(echoes)] + [(0.0, *each) for each in again]
+
+    def _echoes(self, script: Script) -> list[tuple[int, Call]]:
+        """Return calls with a number that stands in a call of the script, the last one first."""
+        numbers = [arg for _, call in walk(script) for arg in call.args if isinstance(arg, int) and abs(arg) > 1]
+        latest = list(dict.fromkeys(reversed(numbers)))[:_ECHOED_MAX]
+        found: dict[tuple[int, Call], None] = {}
+        for value in latest:
+            for number, entry in enumerate(self.menu):
+                if entry.point.method is None or entry.cost(0) == math.inf:
+                    continue
+                first = entry.calls[0]
+                for at, kind in enumerate(entry.point.type.params):
+                    if kind in INTEGER_BYTES and first.args[at] != value and _fit(kind, value) is not None:
+                        args = (*first.args[:at], value, *first.args[at + 1 :])
+                        found[number, Call(first.contract, first.method, args)] = None
+        return list(found)[:_ECHOES_MAX]
+
     def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
         """Return the calls under way at a call of a script as they could be made again, the innermost last."""
         numbers = {(entry.point.contract, entry.point.method): number for number, entry in enumerate(self.menu)}
@@ -300,7 +333,7 @@ class Frontier:
         for at, sender in enumerate(self.senders):
             base = each.cost + STEP + (_OTHER_SENDER if at else 0.0) + next(self.shuffle)
             others = sorted(self._sacrifices(sender), key=lambda other: -other[0])
-            self._add(Opening(each, place, base, bonus, sender, others=others))
+            self._add(Opening(each, place, base, bonus, sender, others=others, again=self._suggested(each.script)))
         return len(self.senders)
 
     def _sacrifices(self, sender: Address) -> Iterator[tuple[float, Call | Reaction]]:
@@ -322,7 +355,7 @@ class Frontier:
             self._add(Opening(each, place, base, bonus, done.account, site.active, site, others=others, may_call=False))
             return 1
         at = each, place, base, bonus, done.account, site.active, site, site.caller
-        again = self._again(each.script, site.path)
+        again = self._suggested(each.script, site.path)
         self._add(Opening(*at, others=others, again=again))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
         if calls_in(each.script) + 2 > self.calls or len(site.path) // 2 + 1 >= self.depth:

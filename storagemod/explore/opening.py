@@ -26,6 +26,9 @@ _REENTRY, _ELSEWHERE = -1.0, 1.0
 _LEARNT = 0.5
 """What the first call costs that comparisons told of: about as much as a likely value."""
 
+Suggestion = tuple[float, int, Call]
+"""A call that a try itself suggests: its cost, the number of its entry point, and the call."""
+
 _REPEATED, _AGAIN = 2, "again"
 """What marks a call under way that is made again: in the next addition of an opening, and in a way."""
 
@@ -90,7 +93,8 @@ class Opening:
         site: The call out that is answered, if this is one.
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
-        again: Calls that are under way and can be made again, with the numbers of their entry points, from the end.
+        again: Calls that the try itself suggests, with their costs and the numbers of their entry points, from the end:
+            those under way, made again, and others with values of its calls.
         answer: How the attacker answers after it has called back.
         may_call: Whether calls can be added, and not only what is done besides.
     """
@@ -105,7 +109,7 @@ class Opening:
     caller: Address | None = None
     voice: Address | None = None
     others: list[tuple[float, Call | Reaction]] = field(factory=list)
-    again: list[tuple[int, Call]] = field(factory=list)
+    again: list[Suggestion] = field(factory=list)
     answer: Answer = ZEROS
     may_call: bool = True
     taken: int = 0
@@ -115,9 +119,9 @@ class Opening:
     """What the try that comes next costs, however it and others fared so far."""
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
-    _before: dict[Answer, tuple[list[int], list[tuple[int, Call]]]] = field(factory=dict)
+    _before: dict[Answer, tuple[list[int], list[Suggestion]]] = field(factory=dict)
     """By answer, how far the calls were taken with it, and which are still to be made again."""
-    _repeated: tuple[tuple[int, Call], ...] = field(init=False)
+    _repeated: tuple[Suggestion, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._repeated = tuple(self.again)
@@ -150,7 +154,7 @@ class Opening:
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
         ways, kind = self.parent.way.longer, self.kind
-        repeated = {call for _, call in self._repeated}
+        repeated = {call for _, _, call in self._repeated}
         for number, entry in enumerate(menu if self.may_call else ()):
             way = ways.get((kind, number))
             extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
@@ -173,12 +177,12 @@ class Opening:
             if place < len(learnt) and cost + extra < best:
                 best, price, self._next = cost + extra, cost + kin, (number, 1)
         if self.again:
-            number, _ = self.again[-1]
+            cost, number, _ = self.again[-1]
             way = ways.get(((kind, _AGAIN), number))
             extra = 0.0 if way is None else often * math.log2(1 + way.tried)
             kin = self._kin(menu[number])
-            if kin + extra < best:
-                best, price, self._next = kin + extra, kin, (number, _REPEATED)
+            if cost + kin + extra < best:
+                best, price, self._next = cost + kin + extra, cost + kin, (number, _REPEATED)
         if self.others:
             way = ways.get((kind, -1))
             cost = self.others[-1][0]
@@ -208,7 +212,7 @@ class Opening:
             return Candidate(script, self.place, cost, way=way, order=parent.order)
         entry = menu[number]
         if which == _REPEATED:
-            _, call = self.again.pop()
+            _, _, call = self.again.pop()
             way = parent.way.to((self.kind, _AGAIN), number)
         else:
             at = self._at[2 * number + which]
