@@ -119,9 +119,14 @@ class Frontier:
     """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
     _unanswered: set[tuple[Address, str]] = field(factory=set)
     """Attackers and methods by which calls out went well with the answer zero."""
+    _numbers: dict[tuple[Address, str | None], int] = field(init=False)
+    """Where entry points stand in the menu, by contract and method."""
     _learnt: int = 0
     _count: int = 0
     _turn: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._numbers = {(entry.point.contract, entry.point.method): at for at, entry in enumerate(self.menu)}
 
     @property
     def waiting(self) -> int:
@@ -261,29 +266,33 @@ class Frontier:
         call_path = added[:-1] if is_reaction else added
         inside = outermost_idle(result.outcomes, call_path) or ()
         room = calls_in(script) < self.calls
-        count = 0
-        for at, site in enumerate(sites_within(result.sites, inside)):
-            if site.order > time or (site.order == time and not is_reaction and site.path == added):
-                count += self._open_site(each, site, bonus, math.log2(1 + at), room=room)
+        sites = [
+            (at, site)
+            for at, site in enumerate(sites_within(result.sites, inside))
+            if site.order > time or (site.order == time and not is_reaction and site.path == added)
+        ]
+        is_followed = not inside and not known
+        echoes = self._echoes(script) if room and (sites or is_followed) else []
+        count = sum(self._open_site(each, site, bonus, math.log2(1 + at), echoes, room=room) for at, site in sites)
         if not room:
             self.too_long += 1
             return count
         for length in range(2, len(added) + 1, 2):
             if added[: len(inside)] == inside and length > len(inside):
                 count += self._open_end(each, added[:length], result, bonus)
-        if not inside and not known:
-            count += self._open_transactions(each, bonus)
+        if is_followed:
+            count += self._open_transactions(each, bonus, echoes)
         return count
 
-    def _suggested(self, script: Script, path: Path = ()) -> list[Suggestion]:
+    def _suggested(self, script: Script, path: Path, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
         """Return the calls that a script itself suggests, the likeliest last.
 
         Those under way at a call of it are made again, the innermost first. Numbers in its calls, such as the name
-        of something, are taken for others.
+        of something, are taken for others: these are its echoes.
         """
         again = self._again(script, path)
-        echoes = [each for each in self._echoes(script) if each not in again]
-        return [(_ECHO, *each) for each in reversed(echoes)] + [(0.0, *each) for each in again]
+        others = [each for each in echoes if each not in again]
+        return [(_ECHO, *each) for each in reversed(others)] + [(0.0, *each) for each in again]
 
     def _echoes(self, script: Script) -> list[tuple[int, Call]]:
         """Return calls with a number that stands in a call of the script, the last one first."""
@@ -303,11 +312,10 @@ class Frontier:
 
     def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
         """Return the calls under way at a call of a script as they could be made again, the innermost last."""
-        numbers = {(entry.point.contract, entry.point.method): number for number, entry in enumerate(self.menu)}
         found: dict[tuple[int, Call], None] = {}
         for length in range(1, len(path) + 1, 2):
             call = call_at(script, path[:length])
-            number = numbers.get((call.contract, call.method))
+            number = self._numbers.get((call.contract, call.method))
             if number is not None:
                 plain = Call(call.contract, call.method, call.args, call.data, call.value if call.method is None else 0)
                 found.pop((number, plain), None)
@@ -328,12 +336,13 @@ class Frontier:
                 if len(known) < _ANSWERS_MAX:
                     known[reaction.values, reaction.output] = None
 
-    def _open_transactions(self, each: Candidate, bonus: float) -> int:
+    def _open_transactions(self, each: Candidate, bonus: float, echoes: Sequence[tuple[int, Call]] = ()) -> int:
         place = (len(each.script),)
+        again = self._suggested(each.script, (), echoes)
         for at, sender in enumerate(self.senders):
             base = each.cost + STEP + (_OTHER_SENDER if at else 0.0) + next(self.shuffle)
             others = sorted(self._sacrifices(sender), key=lambda other: -other[0])
-            self._add(Opening(each, place, base, bonus, sender, others=others, again=self._suggested(each.script)))
+            self._add(Opening(each, place, base, bonus, sender, others=others, again=list(again)))
         return len(self.senders)
 
     def _sacrifices(self, sender: Address) -> Iterator[tuple[float, Call | Reaction]]:
@@ -343,7 +352,16 @@ class Frontier:
                 ends = Reaction(sender, MAIN, ending=Ending.DESTROY, beneficiary=contract)
                 yield 5.0 + math.log2(1 + at), Call(sender, None, sender=sender, reactions=(ends,))
 
-    def _open_site(self, each: Candidate, site: Site, bonus: float, late: float, *, room: bool) -> int:
+    def _open_site(
+        self,
+        each: Candidate,
+        site: Site,
+        bonus: float,
+        late: float,
+        echoes: Sequence[tuple[int, Call]],
+        *,
+        room: bool,
+    ) -> int:
         call, done = call_at(each.script, site.path), site.reaction
         place = (*site.path, len(call.reactions) + len(site.skipped))
         others = sorted(_cheapest(self._endings(site)), key=lambda other: -other[0])
@@ -355,7 +373,7 @@ class Frontier:
             self._add(Opening(each, place, base, bonus, done.account, site.active, site, others=others, may_call=False))
             return 1
         at = each, place, base, bonus, done.account, site.active, site, site.caller
-        again = self._suggested(each.script, site.path)
+        again = self._suggested(each.script, site.path, echoes)
         self._add(Opening(*at, others=others, again=again))
         accomplices = [other.account for other in self.attackers if other.account != done.account]
         if calls_in(each.script) + 2 > self.calls or len(site.path) // 2 + 1 >= self.depth:
@@ -447,8 +465,7 @@ class Frontier:
         if each.nesting is not None and not each.patched:
             others = itertools.chain(_probing(call, each.entry), others)
         for other_call, sure in others:
-            plain = Call(other_call.contract, other_call.method, other_call.args, other_call.data, other_call.value)
-            yield replace_call(each.script, added, other_call), plain, sure
+            yield replace_call(each.script, added, other_call), other_call.alone(), sure
 
     def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Reaction, Sure]]:
         if reaction.output:
@@ -523,15 +540,13 @@ def _other_calls(
 
 
 def _fit(kind: ValueType, number: int) -> int | None:
-    bits = 32 if kind == "i32" else 64
-    return number if kind in {"i32", "i64"} and -(2 ** (bits - 1)) <= number < 2 ** (bits - 1) else None
+    half = 1 << 8 * INTEGER_BYTES[kind] - 1 if kind in INTEGER_BYTES else 0
+    return number if -half <= number < half else None
 
 
 def _number(kind: ValueType, number: int) -> Value:
-    return float(number) if kind in {"f32", "f64"} else number
+    return number if kind in INTEGER_BYTES else float(number)
 
 
 def _highest(kind: ValueType) -> Value:
-    if kind in {"f32", "f64"}:
-        return float("inf")
-    return 2**31 - 1 if kind == "i32" else 2**63 - 1
+    return 2 ** (8 * INTEGER_BYTES[kind] - 1) - 1 if kind in INTEGER_BYTES else float("inf")

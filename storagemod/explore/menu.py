@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 from attrs import define, field
@@ -16,6 +16,7 @@ from attrs import define, field
 from storagemod.explore.attacker import EntryPoint
 from storagemod.explore.script import MAIN, Call
 from storagemod.explore.values import (
+    INTEGER_BYTES,
     SELECTOR_BYTES,
     WORD_BYTES,
     Observed,
@@ -166,8 +167,7 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
     if _CREATE in code.imports and _CALL_DATA in code.imports:
         chosen_by = selectors(given, code.constants[: code.compared])
         data = list(dict.fromkeys([*data[:2], *with_codes(given, around, chosen_by), *data[2:]]))
-    paid = [value for *_, value in seen if value]
-    sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
+    sums = _sums(seen, observed, around, code)
 
     known = (
         (math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value))
@@ -183,11 +183,18 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
 def _selected(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> Iterator[_Calls]:
     """Yield calls of ``main`` for each method that call data choose: a selector, and words of 32 bytes behind it."""
     seen = observed.calls.get((point.contract, None), {})
-    paid = [value for *_, value in seen if value]
-    sums = money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
+    sums = _sums(seen, observed, around, code)
     for selector in selectors([data for _, data, _ in seen], code.constants[: code.compared]):
         like = [(data, value) for _, data, value in seen if data.startswith(selector)]
         yield _words_behind(point, selector, like, sums, observed, around, code)
+
+
+def _sums(
+    seen: Iterable[tuple[tuple[Value, ...], bytes, int]], observed: Observed, around: Surroundings, code: Mentions
+) -> list[int]:
+    """Return what may be sent along with calls of ``main``: nothing, where its code does not look at it."""
+    paid = [value for *_, value in seen if value]
+    return money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
 
 def _words_behind(
@@ -254,7 +261,7 @@ def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Me
     if paid or _CALL_VALUE in code.imports:
         columns.append(money(paid, observed, around, code.constants))
     possible = math.prod(len(each) for each in columns)
-    probes = tuple(probe(at) if kind in {"i32", "i64"} else 1.0 for at, kind in enumerate(params))
+    probes = tuple(probe(at) if kind in INTEGER_BYTES else 1.0 for at, kind in enumerate(params))
 
     def call(values: Sequence[Value | None], value: int) -> Call:
         return Call(point.contract, point.method, tuple(values), value=value)  # type: ignore[arg-type]

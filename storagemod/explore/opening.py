@@ -121,10 +121,13 @@ class Opening:
     _at: list[int] = field(factory=list)
     _before: dict[Answer, tuple[list[int], list[Suggestion]]] = field(factory=dict)
     """By answer, how far the calls were taken with it, and which are still to be made again."""
-    _repeated: tuple[Suggestion, ...] = field(init=False)
+    _suggested: tuple[Suggestion, ...] = field(init=False)
+    _repeated: frozenset[Call] = field(init=False)
+    """The calls that were suggested: they are not made once more where their turn comes."""
 
     def __attrs_post_init__(self) -> None:
-        self._repeated = tuple(self.again)
+        self._suggested = tuple(self.again)
+        self._repeated = frozenset(call for _, _, call in self.again)
 
     @property
     def kind(self) -> object:
@@ -136,7 +139,7 @@ class Opening:
         """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
         if answer != self.answer:
             self._before[self.answer] = self._at, self.again
-            self.answer, (self._at, self.again) = answer, self._before.get(answer, ([], list(self._repeated)))
+            self.answer, (self._at, self.again) = answer, self._before.get(answer, ([], list(self._suggested)))
 
     @property
     def is_callback(self) -> bool:
@@ -154,7 +157,7 @@ class Opening:
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
         ways, kind = self.parent.way.longer, self.kind
-        repeated = {call for _, _, call in self._repeated}
+        repeated = self._repeated
         for number, entry in enumerate(menu if self.may_call else ()):
             way = ways.get((kind, number))
             extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))

@@ -55,6 +55,10 @@ class Call:
         """Return the call with other reactions. Made for each candidate: ``attrs.evolve`` takes ten times as long."""
         return Call(self.contract, self.method, self.args, self.data, self.value, self.sender, reactions)
 
+    def alone(self) -> Call:
+        """Return the call without its sender and reactions."""
+        return Call(self.contract, self.method, self.args, self.data, self.value)
+
     def sent_by(self, sender: Address) -> Call:
         """Return the call as a transaction of a sender."""
         return Call(self.contract, self.method, self.args, self.data, self.value, sender, self.reactions)

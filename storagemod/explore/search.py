@@ -359,8 +359,7 @@ class _Search:
             entry.succeeded += outcome.ok
             entry.changed += outcome.changed
             if each.patched and outcome.changed:
-                call = call_at(each.script, each.added)
-                entry.learn(Call(call.contract, call.method, call.args, call.data, call.value))
+                entry.learn(call_at(each.script, each.added).alone())
         bonus = self._novelty(each, result, outcome)
         if bonus and len(self.corpus) < CORPUS_MAX:
             self.corpus.append(each)
@@ -400,11 +399,14 @@ class _Search:
                 return breach, flat
         return None
 
+    def _all_but(self, name: str) -> frozenset[str]:
+        """Return the names of the other invariants."""
+        return frozenset(rule.name for rule in self.runner.invariants) - {name}
+
     def _breaks(self, script: Script, name: str) -> Breach | None:
         """Run a try here; return how it breaks an invariant, if it does."""
-        ignored = frozenset(rule.name for rule in self.runner.invariants if rule.name != name)
         try:
-            return next(iter(self.runner.run(script, ignored=ignored).breaches), None)
+            return next(iter(self.runner.run(script, ignored=self._all_but(name)).breaches), None)
         except StorageModError:  # what it calls is refused from the start: not a try
             return None
 
@@ -487,8 +489,7 @@ class _Search:
 
         shortest = shrink(script, breaks, enough=self._patience())
         receipts: list[Receipt] = []
-        ignored = frozenset(rule.name for rule in self.runner.invariants if rule.name != name)
-        (breach,) = self.runner.run(shortest, ignored=ignored, receipts=receipts).breaches
+        (breach,) = self.runner.run(shortest, ignored=self._all_but(name), receipts=receipts).breaches
         return Violation(name, text, breach, shortest[: len(receipts)], tuple(receipts), script, needs_callback)
 
 

@@ -186,10 +186,8 @@ class TrialRunner:
             pages = {at: view[at * PAGE_BYTES : (at + 1) * PAGE_BYTES] for at in range(len(view) // PAGE_BYTES)}
             filled = {at: page for at, page in pages.items() if page != ZERO_PAGE}
             self._blank[account] = len(view) // WASM_PAGE_BYTES, filled
-        addresses = self.plan.scenario.addresses
-        untrusted = [name for name, address in addresses.items() if address in self._accounts]
         self._remembered = frozenset(
-            each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, untrusted)
+            each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, self._accounts)
         )
 
     def start(self) -> tuple[Breach, ...]:
@@ -501,12 +499,12 @@ def _joined(first: ChangeSet, *later: ChangeSet) -> ChangeSet:
     return first.merged(*later) if later else first
 
 
-def _is_of_state(invariant: Expression, untrusted: Collection[str]) -> bool:
+def _is_of_state(invariant: Expression, untrusted: Collection[Address]) -> bool:
     """Return whether an expression is one over balances and the storage of trusted contracts.
 
     Calls are not: they can run attackers, whose storage is not in the digest of a state.
     """
-    return not invariant.callees and not any(name in invariant.text for name in untrusted)
+    return not invariant.callees and invariant.accounts.isdisjoint(untrusted)
 
 
 def _breach(broken: Violation, number: int) -> Breach:

@@ -332,7 +332,7 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
     """
     if not isinstance(value, int) or -1 <= value <= 1:  # these are met everywhere
         return
-    sure = Sure.YES if abs(value) > _RARE else Sure.LIKELY if abs(value) > COMMON_MAX else Sure.NO
+    sure = _sure(value)
     near: list[int] = []
     for pair in pairs:
         for one, other in (pair, pair[::-1]):
@@ -358,6 +358,11 @@ class Sure(enum.IntEnum):
 
 COMMON_MAX, _RARE = 15, 0xFFFF
 """Numbers up to the first are met everywhere; those beyond the second hardly by chance."""
+
+
+def _sure(number: int) -> Sure:
+    return Sure.YES if abs(number) > _RARE else Sure.LIKELY if abs(number) > COMMON_MAX else Sure.NO
+
 
 _SHIFTED, _SHIFT_MAX = 1_000, 1 << 20
 """Beyond the first, an operand that differs by the second at most may be the number with something added."""
@@ -386,8 +391,7 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
                     if at >= 0:
-                        sure = Sure.YES if abs(one) > _RARE else Sure.LIKELY if abs(one) > COMMON_MAX else Sure.NO
-                        yield data[:at] + new.to_bytes(size, order) + data[at + size :], sure
+                        yield data[:at] + new.to_bytes(size, order) + data[at + size :], _sure(one)
 
 
 def _word(number: int, size: int) -> int | None:

@@ -542,11 +542,7 @@ class World:
             ValidationError: It cannot start.
             StateError: A transaction is open on this world.
         """
-        self._lock.acquire()
-        try:
-            return self._run(to, sender, method, args, data, value, gas, gas_price, commit=False)[0]
-        finally:
-            self._lock.release()
+        return self.rehearse(to, method, *args, data=data, sender=sender, value=value, gas=gas, gas_price=gas_price)[0]
 
     def rehearse(
         self,
