@@ -9,6 +9,7 @@ import click
 from storagemod.cli.options import NamedPath, json_option, link_option, load_named_scenario
 from storagemod.cli.output import note, say, say_document
 from storagemod.report import document
+from storagemod.scenario.locate import quoted
 from storagemod.scenario.suggest import SUGGESTIONS_MAX, suggest_invariants
 
 
@@ -46,14 +47,8 @@ def suggest_command(file: Path, count: int, link: str | None, as_json: bool) -> 
         times = "1 transaction" if each.changed == 1 else f"{each.changed} transactions"
         say(f"# Held in all {each.states} states. {times} changed what it is about.")
         say("[[invariants]]", "bold")
-        say(f"name = {_toml(each.spec.name or '')}")
-        say(f"expr = {_toml(each.spec.expr)}")
+        say(f"name = {quoted(each.spec.name or '')}")
+        say(f"expr = {quoted(each.spec.expr)}")
     if not suggestions:
         note("nothing to suggest: nothing that changed was related to anything else (add transactions)")
     return 0
-
-
-def _toml(text: str) -> str:
-    """Return a text as TOML has it. What a terminal would act on is escaped."""
-    plain = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in plain) + '"'

@@ -30,6 +30,7 @@ from storagemod.explore.search import Violation
 from storagemod.explore.straight import Contract, contracts_of, in_comment
 from storagemod.explore.turns import NotStraightError, Transaction, read_transaction
 from storagemod.scenario import ScenarioResult, load_scenario, parse_scenario, run_scenario
+from storagemod.scenario.locate import quoted
 from storagemod.scenario.schema import ContractSpec, InvariantSpec, Scenario, TransactionSpec
 from storagemod.types import Address, ReentryPolicy
 
@@ -528,5 +529,4 @@ def _toml(value: Any) -> str:  # noqa: PLR0911 - one line a type
 def _text(text: str) -> str:
     if "\n" in text and "'''" not in text and all(c.isprintable() or c == "\n" for c in text):
         return f"'''\n{text}'''"
-    escaped = "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08X}" for c in text)
-    return f'"{escaped}"'
+    return quoted(text)

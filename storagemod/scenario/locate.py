@@ -178,3 +178,9 @@ class _Scanner:
                 self._offset += 1
                 self._skip(_BLANK)
         self._offset += 1
+
+
+def quoted(text: str) -> str:
+    """Return a text as a basic string of TOML, on one line. What a terminal would act on is escaped."""
+    escaped = "".join(f"\\{c}" if c in '"\\' else c if c.isprintable() else f"\\U{ord(c):08X}" for c in text)
+    return f'"{escaped}"'

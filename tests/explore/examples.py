@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
-from storagemod.explore import Exploration, explore
+from storagemod.explore import Exploration, exploration, explore
+from storagemod.explore.plan import Plan
+from storagemod.explore.script import Script
+from storagemod.explore.trial import TrialResult, TrialRunner
 from storagemod.scenario import Scenario, load_scenario, parse_scenario
 from storagemod.scenario.fixtures import scenario_path
 
@@ -68,3 +72,23 @@ def rule(expr: str, name: str | None = None, at: str = "end") -> str:
 
 def quick(of: Scenario, **settings: object) -> Exploration:
     return explore(of, **{"calls": 2, "depth": 2, "tries": 400, **settings})  # type: ignore[arg-type]
+
+
+def recorded(of: Scenario, **settings: object) -> tuple[Plan, list[tuple[Script, frozenset[str], TrialResult]]]:
+    """Explore; return the plan, and each trial that was run with the invariants that it ignored and its result."""
+    plans: list[Plan] = []
+    trials: list[tuple[Script, frozenset[str], TrialResult]] = []
+    search, run = exploration.search, TrialRunner.run
+
+    def keep_plan(plan: Plan, *arguments: object, **named: object) -> object:
+        plans.append(plan)
+        return search(plan, *arguments, **named)  # type: ignore[arg-type]
+
+    def keep_trial(self: TrialRunner, script: Script, **named: object) -> TrialResult:
+        result = run(self, script, **named)  # type: ignore[arg-type]
+        trials.append((script, named.get("ignored", frozenset()), result))  # type: ignore[arg-type]
+        return result
+
+    with patch.object(exploration, "search", keep_plan), patch.object(TrialRunner, "run", keep_trial):
+        explore(of, **settings)  # type: ignore[arg-type]
+    return plans[0], trials

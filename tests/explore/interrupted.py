@@ -10,43 +10,25 @@ import json
 import random
 import signal
 import sys
-from unittest.mock import patch
 
-from storagemod.explore import exploration, explore
 from storagemod.explore.plan import Plan
 from storagemod.explore.script import Script
 from storagemod.explore.trial import TrialResult, TrialRunner
 from storagemod.interruption import interruption
-from storagemod.scenario import load_scenario
-from storagemod.scenario.fixtures import scenario_path
+from tests.explore.examples import recorded, shipped
 from tests.world.interrupt_campaign import Operate, bursts
 
 
 def tried(name: str) -> tuple[Plan, dict[Script, TrialResult]]:
     """A plan, and the results of the trials that a search makes."""
-    plans: list[Plan] = []
-    results: dict[Script, TrialResult] = {}
-    search, run = exploration.search, TrialRunner.run
-
-    def keep_plan(plan: Plan, *arguments: object, **named: object) -> object:
-        plans.append(plan)
-        return search(plan, *arguments, **named)  # type: ignore[arg-type]
-
-    def keep_result(self: TrialRunner, script: Script, **named: object) -> TrialResult:
-        result = run(self, script, **named)  # type: ignore[arg-type]
-        if not named.get("ignored"):
-            results[script] = result
-        return result
-
-    with patch.object(exploration, "search", keep_plan), patch.object(TrialRunner, "run", keep_result):
-        explore(load_scenario(scenario_path(name)), calls=3, tries=150, boundaries=True)
-    return plans[0], results
+    plan, trials = recorded(shipped(name), calls=3, tries=150, boundaries=True)
+    return plan, {script: result for script, ignored, result in trials if not ignored}
 
 
 def main() -> None:
     count, seed = int(sys.argv[1]), sys.argv[2]
     numbers = random.Random(seed)  # noqa: S311 - no secret
-    plan, results = tried("reentry/withdraw_fixed")
+    plan, results = tried("withdraw_fixed")
     runner, scripts = TrialRunner(plan), list(results)
     runner.start()
     start, turns, interrupted = runner.world.state_root, 0, 0

@@ -4,41 +4,27 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
-from storagemod.explore import exploration, explore
+from storagemod.explore import explore
 from storagemod.explore import search as search_module
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.plan import Plan
 from storagemod.explore.script import Call, Reaction, Script
-from storagemod.explore.trial import TrialResult, TrialRunner
+from storagemod.explore.trial import TrialRunner
 from storagemod.scenario import Scenario, load_scenario
 from storagemod.types import Address
 from storagemod.world import World
 
-from .examples import rule, shipped, shop
+from .examples import recorded, rule, shipped, shop
 from .incidents.cases import place
 
 
 def tried(of: Scenario, tries: int, *, boundaries: bool = False) -> tuple[Plan, list[Script]]:
     """A plan, and scripts that a search tries."""
-    plans: list[Plan] = []
-    scripts: dict[Script, None] = {}
-    search, run = search_module.search, TrialRunner.run
-
-    def keep_plan(plan: Plan, *arguments: object, **named: object) -> object:
-        plans.append(plan)
-        return search(plan, *arguments, **named)  # type: ignore[arg-type]
-
-    def keep_script(self: TrialRunner, script: Script, **named: object) -> TrialResult:
-        scripts[script] = None
-        return run(self, script, **named)  # type: ignore[arg-type]
-
-    with patch.object(exploration, "search", keep_plan), patch.object(TrialRunner, "run", keep_script):
-        explore(of, tries=tries, boundaries=boundaries)
-    return plans[0], list(scripts)
+    plan, trials = recorded(of, tries=tries, boundaries=boundaries)
+    return plan, list(dict.fromkeys(script for script, _, _ in trials))
 
 
 def incident(name: str, folder: Path) -> Scenario:
