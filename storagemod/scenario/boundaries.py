@@ -61,7 +61,7 @@ class Boundary:
         call_id: The call that starts, or that ended.
         moment: ``start`` or ``end``. Where a call starts, its value is paid only if its code is not trusted.
         is_callout: Whether control passes to code that is not trusted.
-        entered: Where that code calls: the contracts that its call runs, if this is kept and changes anything.
+        entered: Where that code calls: the contracts that its call runs, if this is kept and acts.
         state: Number for the state, equal for equal states.
         regions: Pages of 4 KiB that were written, by address, region and number.
         lengths: Lengths of regions that grew, in bytes, by address and region.
@@ -237,7 +237,9 @@ class _Walk:
 
 
 def calls_in(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozenset[Address]]:
-    """Return the calls that code which is not trusted makes to other code, and that change anything, if they are kept.
+    """Return the calls that code which is not trusted makes to other code, and that act, if they are kept.
+
+    A call acts if it changes storage or accounts, or pays somebody who is not trusted. Money that comes in is no act.
 
     Args:
         trace: The trace of a transaction.
@@ -255,7 +257,7 @@ def calls_in(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozense
             call_id, address, code_address = raw[1], raw[5], raw[6]
             is_entry = bool(stack) and stack[-1][1] and code_address not in untrusted
             stack.append((call_id, code_address in untrusted, {address}, [call_id] if is_entry else []))
-            if raw[11] and raw[4] is CallKind.CALL:
+            if raw[11] and raw[4] is CallKind.CALL and address in untrusted and raw[7] not in untrusted:
                 changed.add(call_id)
         elif kind is CallEnded:
             call_id, _, ran, within = stack.pop()

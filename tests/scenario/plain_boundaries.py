@@ -102,8 +102,9 @@ class _Walk:
         return frozenset(each.started.address for each in kept)
 
     def changes(self, record: CallRecord) -> bool:
-        if record.started.value and record.started.kind is CallKind.CALL:
-            return True
+        started = record.started
+        if started.value and started.kind is CallKind.CALL and started.address in self.untrusted:
+            return started.caller not in self.untrusted
         kinds = (StorageWritten, StorageGrown, AccountDestroyed)
         return any(isinstance(step, kinds) and step.address not in self.untrusted for step in record.steps)
 

@@ -132,6 +132,7 @@ alice = 100
 wat = '''(module
   (import "contract:bank" "take?" (func $take (param i64) (result i32)))
   (import "contract:bank" "total?" (func $total (result i32 i64)))
+  (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (func (export "rob") (drop (call $take (i64.const 10))))
   (func (export "main") {reaction}))'''
@@ -149,7 +150,9 @@ wat = '''(module
     (drop (call $call (i64.const 1000000) (i32.const 0) (i32.const 32) (i32.const 0) (i32.const 0)))
     (i64.store $storage (i32.const 0) (i64.sub (i64.load $storage (i32.const 0)) (local.get $amount)))
     (i64.store $storage (i32.const 8) (i64.const 0)))
-  (func (export "total") (result i64) (i64.load $storage (i32.const 0))))'''
+  (func (export "total") (result i64) (i64.load $storage (i32.const 0)))
+  (func (export "main")))'''
+address = "0x0b"
 balance = 100
 storage = [{{ i64 = 100 }}]
 [explore]
@@ -163,6 +166,10 @@ at = "callouts"
 """
 BOOKS = "balance(bank) == bank.memory[0]"
 VIEW = 'call(bank, "total") == balance(bank)'
+PAY_BACK = """
+(i32.store8 (i32.const 19) (i32.const 11)) (i64.store (i32.const 32) (i64.const 3))
+(drop (call $call (i64.const 100000) (i32.const 0) (i32.const 32) (i32.const 0) (i32.const 0)))
+"""
 LOCK = "(if (i64.ne (i64.load $storage (i32.const 8)) (i64.const 0)) (then (unreachable)))"
 
 
@@ -185,11 +192,12 @@ def test_books_must_be_right_where_untrusted_code_calls_in_and_the_contract_acts
         ("", ""),
         ("(drop (call $take (i64.const 0)))", LOCK),
         ("(drop (drop (call $total)))", ""),
+        (PAY_BACK, ""),
     ],
-    ids=["it does nothing", "it is not let in", "it is only told something"],
+    ids=["it does nothing", "it is not let in", "it is only told something", "it only pays"],
 )
 def test_what_nobody_acts_on_is_no_violation_of_books(reaction: str, guard: str) -> None:
-    assert differences(BOOKS, reaction, guard) == []
+    assert differences("balance(bank) >= bank.memory[0]", reaction, guard) == []
 
 
 def test_a_view_must_be_right_whenever_untrusted_code_has_control() -> None:
