@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from concurrent.futures import wait as futures_wait
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TypeAlias
 
 from attrs import define, field
 
@@ -40,24 +40,8 @@ class LostWorkersError(StorageModError, RuntimeError):
     """The workers of a search ended again and again before they gave their results."""
 
 
-class Trials(Protocol):
-    """Runs trials."""
-
-    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
-        """Yield the result of each, in order."""
-
-
-@define(eq=False)
-class Here:
-    """Runs trials one after the other, in this process."""
-
-    runner: TrialRunner
-
-    def results(self, scripts: Iterable[Script], ignored: frozenset[str]) -> Iterator[TrialResult]:
-        """Yield the result of each, in order."""
-        for script in scripts:
-            yield self.runner.run(script, ignored=ignored)
-
+Trials: TypeAlias = Callable[[Iterable[Script], frozenset[str]], Iterator[TrialResult]]
+"""Runs scripts, and yields the result of each in order. Invariants of these names need not hold."""
 
 _known = threading.local()
 
@@ -168,9 +152,9 @@ def trials_on(
     if jobs not in range(1, JOBS_MAX + 1):
         raise ValidationError(f"jobs is an integer from 1 to {JOBS_MAX}, not {shown(jobs)}")
     if executor is not None:
-        yield Elsewhere(Packed.of(plan), executor, stop)
+        yield Elsewhere(Packed.of(plan), executor, stop).results
     elif jobs == 1:
-        yield Here(runner)
+        yield lambda scripts, ignored: (runner.run(script, ignored=ignored) for script in scripts)
     else:
         # Not forked: a world belongs to its process, and so do the threads that transactions run on.
         packed = Packed.of(plan)
@@ -178,7 +162,7 @@ def trials_on(
         elsewhere = Elsewhere(packed, Workers(jobs), stop, lambda: Workers(jobs), runner)
         try:
             elsewhere.starting = [elsewhere.executor.submit(run_chunk, packed, (), frozenset()) for _ in range(jobs)]
-            yield elsewhere
+            yield elsewhere.results
         finally:
             with uninterrupted():  # until all have ended: a second Ctrl-C would leave some for good
                 elsewhere.executor.shutdown()

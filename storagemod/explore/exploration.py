@@ -18,14 +18,14 @@ from storagemod.explore.keeper import Fit, Keeper, Kept, Replayed
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
 from storagemod.explore.saved import Saved
-from storagemod.explore.scope import TrustModel, attackers_of, loaded, scenario_of, trust_model_of
+from storagemod.explore.scope import attackers_of, loaded, scenario_of, with_stranger
 from storagemod.explore.search import Budget, Found, Progress, Told, Violation, search
 from storagemod.explore.values import Observed, Surroundings
 from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
 from storagemod.scenario.check import Difference
-from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.schema import InvariantSpec
 from storagemod.scenario.suggest import profit_invariant
+from storagemod.scenario.trust import TrustModel
 from storagemod.types import Address, ExclusivePolicy, ReentryPolicy, SyncPolicy, parse_enum
 from storagemod.vm import Contract
 from storagemod.wasm import mentions
@@ -146,7 +146,7 @@ class Exploration:
     @property
     def labels(self) -> Mapping[Address, str]:
         """Names by address."""
-        return {address: name for name, address in self.trust_model.addresses.items()}
+        return self.trust_model.labels
 
 
 def explore(
@@ -285,8 +285,7 @@ def explore(
         attacks=() if keeper is None else keeper.attacks,
         saved=() if keeper is None else keeper.tries,
     )
-    labels = {address: name for name, address in stage.trust_model.addresses.items()}
-    caveats = caveats_of(stage.set_up, found, gas, labels)
+    caveats = caveats_of(stage.set_up, found, gas, stage.trust_model.labels)
     kept = Kept() if keeper is None else keeper.keep(found, resume=resume)
     return Exploration(
         scenario,
@@ -329,9 +328,9 @@ def _stage(
     given: World | None = None,
     seen: Iterable[Receipt] = (),
 ) -> _Stage:
-    trust_model = trust_model_of(scenario)
+    trust_model = with_stranger(scenario)
     contracts = {
-        name: _loaded(scenario, name, settings.link) if given is None else given.contract(scenario.address(name))
+        name: loaded(scenario, name, settings.link) if given is None else given.contract(scenario.address(name))
         for name in trust_model.trusted
     }
     attackers = attackers_of(scenario, trust_model, contracts)
@@ -449,14 +448,6 @@ def _stored(world: World, trusted: Iterable[Address]) -> Iterator[int]:
                     if number not in seen:
                         seen.add(number)
                         yield number
-
-
-def _loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
-    try:
-        return loaded(scenario, name, link)
-    except StorageModError as error:
-        key = "wat" if scenario.contracts[name].code is None else "code"
-        raise contract_error(scenario, name, (key,), error) from error
 
 
 def _deploy_attackers(world: World, scenario: Scenario, trust_model: TrustModel, attackers: Sequence[Attacker]) -> None:

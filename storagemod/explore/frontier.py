@@ -14,9 +14,10 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
+import attrs
 from attrs import define, field
 
 from storagemod.explore.attacker import Attacker
@@ -39,7 +40,7 @@ from storagemod.explore.script import (
 )
 from storagemod.explore.trial import TrialResult
 from storagemod.explore.values import COMMON_MAX, INTEGER_BYTES, Sure, data_patches, patches, probe
-from storagemod.types import Address, Value, ValueType
+from storagemod.types import Address, FunctionType, Value, ValueType
 
 STEP = 3.0
 """What a decision costs, whatever it is."""
@@ -121,12 +122,15 @@ class Frontier:
     """Attackers and methods by which calls out went well with the answer zero."""
     _numbers: dict[tuple[Address, str | None], int] = field(init=False)
     """Where entry points stand in the menu, by contract and method."""
+    _hooks: dict[Address, Mapping[str, FunctionType]] = field(init=False)
+    """What contracts import from each attacker."""
     _learnt: int = 0
     _count: int = 0
     _turn: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._numbers = {(entry.point.contract, entry.point.method): at for at, entry in enumerate(self.menu)}
+        self._hooks = {attacker.account: attacker.hooks for attacker in self.attackers}
 
     @property
     def waiting(self) -> int:
@@ -135,7 +139,7 @@ class Frontier:
 
     def begin(self) -> None:
         """Open the place for the first transaction."""
-        self._open_transactions(Candidate((), (), 0.0, way=Way()), 0.0)
+        self._open_transactions(Candidate((), (), 0.0, way=Way()), 0.0, ())
 
     def resumed(self, script: Script, added: Path, result: TrialResult) -> Candidate:
         """Return a try of an earlier search, that was run again, as one to go on from."""
@@ -143,9 +147,8 @@ class Frontier:
         if len(added) % 2:
             call = call_at(script, added)
             entry = next((each for each in self.menu if each.key == (call.contract, call.method or MAIN)), None)
-            own = {attacker.account for attacker in self.attackers}
             place = added[:-1]
-            while place[2:] and place in result.played and result.played[place][1] in own:
+            while place[2:] and place in result.played and result.played[place][1] in self._hooks:
                 place = place[:-2]  # of the attacker that had this accomplice act
             if entry is not None and place in result.played:
                 reaction = call_at(script, place[:-1]).reactions[place[-1]]
@@ -171,17 +174,10 @@ class Frontier:
             key, _, opening = heapq.heappop(queue)
             now = self._key(opening, queue is self._led)
             if now > key + 1e-9:  # it went on, in the other queue, or became dearer
-                if now < math.inf:
-                    self._push(queue, now, opening)
-                else:
-                    self._put_off(opening)
+                self._push(queue, now, opening)
                 continue
             found = opening.take(self.menu)
-            now = self._key(opening, queue is self._led)
-            if now < math.inf:
-                self._push(queue, now, opening)
-            else:
-                self._put_off(opening)
+            self._push(queue, self._key(opening, queue is self._led), opening)
             return found
 
     def _key(self, opening: Opening, led: bool) -> float:
@@ -199,6 +195,10 @@ class Frontier:
         return ZEROS if not learnt or key in self._unanswered else next(reversed(learnt))
 
     def _push(self, queue: list[tuple[float, int, Opening]], key: float, opening: Opening) -> None:
+        """Queue an opening; put it off where nothing is left to add."""
+        if key == math.inf:
+            self._put_off(opening)
+            return
         self._count += 1
         heapq.heappush(queue, (key, self._count, opening))
         if len(queue) > _OPENINGS_MAX:
@@ -237,11 +237,7 @@ class Frontier:
     def _add(self, opening: Opening) -> None:
         opening.queued = 2
         for queue in (self._steady, self._led):
-            key = self._key(opening, queue is self._led)
-            if key < math.inf:
-                self._push(queue, key, opening)
-            else:
-                self._put_off(opening)
+            self._push(queue, self._key(opening, queue is self._led), opening)
 
     # Growing
 
@@ -336,7 +332,7 @@ class Frontier:
                 if len(known) < _ANSWERS_MAX:
                     known[reaction.values, reaction.output] = None
 
-    def _open_transactions(self, each: Candidate, bonus: float, echoes: Sequence[tuple[int, Call]] = ()) -> int:
+    def _open_transactions(self, each: Candidate, bonus: float, echoes: Sequence[tuple[int, Call]]) -> int:
         place = (len(each.script),)
         again = self._suggested(each.script, (), echoes)
         for at, sender in enumerate(self.senders):
@@ -347,7 +343,7 @@ class Frontier:
 
     def _sacrifices(self, sender: Address) -> Iterator[tuple[float, Call | Reaction]]:
         """Yield transactions in which an attacker forces its balance upon a contract."""
-        if any(attacker.account == sender for attacker in self.attackers):
+        if sender in self._hooks:
             for at, contract in enumerate(self.beneficiaries):
                 ends = Reaction(sender, MAIN, ending=Ending.DESTROY, beneficiary=contract)
                 yield 5.0 + math.log2(1 + at), Call(sender, None, sender=sender, reactions=(ends,))
@@ -375,13 +371,13 @@ class Frontier:
         at = each, place, base, bonus, done.account, site.active, site, site.caller
         again = self._suggested(each.script, site.path, echoes)
         self._add(Opening(*at, others=others, again=again))
-        accomplices = [other.account for other in self.attackers if other.account != done.account]
         if calls_in(each.script) + 2 > self.calls or len(site.path) // 2 + 1 >= self.depth:
-            accomplices = []  # one that acts is called by the attacker, which is a call more, and one level
+            return 1  # an accomplice is called by the attacker, which is a call more, and one level
         at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
-        for other in accomplices:
-            self._add(Opening(*at, voice=other, again=list(again)))
-        return 1 + len(accomplices)
+        for other in self._hooks:
+            if other != done.account:
+                self._add(Opening(*at, voice=other, again=list(again)))
+        return len(self._hooks)
 
     def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float) -> int:
         """Open the end of a reaction, for one more call."""
@@ -398,8 +394,8 @@ class Frontier:
     def _endings(self, site: Site) -> Iterator[tuple[float, Call | Reaction]]:
         """Yield what an attacker may do at a site besides calling."""
         done = site.reaction
-        hooks = next(each for each in self.attackers if each.account == done.account).hooks
-        results: Sequence[ValueType] = hooks[done.site].results if done.site in hooks and done.site != MAIN else ()
+        hook = None if done.site == MAIN else self._hooks[done.account].get(done.site)
+        results: Sequence[ValueType] = () if hook is None else hook.results
 
         def ends(**how: object) -> Reaction:
             return Reaction(done.account, done.site, done.static, **how)  # type: ignore[arg-type]
@@ -471,16 +467,18 @@ class Frontier:
         if reaction.output:
             for data, sure in data_patches(reaction.output, pairs):
                 if data:  # a reaction that returns nothing is left out of a script, and came before this one
-                    yield _evolve(reaction, reaction.values, data), sure
+                    yield attrs.evolve(reaction, output=data), sure
         if reaction.values is None:
             return
-        hooks = next(each for each in self.attackers if each.account == reaction.account).hooks
-        kinds = hooks[reaction.site].results
+        kinds = self._hooks[reaction.account][reaction.site].results
         for at, (kind, value) in enumerate(zip(kinds, reaction.values, strict=True)):
             for other, sure in patches(value, pairs):
                 fitting = _fit(kind, other)
                 if fitting is not None:
-                    yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b""), sure
+                    yield (
+                        attrs.evolve(reaction, values=(*reaction.values[:at], fitting, *reaction.values[at + 1 :])),
+                        sure,
+                    )
 
 
 _Queued = TypeVar("_Queued", Opening, Candidate)
@@ -502,41 +500,38 @@ def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[fl
     return [(cost, ending) for ending, cost in found.items()]
 
 
-def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
-    return Reaction(reaction.account, reaction.site, reaction.static, reaction.calls, reaction.ending, values, output)
-
-
 def _probing(call: Call, entry: Entry) -> Iterator[tuple[Call, Sure]]:
     """Yield calls with a probe in the place of a small number, which asks for the limit: comparisons then tell it."""
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         if kind in INTEGER_BYTES and abs(value) <= COMMON_MAX:
-            args = (*call.args[:at], probe(at), *call.args[at + 1 :])
-            yield (
-                Call(call.contract, call.method, args, call.data, call.value, call.sender, call.reactions),
-                Sure.LIKELY,
-            )
+            yield _with_argument(call, at, probe(at)), Sure.LIKELY
 
 
 def _other_calls(
     call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool
 ) -> Iterator[tuple[Call, Sure]]:
     """Yield calls with another argument, other money or other call data, by what comparisons told."""
-
-    def other(args: tuple[Value, ...], data: bytes, value: int) -> Call:
-        return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
-
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         for number, sure in patches(value, pairs):
             fitting = _fit(kind, number)
             if fitting is not None:
-                yield other((*call.args[:at], fitting, *call.args[at + 1 :]), call.data, call.value), sure
+                yield _with_argument(call, at, fitting), sure
     if call.value and (is_sent or call.method is None):
         for number, sure in patches(call.value, pairs):
             if 0 < number < 1 << 128:
-                yield other(call.args, call.data, number), sure
+                yield _with(call, call.args, call.data, number), sure
     if call.data:
         for data, sure in data_patches(call.data, pairs):
-            yield other(call.args, data, call.value), sure
+            yield _with(call, call.args, data, call.value), sure
+
+
+def _with_argument(call: Call, at: int, value: Value) -> Call:
+    return _with(call, (*call.args[:at], value, *call.args[at + 1 :]), call.data, call.value)
+
+
+def _with(call: Call, args: tuple[Value, ...], data: bytes, value: int) -> Call:
+    """Return the call with these. Made for each comparison: ``attrs.evolve`` takes twice as long."""
+    return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
 
 
 def _fit(kind: ValueType, number: int) -> int | None:

@@ -138,7 +138,7 @@ def menu_of(
                 observed.number(kind, value)
     entries = []
     for point in points:
-        mentioned = _mentioned(point, code[point.contract])
+        mentioned = code[point.contract].get(point.method or MAIN, _NOTHING)
         make = _main if point.method is None else _typed
         number, calls = make(point, observed, around, mentioned)
         entries.append(Entry(point, number, calls, most))
@@ -155,10 +155,6 @@ _CALL_VALUE = ("ethereum", "getCallValue")
 _Calls = tuple[int, Iterator[tuple[float, Call]]]
 
 
-def _mentioned(point: EntryPoint, code: Mapping[str, Mentions]) -> Mentions:
-    return code.get(point.method or MAIN, _NOTHING)
-
-
 def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
     """Return calls of ``main``, which have data and money."""
     seen = observed.calls.get((point.contract, None), {})
@@ -168,7 +164,6 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
         chosen_by = selectors(given, code.constants[: code.compared])
         data = list(dict.fromkeys([*data[:2], *with_codes(given, around, chosen_by), *data[2:]]))
     sums = _sums(seen, observed, around, code)
-
     known = (
         (math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value))
         for number, (_, given, value) in enumerate(seen)
@@ -231,18 +226,12 @@ def _words_behind(
         several = []
         for count, columns in zip(counts, rows, strict=True):
             extra = 0.0 if like or count in told else count + 2.0 * bool(told and count)
-            several.append(_dearer(combinations(columns), extra))
+            several.append(combinations(columns, extra))
         for cost, (*behind, amount) in heapq.merge(*several, key=itemgetter(0)):
             data = selector + b"".join(behind)  # type: ignore[arg-type]
             yield cost, Call(point.contract, None, data=data, value=int(amount))
 
     return sum(math.prod(map(len, columns)) for columns in rows), calls()
-
-
-def _dearer(
-    found: Iterator[tuple[float, tuple[Value, ...]]], extra: float
-) -> Iterator[tuple[float, tuple[Value, ...]]]:
-    return ((cost + extra, values) for cost, values in found)
 
 
 def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:

@@ -6,16 +6,15 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from attrs import frozen
-
-from storagemod.errors import ScenarioError, ValidationError, shown
+from storagemod.errors import ScenarioError, StorageModError, ValidationError, shown
 from storagemod.explore.attacker import Attacker, EntryPoint
 from storagemod.explore.script import MAIN
 from storagemod.scenario import Scenario, load_contract
+from storagemod.scenario.deploy import contract_error
 from storagemod.scenario.locate import Lines
 from storagemod.scenario.schema import AccountSpec, Amount, ContractSpec, ExploreSpec
 from storagemod.scenario.structure import did_you_mean
-from storagemod.scenario.trust import parties
+from storagemod.scenario.trust import TrustModel, trust_model_of
 from storagemod.types import Address, FunctionType
 from storagemod.vm import Contract
 from storagemod.vm.ethereum import U128_MAX
@@ -25,25 +24,6 @@ STRANGER = "attacker"
 """The untrusted account of a scenario that names none."""
 
 _STRANGER_BALANCE = 1_000_000
-
-
-@frozen
-class TrustModel:
-    """The trusted contracts and the untrusted accounts of a scenario.
-
-    Attributes:
-        trusted: The contracts in scope, by name.
-        untrusted: The accounts whose code is replaced by attackers, by name.
-        addresses: All addresses by name, that of a stranger included.
-        stranger: The untrusted account that was added, since the file names none.
-        stranger_balance: Its balance: as much as all accounts of the file have, or as nobody would miss.
-    """
-
-    trusted: tuple[str, ...]
-    untrusted: tuple[str, ...]
-    addresses: Mapping[str, Address]
-    stranger: str | None = None
-    stranger_balance: int = 0
 
 
 def scenario_of(world: World, untrusted: Iterable[Address | str | int]) -> Scenario:
@@ -98,42 +78,37 @@ def scenario_of(world: World, untrusted: Iterable[Address | str | int]) -> Scena
     )
 
 
-def trust_model_of(scenario: Scenario) -> TrustModel:
-    """Return who is trusted: as the file says, else all contracts; link targets without a contract never are.
+def with_stranger(scenario: Scenario) -> TrustModel:
+    """Return who is trusted; an untrusted account with the money of all is added where the file names none.
 
     Raises:
         ScenarioError: No contract is left to be explored.
     """
-    named = parties(scenario)
-    trusted, untrusted, addresses = named.trusted, list(named.untrusted), dict(named.addresses)
-    if not trusted:
+    named = trust_model_of(scenario)
+    if not named.trusted:
         raise ScenarioError("no contract is trusted, so there is nothing to explore", path=scenario.path)
-    if not untrusted:
-        stranger = next(name for name in itertools.chain([STRANGER], _numbered(STRANGER)) if name not in addresses)
-        addresses[stranger] = _free_address(addresses.values())
-        balance = sum(spec.balance for spec in scenario.accounts.values()) or _STRANGER_BALANCE
-        return TrustModel(trusted, (stranger,), addresses, stranger, min(balance, U128_MAX))
-    return TrustModel(trusted, tuple(untrusted), addresses)
-
-
-def _numbered(name: str) -> Iterator[str]:
-    return (f"{name}-{number}" for number in itertools.count(2))
-
-
-def _free_address(taken: Iterable[Address]) -> Address:
-    known = set(taken)
-    return next(address for address in map(Address, itertools.count(0xA77A_C4E7)) if address not in known)
+    if named.untrusted:
+        return named
+    names = itertools.chain([STRANGER], (f"{STRANGER}-{number}" for number in itertools.count(2)))
+    stranger = next(name for name in names if name not in named.addresses)
+    address = next(each for each in map(Address, itertools.count(0xA77A_C4E7)) if each not in named.labels)
+    balance = sum(spec.balance for spec in scenario.accounts.values()) or _STRANGER_BALANCE
+    addresses = {**named.addresses, stranger: address}
+    return TrustModel(named.trusted, (stranger,), addresses, stranger, min(balance, U128_MAX))
 
 
 def loaded(scenario: Scenario, name: str, link: str | None) -> Contract:
     """Compile a contract of a scenario, for its imports and exports.
 
     Raises:
-        StorageModError: It is none.
+        ScenarioError: It is none; with the line that names it.
     """
     spec = scenario.contracts[name]
     source = (spec.wat or "") if spec.code is None else scenario.folder / spec.code
-    return load_contract(source, label=name, option=spec.option(link))
+    try:
+        return load_contract(source, label=name, option=spec.option(link))
+    except StorageModError as error:
+        raise contract_error(scenario, name, ("wat" if spec.code is None else "code",), error) from error
 
 
 def attackers_of(

@@ -335,7 +335,7 @@ class _Search:
     def _run(self, batch: Sequence[Candidate], trials: Trials) -> str | None:
         """Run some tries; return why the search has to end, if it has to."""
         ignored = frozenset(self.broken)
-        results = trials.results((each.script for each in batch), ignored)
+        results = trials((each.script for each in batch), ignored)
         for each in batch:
             ended = self.ended()
             result = None if ended is not None else next(results, None)

@@ -20,30 +20,22 @@ from storagemod.explore.script import (
 )
 from storagemod.types import Value
 
-SHRINKING_TRIALS_MAX = 2_000
+_STEPS_MAX = 2_000
 """How many shorter or plainer scripts are run at most."""
 
 
-def shrink(
-    script: Script,
-    breaks: Callable[[Script], bool],
-    *,
-    steps_max: int = SHRINKING_TRIALS_MAX,
-    enough: Callable[[], bool] = lambda: False,
-) -> Script:
+def shrink(script: Script, breaks: Callable[[Script], bool], *, enough: Callable[[], bool] = lambda: False) -> Script:
     """Return the simplest script that is found by leaving out one thing after another.
 
     Args:
         script: A script that breaks an invariant.
         breaks: Whether a script still does.
-        steps_max: How many are run at most.
         enough: Asked before each; if it returns true, the simplest one so far is returned.
 
     Returns:
         A script from which no single call or reaction can be left out, and no argument made plainer, unless shrinking
         was cut short. It has not more calls than the one given.
     """
-    steps = 0
     seen = {script}
     found = True
     while found:
@@ -52,8 +44,7 @@ def shrink(
             if simpler in seen or not simpler:
                 continue
             seen.add(simpler)
-            steps += 1
-            if steps > steps_max or enough():
+            if len(seen) > _STEPS_MAX + 1 or enough():
                 return script
             if breaks(simpler):
                 script, found = simpler, True

@@ -56,21 +56,13 @@ class Observed:
     money: dict[int, None] = field(factory=dict)
 
     def call(
-        self,
-        contract: Address,
-        method: str | None,
-        args: tuple[Value, ...],
-        data: bytes = b"",
-        value: int = 0,
-        kinds: Sequence[ValueType] = (),
+        self, contract: Address, method: str | None, args: tuple[Value, ...], data: bytes = b"", value: int = 0
     ) -> None:
         """Note a call that was made. A value that attackers cannot send, of more than 128 bits, is left out."""
         value = value if value <= U128_MAX else 0
         self.calls.setdefault((contract, method), {})[args, data, value] = None
         if value:
             self.money[value] = None
-        for kind, arg in zip(kinds, args, strict=False):
-            self.number(kind, arg)
 
     def trace(self, trace: Trace | None) -> None:
         """Note every call of a transaction, and what it gave."""
@@ -168,7 +160,7 @@ def column(
         # Each once, by its bits: nan is not equal to itself, and there are several.
         return list({struct.pack("<d", each): each for each in floats}.values())
     bits = 8 * INTEGER_BYTES[kind]
-    seen = [number for number in observed.numbers.get(kind, ()) if isinstance(number, int)]
+    seen = list(observed.numbers.get(kind, ()))
     ends = {length: [int.from_bytes(each[-length:], "big") for each in around.own] for length in _FORMS}
     form = _form_of(kind, here, (*around.own, *around.others))
     addresses = [] if form is None else ends[form]
@@ -301,10 +293,11 @@ def _reworded(data: bytes, value: int) -> Iterator[bytes]:
                 break
 
 
-def combinations(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[float, tuple[Value, ...]]]:
+def combinations(columns: Sequence[Sequence[Value]], extra: float = 0.0) -> Iterator[tuple[float, tuple[Value, ...]]]:
     """Yield every combination of values, one of each column, with its cost: the likeliest first.
 
-    A value of rank r costs log2(1 + r). So one that stands far down is soon taken alone, and late with others like it.
+    A value of rank r costs log2(1 + r), and each combination ``extra`` besides. So one that stands far down is soon
+    taken alone, and late with others like it.
     """
     first = (0,) * len(columns)
     if not all(columns):
@@ -312,7 +305,7 @@ def combinations(columns: Sequence[Sequence[Value]]) -> Iterator[tuple[float, tu
     waiting, met = [(0.0, first)], {first}
     while waiting:
         cost, places = heapq.heappop(waiting)
-        yield cost, tuple(values[place] for values, place in zip(columns, places, strict=True))
+        yield cost + extra, tuple(values[place] for values, place in zip(columns, places, strict=True))
         for at, place in enumerate(places):
             if place + 1 < len(columns[at]):
                 following = (*places[:at], place + 1, *places[at + 1 :])

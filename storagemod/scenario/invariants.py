@@ -16,7 +16,7 @@ from storagemod.scenario.boundaries import Boundary, Moments, boundaries
 from storagemod.scenario.check import Difference
 from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
 from storagemod.scenario.schema import InvariantSpec, Scenario
-from storagemod.scenario.trust import parties
+from storagemod.scenario.trust import trust_model_of
 from storagemod.trace import Trace
 from storagemod.types import Address, ReentryPolicy
 from storagemod.world import World
@@ -310,7 +310,7 @@ class InvariantCheck:
             StorageModError: The transaction cannot start.
         """
         self._befores = [invariant.capture(self._world) for invariant in self._invariants]
-        untrusted = parties(self._scenario).untrusted_addresses
+        untrusted = trust_model_of(self._scenario).untrusted_addresses
         wanted = [
             each for each in self._invariants if each.at == Moments.BOUNDARIES or (each.at != "end" and untrusted)
         ]

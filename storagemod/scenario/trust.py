@@ -11,18 +11,27 @@ from storagemod.types import Address
 
 
 @frozen
-class Parties:
-    """The trusted contracts and the untrusted accounts that a scenario names.
+class TrustModel:
+    """The trusted contracts and the untrusted accounts of a scenario.
 
     Attributes:
         trusted: Contracts whose code is as the file says, by name.
         untrusted: Accounts that may have any code, by name; hexadecimal where the file has no name.
         addresses: All addresses by name.
+        stranger: The untrusted account that a search added, since the file names none.
+        stranger_balance: Its balance.
     """
 
     trusted: tuple[str, ...]
     untrusted: tuple[str, ...]
     addresses: Mapping[str, Address]
+    stranger: str | None = None
+    stranger_balance: int = 0
+
+    @property
+    def labels(self) -> Mapping[Address, str]:
+        """Names by address."""
+        return {address: name for name, address in self.addresses.items()}
 
     @property
     def untrusted_addresses(self) -> frozenset[Address]:
@@ -30,7 +39,7 @@ class Parties:
         return frozenset(self.addresses[name] for name in self.untrusted)
 
 
-def parties(scenario: Scenario) -> Parties:
+def trust_model_of(scenario: Scenario) -> TrustModel:
     """Return who is trusted: as ``[explore]`` says, else all contracts; link targets without a contract never are."""
     spec, addresses = scenario.explore, dict(scenario.addresses)
     trusted = list(scenario.contracts) if spec.trusted is None else list(dict.fromkeys(spec.trusted))
@@ -44,4 +53,4 @@ def parties(scenario: Scenario) -> Parties:
             if target not in standing and names.setdefault(target, str(target)) not in untrusted:
                 untrusted.append(names[target])
                 addresses.setdefault(names[target], target)
-    return Parties(tuple(trusted), tuple(untrusted), addresses)
+    return TrustModel(tuple(trusted), tuple(untrusted), addresses)

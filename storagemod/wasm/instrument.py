@@ -44,10 +44,8 @@ from storagemod.wasm.lowering import Lowered, is_followed_by_loop
 from storagemod.wasm.sections import (
     ACTIVE_WITH_MEMORY,
     CODE,
-    CUSTOM,
     DATA,
     DATA_COUNT,
-    ELEMENTS,
     EXPORTS,
     FUNCTIONS,
     GLOBAL,
@@ -57,16 +55,17 @@ from storagemod.wasm.sections import (
     IS_64,
     MEMORIES,
     MEMORY,
-    PREAMBLE_BYTES,
     TABLE,
     TABLES,
     TYPES,
     appended,
     first_instruction,
+    function_bodies,
     memory_limits,
     read_sections,
     sized,
     vector,
+    with_sections,
 )
 
 REPEATS_MAX = 8
@@ -94,24 +93,18 @@ LOG_BYTES_MAX = 1 << 24
 CHANGED, SAME, UNKNOWN = range(3)
 """Effects of stores."""
 
-_GAS, _ACCESS_END, _COMPARISON_END, _ACCESSES_LOST, _COMPARISONS_LOST, _OUT, _LOW, _HIGH = (
-    *(0, 8, 12, 16, 20, 24),
-    *(32, 40),
-)
-_BLOCKS_START = 48
-"""Where in the log things are: gas left, ends of what is recorded, counts of what did not fit, whether gas ran out, the
-range of mapped storage, and the bytes of blocks."""
-
 HEADER = struct.Struct("<qIIIIIxxxxQQ")
-"""The beginning of the log, in this order."""
+"""The beginning of the log: gas left, ends of what is recorded, counts of what did not fit, where gas ran out, and the
+range of mapped storage. The bytes of blocks follow."""
+
+GAS, ACCESS_END, COMPARISON_END, ACCESSES_LOST, COMPARISONS_LOST, OUT, LOW, HIGH = 0, 8, 12, 16, 20, 24, 32, 40
+BLOCKS_START = HEADER.size
+"""Offsets of these in the log."""
 
 _ENDLESS_GAS = 1 << 62
 
 _TABLE_WITH_ELEMENT = 0x40
 _CONSTANTS, _SIGN_BIT, _SMALL_GROWTH_MAX = b"\x41\x42", 0x40, 128
-
-_ORDER = (*range(TYPES, ELEMENTS + 1), DATA_COUNT, CODE, DATA)
-"""Sections in their order."""
 
 _I32, _I64, _F32, _F64, _V128 = 0x7F, 0x7E, 0x7D, 0x7C, 0x7B
 _NAMES_MEMORY = 0x40
@@ -128,7 +121,8 @@ _BRANCHES = frozenset(b"\x0c\x0d\x0e")
 _NEVER_GO_ON = frozenset(b"\x00\x0c\x0e\x0f\x12\x13")
 
 _EQZ32, _EQZ64 = 0x45, 0x50
-_COMPARES32, _COMPARES64 = range(0x46, 0x50), range(0x51, 0x5B)
+_COMPARISONS = range(0x45, 0x5B)
+"""Those of integers of 32 bits, then those of 64; each begins with ``eqz``."""
 
 _LOADS = dict(zip(range(0x28, 0x36), (4, 8, 4, 8, 1, 1, 2, 2, 1, 1, 2, 2, 4, 4), strict=True))
 _VECTOR, _BULK = 0xFD, 0xFC
@@ -236,7 +230,6 @@ class Instrumented:
         accesses: Each instruction that accesses storage.
         pages: Length of the log, in Wasm pages.
         header: The bytes that the log begins with, before each call; the first 8 are the gas.
-        blocks_start: Offset of the blocks in the log.
         comparisons_start: Offset of the recorded comparisons.
         accesses_start: Offset of the recorded accesses.
         out_names: Names of accessors, by what the log has where gas ran out, less 2.
@@ -249,7 +242,6 @@ class Instrumented:
     accesses: tuple[AccessSite, ...] = field(repr=lambda sites: f"<{len(sites)} accesses>")
     pages: int
     header: bytes = field(repr=False)
-    blocks_start: int
     comparisons_start: int
     accesses_start: int
     out_names: tuple[str, ...] = field(repr=False)
@@ -270,16 +262,6 @@ def instrument(wasm: bytes, declarations: Declarations, lowered: Lowered, watche
 
 def _section_of(wasm: bytes, wanted: int) -> tuple[int, int] | None:
     return next(((start, end) for number, _, start, end in read_sections(wasm) if number == wanted), None)
-
-
-def _bodies(wasm: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where each function of a module begins and ends."""
-    found = _section_of(wasm, CODE)
-    count, offset = (0, 0) if found is None else read_unsigned(wasm, found[0])
-    for _ in range(count):
-        length, start = read_unsigned(wasm, offset)
-        offset = start + length
-        yield start, offset
 
 
 def _parameter_counts(wasm: bytes) -> list[int]:
@@ -443,17 +425,17 @@ class _Writer:
     def _charge(self, cost: int) -> bytes:
         if not cost:
             return b""
-        return _ZERO + _ZERO + self._at(0x29, _GAS) + b"\x42" + write_signed(cost) + b"\x7d" + self._at(0x37, _GAS)
+        return _ZERO + _ZERO + self._at(0x29, GAS) + b"\x42" + write_signed(cost) + b"\x7d" + self._at(0x37, GAS)
 
     def _check(self, what: int = 1) -> bytes:
         """Return code that traps where gas ran out; ``what`` tells the host where."""
-        spent = _ZERO + self._at(0x29, _GAS) + b"\x42\x00\x53"
+        spent = _ZERO + self._at(0x29, GAS) + b"\x42\x00\x53"
         return spent + _IF + _constant(what) + self._call("out") + _END
 
     def _mark(self, offset: int) -> bytes:
         """Return code that records that a block ran."""
         self._blocks.append(offset)
-        return _ZERO + b"\x41\x01" + self._at(0x3A, _BLOCKS_START + len(self._blocks) - 1)
+        return _ZERO + b"\x41\x01" + self._at(0x3A, BLOCKS_START + len(self._blocks) - 1)
 
     def _count(self, offset: int) -> bytes:
         return _ZERO + _ZERO + self._at(0x28, offset) + b"\x41\x01\x6a" + self._at(0x36, offset)
@@ -461,8 +443,8 @@ class _Writer:
     # Functions of the module
 
     def functions(self, wasm: bytes, lowered: bytes) -> Iterator[bytes]:
-        originals = [*_bodies(wasm)]
-        for number, (start, end) in enumerate(_bodies(lowered)):
+        originals = [*function_bodies(wasm)]
+        for number, (start, end) in enumerate(function_bodies(lowered)):
             origins = _origins(wasm, *originals[number]) if number < len(originals) else None
             yield sized(self._function(lowered, start, end, self._parameters[number], origins))
 
@@ -518,7 +500,7 @@ class _Writer:
         if opcode in (Instruction.CALL, Instruction.RETURN_CALL):
             accessor = self._functions.get(stop.indices[0]) if stop is not None else None
             return b"" if accessor is None else self._accessed(accessor, offset)
-        if _EQZ32 <= opcode < _COMPARES64.stop:
+        if opcode in _COMPARISONS:
             return self._compared(opcode, offset)
         if opcode in _LOADS or opcode in _STORES:
             return self._scalar(code, start, offset)
@@ -544,7 +526,7 @@ class _Writer:
         kind = _I64 if is_64 else _I32
         count = self._locals.index(kind, 4)
         length = b"\x20" + count + (b"" if is_64 else _EXTEND_U)
-        charge = _ZERO + _ZERO + self._at(0x29, _GAS) + length + b"\x7d" + self._at(0x37, _GAS)
+        charge = _ZERO + _ZERO + self._at(0x29, GAS) + length + b"\x7d" + self._at(0x37, GAS)
         if instruction in (Instruction.MEMORY_GROW, Instruction.TABLE_GROW):
             result = self._locals.index(kind, 5)
             grew = b"\x20" + result + (b"\x42\x7f\x52" if is_64 else b"\x41\x7f\x47")
@@ -552,14 +534,7 @@ class _Writer:
         return b"\x22" + count, charge
 
     def _compared(self, opcode: int, offset: int) -> bytes:
-        if opcode == _EQZ32:
-            helper = "one32"
-        elif opcode == _EQZ64:
-            helper = "one64"
-        elif opcode in _COMPARES32:
-            helper = "pair32"
-        else:
-            helper = "pair64"
+        helper = ("one" if opcode in (_EQZ32, _EQZ64) else "pair") + ("32" if opcode < _EQZ64 else "64")
         self._comparisons.append((offset, opcode))
         return _constant(len(self._comparisons) - 1) + self._call(helper)
 
@@ -695,7 +670,7 @@ class _Writer:
 
     def finish(self, lowered: bytes, bodies: list[bytes]) -> Instrumented:
         """Return the module, given its functions."""
-        counts_start = _BLOCKS_START + len(self._blocks)
+        counts_start = BLOCKS_START + len(self._blocks)
         comparisons_start = -(-(counts_start + len(self._comparisons)) // 8) * 8
         comparisons_end = comparisons_start + COMPARISONS_MAX * COMPARISON.size
         accesses_start = -(-comparisons_end // 8) * 8
@@ -725,14 +700,13 @@ class _Writer:
         if DATA_COUNT in sections:
             changed[DATA_COUNT] = write_unsigned(read_unsigned(sections[DATA_COUNT], 0)[0] + 1)
         return Instrumented(
-            wasm=_assembled(lowered, sections | changed),
+            wasm=with_sections(lowered, changed),
             export=export,
             blocks=tuple(self._blocks),
             comparisons=tuple(self._comparisons),
             accesses=tuple(self._accesses),
             pages=pages,
             header=header + bytes(comparisons_start - len(header)),
-            blocks_start=_BLOCKS_START,
             comparisons_start=comparisons_start,
             accesses_start=accesses_start,
             out_names=tuple(self._out_names),
@@ -740,7 +714,7 @@ class _Writer:
 
     def _helper_bodies(self, counts_start: int, comparisons_end: int, accesses_end: int) -> Iterable[bytes]:
         bodies: Mapping[str, bytes] = {
-            "out": b"\x00" + _ZERO + _GET0 + self._at(0x36, _OUT) + _UNREACHABLE,
+            "out": b"\x00" + _ZERO + _GET0 + self._at(0x36, OUT) + _UNREACHABLE,
             "access": self._append_access(accesses_end),
             "mapped": self._append_mapped(),
             "read32": b"\x00" + self._read(_EXTEND_U, "access") + _GET0,
@@ -761,53 +735,33 @@ class _Writer:
 
     def _append_mapped(self) -> bytes:
         """Return a function that records an access if it is to the mapped range."""
-        reaches = _GET0 + _GET3 + _EXTEND_U + b"\x7c" + _ZERO + self._at(0x29, _LOW) + b"\x56"
-        begins = _GET0 + _ZERO + self._at(0x29, _HIGH) + b"\x54"
+        reaches = _GET0 + _GET3 + _EXTEND_U + b"\x7c" + _ZERO + self._at(0x29, LOW) + b"\x56"
+        begins = _GET0 + _ZERO + self._at(0x29, HIGH) + b"\x54"
         both = reaches + begins + b"\x71"
         return b"\x00" + both + _IF + _GET0 + _GET1 + _GET2 + self._call("access") + _END
 
     def _append_access(self, end: int) -> bytes:
         """Return a function that records an access: parameters are effective address, site and effect."""
         entry = b"\x20\x03"
-        cursor = _ZERO + self._at(0x28, _ACCESS_END) + b"\x22\x03"
+        cursor = _ZERO + self._at(0x28, ACCESS_END) + b"\x22\x03"
         fits = cursor + _constant(end) + b"\x49"
         write = entry + _GET1 + self._at(0x36, 0) + entry + _GET2 + self._at(0x36, 4) + entry + _GET0
         write += self._at(0x37, 8)
-        advance = _ZERO + entry + _constant(ACCESS.size) + b"\x6a" + self._at(0x36, _ACCESS_END)
-        return b"\x01\x01\x7f" + fits + _IF + write + advance + _RETURN + _END + self._count(_ACCESSES_LOST)
+        advance = _ZERO + entry + _constant(ACCESS.size) + b"\x6a" + self._at(0x36, ACCESS_END)
+        return b"\x01\x01\x7f" + fits + _IF + write + advance + _RETURN + _END + self._count(ACCESSES_LOST)
 
     def _append_comparison(self, counts_start: int, end: int) -> bytes:
         """Return a function that records a comparison: parameters are left, right and site."""
         entry = b"\x20\x03"
         repeats = _GET2 + self._at(0x2D, counts_start)
         is_early = repeats + _constant(REPEATS_MAX) + b"\x49"
-        fits = _ZERO + self._at(0x28, _COMPARISON_END) + b"\x22\x03" + _constant(end) + b"\x49"
+        fits = _ZERO + self._at(0x28, COMPARISON_END) + b"\x22\x03" + _constant(end) + b"\x49"
         count = _GET2 + repeats + b"\x41\x01\x6a" + self._at(0x3A, counts_start)
         write = entry + _GET2 + self._at(0x36, 0) + entry + _GET0 + self._at(0x37, 4) + entry + _GET1
         write += self._at(0x37, 12)
-        advance = _ZERO + entry + _constant(COMPARISON.size) + b"\x6a" + self._at(0x36, _COMPARISON_END)
-        return (
-            b"\x01\x01\x7f"
-            + is_early
-            + _IF
-            + fits
-            + _IF
-            + count
-            + write
-            + advance
-            + _RETURN
-            + _END
-            + _END
-            + self._count(_COMPARISONS_LOST)
-        )
-
-
-def _assembled(wasm: bytes, sections: Mapping[int, bytes | None]) -> bytes:
-    """Return a module of these sections in their order, and of the custom sections of another one."""
-    pieces = [wasm[:PREAMBLE_BYTES]]
-    pieces += [bytes([number]) + sized(content) for number in _ORDER if (content := sections.get(number)) is not None]
-    pieces += [wasm[header:end] for number, header, _, end in read_sections(wasm) if number == CUSTOM]
-    return b"".join(pieces)
+        advance = _ZERO + entry + _constant(COMPARISON.size) + b"\x6a" + self._at(0x36, COMPARISON_END)
+        recorded = is_early + _IF + fits + _IF + count + write + advance + _RETURN + _END + _END
+        return b"\x01\x01\x7f" + recorded + self._count(COMPARISONS_LOST)
 
 
 def _small_constant(code: bytes, start: int) -> int | None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
-from storagemod.wasm.instrument import ACCESS, ACCESSES_MAX, HEADER, Instrumented
+from storagemod.wasm.instrument import (
+    ACCESS,
+    ACCESS_END,
+    ACCESSES_LOST,
+    ACCESSES_MAX,
+    BLOCKS_START,
+    HEADER,
+    HIGH,
+    LOW,
+    OUT,
+    Instrumented,
+)
 from storagemod.wasm.memory import LinearMemory, forget_written
 
 if TYPE_CHECKING:
@@ -13,7 +24,6 @@ if TYPE_CHECKING:
 
 _read = ctypes.string_at
 _DRAIN_AT = ACCESSES_MAX // 2
-_ACCESS_END, _ACCESSES_LOST, _OUT, _LOW, _HIGH = 8, 16, 24, 32, 40
 
 
 class Log:
@@ -49,11 +59,11 @@ class Log:
         self.made = made
         self._base = base = self._memory.base
         self._gas = ctypes.c_int64.from_address(base)
-        self._end = ctypes.c_uint32.from_address(base + _ACCESS_END)
-        self._lost = ctypes.c_uint32.from_address(base + _ACCESSES_LOST)
-        self._out = ctypes.c_uint32.from_address(base + _OUT)
-        self._low = ctypes.c_uint64.from_address(base + _LOW)
-        self._high = ctypes.c_uint64.from_address(base + _HIGH)
+        self._end = ctypes.c_uint32.from_address(base + ACCESS_END)
+        self._lost = ctypes.c_uint32.from_address(base + ACCESSES_LOST)
+        self._out = ctypes.c_uint32.from_address(base + OUT)
+        self._low = ctypes.c_uint64.from_address(base + LOW)
+        self._high = ctypes.c_uint64.from_address(base + HIGH)
         self._header = memoryview((ctypes.c_ubyte * len(made.header)).from_address(base)).cast("B")
         self._taken = 0
         self._parts: list[bytes] = []
@@ -96,21 +106,16 @@ class Log:
         """Take accesses out if the log is half full: the call makes another one, and is out of wasm for now."""
         position = self.position
         if position - self._taken >= _DRAIN_AT:
-            self._parts.append(self._recorded())
+            self._parts.append(self.accesses(self._taken))
             self._taken = position
             self._end.value = self.made.accesses_start
 
-    def _recorded(self) -> bytes:
-        start = self.made.accesses_start
-        return _read(self._base + start, self._end.value - start)
-
     def accesses(self, position: int = 0) -> bytes:
         """Return what was recorded from a position on."""
-        part = position - self._taken
-        if part >= 0:
-            start = self.made.accesses_start + part * ACCESS.size
-            return _read(self._base + start, self._end.value - start)
-        return b"".join((*self._parts, self._recorded()))[position * ACCESS.size :]
+        if position < self._taken:
+            return b"".join((*self._parts, self.accesses(self._taken)))[position * ACCESS.size :]
+        start = self.made.accesses_start + (position - self._taken) * ACCESS.size
+        return _read(self._base + start, self._end.value - start)
 
     def show(self, start: int, end: int) -> None:
         """Record accesses to a range of the memory into which storage is mapped, from now on."""
@@ -121,7 +126,7 @@ class Log:
         """Return blocks, comparisons, accesses, and how many accesses and comparisons are missing."""
         made, base = self.made, self._base
         _, _, comparisons_end, accesses_lost, comparisons_lost, *_ = HEADER.unpack(_read(base, HEADER.size))
-        blocks = _read(base + made.blocks_start, len(made.blocks))
+        blocks = _read(base + BLOCKS_START, len(made.blocks))
         comparisons = _read(base + made.comparisons_start, comparisons_end - made.comparisons_start)
         return blocks, comparisons, self.accesses(), accesses_lost, comparisons_lost
 

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from storagemod.types import FunctionType
 from storagemod.wasm.binary import Declarations, OtherType
 from storagemod.wasm.instructions import Instruction, instruction_starts, read_unsigned
-from storagemod.wasm.sections import CODE, EXPORTS, FUNC, START, first_instruction, read_sections
+from storagemod.wasm.sections import EXPORTS, FUNC, START, first_instruction, function_bodies, read_sections
 
 _I32_CONST, _I64_CONST = 0x41, 0x42
 _COMPARISONS = frozenset((*range(0x45, 0x5B), Instruction.IF, Instruction.BR_IF, Instruction.BR_TABLE))
@@ -102,24 +102,18 @@ def _reached(first: list[int], functions: dict[int, _Function], referred: frozen
 
 def _functions(wasm: bytes) -> Iterator[_Function]:
     """Yield the functions that the module defines."""
-    for number, _, start, _ in read_sections(wasm):
-        if number != CODE:
-            continue
-        count, offset = read_unsigned(wasm, start)
-        for _ in range(count):
-            length, body = read_unsigned(wasm, offset)
-            offset = body + length
-            function = _Function()
-            for at in instruction_starts(wasm, first_instruction(wasm, body), offset):
-                opcode = wasm[at]
-                if opcode in (_I32_CONST, _I64_CONST):
-                    value, end = _signed(wasm, at + 1)
-                    (function.compared if wasm[end] in _COMPARISONS else function.others)[value] = None
-                elif opcode in _CALLS:
-                    function.calls.add(read_unsigned(wasm, at + 1)[0])
-                elif opcode in _INDIRECT:
-                    function.is_indirect = True
-            yield function
+    for body, end in function_bodies(wasm):
+        function = _Function()
+        for at in instruction_starts(wasm, first_instruction(wasm, body), end):
+            opcode = wasm[at]
+            if opcode in (_I32_CONST, _I64_CONST):
+                value, behind = _signed(wasm, at + 1)
+                (function.compared if wasm[behind] in _COMPARISONS else function.others)[value] = None
+            elif opcode in _CALLS:
+                function.calls.add(read_unsigned(wasm, at + 1)[0])
+            elif opcode in _INDIRECT:
+                function.is_indirect = True
+        yield function
 
 
 def _signed(data: bytes, offset: int) -> tuple[int, int]:

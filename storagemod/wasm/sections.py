@@ -19,10 +19,11 @@ _LENGTH_BYTES_MAX = 5
 """Bytes of a section's length, which is a u32."""
 
 CUSTOM, TYPES, IMPORTS, FUNCTIONS, TABLES, MEMORIES, GLOBALS, EXPORTS, START, ELEMENTS, CODE, DATA = range(12)
-"""Numbers of sections. Up to the elements they stand in this order."""
+"""Numbers of sections."""
 
 DATA_COUNT = 12
-"""Number of the section that stands between the elements and the code."""
+_ORDER = (*range(TYPES, ELEMENTS + 1), DATA_COUNT, CODE, DATA)
+"""Sections in their order; custom ones stand anywhere."""
 
 NAME_SECTION = b"\x04name"
 """How a custom section begins that has names for functions and other things, as far as it has any."""
@@ -126,6 +127,17 @@ def name_section(functions: Mapping[int, str]) -> bytes:
     return bytes([CUSTOM]) + sized(NAME_SECTION + bytes([_FUNCTION_NAMES]) + sized(names))
 
 
+def function_bodies(wasm: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where each function that a module defines begins, with its local variables, and where it ends."""
+    for number, _, content, _ in read_sections(wasm):
+        if number == CODE:
+            count, offset = read_unsigned(wasm, content)
+            for _ in range(count):
+                length, start = read_unsigned(wasm, offset)
+                offset = start + length
+                yield start, offset
+
+
 def first_instruction(code: bytes, offset: int) -> int:
     """Return the offset behind the local variables that a function declares."""
     groups, offset = read_unsigned(code, offset)
@@ -167,11 +179,11 @@ def memory_limits(memory: MemoryType) -> bytes:
 
 
 def with_sections(wasm: bytes, new: Mapping[int, bytes | None]) -> bytes:
-    """Return a module with the content of some sections replaced. Those up to the elements may be added as well."""
-    missing = sorted(new.keys() - {number for number, *_ in read_sections(wasm)})
+    """Return a module with the content of some sections replaced, or added in their order where it has none of them."""
+    missing = sorted(new.keys() - {number for number, *_ in read_sections(wasm)}, key=_ORDER.index)
     pieces = [wasm[:PREAMBLE_BYTES]]
     for number, header, _, end in read_sections(wasm):
-        while missing and number and (number > missing[0] or number > ELEMENTS):
+        while missing and number and _ORDER.index(number) > _ORDER.index(missing[0]):
             pieces.append(_section(missing[0], new[missing.pop(0)]))
         pieces.append(_section(number, new[number]) if number in new else wasm[header:end])
     pieces += [_section(number, new[number]) for number in missing]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,7 +64,8 @@ def test_one_that_cannot_be_simpler_stays() -> None:
     assert shrink(script, lambda _: False) == script
 
 
-def test_it_ends_with_its_steps() -> None:
+def test_it_ends_with_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storagemod.explore.shrink._STEPS_MAX", 10)
     runs = []
 
     def counted(script: Script) -> bool:
@@ -71,5 +73,5 @@ def test_it_ends_with_its_steps() -> None:
         return False
 
     script = tuple(Call(A, "f", (number,)) for number in range(100, 150))
-    assert shrink(script, counted, steps_max=10) == script
+    assert shrink(script, counted) == script
     assert len(runs) == 10

@@ -19,6 +19,7 @@ from storagemod.wasm.instructions import write_signed
 from storagemod.wasm.instrument import (
     ACCESS,
     ACCESSES_MAX,
+    BLOCKS_START,
     CHANGED,
     COMPARISON,
     HEADER,
@@ -282,7 +283,7 @@ def test_operands_of_comparisons_are_recorded_signed() -> None:
 def test_blocks_that_ran_are_told_from_those_that_did_not() -> None:
     made, ran = record("""(func (export "f") (if (i32.const 0) (then (nop) (drop (i32.const 1))) (else (nop)))
         (block (br 0) (nop)) (nop))""")
-    ran_blocks = ran.log[made.blocks_start : made.blocks_start + len(made.blocks)]
+    ran_blocks = ran.log[BLOCKS_START : BLOCKS_START + len(made.blocks)]
 
     assert ran_blocks == bytes([1, 0, 1, 1, 1])
 
