@@ -191,7 +191,11 @@ class TrialRunner:
         )
 
     def start(self) -> tuple[Breach, ...]:
-        """Return the invariants that do not hold before any trial."""
+        """Return the invariants that do not hold before any trial.
+
+        Raises:
+            ScenarioError: An invariant has no value there, and not because its contract was destroyed.
+        """
         self._go_to(self._root, {})
         return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants]))
 
@@ -432,6 +436,11 @@ class TrialRunner:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
                 verdict = Verdict(False, (str(error),), unanswered=True)
+            if number < 0 and verdict.unanswered and not verdict.is_destroyed and isinstance(invariant, Expression):
+                raise invariant.mistake(
+                    f"it has no value before anything is tried: {'; '.join(verdict.why)}",
+                    hint="where a part may have no value, put a condition before it, as in implies(a != 0, b // a > 1)",
+                )
             if not verdict.holds:
                 breaches.append(Breach(invariant.name, verdict.why, number))
         return breaches
