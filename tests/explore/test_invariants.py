@@ -219,7 +219,7 @@ def test_a_wrong_one_is_told_before_anything_is_deployed() -> None:
     [
         (
             "1 // bank.memory[24] == 1",
-            r"it has no value before anything is tried: bank.memory\[24\] = 0; `1 // .* by zero \(where a part may have",
+            r"it has no value before anything is tried: bank.memory\[24\] = 0; `1 // .* by zero \(where a part may",
         ),
         ("before(1 // bank.memory[24]) == 1", "it has no value before anything is tried"),
         ("bank.memory[bank.memory[8]] == 1", "an offset must be 0 or more, got -1"),
