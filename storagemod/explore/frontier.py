@@ -40,6 +40,7 @@ from storagemod.explore.script import (
 from storagemod.explore.trial import TrialResult
 from storagemod.explore.values import COMMON_MAX, INTEGER_BYTES, Sure, data_patches, patches, probe
 from storagemod.types import Address, Value, ValueType
+from storagemod.vm.ethereum import U128_MAX
 
 STEP = 3.0
 """What a decision costs, whatever it is."""
@@ -532,7 +533,7 @@ def _other_calls(
                 yield other((*call.args[:at], fitting, *call.args[at + 1 :]), call.data, call.value), sure
     if call.value and (is_sent or call.method is None):
         for number, sure in patches(call.value, pairs):
-            if 0 < number < 1 << 128:
+            if 0 < number <= U128_MAX:
                 yield other(call.args, call.data, number), sure
     if call.data:
         for data, sure in data_patches(call.data, pairs):

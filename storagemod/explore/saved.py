@@ -34,7 +34,6 @@ CORPUS_MAX = 4_096
 """How many tries that met something new are kept for another search."""
 
 _FILE_BYTES_MAX = 256 * 1024 * 1024
-_DATA_BYTES_MAX = 64 * 1024
 _NESTING_MAX = 64
 _T = TypeVar("_T")
 
@@ -135,7 +134,7 @@ def _address(value: object) -> Address:
 
 def _bytes(value: object) -> bytes:
     text = _typed(value, str)
-    if not re.fullmatch(r"0x([0-9a-f]{2})*", text) or len(text) > 2 * _DATA_BYTES_MAX + 2:
+    if not re.fullmatch(r"0x([0-9a-f]{2})*", text):
         raise ValueError("expected data such as 0x00ff")
     return bytes.fromhex(text[2:])
 
