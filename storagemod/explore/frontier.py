@@ -385,9 +385,7 @@ class Frontier:
             self._add(Opening(*at, voice=other, again=list(again)))
         return 1 + len(accomplices)
 
-    def _open_end(
-        self, each: Candidate, place: Path, result: TrialResult, bonus: float, origin: Opening | None
-    ) -> int:
+    def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float, origin: Opening | None) -> int:
         """Open the end of a reaction, for one more call; ``origin`` made it, if it is an answer alone."""
         reaction = call_at(each.script, place[:-1]).reactions[place[-1]]
         if reaction.static or reaction.ending is not Ending.RETURN or len(place) // 2 > self.depth:

@@ -13,6 +13,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+import attrs
 from attrs import define, field, frozen
 
 from storagemod.errors import ScenarioError, StateError, StorageModError, ValidationError
@@ -331,7 +332,7 @@ class TrialRunner:
     def _step(self, before: _Step, number: int, call: Call) -> _Step:
         """Run the next transaction."""
         self._go_to(before, self._program(before, call))
-        step = _Step(before, before.at)
+        step = _Step(before, before.at, TrialResult((), hazardous=before.result.hazardous))
         watched = [(each, self._capture(each, before.at)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:
             return step  # it would be refused, and changes nothing
@@ -344,7 +345,7 @@ class TrialRunner:
         except StorageModError as error:
             if not error.aborts:
                 raise
-            step.result = TrialResult((), refused=str(error))
+            step.result = attrs.evolve(step.result, refused=str(error))
             return step
         trace, recording = receipt.trace, receipt.recording
         assert trace is not None and recording is not None  # noqa: S101, PT018 - the world keeps both
@@ -365,7 +366,7 @@ class TrialRunner:
             follower.outcomes,
             frozenset(follower.reached),
             follower.played,
-            before.result.hazardous or follower.hazardous,
+            step.result.hazardous or follower.hazardous,
             state,
             comparisons=self._comparisons(step),
             blocks=self._blocks(step),
