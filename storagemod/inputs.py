@@ -6,6 +6,7 @@ that is read, from where, and what bounds it. Imports of this module stay light:
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -71,6 +72,16 @@ def _check_kind(path: Path, mode: int) -> None:
         raise ValidationError(f"{path} is a {kind}", hint=hint)
 
 
+def os_reason(error: OSError) -> str:
+    """Return why the system refused a path; where a file stands in the place of a directory, name the file."""
+    if error.errno in {errno.ENOTDIR, errno.EEXIST} and isinstance(error.filename, str | os.PathLike):
+        path = Path(error.filename)
+        for part in (*reversed(path.parents), path):
+            if part.exists() and not part.is_dir():
+                return f"{part} is a file, expected a directory"
+    return error.strerror or str(error)
+
+
 def read_file(path: Path, *, bytes_max: int, limit: str | None = None) -> bytes:
     """Read a regular file.
 
@@ -88,7 +99,7 @@ def read_file(path: Path, *, bytes_max: int, limit: str | None = None) -> bytes:
     except ValidationError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
         raise ValidationError(f"{path} cannot be read: {reason}", cause=error) from error
     if len(data) > bytes_max:
         raise ValidationError(f"{path} is longer than {bytes_max:,} bytes" + (f" ({limit})" if limit else ""))

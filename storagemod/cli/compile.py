@@ -14,7 +14,7 @@ from attrs import frozen
 from storagemod.cli.options import NamedPath, json_option, link_option
 from storagemod.cli.output import note, note_error, say, say_document
 from storagemod.errors import StorageModError, ValidationError
-from storagemod.inputs import read_text
+from storagemod.inputs import os_reason, read_text
 from storagemod.languages import BINDINGS, compile_source, is_source
 from storagemod.limits import Limits
 from storagemod.report import document, error_to_json
@@ -152,7 +152,7 @@ def _written(result: Compiled, output: Path) -> Compiled:
             return result
         error = ValidationError(f"{output} is the source itself, which would be overwritten")
     except OSError as cause:
-        error = ValidationError(f"{output} cannot be written: {cause.strerror}", cause=cause)
+        error = ValidationError(f"{output} cannot be written: {os_reason(cause)}", cause=cause)
     return attrs.evolve(result, contract=None, error=error)
 
 

@@ -31,7 +31,7 @@ from storagemod.cli.options import (
 )
 from storagemod.cli.output import note, note_error, say, say_document
 from storagemod.errors import ScenarioError, StorageModError, ValidationError, one_line
-from storagemod.inputs import SNAPSHOT_BYTES_MAX, read_text
+from storagemod.inputs import SNAPSHOT_BYTES_MAX, os_reason, read_text
 from storagemod.report import document, error_to_json
 from storagemod.scenario import Scenario
 from storagemod.scenario.compare import Variant, variants
@@ -189,7 +189,7 @@ def _write(file: Path, text: str) -> None:
         partial.replace(file)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise StorageModError(f"{file} cannot be written: {error.strerror or error}", cause=error) from error
+        raise StorageModError(f"{file} cannot be written: {os_reason(error)}", cause=error) from error
 
 
 def _print(file: Path, run: BaselineRun, changes: tuple[Change, ...], *, wrote: bool, shown: bool) -> None:

@@ -144,7 +144,7 @@ def accept_command(directory: Path) -> int:
     Everything that is not as it was is named: it stays as it is now. Commits that are missing stay missing, and their
     numbers are not used again. Image files of no region are renamed.
     """
-    if not (directory / "catalogue.sqlite").exists():
+    if not directory.is_file() and not (directory / "catalogue.sqlite").exists():
         raise StateError(f"there is no world in {directory}", hint="`storagemod state verify` says what is there")
     store = SqlitePageStore(directory, tolerant=True)
     try:

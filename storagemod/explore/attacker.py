@@ -47,7 +47,7 @@ _UNPLAIN = re.compile(r"[^A-Za-z0-9_.:?-]")
 _START = 16
 _MAIN_SITE = 0xFFFF
 DATA_BYTES_MAX = 16_384
-"""The most call data that it sends."""
+"""The most call data, or return data, of one call of it."""
 
 _DATA_AT = 1 << 10
 """Where in working memory call data is put together; the address and the value are before it."""

@@ -21,7 +21,7 @@ from storagemod.explore.saved import Saved
 from storagemod.explore.scope import attackers_of, loaded, scenario_of, with_stranger
 from storagemod.explore.search import Budget, Found, Progress, Told, Violation, search
 from storagemod.explore.values import Observed, Surroundings
-from storagemod.scenario import Scenario, deploy_scenario, load_scenario, run_transaction
+from storagemod.scenario import Scenario, deploy_scenario, invariants_of, load_scenario, run_transaction
 from storagemod.scenario.check import Difference
 from storagemod.scenario.schema import InvariantSpec
 from storagemod.scenario.suggest import profit_invariant
@@ -335,6 +335,7 @@ def _stage(
     }
     attackers = attackers_of(scenario, trust_model, contracts)
     reduced = _without_untrusted(scenario, trust_model)
+    _check_subjects(reduced, trust_model)
     world = World(tracker=tracker)
     observed = Observed()
     for transaction in scenario.transactions:
@@ -406,6 +407,21 @@ def _stage(
             ),
         ),
     )
+
+
+def _check_subjects(scenario: Scenario, trust_model: TrustModel) -> None:
+    """Check that no invariant is about the storage or the methods of an untrusted account.
+
+    Raises:
+        ScenarioError: One is, or cannot be understood.
+    """
+    for invariant in invariants_of(scenario):
+        for name in trust_model.untrusted:
+            if trust_model.addresses[name] in invariant.storages | invariant.callees:
+                raise invariant.mistake(
+                    f"expected storage or methods of a trusted contract, got those of {name}, which is untrusted",
+                    hint=f"an attacker runs in its place, of which balance({name}) alone means something",
+                )
 
 
 def _unlike(difference: Difference) -> str:

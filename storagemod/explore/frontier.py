@@ -41,6 +41,7 @@ from storagemod.explore.script import (
 from storagemod.explore.trial import TrialResult
 from storagemod.explore.values import COMMON_MAX, INTEGER_BYTES, Sure, data_patches, patches, probe
 from storagemod.types import Address, FunctionType, Value, ValueType
+from storagemod.vm.ethereum import U128_MAX
 
 STEP = 3.0
 """What a decision costs, whatever it is."""
@@ -275,7 +276,8 @@ class Frontier:
             return count
         for length in range(2, len(added) + 1, 2):
             if added[: len(inside)] == inside and length > len(inside):
-                count += self._open_end(each, added[:length], result, bonus)
+                origin = each.origin if length == len(added) else None
+                count += self._open_end(each, added[:length], result, bonus, origin)
         if is_followed:
             count += self._open_transactions(each, bonus, echoes)
         return count
@@ -379,8 +381,8 @@ class Frontier:
                 self._add(Opening(*at, voice=other, again=list(again)))
         return len(self._hooks)
 
-    def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float) -> int:
-        """Open the end of a reaction, for one more call."""
+    def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float, origin: Opening | None) -> int:
+        """Open the end of a reaction, for one more call; ``origin`` made it, if it is an answer alone."""
         reaction = call_at(each.script, place[:-1]).reactions[place[-1]]
         if reaction.static or reaction.ending is not Ending.RETURN or len(place) // 2 > self.depth:
             return 0
@@ -388,7 +390,10 @@ class Frontier:
         base = each.cost + STEP + next(self.shuffle)
         active = frozenset({caller})
         end = (*place, len(reaction.calls))
-        self._add(Opening(each, end, base, bonus, reaction.account, active, None, caller))
+        opening = Opening(each, end, base, bonus, reaction.account, active, None, caller)
+        if origin is not None:
+            opening.share(origin, (reaction.values, reaction.output))
+        self._add(opening)
         return 1
 
     def _endings(self, site: Site) -> Iterator[tuple[float, Call | Reaction]]:
@@ -440,7 +445,9 @@ class Frontier:
             first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
             often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
             cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
-            patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
+            patched = Candidate(
+                script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1, each.origin
+            )
             self._push_patch(self._sure if first else self._patches, patched)
 
     def _patched(
@@ -518,7 +525,7 @@ def _other_calls(
                 yield _with_argument(call, at, fitting), sure
     if call.value and (is_sent or call.method is None):
         for number, sure in patches(call.value, pairs):
-            if 0 < number < 1 << 128:
+            if 0 < number <= U128_MAX:
                 yield _with(call, call.args, call.data, number), sure
     if call.data:
         for data, sure in data_patches(call.data, pairs):

@@ -13,13 +13,14 @@ from pathlib import Path
 from attrs import define, field, frozen
 
 from storagemod.errors import StateError, StorageModError
-from storagemod.explore.attacker import Attacker, EntryPoint
+from storagemod.explore.attacker import DATA_BYTES_MAX, Attacker, EntryPoint
 from storagemod.explore.saved import Saved
 from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script, calls_in, depth_of
 from storagemod.explore.script import Path as Place
 from storagemod.explore.search import Found, Told
 from storagemod.explore.trial import Breach
 from storagemod.types import Address, Value, ValueType
+from storagemod.vm.ethereum import U128_MAX
 
 
 @frozen
@@ -66,8 +67,9 @@ class Fit:
             yield f"no contract at {call.contract} has a method {call.method or MAIN} to call"
         elif not _suits(call.args, () if point is None or point.method is None else point.type.params):
             yield f"{call.method or MAIN} takes other arguments"
-        elif not 0 <= call.value < 1 << 127:
+        elif not 0 <= call.value <= U128_MAX:
             yield "it sends an amount that is out of range"
+        yield from _too_long(call.data)
         for reaction in call.reactions:
             yield from self._of_reaction(reaction)
 
@@ -83,10 +85,16 @@ class Fit:
             reaction.output and reaction.site != MAIN
         ):
             yield "its reactions are inconsistent"
+        yield from _too_long(reaction.output)
         for call in reaction.calls:
             if call.sender is not None or (call.method is not None and call.value):
                 yield "a call back has a sender of its own, or a typed one sends money"
             yield from self._of_call(call)
+
+
+def _too_long(data: bytes) -> Iterator[str]:
+    if len(data) > DATA_BYTES_MAX:
+        yield f"expected at most {DATA_BYTES_MAX:,} bytes of call data, got {len(data):,}"
 
 
 def _suits(values: Sequence[Value], types: Sequence[ValueType]) -> bool:

@@ -46,6 +46,7 @@ class Candidate:
         way: The row of entry points that it came by, whatever the arguments.
         patched: How often comparisons changed what was added.
         order: Where its parent stands, so that tries that begin alike are run one after the other.
+        origin: The opening whose answer was added, if an answer alone was: it makes calls with this answer itself.
     """
 
     script: Script
@@ -56,6 +57,7 @@ class Candidate:
     way: Way | None = None
     order: tuple[int, ...] = ()
     patched: int = 0
+    origin: Opening | None = None
 
 
 @define(eq=False)
@@ -119,7 +121,7 @@ class Opening:
     """What the try that comes next costs, however it and others fared so far."""
     _next: tuple[int, int] = (0, 0)
     _at: list[int] = field(factory=list)
-    _before: dict[Answer, tuple[list[int], list[Suggestion]]] = field(factory=dict)
+    _progress: dict[Answer, tuple[list[int], list[Suggestion]]] = field(factory=dict)
     """By answer, how far the calls were taken with it, and which are still to be made again."""
     _suggested: tuple[Suggestion, ...] = field(init=False)
     _repeated: frozenset[Call] = field(init=False)
@@ -128,6 +130,7 @@ class Opening:
     def __attrs_post_init__(self) -> None:
         self._suggested = tuple(self.again)
         self._repeated = frozenset(call for _, _, call in self.again)
+        self._progress[self.answer] = self._at, self.again
 
     @property
     def kind(self) -> object:
@@ -138,8 +141,18 @@ class Opening:
     def begin_anew(self, answer: Answer) -> None:
         """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
         if answer != self.answer:
-            self._before[self.answer] = self._at, self.again
-            self.answer, (self._at, self.again) = answer, self._before.get(answer, ([], list(self._suggested)))
+            self.answer, (self._at, self.again) = answer, self._progress_with(answer)
+
+    def _progress_with(self, answer: Answer) -> tuple[list[int], list[Suggestion]]:
+        return self._progress.setdefault(answer, ([], list(self._suggested)))
+
+    def share(self, origin: Opening, answer: Answer) -> None:
+        """Take what another opening has not taken with an answer, and leave to it what this one has not.
+
+        The other one adds a call back that ends with this answer; this one adds the same call to the answer alone.
+        """
+        self._suggested, self._repeated = origin._suggested, origin._repeated
+        self._at, self.again = origin._progress_with(answer)
 
     @property
     def is_callback(self) -> bool:
@@ -151,8 +164,9 @@ class Opening:
 
         ``often`` is what it costs, by the logarithm of how often, that a row of entry points was tried already.
         """
-        at = self._at or [0] * (2 * len(menu))
-        self._at = at
+        at = self._at
+        if not at:
+            at.extend([0] * (2 * len(menu)))
         best = price = math.inf
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
@@ -212,7 +226,7 @@ class Opening:
             way = parent.way.to(self.kind, -1)
             way.tried += 1
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
-            return Candidate(script, self.place, cost, way=way, order=parent.order)
+            return Candidate(script, self.place, cost, way=way, order=parent.order, origin=self)
         entry = menu[number]
         if which == _REPEATED:
             _, _, call = self.again.pop()

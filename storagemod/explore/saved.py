@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from storagemod.errors import StateError
 from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script
 from storagemod.explore.script import Path as Place
+from storagemod.inputs import os_reason
 from storagemod.scenario import Scenario
 from storagemod.types import Address, Value
 
@@ -33,7 +34,6 @@ CORPUS_MAX = 4_096
 """How many tries that met something new are kept for another search."""
 
 _FILE_BYTES_MAX = 256 * 1024 * 1024
-_DATA_BYTES_MAX = 64 * 1024
 _NESTING_MAX = 64
 _T = TypeVar("_T")
 
@@ -134,7 +134,7 @@ def _address(value: object) -> Address:
 
 def _bytes(value: object) -> bytes:
     text = _typed(value, str)
-    if not re.fullmatch(r"0x([0-9a-f]{2})*", text) or len(text) > 2 * _DATA_BYTES_MAX + 2:
+    if not re.fullmatch(r"0x([0-9a-f]{2})*", text):
         raise ValueError("expected data such as 0x00ff")
     return bytes.fromhex(text[2:])
 
@@ -194,7 +194,7 @@ class Saved:
             with tempfile.TemporaryFile(dir=folder):
                 pass
         except OSError as error:
-            raise StateError(f"{folder} cannot be written to: {error.strerror or error}", cause=error) from error
+            raise StateError(f"{folder} cannot be written to: {os_reason(error)}", cause=error) from error
         name = _name_of(folder, scenario)
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(scenario.path).stem).strip("._") or "scenario"
         stem, number = folder / plain, 2
@@ -285,7 +285,7 @@ def _document(path: Path, schema: str) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = os_reason(error) if isinstance(error, OSError) else str(error)
         raise StateError(
             f"{path} cannot be read: {reason or error}", cause=error, hint="mend the file, or move it away"
         ) from error
@@ -324,7 +324,7 @@ def _write(path: Path, content: Mapping[str, Any], *, indent: int | None) -> Non
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(content, indent=indent, allow_nan=False) + "\n")
     except OSError as error:
-        raise StateError(f"{path} cannot be written: {error.strerror or error}", cause=error) from error
+        raise StateError(f"{path} cannot be written: {os_reason(error)}", cause=error) from error
 
 
 def write_whole(path: Path, text: str) -> None:

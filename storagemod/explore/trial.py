@@ -13,6 +13,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+import attrs
 from attrs import define, field, frozen
 
 from storagemod.errors import ScenarioError, StateError, StorageModError, ValidationError
@@ -191,7 +192,11 @@ class TrialRunner:
         )
 
     def start(self) -> tuple[Breach, ...]:
-        """Return the invariants that do not hold before any trial."""
+        """Return the invariants that do not hold before any trial.
+
+        Raises:
+            ScenarioError: An invariant has no value there, and not because its contract was destroyed.
+        """
         self._go_to(self._root, {})
         return tuple(self._check(-1, [(each, each.capture(self.world)) for each in self.invariants]))
 
@@ -327,7 +332,7 @@ class TrialRunner:
     def _step(self, before: _Step, number: int, call: Call) -> _Step:
         """Run the next transaction."""
         self._go_to(before, self._program(before, call))
-        step = _Step(before, before.at)
+        step = _Step(before, before.at, TrialResult((), hazardous=before.result.hazardous))
         watched = [(each, self._capture(each, before.at)) for each in self.invariants if each.name not in self._ignored]
         if call.sender is not None and call.value > self.world.account(call.sender).balance:
             return step  # it would be refused, and changes nothing
@@ -340,7 +345,7 @@ class TrialRunner:
         except StorageModError as error:
             if not error.aborts:
                 raise
-            step.result = TrialResult((), refused=str(error))
+            step.result = attrs.evolve(step.result, refused=str(error))
             return step
         trace, recording = receipt.trace, receipt.recording
         assert trace is not None and recording is not None  # noqa: S101, PT018 - the world keeps both
@@ -361,7 +366,7 @@ class TrialRunner:
             follower.outcomes,
             frozenset(follower.reached),
             follower.played,
-            before.result.hazardous or follower.hazardous,
+            step.result.hazardous or follower.hazardous,
             state,
             comparisons=self._comparisons(step),
             blocks=self._blocks(step),
@@ -432,6 +437,11 @@ class TrialRunner:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
                 verdict = Verdict(False, (str(error),), unanswered=True)
+            if number < 0 and verdict.unanswered and not verdict.is_destroyed and isinstance(invariant, Expression):
+                raise invariant.mistake(
+                    f"it has no value before anything is tried: {'; '.join(verdict.why)}",
+                    hint="where a part may have no value, put a condition before it, as in implies(a != 0, b // a > 1)",
+                )
             if not verdict.holds:
                 breaches.append(Breach(invariant.name, verdict.why, number))
         return breaches

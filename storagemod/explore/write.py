@@ -29,6 +29,7 @@ from storagemod.explore.script import Call, describe
 from storagemod.explore.search import Violation
 from storagemod.explore.straight import Contract, contracts_of, in_comment
 from storagemod.explore.turns import NotStraightError, Transaction, read_transaction
+from storagemod.inputs import os_reason
 from storagemod.scenario import ScenarioResult, load_scenario, parse_scenario, run_scenario
 from storagemod.scenario.locate import quoted
 from storagemod.scenario.schema import ContractSpec, InvariantSpec, Scenario, TransactionSpec
@@ -102,8 +103,7 @@ def write_tests(exploration: Exploration, folder: Path, force: bool = False) -> 
 
 
 def _cannot_write(folder: Path, error: OSError) -> StateError:
-    reason = error.strerror or str(error)
-    return StateError(f"regression tests cannot be written to {folder}: {reason}", cause=error)
+    return StateError(f"regression tests cannot be written to {folder}: {os_reason(error)}", cause=error)
 
 
 def _write(

@@ -21,9 +21,13 @@ oracle of the tests. Numbers are integers without bounds. With ``bank``, a contr
     account("my-bank").memory[0]     for names that are not Python identifiers
     + - * // % **  == != < <= > >=  and or not  abs
 
-Storage that a region does not have yet, and may grow to, is zero, as it would be if it had grown. An offset beyond
-what the region may hold is an error of the file, unless it depends on the state: then it is something about the state,
-and the expression has no value.
+Storage that a region does not have yet, and may grow to, is zero, as it would be if it had grown.
+
+A part that has no value in any state is a mistake in the file. If numbers alone show it, as in `1 // 0`, `2 ** -1` or
+`bank.memory[-8]`, the expression is refused when it is parsed, even where such a part would not be evaluated. Offsets
+beyond what a region may hold, and numbers of `for` over fixed ranges, are checked when the part is evaluated. A part
+that has no value in one state, such as `1 // bank.memory[0]`, is something about that state: the expression has no
+value there.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ import sys
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from attrs import define, field, frozen
 from Crypto.Hash import keccak
@@ -89,7 +93,11 @@ _FUNCTIONS = (
 
 
 class UnansweredError(StorageModError):
-    """A part of an invariant has no value: a call in it failed, it divides by zero, or a contract was destroyed."""
+    """A part of an invariant has no value in this state: a call in it failed, or it divides by zero."""
+
+
+class DestroyedError(UnansweredError):
+    """A part of an invariant has no value because a contract of the file was destroyed."""
 
 
 @define
@@ -165,6 +173,7 @@ _Leaf: TypeAlias = tuple[str, Any]
 _Through: TypeAlias = Callable[[Reading, Callable[[Iterator[Any]], Any]], Any]
 
 
+_IN_BYTES = "offsets and steps are in bytes"
 _KINDS = {"number": "a number", "truth": "something true or false", "numbers": "a range of numbers"}
 
 
@@ -178,6 +187,7 @@ class Expression:
         callees: The accounts whose methods it calls.
         accounts: The accounts that it names.
         balances: The accounts whose balances it reads itself.
+        storages: The accounts whose storage it reads itself.
     """
 
     test: Node
@@ -185,6 +195,7 @@ class Expression:
     callees: frozenset[Address]
     accounts: frozenset[Address]
     balances: frozenset[Address]
+    storages: frozenset[Address]
 
 
 def read_expression(text: str, addresses: Mapping[str, Address], contracts: Collection[str] = ()) -> Expression:
@@ -196,12 +207,17 @@ def read_expression(text: str, addresses: Mapping[str, Address], contracts: Coll
         contracts: Those that are contracts. Where one of them was destroyed, what is read of it has no value.
 
     Raises:
-        ValidationError: The expression is not in the language.
+        ValidationError: The expression is not in the language, or a part of it has no value in any state.
     """
     reader = _Reader(addresses, {addresses[name]: name for name in contracts})
     test = reader.read(text)
     return Expression(
-        test, tuple(reader.before), frozenset(reader.callees), frozenset(reader.named), frozenset(reader.balances)
+        test,
+        tuple(reader.before),
+        frozenset(reader.callees),
+        frozenset(reader.named),
+        frozenset(reader.balances),
+        frozenset(reader.storages),
     )
 
 
@@ -227,6 +243,8 @@ class _Reader:
         reads: How many parts were compiled so far whose value depends on the state.
         loops: Each `for` that the part being compiled is within, the outermost first.
         used: The variables that were used, by their place in ``loops``.
+        constants: The values of the parts that have one value whatever the state and the variables.
+        evaluation: The evaluation of all these, so that they are bounded together. They read nothing of a world.
     """
 
     addresses: Mapping[str, Address]
@@ -239,6 +257,9 @@ class _Reader:
     reads: int = 0
     loops: list[_Loop] = field(factory=list)
     used: set[int] = field(factory=set)
+    storages: set[Address] = field(factory=set)
+    constants: dict[Node, Any] = field(factory=dict)
+    evaluation: Reading = field(factory=lambda: Reading(cast("World", None), ()))
 
     def read(self, text: str) -> Node:
         if len(text) > TEXT_LENGTH_MAX:
@@ -268,7 +289,29 @@ class _Reader:
         node = self.wanted(tree, "number")
         return node, reads == self.reads
 
-    def node(self, tree: ast.expr) -> tuple[Node, str]:  # noqa: PLR0911 - one line a kind
+    def node(self, tree: ast.expr) -> tuple[Node, str]:
+        """Compile a part; a number that depends on nothing is evaluated at once.
+
+        Raises:
+            ValidationError: The part is not in the language, or has no value in any state.
+        """
+        reads, used, self.used = self.reads, self.used, set()
+        node, kind = self.compiled(tree)
+        is_constant = kind == "number" and reads == self.reads and all(each >= len(self.loops) for each in self.used)
+        self.used |= used
+        return (self.constant(node) if is_constant else node), kind
+
+    def constant(self, node: Node) -> Node:
+        """Evaluate a part that depends on nothing; return a part that has this value."""
+        try:
+            value = node(self.evaluation)
+        except UnansweredError as error:
+            raise ValidationError(error.message, hint=error.hint) from error
+        constant: Node = lambda _: value  # noqa: E731 - a name for its type
+        self.constants[constant] = value
+        return constant
+
+    def compiled(self, tree: ast.expr) -> tuple[Node, str]:  # noqa: PLR0911 - one line a kind
         match tree:
             case ast.Constant(value=bool() as value):
                 return lambda _: value, "truth"
@@ -321,17 +364,21 @@ class _Reader:
         apply = _power if isinstance(tree.op, ast.Pow) else _OPERATORS.get(type(tree.op))
         if apply is None:
             raise ValidationError(f"there is no such operator in `{_short(tree)}`", hint="there are + - * // % **")
+        reads = self.reads
         left, right = self.wanted(tree.left, "number"), self.wanted(tree.right, "number")
-        text = _short(tree)
+        text, is_fixed = _short(tree), reads == self.reads
+
+        def applied(first: Any, second: Any, *, is_fixed: bool) -> Any:
+            try:
+                return apply(first, second)
+            except (ArithmeticError, ValueError) as error:
+                raise _mistake(f"`{text}` has no value: {error}", is_fixed=is_fixed) from error
 
         def evaluate(reading: Reading) -> Any:
-            first, second = left(reading), right(reading)
-            try:
-                value = apply(first, second)
-            except (ArithmeticError, ValueError) as error:
-                raise UnansweredError(f"`{text}` has no value: {error}") from error
-            return _bounded(text, value)
+            return _bounded(text, applied(left(reading), right(reading), is_fixed=is_fixed), is_fixed=is_fixed)
 
+        if right in self.constants:  # a divisor or an exponent that suits no number is wrong in all states
+            applied(1, self.constants[right], is_fixed=True)
         return evaluate
 
     def comparison(self, tree: ast.Compare) -> Node:
@@ -373,12 +420,16 @@ class _Reader:
             return self.range_of_storage(tree, address, region, *_INTEGERS[kind]), "numbers"
         (offset, is_fixed), text = self.fixed(tree.slice), _short(tree)
         self.reads += 1
+        self.storages.add(address)
+        if self.constants.get(offset, 0) < 0:
+            raise _negative(text, self.constants[offset], is_fixed=True)
         if region == SLOTS_REGION and place is tree.value:
             return self.entry(address, region, offset, text, is_fixed=is_fixed), "number"
         return self.integer(address, region, kind, offset, text, is_fixed=is_fixed), "number"
 
     def entry(self, address: Address, region: str, number: Node, text: str, *, is_fixed: bool) -> Node:
         """Compile a value of keyed storage; where a contract has a memory of that name, an integer of that."""
+        self.check_words(text, [number])
         otherwise = self.integer(address, region, "i64", number, text, is_fixed=is_fixed)
 
         def evaluate(reading: Reading) -> int:
@@ -425,7 +476,22 @@ class _Reader:
         )
         is_fixed = reads == self.reads
         self.reads += 1
+        self.storages.add(address)
         key, text = (address, region), _short(tree)
+
+        def check(start: int, stop: int, stride: int, *, is_fixed: bool) -> None:
+            if start < 0:
+                raise _negative(text, start, is_fixed=is_fixed)
+            if stop < start:
+                raise _mistake(f"`{text}`: a range must not end before it starts", is_fixed=is_fixed, hint=_IN_BYTES)
+            if stride < width:
+                message = f"`{text}`: a step must be {width} bytes at least, got {shown(stride)}"
+                raise _mistake(message, is_fixed=is_fixed, hint=_IN_BYTES)
+
+        first, last, stride = (None if each is None else self.constants.get(each) for each in (low, high, step))
+        if last is None or (low is not None and first is None):  # what depends on something is not known to be wrong
+            last = first or 0
+        check(first or 0, last, width if stride is None else stride, is_fixed=True)
 
         def evaluate(reading: Reading) -> array[int]:
             found = reading.regions.get(key) or self.open(reading, key)
@@ -434,12 +500,10 @@ class _Reader:
             stride = width if step is None else step(reading)
             for number in (start, stop, stride):
                 _offset(text, number)
-            if stride < width:
-                message = f"`{text}`: a step must be {width} bytes at least, got {shown(stride)}"
-                raise _mistake(message, is_fixed=is_fixed, hint="offsets and steps are in bytes")
             if high is None:
                 stop = max(start, stop)
-            if not 0 <= start <= stop <= found.limit:
+            check(start, stop, stride, is_fixed=is_fixed)
+            if stop > found.limit:
                 self.check_offsets(reading, key, text, start, stop - start, is_fixed=is_fixed)
             reading.count_bytes(stop - start)
             data = bytes(found.view[start:stop]).ljust(stop - start, b"\0")
@@ -458,7 +522,7 @@ class _Reader:
 
         Raises:
             StateError: There is none.
-            UnansweredError: Its contract was destroyed.
+            DestroyedError: Its contract was destroyed.
         """
         address, region = key
         self.require(reading.world, address)
@@ -472,21 +536,20 @@ class _Reader:
     def check_offsets(
         self, reading: Reading, key: tuple[Address, str], text: str, start: Any, length: int, *, is_fixed: bool
     ) -> None:
-        """Check offsets that are beyond today's length of a region.
+        """Check offsets that are negative, or beyond today's length of a region.
 
         Raises:
             ValidationError: They are wrong in all states: a mistake in the file.
             UnansweredError: They are wrong in this state.
         """
-        _offset(text, start)
+        if _offset(text, start) < 0:
+            raise _negative(text, start, is_fixed=is_fixed)
         (address, region), found = key, reading.regions[key]
         found.limit = max(found.limit, most_bytes(reading.world, address, region))
-        if start < 0 or length < 0 or start + length > found.limit:
+        if start + length > found.limit:
             place = f"{reading.world.label(address)} {region}[{_hex(start)}..{_hex(start + length)}]"
-            problem = (
-                "ends before it starts" if length < 0 else f"the region can have {_hex(found.limit)} bytes at most"
-            )
-            raise _mistake(f"{place}: {problem}", is_fixed=is_fixed, hint="offsets are in bytes")
+            problem = f"the region can have {_hex(found.limit)} bytes at most"
+            raise _mistake(f"{place}: {problem}", is_fixed=is_fixed, hint=_IN_BYTES)
 
     def function(self, tree: ast.Call) -> tuple[Node, str]:
         name = _name(tree)
@@ -536,6 +599,7 @@ class _Reader:
         if not tree.args:
             raise ValidationError(f"`{_short(tree)}`: keccak takes numbers, words of 32 bytes each")
         parts, text = [self.fixed(each) for each in tree.args], _short(tree)
+        self.check_words(text, [part for part, _ in parts])
 
         def evaluate(reading: Reading) -> int:
             reading.work(_HASH_STEPS * len(parts))
@@ -543,6 +607,16 @@ class _Reader:
             return int.from_bytes(keccak.new(digest_bits=256, data=data).digest(), "big")
 
         return evaluate
+
+    def check_words(self, text: str, numbers: Iterable[Node]) -> None:
+        """Check that those of some numbers that are constants fit 256 bits.
+
+        Raises:
+            ValidationError: One does not.
+        """
+        for number in numbers:
+            if number in self.constants:
+                _word(text, self.constants[number], is_fixed=True)
 
     def balance(self, tree: ast.Call) -> Node:
         address, text = self.account(self.argument(tree)), _short(tree)
@@ -564,14 +638,14 @@ class _Reader:
         parts, text = [self.wanted(each, "number") for each in tree.args], _short(tree)
         is_fixed = reads == self.reads
 
-        def evaluate(reading: Reading) -> range:
-            bounds = [_offset(text, part(reading)) for part in parts]
+        def made(bounds: Sequence[int], *, is_fixed: bool) -> range:
             try:
                 return range(*bounds)
             except ValueError as error:
                 raise _mistake(f"`{text}`: {error}", is_fixed=is_fixed) from error
 
-        return evaluate
+        made([self.constants.get(part, 1) for part in parts], is_fixed=True)  # a step of 0 is wrong in all states
+        return lambda reading: made([_offset(text, part(reading)) for part in parts], is_fixed=is_fixed)
 
     def implication(self, tree: ast.Call) -> Node:
         if len(tree.args) != 2:  # noqa: PLR2004 - two conditions
@@ -747,6 +821,8 @@ class _Reader:
                 raise ValidationError(f'`{_short(tree)}`: wanted call(CONTRACT, "METHOD", ARGUMENTS...)')
         parts, text = [self.fixed(each) for each in rest], _short(tree)
         data = _call_data(text, method) if method.startswith("0x") else None
+        if data is not None:
+            self.check_words(text, [part for part, _ in parts])
         self.callees.add(address)
         self.reads += 1
 
@@ -788,11 +864,11 @@ class _Reader:
         """Check that a contract of the file was not destroyed.
 
         Raises:
-            UnansweredError: It was.
+            DestroyedError: It was.
         """
         problem = gone(world, address, self.contracts.get(address))
         if problem is not None:
-            raise UnansweredError(problem)
+            raise DestroyedError(problem)
 
     def account(self, tree: ast.expr) -> Address:
         match tree:
@@ -824,6 +900,11 @@ def _offset(text: str, value: Any) -> int:
             f"`{text}`: an offset is an integer, got {shown(value)}", hint="does a method return a float?"
         )
     return value
+
+
+def _negative(text: str, value: int, *, is_fixed: bool) -> StorageModError:
+    """Return the error of an offset below 0."""
+    return _mistake(f"`{text}`: an offset must be 0 or more, got {shown(value)}", is_fixed=is_fixed, hint=_IN_BYTES)
 
 
 def _call_data(text: str, given: str) -> bytes:
@@ -895,14 +976,14 @@ def _power(base: Any, exponent: Any) -> Any:
     return base**exponent
 
 
-def _bounded(text: str, value: Any) -> Any:
+def _bounded(text: str, value: Any, *, is_fixed: bool = False) -> Any:
     """Return a number that is not too long.
 
     Raises:
-        UnansweredError: It is.
+        StorageModError: It is.
     """
     if isinstance(value, int) and value.bit_length() > _BITS_MAX:
-        raise UnansweredError(f"`{text}` has no value: it is longer than {DIGITS_MAX:,} digits")
+        raise _mistake(f"`{text}` has no value: it is longer than {DIGITS_MAX:,} digits", is_fixed=is_fixed)
     return value
 
 

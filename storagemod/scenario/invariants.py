@@ -14,7 +14,14 @@ from attrs import field, frozen
 from storagemod.errors import ScenarioError, StateError, ValidationError, one_line
 from storagemod.scenario.boundaries import Boundary, Moments, boundaries
 from storagemod.scenario.check import Difference
-from storagemod.scenario.expressions import DIGITS_MAX, Node, Reading, UnansweredError, read_expression
+from storagemod.scenario.expressions import (
+    DIGITS_MAX,
+    DestroyedError,
+    Node,
+    Reading,
+    UnansweredError,
+    read_expression,
+)
 from storagemod.scenario.schema import InvariantSpec, Scenario
 from storagemod.scenario.trust import trust_model_of
 from storagemod.trace import Trace
@@ -28,12 +35,17 @@ _LEAVES_SHOWN = 12
 class Verdict:
     """Whether an invariant holds, and if not, the values of its parts.
 
-    ``unanswered``: a part has no value, for example because a call in it failed.
+    Attributes:
+        holds: Whether it holds.
+        why: The values of its parts, if it does not hold.
+        unanswered: Whether a part has no value, for example because a call in it failed.
+        is_destroyed: Whether that is so because a contract of the file was destroyed.
     """
 
     holds: bool
     why: tuple[str, ...] = ()
     unanswered: bool = False
+    is_destroyed: bool = False
 
 
 @frozen(eq=False)
@@ -49,6 +61,7 @@ class Invariant:
         callees: The accounts whose methods it calls.
         accounts: The accounts that it is about: whose storage, balance or methods it reads.
         balances: The accounts whose balances it reads itself, and not by calls.
+        storages: The accounts whose storage it reads itself.
     """
 
     name: str
@@ -59,6 +72,7 @@ class Invariant:
     callees: frozenset[Address]
     accounts: frozenset[Address]
     balances: frozenset[Address]
+    storages: frozenset[Address]
     _test: Node = field(repr=False)
     _before: tuple[Node, ...] = field(repr=False)
 
@@ -93,7 +107,8 @@ class Invariant:
         if len(leaves) > _LEAVES_SHOWN:
             leaves[_LEAVES_SHOWN:] = [f"… and {len(leaves) - _LEAVES_SHOWN} more"]
         if isinstance(value, UnansweredError):
-            return Verdict(False, (*leaves, value.message), unanswered=True)
+            is_destroyed = isinstance(value, DestroyedError)
+            return Verdict(False, (*leaves, value.message), unanswered=True, is_destroyed=is_destroyed)
         return Verdict(False, tuple(leaves))
 
     def refused(self, world: World, active: Collection[Address]) -> bool:
@@ -111,20 +126,19 @@ class Invariant:
         except RecursionError as error:
             raise ScenarioError("the expression is nested too deep", path=self.file, line=self.line) from error
         except (StateError, ValidationError) as error:
-            raise ScenarioError(
-                f'invariant "{one_line(self.name)}": {error.message}',
-                path=self.file,
-                line=self.line,
-                cause=error,
-                hint=error.hint,
-            ) from error
+            raise self.mistake(error.message, cause=error, hint=error.hint) from error
+
+    def mistake(self, message: str, *, cause: Exception | None = None, hint: str | None = None) -> ScenarioError:
+        """Return the error of an invariant that is a mistake in the file, with its line."""
+        message = f'invariant "{one_line(self.name)}": {message}'
+        return ScenarioError(message, path=self.file, line=self.line, cause=cause, hint=hint)
 
 
 def invariants_of(scenario: Scenario) -> tuple[Invariant, ...]:
     """Parse the invariants of a scenario.
 
     Raises:
-        ScenarioError: An expression is not in the language, or names an unknown account.
+        ScenarioError: An expression is not in the language, names an unknown account, or has no value in any state.
     """
     return tuple(
         parse_invariant(spec, scenario, place=scenario.place(("invariants", number, "expr")))
@@ -160,6 +174,7 @@ def parse_invariant(
         callees=expression.callees,
         accounts=expression.accounts,
         balances=expression.balances,
+        storages=expression.storages,
         file=file,
         test=expression.test,
         before=expression.before,

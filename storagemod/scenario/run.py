@@ -13,7 +13,7 @@ from storagemod.limits import DEFAULT_GAS, Limits
 from storagemod.scenario.check import Difference, check_transaction
 from storagemod.scenario.contents import gone
 from storagemod.scenario.deploy import DEFAULT_OPTION, deploy_scenario
-from storagemod.scenario.invariants import InvariantCheck
+from storagemod.scenario.invariants import InvariantCheck, invariants_of
 from storagemod.scenario.schema import Scenario, TransactionSpec
 from storagemod.types import ExclusivePolicy, SyncPolicy
 from storagemod.world import DEFAULT_SENDER_BALANCE, Receipt, World
@@ -96,8 +96,10 @@ def run_scenario(
         world: The world to run it in; by default a new one in memory.
 
     Raises:
-        ScenarioError: A contract cannot be deployed, or a transaction cannot start and was not expected to fail.
+        ScenarioError: A contract cannot be deployed, an invariant cannot be understood, or a transaction cannot start
+            and was not expected to fail.
     """
+    invariants_of(scenario)  # a mistake in one is reported before anything is deployed
     if world is None:
         world = World(limits=limits or Limits())
     applied = deploy_scenario(scenario, world, link=link, sync=sync, exclusive=exclusive)

@@ -18,6 +18,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from storagemod.errors import StateError
+from storagemod.inputs import os_reason
 from storagemod.interruption import interruption
 
 CATALOGUE = "catalogue.sqlite"
@@ -176,6 +177,8 @@ def lock_for_reading(directory: Path) -> DirectoryLock:
         if not (directory / CATALOGUE).exists():
             if directory.is_dir():
                 _check_catalogue_is_not_lost(directory)
+            elif directory.exists():
+                raise _not_a_directory(directory)
             raise StateError(f"there is no world in {directory}")
         with ExitStack() as resources:
             fd, images_fd = _open_directories(directory, resources)
@@ -240,12 +243,16 @@ def sync_directory(directory: Path | int) -> None:
         os.close(fd)
 
 
+def _not_a_directory(path: Path) -> StateError:
+    return StateError(f"{path} is a file, and a world is a directory")
+
+
 def _check_place(directory: Path) -> None:
     """Refuse directories that hold something else, before anything is left there."""
     if not directory.exists():
         return
     if not directory.is_dir():
-        raise StateError(f"{directory} is a file, and a world is a directory")
+        raise _not_a_directory(directory)
     names = {entry.name for entry in directory.iterdir()}
     if CATALOGUE in names:
         return
@@ -334,7 +341,7 @@ _NOTHING_DONE = frozenset(
 def failure(what: str, error: OSError | sqlite3.Error) -> StateError:
     """Make an error that says what could not be done, why, and what helps."""
     if isinstance(error, OSError):
-        return StateError(f"{what}: {error.strerror or error}", cause=error, hint=_OS_HINTS.get(error.errno or 0))
+        return StateError(f"{what}: {os_reason(error)}", cause=error, hint=_OS_HINTS.get(error.errno or 0))
     return StateError(f"{what}: {error}", cause=error, hint=_SQLITE_HINTS.get(_primary_code(error)))
 
 

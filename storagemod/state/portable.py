@@ -169,7 +169,7 @@ def import_state(
         StateError: The file is no export, or damaged; or the directory is not empty. Nothing has been made then.
     """
     if not file.is_file():
-        raise StateError(f"there is no file {file}")
+        raise StateError(f"{file} is not a file, and an export is one" if file.exists() else f"there is no file {file}")
     with (
         _made_directory(directory, f"{file} cannot be imported into {directory}") as made,
         _database(file, new=False) as connection,

@@ -102,7 +102,7 @@ def test_path_that_is_not_there_and_a_folder_without_contracts_are_errors(run: R
     ("path", "reason"),
     [
         ("dangling.wat", "No such file or directory"),
-        ("a.wat/b.wat", "Not a directory"),
+        ("a.wat/b.wat", "a.wat is a file, expected a directory"),
         ("loop.wat", "Too many levels of symbolic links"),
         ("n" * 300, "File name too long"),
     ],

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storagemod import Limits
+from storagemod import Limits, World
 from storagemod.cli.output import continued
+from storagemod.state import MemoryPageStore, export_state
 
 from .conftest import Run
 
@@ -168,7 +169,7 @@ links = {{ other = "{other}" }}
     ("code", "message"),
     [
         ("none.wat", "none.wat cannot be read: No such file or directory"),
-        ("box.wat/x.wat", "box.wat/x.wat cannot be read: Not a directory"),
+        ("box.wat/x.wat", "box.wat/x.wat cannot be read: box.wat is a file, expected a directory"),
         ("dangling.wat", "dangling.wat cannot be read: No such file or directory"),
         ("loop.wat", "loop.wat cannot be read: Too many levels of symbolic links"),
         (f"{'n' * 300}.wat", "cannot be read: File name too long"),
@@ -319,3 +320,36 @@ def test_lines_behind_the_first_keep_their_columns() -> None:
         "    |     ^",
     ]
     assert continued("a.wat:1:1: expected `(`\n    1 | x\n      | ^") == "a.wat:1:1: expected `(`\n    1 | x\n      | ^"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explore", "reentry/withdraw", "--failures", "PLACE"),
+        ("explore", "reentry/withdraw", "--write", "PLACE"),
+        ("run", "bank/robbed", "--world", "PLACE"),
+        ("snapshot", "bank/robbed", "--file", "PLACE"),
+        ("compile", "box.wat", "-o", "PLACE"),
+        ("state", "backup", "world", "PLACE"),
+        ("state", "export", "world", "PLACE"),
+        ("state", "import", "export", "PLACE"),
+    ],
+)
+def test_a_place_within_a_file_is_refused_by_the_name_of_the_file(run: Run, words: tuple[str, ...]) -> None:
+    Path("file").write_text("mine")
+    World("world").close()
+    export_state(MemoryPageStore(), Path("export"))
+    places = ["file/inside"] if words[0] != "explore" else ["file/inside", "file"]
+    for place in places:
+        ran = run(*(place if word == "PLACE" else word for word in words))
+        assert ran.status == 2, ran.err
+        assert "file is a file, expected a directory" in ran.err
+        assert Path("file").read_text() == "mine"
+
+
+def test_a_reader_of_worlds_refuses_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for words in (("list", file), ("verify", file), ("accept", file), ("diff", file, file)):
+        ran = run("state", *words)
+        assert (ran.status, ran.err) == (2, f"error: {file} is a file, and a world is a directory\n")

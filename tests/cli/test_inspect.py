@@ -112,7 +112,7 @@ def test_contract_without_storage_has_no_storage_module(run: Run, tmp_path: Path
     [
         (["none.wat"], "none.wat cannot be read: No such file or directory"),
         (["bank/bnak"], "bank/bnak cannot be read: No such file or directory (did you mean bank/bank"),
-        ([WAT / "bank" / "bank.wat" / "x"], "cannot be read: Not a directory"),
+        ([WAT / "bank" / "bank.wat" / "x"], "is a file, expected a directory"),
         (["/dev/null"], "/dev/null is a device (write its content to a file first)"),
         ([WAT], "is a directory"),
         ([WAT / "storage" / "single.wat"], "single.wat"),

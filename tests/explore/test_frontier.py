@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -405,6 +406,34 @@ def test_where_callers_want_an_answer_the_attacker_gives_it_after_it_called_back
     assert (Call(BANK, "a", sender=MALLORY, reactions=(back,)),) in found
     answers = {each.values for script in found for _, call in walk(script) for each in call.reactions if each.calls}
     assert (42,) in answers
+
+
+@pytest.mark.parametrize("magic", [1, probe(7), 42])
+@pytest.mark.parametrize(("methods", "calls", "depth"), [("a", 3, 2), ("ab", 3, 1), ("ab", 3, 2)])
+def test_a_call_back_with_an_answer_that_was_learnt_comes_once(
+    methods: str, calls: int, depth: int, magic: int
+) -> None:
+    hooks = dict.fromkeys(methods, 1)
+    menu = [entry(method) for method in methods]
+    frontier = frontier_of(menu, calls=calls, depth=depth, results=("i32",))
+    frontier.begin()
+
+    found: list[Script] = []
+    changed: set[Script] = set()
+    toy = Toy(hooks, magic)
+    while (each := frontier.take()) is not None:
+        if each.patched:
+            changed.add(each.script)
+        if each.script in changed and each.script in found:
+            continue  # a change may make an answer that a list has; a search does not run it again
+        found.append(each.script)
+        result = toy.run(each.script)
+        if magic == 42 and any(r.values == (probe(7),) for _, call in walk(each.script) for r in call.reactions):
+            frontier.patch(each, [(magic, probe(7))], failed=True)
+        frontier.grow(each, result, known=False, bonus=0.0, number=len(found))
+
+    assert any(answered_calls_back(script) for script in found)
+    assert [script for script, times in Counter(found).items() if times > 1] == []
 
 
 def test_an_answer_that_a_comparison_makes_empty_is_no_other_answer() -> None:

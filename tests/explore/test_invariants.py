@@ -6,6 +6,7 @@ import pytest
 
 from storagemod import World
 from storagemod.errors import ScenarioError
+from storagemod.explore import explore
 from storagemod.scenario import deploy_scenario, expressions, invariants_of, parse_invariant, run_scenario
 from storagemod.scenario.invariants import Verdict
 
@@ -69,7 +70,7 @@ def check(expr: str) -> Verdict:
         "not False or 1 == 2",
         "True == (1 == 1)",
         "(1 ==\n 1)",
-        "1 == 1 or bank.memory[0] // 0 == 1",
+        "1 == 1 or bank.memory[0] // bank.memory[24] == 1",
     ],
 )
 def test_holds(expr: str) -> None:
@@ -83,7 +84,6 @@ def test_holds(expr: str) -> None:
         ("sum(bank.memory[0:24]) == balance(alice)", ("sum(bank.memory[0:24]) = 9", "balance(alice) = 70")),
         ("before(balance(alice)) != 70", ("before(balance(alice)) = 70",)),
         ("False", ()),
-        ("1 // 0 == 1", ("`1 // 0` has no value: integer division or modulo by zero",)),
         (
             "1 % bank.memory[24] == 1",
             ("bank.memory[24] = 0", "`1 % bank.memory[24]` has no value: integer modulo by zero"),
@@ -91,7 +91,7 @@ def test_holds(expr: str) -> None:
         ("bank.memory[65530] == 1", ("bank.memory[65530] = 0",)),
         (
             "bank.memory[bank.memory[8]] == 1",
-            ("bank.memory[8] = -1", "bank memory[-0x1..0x7]: the region can have 0x4000000 bytes at most"),
+            ("bank.memory[8] = -1", "`bank.memory[bank.memory[8]]`: an offset must be 0 or more, got -1"),
         ),
         ("min(bank.memory[8:8]) == 0", ("`min(bank.memory[8:8])` has no value: the range is empty",)),
     ],
@@ -205,6 +205,44 @@ expr = "bank.memory[0] == before(bank.memory[0]) + 3"
     (difference,) = second.differences
     assert (difference.what, difference.found) == ('invariant "small"', "bank.memory[0] = 13")
     assert text.splitlines()[(difference.line or 0) - 1] == 'expr = "bank.memory[0] < 11"'
+
+
+def test_a_wrong_one_is_told_before_anything_is_deployed() -> None:
+    world = World()
+    with pytest.raises(ScenarioError, match="`1 // 0` has no value"):
+        run_scenario(scenario(TEXT + ADD + '[[invariants]]\nexpr = "1 // 0 == 1"\n'), world=world)
+    assert list(world.accounts()) == [world.default_sender]
+
+
+@pytest.mark.parametrize(
+    ("expr", "message"),
+    [
+        (
+            "1 // bank.memory[24] == 1",
+            r"it has no value before anything is tried: bank.memory\[24\] = 0; `1 // .* by zero \(where a part may",
+        ),
+        ("before(1 // bank.memory[24]) == 1", "it has no value before anything is tried"),
+        ("bank.memory[bank.memory[8]] == 1", "an offset must be 0 or more, got -1"),
+        ("call(bank, 'trap') == 0", r"before anything is tried: `call\(bank, 'trap'\)` has no value"),
+        ("guest.memory[0] == 0", "expected storage or methods of a trusted contract, got those of guest"),
+        ("call(guest, 'hook') == 0", r"got those of guest, which is untrusted \(an attacker runs in its place"),
+        ("sum(guest.memory[0:8]) == 0", "got those of guest, which is untrusted"),
+        ("alice.memory[0] == 0", "there is no contract at alice"),
+    ],
+)
+def test_a_search_refuses_what_has_no_value_at_its_start(expr: str, message: str) -> None:
+    text = f'{TEXT}[accounts.guest]\nbalance = 1\n[explore]\nuntrusted = ["guest"]\n[[invariants]]\nexpr = "{expr}"\n'
+    line = text.count("\n")
+    with pytest.raises(ScenarioError, match=rf"small.toml:{line}: invariant .*{message}"):
+        explore(scenario(text))
+
+
+def test_what_has_no_value_in_a_later_state_is_broken_there() -> None:
+    text = f"{TEXT}[explore]\nuntrusted = ['guest']\n[accounts.guest]\nbalance = 1\n"
+    found = explore(scenario(text + "[[invariants]]\nexpr = '1 // (bank.memory[0] - 8) < 2'\n"), tries=2000)
+    (violation,) = found.violations
+    assert len(violation.script) == 1
+    assert "has no value: integer division or modulo by zero" in violation.breach.why[-1]
 
 
 def test_a_wrong_one_is_told_with_its_line() -> None:

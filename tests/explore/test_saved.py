@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from storagemod.errors import StateError, ValidationError
 from storagemod.explore import Call, Ending, Exploration, Reaction, Script, exploration, explore
+from storagemod.explore.attacker import DATA_BYTES_MAX
 from storagemod.explore.keeper import Fit
 from storagemod.explore.saved import Saved, script_from_json, script_to_json
 from storagemod.explore.search import Budget
@@ -21,6 +22,7 @@ from storagemod.explore.trial import Breach, TrialRunner
 from storagemod.scenario import load_scenario
 from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import Address
+from storagemod.vm.ethereum import U128_MAX
 from storagemod.world import World
 from tests.explore.examples import quick, rule, shipped, shop
 
@@ -298,6 +300,7 @@ def test_what_a_search_found_fits(attack: tuple[Fit, Script]) -> None:
         ({"args": (2**64,)}, "other arguments"),
         ({"value": -1}, "out of range"),
         ({"value": 2**128}, "out of range"),
+        ({"method": None, "args": (), "data": bytes(DATA_BYTES_MAX + 1)}, "16,384 bytes of call data"),
         ({"reactions": (Reaction(Address(77), "thank"),)}, "nobody untrusted"),
     ],
 )
@@ -315,6 +318,7 @@ def test_a_call_that_no_search_makes_does_not_fit(attack: tuple[Fit, Script], ch
         ({"ending": Ending.DESTROY}, "inconsistent"),
         ({"beneficiary": Address(1)}, "inconsistent"),
         ({"output": b"x"}, "inconsistent"),
+        ({"site": "main", "output": bytes(DATA_BYTES_MAX + 1)}, "16,384 bytes of call data, got 16,385"),
         ({"calls": (Call(Address(77), None),)}, "no contract"),
     ],
 )
@@ -325,6 +329,14 @@ def test_a_reaction_that_no_search_makes_does_not_fit(attack: tuple[Fit, Script]
     reaction = attrs.evolve(Reaction(buyer.account, "thank"), **change)
 
     assert why in (fit.problem((attrs.evolve(script[0], reactions=(reaction,)),)) or "")
+
+
+def test_as_much_call_data_fits_as_an_attacker_can_send(attack: tuple[Fit, Script]) -> None:
+    fit, script = attack
+    longest = attrs.evolve(script[0], method=None, args=(), data=bytes(DATA_BYTES_MAX), value=U128_MAX)
+
+    assert fit.problem((longest,)) is None
+    assert script_from_json(script_to_json((longest,))) == (longest,)
 
 
 def test_scripts_beyond_the_bounds_do_not_fit(attack: tuple[Fit, Script]) -> None:

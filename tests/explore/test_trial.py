@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storagemod.errors import DeadlineError
 from storagemod.explore import explore
 from storagemod.explore import search as search_module
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
@@ -102,6 +103,35 @@ def test_a_script_longer_than_a_page_is_written_and_taken_back() -> None:
 
     runner.start()
     assert runner.world.state_root == start
+
+
+@pytest.mark.parametrize("how", ["it cannot pay", "its contract is gone", "it takes too long"])
+def test_a_transaction_that_is_refused_leaves_the_hazard_of_those_before_it(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, _ = tried(shop(rule("shop.memory[0] >= 0")), 1)
+    place, buyer = plan.scenario.address("shop"), plan.scenario.address("buyer")
+    back = Reaction(buyer, "thank", calls=(Call(place, None),))
+    first = Call(place, "buy", (5,), sender=buyer, reactions=(back,))
+    refused = {
+        "it cannot pay": Call(place, None, value=10**30, sender=buyer),
+        "its contract is gone": Call(Address(77), "buy", (5,), sender=buyer),
+        "it takes too long": Call(place, None, sender=buyer),
+    }[how]
+    runner = TrialRunner(plan)
+    assert runner.run((first,)).hazardous
+    if how == "it takes too long":
+        send = TrialRunner._send
+
+        def late(self: TrialRunner, call: Call) -> object:
+            if call == refused:
+                raise DeadlineError("too long")
+            return send(self, call)
+
+        monkeypatch.setattr(TrialRunner, "_send", late)
+
+    assert runner.run((first, refused)).hazardous
+    assert not runner.run((refused,)).hazardous
 
 
 def test_an_invariant_is_found_broken_also_when_many_tries_were_checked_for_calls_back(

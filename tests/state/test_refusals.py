@@ -210,7 +210,7 @@ def test_a_place_that_holds_something_else(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     assert "is a file, and a world is a directory" in refusal(file, read_only=False)
-    assert "there is no world in" in refusal(file, read_only=True)
+    assert "is a file, and a world is a directory" in refusal(file, read_only=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("x")
     assert "holds no world, but other files (a new world needs an empty directory" in refusal(
@@ -218,7 +218,7 @@ def test_a_place_that_holds_something_else(tmp_path: Path) -> None:
     )
     assert "there is no world in" in refusal(tmp_path / "full", read_only=True)
     assert [entry.name for entry in (tmp_path / "full").iterdir()] == ["notes.txt"]
-    assert "Not a directory" in refusal(file / "world", read_only=False)
+    assert f"{file} is a file, expected a directory" in refusal(file / "world", read_only=False)
 
 
 def test_a_place_where_a_world_can_be_made(tmp_path: Path) -> None:
