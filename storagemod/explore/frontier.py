@@ -12,12 +12,11 @@ and what is added where much was added already costs more. Tries are made when t
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from storagemod.explore.attacker import Attacker
 from storagemod.explore.follower import Site, outermost_idle, sites_within
@@ -113,8 +112,8 @@ class Frontier:
     """Openings at which nothing is left, until more calls or answers are known."""
     _lost: int = 0
     """How many more there were than are kept: once they could go on, they are forgotten."""
-    _patches: list[tuple[float, int, Candidate]] = field(factory=list)
-    _sure: list[tuple[float, int, Candidate]] = field(factory=list)
+    _patches: list[tuple[float, int, _Patch]] = field(factory=list)
+    _sure: list[tuple[float, int, _Patch]] = field(factory=list)
     _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
     """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
     _unanswered: set[tuple[Address, str]] = field(factory=set)
@@ -160,10 +159,10 @@ class Frontier:
             queue = self._led if self._turn % 2 else self._steady
             if not queue:
                 queue = self._steady if self._turn % 2 else self._led
-            if self._sure and (not queue or self._turn % _SURE_TURNS == 0):
-                return heapq.heappop(self._sure)[2]
-            if self._patches and (not queue or self._turn % _PATCH_TURNS == 0):
-                return heapq.heappop(self._patches)[2]
+            for changes, turns in ((self._sure, _SURE_TURNS), (self._patches, _PATCH_TURNS)):
+                if changes and (not queue or self._turn % turns == 0):
+                    cost, _, patch = heapq.heappop(changes)
+                    return patch.candidate(cost)
             if not queue:
                 if self._wake():
                     continue
@@ -206,9 +205,9 @@ class Frontier:
                 each.queued -= 1
                 self.forgotten += each.queued == 0
 
-    def _push_patch(self, queue: list[tuple[float, int, Candidate]], patched: Candidate) -> None:
+    def _push_patch(self, queue: list[tuple[float, int, _Patch]], cost: float, patch: _Patch) -> None:
         self._count += 1
-        heapq.heappush(queue, (patched.cost, self._count, patched))
+        heapq.heappush(queue, (cost, self._count, patch))
         if len(queue) > _OPENINGS_MAX:
             self.forgotten += len(_forget(queue))
 
@@ -433,7 +432,7 @@ class Frontier:
         if each.patched >= _PATCHED_MAX:
             return
         made = 0
-        for script, changed, sure in self._patched(each, pairs):
+        for changed, sure in self._patched(each, pairs):
             if changed in way.patched:
                 continue
             if made == _PATCHES_MAX:
@@ -444,34 +443,26 @@ class Frontier:
             first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
             often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
             cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
-            patched = Candidate(script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1)
-            self._push_patch(self._sure if first else self._patches, patched)
+            self._push_patch(self._sure if first else self._patches, cost, _Patch(each, each.order, changed))
 
-    def _patched(
-        self, each: Candidate, pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[Script, Call | Reaction, Sure]]:
-        """Yield changed scripts, what was changed in each, and how sure it is that it mattered."""
+    def _patched(self, each: Candidate, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Call | Reaction, Sure]]:
+        """Yield what may stand in the place of what was added, and how sure it is that it matters."""
         added = each.added
         if len(added) % 2 == 0:
-            call = call_at(each.script, added[:-1])
-            for other, sure in self._other_answers(call.reactions[added[-1]], pairs):
-                script = replace_call(each.script, added[:-1], with_reaction(call, added[-1], other))
-                yield script, other.with_calls(()), sure
+            yield from self._other_answers(call_at(each.script, added[:-1]).reactions[added[-1]], pairs)
             return
         call = call_at(each.script, added)
         if each.entry is None or call.contract != each.entry.point.contract:
             return
-        others = _other_calls(call, each.entry, pairs, is_sent=len(added) == 1)
         if each.nesting is not None and not each.patched:
-            others = itertools.chain(_probing(call, each.entry), others)
-        for other_call, sure in others:
-            yield replace_call(each.script, added, other_call), other_call.alone(), sure
+            yield from _probing(call, each.entry)
+        yield from _other_calls(call, each.entry, pairs, is_sent=len(added) == 1)
 
     def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Reaction, Sure]]:
         if reaction.output:
             for data, sure in data_patches(reaction.output, pairs):
                 if data:  # a reaction that returns nothing is left out of a script, and came before this one
-                    yield _evolve(reaction, reaction.values, data), sure
+                    yield _answering(reaction, reaction.values, data), sure
         if reaction.values is None:
             return
         hooks = next(each for each in self.attackers if each.account == reaction.account).hooks
@@ -480,10 +471,40 @@ class Frontier:
             for other, sure in patches(value, pairs):
                 fitting = _fit(kind, other)
                 if fitting is not None:
-                    yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b""), sure
+                    yield _answering(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b""), sure
 
 
-_Queued = TypeVar("_Queued", Opening, Candidate)
+@frozen(eq=False)
+class _Patch:
+    """A change of what a try added last. Its try is made when its turn comes: that of most never comes.
+
+    Attributes:
+        parent: The try.
+        order: Where its siblings stand, and so the changed try does.
+        changed: What stands in the place of what was added: a call without reactions, or a reaction without calls.
+    """
+
+    parent: Candidate
+    order: tuple[int, ...]
+    changed: Call | Reaction
+
+    def candidate(self, cost: float) -> Candidate:
+        """Return the changed try."""
+        parent, changed = self.parent, self.changed
+        script, added = parent.script, parent.added
+        if isinstance(changed, Reaction):
+            place = added[:-1]
+            call = call_at(script, place)
+            changed = with_reaction(call, added[-1], changed.with_calls(call.reactions[added[-1]].calls))
+        else:
+            place, call = added, call_at(script, added)
+            args, data, value = changed.args, changed.data, changed.value
+            changed = Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
+        script = replace_call(script, place, changed)
+        return Candidate(script, added, cost, parent.entry, parent.nesting, parent.way, self.order, parent.patched + 1)
+
+
+_Queued = TypeVar("_Queued", Opening, _Patch)
 
 
 def _forget(queue: list[tuple[float, int, _Queued]]) -> list[tuple[float, int, _Queued]]:
@@ -502,8 +523,9 @@ def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[fl
     return [(cost, ending) for ending, cost in found.items()]
 
 
-def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
-    return Reaction(reaction.account, reaction.site, reaction.static, reaction.calls, reaction.ending, values, output)
+def _answering(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
+    """Return a reaction with another answer, and without its calls."""
+    return Reaction(reaction.account, reaction.site, reaction.static, (), reaction.ending, values, output)
 
 
 def _probing(call: Call, entry: Entry) -> Iterator[tuple[Call, Sure]]:
@@ -511,10 +533,7 @@ def _probing(call: Call, entry: Entry) -> Iterator[tuple[Call, Sure]]:
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         if kind in INTEGER_BYTES and abs(value) <= COMMON_MAX:
             args = (*call.args[:at], probe(at), *call.args[at + 1 :])
-            yield (
-                Call(call.contract, call.method, args, call.data, call.value, call.sender, call.reactions),
-                Sure.LIKELY,
-            )
+            yield Call(call.contract, call.method, args, call.data, call.value), Sure.LIKELY
 
 
 def _other_calls(
@@ -523,7 +542,7 @@ def _other_calls(
     """Yield calls with another argument, other money or other call data, by what comparisons told."""
 
     def other(args: tuple[Value, ...], data: bytes, value: int) -> Call:
-        return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
+        return Call(call.contract, call.method, args, data, value)
 
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         for number, sure in patches(value, pairs):
