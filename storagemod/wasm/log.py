@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+from storagemod.process_memory import MEMORY, read_bytes
 from storagemod.wasm.instrument import ACCESS, ACCESSES_MAX, HEADER, Instrumented
 from storagemod.wasm.memory import LinearMemory, forget_written
 
 if TYPE_CHECKING:
     from storagemod.wasm.store import Instance
 
-_read = ctypes.string_at
 _DRAIN_AT = ACCESSES_MAX // 2
 _ACCESS_END, _ACCESSES_LOST, _OUT, _LOW, _HIGH = 8, 16, 24, 32, 40
 
@@ -33,7 +33,7 @@ class Log:
         "_base",
         "_end",
         "_gas",
-        "_header",
+        "_header_end",
         "_high",
         "_lost",
         "_low",
@@ -54,13 +54,13 @@ class Log:
         self._out = ctypes.c_uint32.from_address(base + _OUT)
         self._low = ctypes.c_uint64.from_address(base + _LOW)
         self._high = ctypes.c_uint64.from_address(base + _HIGH)
-        self._header = memoryview((ctypes.c_ubyte * len(made.header)).from_address(base)).cast("B")
+        self._header_end = base + len(made.header)
         self._taken = 0
         self._parts: list[bytes] = []
 
     def begin(self) -> None:
         """Forget what was recorded: another call begins."""
-        self._header[:] = self.made.header
+        MEMORY[self._base : self._header_end] = self.made.header
         if self._taken:
             self._taken, self._parts = 0, []
 
@@ -102,14 +102,14 @@ class Log:
 
     def _recorded(self) -> bytes:
         start = self.made.accesses_start
-        return _read(self._base + start, self._end.value - start)
+        return read_bytes(self._base + start, self._end.value - start)
 
     def accesses(self, position: int = 0) -> bytes:
         """Return what was recorded from a position on."""
         part = position - self._taken
         if part >= 0:
             start = self.made.accesses_start + part * ACCESS.size
-            return _read(self._base + start, self._end.value - start)
+            return read_bytes(self._base + start, self._end.value - start)
         return b"".join((*self._parts, self._recorded()))[position * ACCESS.size :]
 
     def show(self, start: int, end: int) -> None:
@@ -120,9 +120,9 @@ class Log:
     def take(self) -> tuple[bytes, bytes, bytes, int, int]:
         """Return blocks, comparisons, accesses, and how many accesses and comparisons are missing."""
         made, base = self.made, self._base
-        _, _, comparisons_end, accesses_lost, comparisons_lost, *_ = HEADER.unpack(_read(base, HEADER.size))
-        blocks = _read(base + made.blocks_start, len(made.blocks))
-        comparisons = _read(base + made.comparisons_start, comparisons_end - made.comparisons_start)
+        _, _, comparisons_end, accesses_lost, comparisons_lost, *_ = HEADER.unpack_from(MEMORY, base)
+        blocks = read_bytes(base + made.blocks_start, len(made.blocks))
+        comparisons = read_bytes(base + made.comparisons_start, comparisons_end - made.comparisons_start)
         return blocks, comparisons, self.accesses(), accesses_lost, comparisons_lost
 
     def discard(self) -> None:
