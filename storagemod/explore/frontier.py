@@ -12,18 +12,16 @@ and what is added where much was added already costs more. Tries are made when t
 from __future__ import annotations
 
 import heapq
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-import attrs
 from attrs import define, field
 
 from storagemod.explore.attacker import Attacker
 from storagemod.explore.follower import Site, outermost_idle, sites_within
 from storagemod.explore.menu import Entry
-from storagemod.explore.opening import ZEROS, Answer, Candidate, Opening, Suggestion, Way
+from storagemod.explore.opening import ZEROS, Answer, Candidate, Change, Opening, Suggestion, Way
 from storagemod.explore.script import (
     MAIN,
     Call,
@@ -115,8 +113,8 @@ class Frontier:
     """Openings at which nothing is left, until more calls or answers are known."""
     _lost: int = 0
     """How many more there were than are kept: once they could go on, they are forgotten."""
-    _patches: list[tuple[float, int, Candidate]] = field(factory=list)
-    _sure: list[tuple[float, int, Candidate]] = field(factory=list)
+    _patches: list[_Patch] = field(factory=list)
+    _sure: list[_Patch] = field(factory=list)
     _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
     """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
     _unanswered: set[tuple[Address, str]] = field(factory=set)
@@ -164,10 +162,9 @@ class Frontier:
             queue = self._led if self._turn % 2 else self._steady
             if not queue:
                 queue = self._steady if self._turn % 2 else self._led
-            if self._sure and (not queue or self._turn % _SURE_TURNS == 0):
-                return heapq.heappop(self._sure)[2]
-            if self._patches and (not queue or self._turn % _PATCH_TURNS == 0):
-                return heapq.heappop(self._patches)[2]
+            for changes, turns in ((self._sure, _SURE_TURNS), (self._patches, _PATCH_TURNS)):
+                if changes and (not queue or self._turn % turns == 0):
+                    return _changed(heapq.heappop(changes))
             if not queue:
                 if self._wake():
                     continue
@@ -207,9 +204,9 @@ class Frontier:
                 each.queued -= 1
                 self.forgotten += each.queued == 0
 
-    def _push_patch(self, queue: list[tuple[float, int, Candidate]], patched: Candidate) -> None:
+    def _push_patch(self, queue: list[_Patch], cost: float, each: Candidate, change: Change) -> None:
         self._count += 1
-        heapq.heappush(queue, (patched.cost, self._count, patched))
+        heapq.heappush(queue, (cost, self._count, each, each.order, change))
         if len(queue) > _OPENINGS_MAX:
             self.forgotten += len(_forget(queue))
 
@@ -434,64 +431,78 @@ class Frontier:
         if each.patched >= _PATCHED_MAX:
             return
         made = 0
-        for script, changed, sure in self._patched(each, pairs):
-            if changed in way.patched:
+        for change, sure in self._changes(each, pairs):
+            if change in way.patched:
                 continue
             if made == _PATCHES_MAX:
                 return
-            way.patched.add(changed)
+            way.patched.add(change)
             made += 1
             # What fails has to be other; what goes well within a call back may go well with more.
             first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
             often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
             cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
-            patched = Candidate(
-                script, each.added, cost, each.entry, each.nesting, way, each.order, each.patched + 1, each.origin
-            )
-            self._push_patch(self._sure if first else self._patches, patched)
+            self._push_patch(self._sure if first else self._patches, cost, each, change)
 
-    def _patched(
-        self, each: Candidate, pairs: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[Script, Call | Reaction, Sure]]:
-        """Yield changed scripts, what was changed in each, and how sure it is that it mattered."""
+    def _changes(self, each: Candidate, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Change, Sure]]:
+        """Yield what may stand in the place of what was added, and how sure it is that it matters."""
         added = each.added
         if len(added) % 2 == 0:
-            call = call_at(each.script, added[:-1])
-            for other, sure in self._other_answers(call.reactions[added[-1]], pairs):
-                script = replace_call(each.script, added[:-1], with_reaction(call, added[-1], other))
-                yield script, other.with_calls(()), sure
+            yield from self._other_answers(call_at(each.script, added[:-1]).reactions[added[-1]], pairs)
             return
         call = call_at(each.script, added)
         if each.entry is None or call.contract != each.entry.point.contract:
             return
-        others = _other_calls(call, each.entry, pairs, is_sent=len(added) == 1)
         if each.nesting is not None and not each.patched:
-            others = itertools.chain(_probing(call, each.entry), others)
-        for other_call, sure in others:
-            yield replace_call(each.script, added, other_call), other_call.alone(), sure
+            yield from _probing(call, each.entry)
+        yield from _other_calls(call, each.entry, pairs, is_sent=len(added) == 1)
 
-    def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Reaction, Sure]]:
+    def _other_answers(self, reaction: Reaction, pairs: Sequence[tuple[int, int]]) -> Iterator[tuple[Change, Sure]]:
+        values, static = reaction.values, reaction.static
         if reaction.output:
             for data, sure in data_patches(reaction.output, pairs):
                 if data:  # a reaction that returns nothing is left out of a script, and came before this one
-                    yield attrs.evolve(reaction, output=data), sure
-        if reaction.values is None:
+                    yield (values, data, static), sure
+        if values is None:
             return
         kinds = self._hooks[reaction.account][reaction.site].results
-        for at, (kind, value) in enumerate(zip(kinds, reaction.values, strict=True)):
+        for at, (kind, value) in enumerate(zip(kinds, values, strict=True)):
             for other, sure in patches(value, pairs):
                 fitting = _fit(kind, other)
                 if fitting is not None:
-                    yield (
-                        attrs.evolve(reaction, values=(*reaction.values[:at], fitting, *reaction.values[at + 1 :])),
-                        sure,
-                    )
+                    yield ((*values[:at], fitting, *values[at + 1 :]), b"", static), sure
 
 
-_Queued = TypeVar("_Queued", Opening, Candidate)
+_Patch: TypeAlias = tuple[float, int, Candidate, tuple[int, ...], Change]
+"""A change of what a try added last: its cost, its number, the try, the place of its siblings, and what is changed.
+
+Most never have their turn. So it is no try yet, and of plain numbers and bytes, which the garbage collector leaves out.
+"""
 
 
-def _forget(queue: list[tuple[float, int, _Queued]]) -> list[tuple[float, int, _Queued]]:
+def _changed(patch: _Patch) -> Candidate:
+    """Return the try that a patch stands for."""
+    cost, _, parent, order, (values, data, amount) = patch
+    script, added = parent.script, parent.added
+    if len(added) % 2 == 0:
+        place = added[:-1]
+        call = call_at(script, place)
+        old = call.reactions[added[-1]]
+        answering = Reaction(old.account, old.site, old.static, old.calls, old.ending, values, data)
+        changed = with_reaction(call, added[-1], answering)
+    else:
+        place, call = added, call_at(script, added)
+        changed = Call(call.contract, call.method, values or (), data, amount, call.sender, call.reactions)
+    script = replace_call(script, place, changed)
+    return Candidate(
+        script, added, cost, parent.entry, parent.nesting, parent.way, order, parent.patched + 1, parent.origin
+    )
+
+
+_Queued = TypeVar("_Queued", tuple[float, int, Opening], _Patch)
+
+
+def _forget(queue: list[_Queued]) -> list[_Queued]:
     """Leave the least likely half out of a queue, and return it."""
     queue.sort()
     gone = queue[_OPENINGS_MAX // 2 :]
@@ -507,38 +518,30 @@ def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[fl
     return [(cost, ending) for ending, cost in found.items()]
 
 
-def _probing(call: Call, entry: Entry) -> Iterator[tuple[Call, Sure]]:
-    """Yield calls with a probe in the place of a small number, which asks for the limit: comparisons then tell it."""
+def _probing(call: Call, entry: Entry) -> Iterator[tuple[Change, Sure]]:
+    """Yield changes to a probe in the place of a small number, which asks for the limit: comparisons then tell it."""
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         if kind in INTEGER_BYTES and abs(value) <= COMMON_MAX:
-            yield _with_argument(call, at, probe(at)), Sure.LIKELY
+            yield ((*call.args[:at], probe(at), *call.args[at + 1 :]), call.data, call.value), Sure.LIKELY
 
 
 def _other_calls(
     call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool
-) -> Iterator[tuple[Call, Sure]]:
-    """Yield calls with another argument, other money or other call data, by what comparisons told."""
-    for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
+) -> Iterator[tuple[Change, Sure]]:
+    """Yield changes to another argument, other money or other call data, by what comparisons told."""
+    args, data, money = call.args, call.data, call.value
+    for at, (kind, value) in enumerate(zip(entry.point.type.params, args, strict=False)):
         for number, sure in patches(value, pairs):
             fitting = _fit(kind, number)
             if fitting is not None:
-                yield _with_argument(call, at, fitting), sure
-    if call.value and (is_sent or call.method is None):
-        for number, sure in patches(call.value, pairs):
+                yield ((*args[:at], fitting, *args[at + 1 :]), data, money), sure
+    if money and (is_sent or call.method is None):
+        for number, sure in patches(money, pairs):
             if 0 < number <= U128_MAX:
-                yield _with(call, call.args, call.data, number), sure
-    if call.data:
-        for data, sure in data_patches(call.data, pairs):
-            yield _with(call, call.args, data, call.value), sure
-
-
-def _with_argument(call: Call, at: int, value: Value) -> Call:
-    return _with(call, (*call.args[:at], value, *call.args[at + 1 :]), call.data, call.value)
-
-
-def _with(call: Call, args: tuple[Value, ...], data: bytes, value: int) -> Call:
-    """Return the call with these. Made for each comparison: ``attrs.evolve`` takes twice as long."""
-    return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
+                yield (args, data, number), sure
+    if data:
+        for other, sure in data_patches(data, pairs):
+            yield (args, other, money), sure
 
 
 def _fit(kind: ValueType, number: int) -> int | None:

@@ -26,6 +26,10 @@ _REENTRY, _ELSEWHERE = -1.0, 1.0
 _LEARNT = 0.5
 """What the first call costs that comparisons told of: about as much as a likely value."""
 
+Change = tuple[tuple[Value, ...] | None, bytes, int]
+"""What stands in the place of a call or an answer that was added last: arguments, call data and money of a call; or
+results, return data, and whether the answer is one in a static call."""
+
 Suggestion = tuple[float, int, Call]
 """A call that a try itself suggests: its cost, the number of its entry point, and the call."""
 
@@ -66,12 +70,12 @@ class Way:
 
     Attributes:
         tried: How many tries did.
-        patched: Calls and answers that comparisons told of, for what was added last.
+        patched: Changes that comparisons told of, for what was added last.
         longer: Those that are longer by one, by what was added: where, and the number of the entry point.
     """
 
     tried: int = 0
-    patched: set[Call | Reaction] = field(factory=set)
+    patched: set[Change] = field(factory=set)
     longer: dict[tuple[object, int], Way] = field(factory=dict)
 
     def to(self, kind: object, number: int) -> Way:

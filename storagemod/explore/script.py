@@ -11,7 +11,6 @@ import enum
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-import attrs
 from attrs import field, frozen
 
 from storagemod.types import Address, Value
@@ -100,7 +99,9 @@ class Reaction:
 
     def with_calls(self, calls: tuple[Call, ...]) -> Reaction:
         """Return the reaction with other calls."""
-        return attrs.evolve(self, calls=calls)
+        return Reaction(
+            self.account, self.site, self.static, calls, self.ending, self.values, self.output, self.beneficiary
+        )
 
 
 Script: TypeAlias = tuple[Call, ...]
@@ -112,7 +113,12 @@ Path: TypeAlias = tuple[int, ...]
 
 def calls_in(script: Script) -> int:
     """Count the calls of a script."""
-    return sum(1 for _ in walk(script))
+    count = len(script)
+    for call in script:
+        for reaction in call.reactions:
+            if reaction.calls:
+                count += calls_in(reaction.calls)
+    return count
 
 
 def decisions_in(script: Script) -> int:
@@ -122,7 +128,12 @@ def decisions_in(script: Script) -> int:
 
 def depth_of(script: Script) -> int:
     """Return how deep calls are nested within reactions: 0 where no reaction calls back."""
-    return max(((len(path) - 1) // 2 for path, _ in walk(script)), default=0)
+    deepest = 0
+    for call in script:
+        for reaction in call.reactions:
+            if reaction.calls:
+                deepest = max(deepest, 1 + depth_of(reaction.calls))
+    return deepest
 
 
 def walk(script: Script, start: Path = ()) -> Iterator[tuple[Path, Call]]:

@@ -19,17 +19,13 @@ from storagemod.errors import LimitError, StateError
 from storagemod.pages import _libc
 from storagemod.pages.image import EXTENTS_MAX, NO_IMAGE, Image, RegionDiff, image_length
 from storagemod.pages.page import PAGE_BYTES, ZERO_PAGE, runs_of
+from storagemod.process_memory import MEMORY, read_bytes
 from storagemod.types import WASM_PAGE_BYTES
 
 if TYPE_CHECKING:
     from storagemod.pages.backend import PageBackend
     from storagemod.pages.shared import FrameFile, SharedPages, SharedView
 
-_read = ctypes.string_at
-
-_copy = ctypes.PyDLL(None).memmove
-_copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_copy.restype = ctypes.c_void_p
 
 COMPARED_PAGES_MAX = 64
 """Pages of a region that are compared at each boundary because they may have been written; beyond, they are watched
@@ -303,7 +299,8 @@ class LiveRegion:
         known, base = self._known, self._base
         for number in numbers:
             data = known[number] = image.page(number)
-            _copy(base + number * PAGE_BYTES, data, PAGE_BYTES)
+            start = base + number * PAGE_BYTES
+            MEMORY[start : start + PAGE_BYTES] = data
         self._noted.update(numbers)  # a tracker that compares has not seen them copied
         self._private_pages += len(numbers)
         self.version = image.version
@@ -396,7 +393,8 @@ class LiveRegion:
 
     def _copy_in(self, pages: Iterable[tuple[int, bytes]]) -> None:
         for count, (number, data) in enumerate(pages, 1):
-            _copy(self._base + number * PAGE_BYTES, data, PAGE_BYTES)
+            start = self._base + number * PAGE_BYTES
+            MEMORY[start : start + PAGE_BYTES] = data
             if not count % PAGES_PER_LOOK:
                 self._log.check_time()
 
@@ -471,7 +469,7 @@ class LiveRegion:
         for count, number in enumerate(numbers, 1):
             if not count % PAGES_PER_LOOK:
                 log.check_time()
-            new = _read(base + number * PAGE_BYTES, PAGE_BYTES)
+            new = read_bytes(base + number * PAGE_BYTES, PAGE_BYTES)
             old = known.get(number)
             if old is None:
                 old = known[number] = self.image.page(number)
@@ -507,7 +505,7 @@ class LiveRegion:
             if not count % PAGES_PER_LOOK:
                 self._log.check_time()
             if number not in self._before:
-                room -= _read(self._base + number * PAGE_BYTES, PAGE_BYTES) != self.page(number)
+                room -= read_bytes(self._base + number * PAGE_BYTES, PAGE_BYTES) != self.page(number)
                 if room < 0:
                     raise self._log.too_many_pages()
 
@@ -541,7 +539,8 @@ class LiveRegion:
         if self._shared is not None and number in self._shared.numbers:
             self._shared.put_back({number: old})
         else:
-            _copy(self._base + number * PAGE_BYTES, old, PAGE_BYTES)
+            start = self._base + number * PAGE_BYTES
+            MEMORY[start : start + PAGE_BYTES] = old
         self._known[number] = old
         self._logged[number] = previous
         self._noted.add(number)  # a tracker that compares has not seen it put back
@@ -713,7 +712,7 @@ class LiveRegion:
     def _bytes_now(self, number: int) -> bytes:
         """Return the bytes of a page; those that nobody wrote are not looked for in memory, which would fill it."""
         if number in self._noted:
-            return _read(self._base + number * PAGE_BYTES, PAGE_BYTES)
+            return read_bytes(self._base + number * PAGE_BYTES, PAGE_BYTES)
         return self.page(number)
 
     def note(self, pages: Iterable[int]) -> None:

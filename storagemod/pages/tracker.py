@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 from collections.abc import Sequence
@@ -10,9 +9,8 @@ from typing import Protocol
 
 from storagemod.pages._libc import without_huge_pages
 from storagemod.pages.page import PAGE_BYTES, PAGES_PER_WASM_PAGE
+from storagemod.process_memory import read_bytes
 from storagemod.types import WASM_PAGE_BYTES
-
-_read = ctypes.string_at
 
 
 class WriteTracker(Protocol):
@@ -62,7 +60,7 @@ class CompareTracker:
     def watch(self, memory_pages: int, *, mapped: bool) -> None:  # noqa: ARG002 - it copies in either case
         """Copy the memory."""
         base = self._base
-        chunks = (_read(base + index * WASM_PAGE_BYTES, WASM_PAGE_BYTES) for index in range(memory_pages))
+        chunks = (read_bytes(base + index * WASM_PAGE_BYTES, WASM_PAGE_BYTES) for index in range(memory_pages))
         self._chunks = [_ZERO_CHUNK if chunk == _ZERO_CHUNK else chunk for chunk in chunks]
 
     def written(self, memory_pages: int) -> list[int]:
@@ -70,7 +68,7 @@ class CompareTracker:
         written: list[int] = []
         self._chunks += [_ZERO_CHUNK] * (memory_pages - len(self._chunks))
         for index, before in enumerate(self._chunks):
-            now = _read(self._base + index * WASM_PAGE_BYTES, WASM_PAGE_BYTES)
+            now = read_bytes(self._base + index * WASM_PAGE_BYTES, WASM_PAGE_BYTES)
             if now != before:
                 self._chunks[index] = now
                 first = index * PAGES_PER_WASM_PAGE

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from storagemod.errors import LinkError, StorageModError, ValidationError, shown
 from storagemod.languages import compile_source, is_source
 from storagemod.limits import Limits
+from storagemod.process_memory import read_bytes
 from storagemod.trace import RecordedCode
 from storagemod.types import (
     MAP_OPTIONS,
@@ -119,7 +120,7 @@ class ContractImport:
 
     def raw_args(self, values: int) -> tuple[object, ...]:
         """Return the arguments at an address as raw events have them."""
-        return (self.type.params, ctypes.string_at(values, self._args_bytes)) if self._args_bytes else ()
+        return (self.type.params, read_bytes(values, self._args_bytes)) if self._args_bytes else ()
 
 
 class EntryPoint:
@@ -152,7 +153,7 @@ class EntryPoint:
 
     def raw_results(self, values: int) -> tuple[object, ...]:
         """Return the results at an address as raw events have them."""
-        return self.type.results, ctypes.string_at(values, self.results_bytes)
+        return self.type.results, read_bytes(values, self.results_bytes)
 
     def unpack(self, raw: bytes) -> tuple[Value, ...]:
         """Return results as numbers, integers signed."""

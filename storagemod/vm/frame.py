@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,6 +11,7 @@ from storagemod.block import Block
 from storagemod.errors import LinkError, OutOfGasError, StorageModError, TrapError
 from storagemod.events import CallStarted, RawEvent, StorageHeldBack, StorageMapped, StorageUnmapped
 from storagemod.pages import PAGE_BYTES, LiveRegion
+from storagemod.process_memory import MEMORY
 from storagemod.state import created_address
 from storagemod.trace import BY_HOST, BY_HOST_MAPPED, MAPPED, SHOWN, Mark
 from storagemod.types import Address, CallKind, Outcome, StorageMapping
@@ -49,7 +50,7 @@ ALL_GAS = -1
 _OK = Outcome.OK
 _FAILED = Outcome.FAILED
 
-_memset, _memmove, _outcome_at = ctypes.memset, ctypes.memmove, ctypes.c_int32.from_address
+_outcome = struct.Struct("<i")
 
 
 class Frame:
@@ -380,15 +381,16 @@ class Frame:
         )
         machine.call(frame, values, callee.type)
         self.return_data = frame.output
+        length = callee.results_bytes
         if not callee.catches:
             if frame.outcome is not _OK:
                 raise _failed_callee(callee, frame)
             return
         if frame.outcome is not _OK:
-            _memset(values, 0, callee.results_bytes + RAW_VALUE_BYTES)
-        elif callee.results_bytes:
-            _memmove(values + RAW_VALUE_BYTES, values, callee.results_bytes)
-        _outcome_at(values).value = frame.outcome
+            MEMORY[values + RAW_VALUE_BYTES : values + RAW_VALUE_BYTES + length] = bytes(length)
+        elif length:
+            MEMORY[values + RAW_VALUE_BYTES : values + RAW_VALUE_BYTES + length] = MEMORY[values : values + length]
+        _outcome.pack_into(MEMORY, values, frame.outcome)
 
     def call_account(self, kind: CallKind, gas: int, address: Address, value: int, data: bytes) -> Outcome:
         """Call an account's ``main`` with call data; its output becomes ``return_data``."""

@@ -11,6 +11,7 @@ import wasmtime
 from attrs import define, field
 
 from storagemod.errors import LinkError
+from storagemod.process_memory import MEMORY
 from storagemod.types import FunctionType, ValueType
 from storagemod.wasm import _bindings as raw
 from storagemod.wasm._bindings import RAW_VALUE_BYTES
@@ -93,11 +94,11 @@ class HostFunction:
 def _decoded(function_type: FunctionType, body: Body) -> Body:
     """Wrap a body that takes arguments and returns results, as one that reads and writes values itself."""
     params, types = raw_values(function_type.params), [_NUMBERS[each] for each in function_type.results]
-    unpack, length, string_at = params.unpack, params.size, ctypes.string_at
+    unpack, length = params.unpack_from, params.size
     only = types[0].from_address if len(types) == 1 else None
 
     def decoded(call: object, values: int) -> None:
-        result = body(call, *unpack(string_at(values, length))) if length else body(call)
+        result = body(call, *unpack(MEMORY, values)) if length else body(call)
         if only is not None:
             only(values).value = result
         elif types:

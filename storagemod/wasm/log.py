@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+from storagemod.process_memory import MEMORY, read_bytes
 from storagemod.wasm.instrument import (
     ACCESS,
     ACCESS_END,
@@ -22,7 +23,6 @@ from storagemod.wasm.memory import LinearMemory, forget_written
 if TYPE_CHECKING:
     from storagemod.wasm.store import Instance
 
-_read = ctypes.string_at
 _DRAIN_AT = ACCESSES_MAX // 2
 
 
@@ -43,7 +43,7 @@ class Log:
         "_base",
         "_end",
         "_gas",
-        "_header",
+        "_header_end",
         "_high",
         "_lost",
         "_low",
@@ -64,13 +64,13 @@ class Log:
         self._out = ctypes.c_uint32.from_address(base + OUT)
         self._low = ctypes.c_uint64.from_address(base + LOW)
         self._high = ctypes.c_uint64.from_address(base + HIGH)
-        self._header = memoryview((ctypes.c_ubyte * len(made.header)).from_address(base)).cast("B")
+        self._header_end = base + len(made.header)
         self._taken = 0
         self._parts: list[bytes] = []
 
     def begin(self) -> None:
         """Forget what was recorded: another call begins."""
-        self._header[:] = self.made.header
+        MEMORY[self._base : self._header_end] = self.made.header
         if self._taken:
             self._taken, self._parts = 0, []
 
@@ -115,7 +115,7 @@ class Log:
         if position < self._taken:
             return b"".join((*self._parts, self.accesses(self._taken)))[position * ACCESS.size :]
         start = self.made.accesses_start + (position - self._taken) * ACCESS.size
-        return _read(self._base + start, self._end.value - start)
+        return read_bytes(self._base + start, self._end.value - start)
 
     def show(self, start: int, end: int) -> None:
         """Record accesses to a range of the memory into which storage is mapped, from now on."""
@@ -125,9 +125,9 @@ class Log:
     def take(self) -> tuple[bytes, bytes, bytes, int, int]:
         """Return blocks, comparisons, accesses, and how many accesses and comparisons are missing."""
         made, base = self.made, self._base
-        _, _, comparisons_end, accesses_lost, comparisons_lost, *_ = HEADER.unpack(_read(base, HEADER.size))
-        blocks = _read(base + BLOCKS_START, len(made.blocks))
-        comparisons = _read(base + made.comparisons_start, comparisons_end - made.comparisons_start)
+        _, _, comparisons_end, accesses_lost, comparisons_lost, *_ = HEADER.unpack_from(MEMORY, base)
+        blocks = read_bytes(base + BLOCKS_START, len(made.blocks))
+        comparisons = read_bytes(base + made.comparisons_start, comparisons_end - made.comparisons_start)
         return blocks, comparisons, self.accesses(), accesses_lost, comparisons_lost
 
     def discard(self) -> None:

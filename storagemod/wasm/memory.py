@@ -5,13 +5,9 @@ from __future__ import annotations
 import ctypes
 
 from storagemod.errors import StateError, TrapError
+from storagemod.process_memory import MEMORY, read_bytes
 from storagemod.types import WASM_PAGE_BYTES
 from storagemod.wasm._bindings import Extern, delete_error, grow_memory, memory_data, memory_pages
-
-_copy = ctypes.PyDLL(None).memmove
-_copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
-_copy.restype = ctypes.c_void_p
-_read = ctypes.string_at
 
 _pages_before = ctypes.c_uint64()
 """Takes what nobody asks for."""
@@ -79,7 +75,7 @@ class LinearMemory:
         """
         if offset < 0 or length < 0 or offset + length > memory_pages(self._context, self._handle) * self.page_bytes:
             raise self._outside(offset, length)
-        return _read(self.base + offset, length)
+        return read_bytes(self.base + offset, length)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Copy bytes in.
@@ -90,10 +86,8 @@ class LinearMemory:
         length = len(data)
         if offset < 0 or offset + length > memory_pages(self._context, self._handle) * self.page_bytes:
             raise self._outside(offset, length)
-        if isinstance(data, memoryview):
-            memoryview((ctypes.c_ubyte * length).from_address(self.base + offset)).cast("B")[:] = data
-        else:
-            _copy(self.base + offset, data, length)
+        start = self.base + offset
+        MEMORY[start : start + length] = data
 
     def grow(self, pages: int, pages_max: int) -> bool:
         """Make it longer by so many pages; ``False`` if it would have more than ``pages_max``.
