@@ -378,13 +378,13 @@ def kept_bytes(raw: RawEvent) -> int:
 
 def _call_started(raw: RawEvent) -> CallStarted:
     fields = list(raw[1:])
-    fields[8] = _values(raw[9])
+    fields[8] = decoded_values(raw[9])
     return CallStarted(*fields)
 
 
 def _call_ended(raw: RawEvent) -> CallEnded:
     _, call_id, outcome, values, output, gas_used, error = raw
-    return CallEnded(call_id, outcome, _values(values), output, gas_used, error)
+    return CallEnded(call_id, outcome, decoded_values(values), output, gas_used, error)
 
 
 def _storage_written(raw: RawEvent) -> StorageWritten:
@@ -414,7 +414,7 @@ def _changes_of_areas(areas: Iterable[tuple[str, int, bytes, bytes]]) -> Iterato
             yield StorageChange(region, offset + start, loaded[start:stop], now[start:stop])
 
 
-def _values(values: tuple[Any, ...]) -> tuple[Value, ...]:
+def decoded_values(values: tuple[Any, ...]) -> tuple[Value, ...]:
     """Decode ``(types, raw)``; return a tuple of values as it is."""
     if len(values) == 2 and type(values[1]) is bytes:  # noqa: PLR2004 - a pair, and no value is bytes
         types, raw = values

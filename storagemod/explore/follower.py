@@ -9,7 +9,7 @@ A search runs thousands of trials a second, so traces are read as raw events.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from attrs import define, field, frozen
 
@@ -22,6 +22,7 @@ from storagemod.events import (
     RawEvent,
     StorageGrown,
     StorageWritten,
+    decoded_values,
 )
 from storagemod.explore.script import MAIN, Call, Path, Reaction
 from storagemod.trace import HAZARD_EVENTS, Recording, Trace
@@ -62,6 +63,7 @@ class CallOutcome:
         changed: Whether it, or a call within it, changed anything that lasts as long as it does.
         order: The number of the call in its transaction.
         active: The contracts that were running when it was made.
+        numbers: Its results, or its short return data as a number.
     """
 
     path: Path
@@ -69,6 +71,7 @@ class CallOutcome:
     changed: bool
     order: int
     active: frozenset[Address] = frozenset()
+    numbers: tuple[int, ...] = ()
 
 
 class _Record:
@@ -79,15 +82,32 @@ class _Record:
         calls: The calls that it made.
         changed: Whether it changed anything itself, if it succeeded: a transfer of value, storage, accounts.
         ok: Whether it succeeded.
+        ended: The raw event of its end.
     """
 
-    __slots__ = ("calls", "changed", "ok", "started")
+    __slots__ = ("calls", "changed", "ended", "ok", "started")
 
     def __init__(self, started: RawEvent) -> None:
         self.started = started
         self.calls: list[_Record] = []
         self.changed = bool(started[11]) and started[4] is CallKind.CALL
         self.ok = False
+        self.ended: RawEvent = ()
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """Its results, or its return data as a number, if they are as long as one."""
+        if not self.ok:
+            return ()
+        _, _, _, values, output, *_ = self.ended
+        if output:
+            order: Literal["big", "little"] = "big" if len(output) == _WORD_BYTES else "little"
+            return (int.from_bytes(output, order),) if len(output) in _NUMBER_BYTES else ()
+        return tuple(value for value in decoded_values(values) if isinstance(value, int)) if values else ()
+
+
+_WORD_BYTES = 32
+_NUMBER_BYTES = frozenset({1, 2, 4, 8, _WORD_BYTES})
 
 
 def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool, bool]:
@@ -109,6 +129,7 @@ def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> t
             stack.append(record)
         elif kind is CallEnded:
             record = stack.pop()
+            record.ended = raw
             if raw[2] is Outcome.FAILED and isinstance(raw[6], OutOfGasError):
                 starved = True
             if raw[2] is Outcome.OK:
@@ -167,7 +188,9 @@ class Follower:
     def _call(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
         """Follow a call of the script; return whether it changed anything."""
         changed = self._run(record, path, active) and record.ok
-        self.outcomes[path] = CallOutcome(path, record.ok, changed, record.started[1], frozenset(active))
+        self.outcomes[path] = CallOutcome(
+            path, record.ok, changed, record.started[1], frozenset(active), record.numbers
+        )
         return changed
 
     def _run(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:

@@ -19,6 +19,7 @@ from typing import TypeAlias, TypeVar
 from attrs import define, field
 
 from storagemod.explore.attacker import Attacker
+from storagemod.explore.call_data import data_patches
 from storagemod.explore.follower import Site, outermost_idle, sites_within
 from storagemod.explore.menu import Entry
 from storagemod.explore.opening import ZEROS, Answer, Candidate, Change, Opening, Suggestion, Way
@@ -37,7 +38,7 @@ from storagemod.explore.script import (
     with_reaction,
 )
 from storagemod.explore.trial import TrialResult
-from storagemod.explore.values import COMMON_MAX, INTEGER_BYTES, Sure, data_patches, patches, probe
+from storagemod.explore.values import COMMON_MAX, INTEGER_BYTES, Sure, patches, probe
 from storagemod.types import Address, FunctionType, Value, ValueType
 from storagemod.vm.ethereum import U128_MAX
 
@@ -68,8 +69,11 @@ _SURE_TURNS, _PATCH_TURNS = 3, 8
 _ECHO = 0.5
 """What it costs to take a number of another call of the try."""
 
-_ECHOED_MAX, _ECHOES_MAX = 2, 16
-"""How many numbers are taken, and how many calls are made with them."""
+_ECHOED_MAX, _ECHOES_MAX, _ECHOES_CHEAP = 3, 24, 8
+"""How many numbers are taken, how many calls are made with them, and how many of these cost no more."""
+
+_GIVEN_MAX = 4
+"""How many numbers that its calls gave are remembered of a try."""
 
 _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
@@ -119,7 +123,7 @@ class Frontier:
     """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
     _unanswered: set[tuple[Address, str]] = field(factory=set)
     """Attackers and methods by which calls out went well with the answer zero."""
-    _numbers: dict[tuple[Address, str | None], int] = field(init=False)
+    _places: dict[tuple[Address, str | None], list[int]] = field(factory=dict)
     """Where entry points stand in the menu, by contract and method."""
     _hooks: dict[Address, Mapping[str, FunctionType]] = field(init=False)
     """What contracts import from each attacker."""
@@ -128,7 +132,8 @@ class Frontier:
     _turn: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self._numbers = {(entry.point.contract, entry.point.method): at for at, entry in enumerate(self.menu)}
+        for at, entry in enumerate(self.menu):
+            self._places.setdefault((entry.point.contract, entry.point.method), []).append(at)
         self._hooks = {attacker.account: attacker.hooks for attacker in self.attackers}
 
     @property
@@ -256,6 +261,8 @@ class Frontier:
         if found is None or result.refused is not None or result.breaches:
             return 0  # what was added was never reached: what had been before it was undone
         each.order = (*each.order, number)
+        given = [number for path in sorted(result.outcomes, reverse=True) for number in result.outcomes[path].numbers]
+        each.given = tuple(dict.fromkeys((*given, *each.given)))[:_GIVEN_MAX]
         time = found[0] if isinstance(found, tuple) else found.order
         call_path = added[:-1] if is_reaction else added
         inside = outermost_idle(result.outcomes, call_path) or ()
@@ -266,7 +273,7 @@ class Frontier:
             if site.order > time or (site.order == time and not is_reaction and site.path == added)
         ]
         is_followed = not inside and not known
-        echoes = self._echoes(script) if room and (sites or is_followed) else []
+        echoes = self._echoes(each) if room and (sites or is_followed) else []
         count = sum(self._open_site(each, site, bonus, math.log2(1 + at), echoes, room=room) for at, site in sites)
         if not room:
             self.too_long += 1
@@ -282,27 +289,31 @@ class Frontier:
     def _suggested(self, script: Script, path: Path, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
         """Return the calls that a script itself suggests, the likeliest last.
 
-        Those under way at a call of it are made again, the innermost first. Numbers in its calls, such as the name
+        Those under way at a call of it are made again, the innermost first. Numbers of its calls, such as the name
         of something, are taken for others: these are its echoes.
         """
         again = self._again(script, path)
         others = [each for each in echoes if each not in again]
-        return [(_ECHO, *each) for each in reversed(others)] + [(0.0, *each) for each in again]
+        echoed = [(_ECHO + 0.5 * math.log2(1 + at / _ECHOES_CHEAP), *each) for at, each in enumerate(others)]
+        return echoed[::-1] + [(0.0, *each) for each in again]
 
-    def _echoes(self, script: Script) -> list[tuple[int, Call]]:
-        """Return calls with a number that stands in a call of the script, the last one first."""
-        numbers = [arg for _, call in walk(script) for arg in call.args if isinstance(arg, int) and abs(arg) > 1]
-        latest = list(dict.fromkeys(reversed(numbers)))[:_ECHOED_MAX]
+    def _echoes(self, each: Candidate) -> list[tuple[int, Call]]:
+        """Return calls with a number that a call of the try gave or was given, the last ones first."""
+        numbers: list[Value] = [*each.given]
+        for _, call in reversed(list(walk(each.script))):
+            for at in self._places.get((call.contract, call.method), ()):
+                numbers += self.menu[at].numbers(call)
+        latest = dict.fromkeys(number for number in numbers if isinstance(number, int) and abs(number) > 1)
         found: dict[tuple[int, Call], None] = {}
-        for value in latest:
+        for value in list(latest)[:_ECHOED_MAX]:
             for number, entry in enumerate(self.menu):
-                if entry.point.method is None or entry.cost(0) == math.inf:
+                if entry.cost(0) == math.inf:
                     continue
                 first = entry.calls[0]
-                for at, kind in enumerate(entry.point.type.params):
-                    if kind in INTEGER_BYTES and first.args[at] != value and _fit(kind, value) is not None:
-                        args = (*first.args[:at], value, *first.args[at + 1 :])
-                        found[number, Call(first.contract, first.method, args)] = None
+                for at, old in enumerate(entry.numbers(first)):
+                    other = None if old == value else entry.with_number(first, at, value)
+                    if other is not None:
+                        found[number, Call(first.contract, first.method, *other, first.value)] = None
         return list(found)[:_ECHOES_MAX]
 
     def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
@@ -310,8 +321,7 @@ class Frontier:
         found: dict[tuple[int, Call], None] = {}
         for length in range(1, len(path) + 1, 2):
             call = call_at(script, path[:length])
-            number = self._numbers.get((call.contract, call.method))
-            if number is not None:
+            for number in self._places.get((call.contract, call.method), ())[:1]:
                 plain = Call(call.contract, call.method, call.args, call.data, call.value if call.method is None else 0)
                 found.pop((number, plain), None)
                 found[number, plain] = None
@@ -494,9 +504,8 @@ def _changed(patch: _Patch) -> Candidate:
         place, call = added, call_at(script, added)
         changed = Call(call.contract, call.method, values or (), data, amount, call.sender, call.reactions)
     script = replace_call(script, place, changed)
-    return Candidate(
-        script, added, cost, parent.entry, parent.nesting, parent.way, order, parent.patched + 1, parent.origin
-    )
+    what = parent.entry, parent.nesting, parent.way
+    return Candidate(script, added, cost, *what, order, parent.given, parent.patched + 1, parent.origin)
 
 
 _Queued = TypeVar("_Queued", tuple[float, int, Opening], _Patch)
@@ -520,9 +529,12 @@ def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[fl
 
 def _probing(call: Call, entry: Entry) -> Iterator[tuple[Change, Sure]]:
     """Yield changes to a probe in the place of a small number, which asks for the limit: comparisons then tell it."""
-    for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
-        if kind in INTEGER_BYTES and abs(value) <= COMMON_MAX:
-            yield ((*call.args[:at], probe(at), *call.args[at + 1 :]), call.data, call.value), Sure.LIKELY
+    for at, value in enumerate(entry.numbers(call)):
+        number = entry.probe(at)
+        if number is not None and abs(value) <= COMMON_MAX:
+            changed = entry.with_number(call, at, number)
+            if changed is not None:
+                yield (*changed, call.value), Sure.LIKELY
 
 
 def _other_calls(

@@ -13,32 +13,24 @@ from operator import itemgetter
 
 from attrs import define, field
 
-from storagemod.explore.attacker import EntryPoint
+from storagemod.explore.attacker import DATA_BYTES_MAX, EntryPoint
+from storagemod.explore.call_data import Form, columns_of, forms, plain, probe_of, with_codes
 from storagemod.explore.script import MAIN, Call
 from storagemod.explore.values import (
     INTEGER_BYTES,
-    SELECTOR_BYTES,
-    WORD_BYTES,
     Observed,
     Surroundings,
     as_signed,
-    call_data,
     column,
     combinations,
     money,
     probe,
-    selectors,
-    with_codes,
-    words,
 )
-from storagemod.types import Address, Value
+from storagemod.types import ADDRESS_BYTES, Address, Value
 from storagemod.wasm import Mentions
 
 ARGUMENTS_MAX = 10_000
 """How many calls are made of one entry point, with other arguments each time, if no other number is asked for."""
-
-_WORDS_MAX = 3
-"""How many words follow a selector at most, where no call of it was seen."""
 
 _LEARNT_MAX = 256
 """How many calls that comparisons told of are kept of one entry point."""
@@ -68,6 +60,8 @@ class Entry:
     possible: int
     _rest: Iterator[tuple[float, Call]] = field(repr=False)
     _most: int
+    form: Form | None = None
+    """The form of its call data."""
     calls: list[Call] = field(factory=list)
     costs: list[float] = field(factory=list)
     learnt: list[Call] = field(factory=list)
@@ -106,6 +100,32 @@ class Entry:
             return self.nudge
         return self.nudge + min(_PENALTY_MAX, math.log2(self.tried / (4 * self.changed + 2)))
 
+    def numbers(self, call: Call) -> tuple[Value, ...]:
+        """Return the arguments of a call, or the numbers in its data; none where they have another form."""
+        if self.point.method is not None:
+            return call.args if call.method == self.point.method else ()
+        return () if self.form is None or call.method is not None else self.form.numbers(call.data) or ()
+
+    def probe(self, at: int) -> int | None:
+        """Return a number for a place that is not met by chance, as far as its type allows; ``None`` if it has none."""
+        if self.form is not None:
+            field = self.form.fields[at]
+            return None if field.size >= ADDRESS_BYTES else probe_of(field, at)
+        return probe(at) if self.point.type.params[at] in INTEGER_BYTES else None
+
+    def with_number(self, call: Call, at: int, number: int) -> tuple[tuple[Value, ...], bytes] | None:
+        """Return the arguments and the data of a call with another number in a place; ``None`` if it does not fit."""
+        if self.form is not None:
+            numbers = list(self.form.numbers(call.data) or ())
+            if not numbers or not 0 <= number < 1 << 8 * self.form.fields[at].size:
+                return None
+            numbers[at] = number
+            return call.args, self.form.data(numbers)
+        kind = self.point.type.params[at]
+        if kind not in INTEGER_BYTES or not -(half := 1 << 8 * INTEGER_BYTES[kind] - 1) <= number < half:
+            return None
+        return (*call.args[:at], number, *call.args[at + 1 :]), call.data
+
     def learn(self, call: Call) -> bool:
         """Take a call up that comparisons told of; return whether it is new."""
         if call in self._known or len(self.learnt) >= _LEARNT_MAX or len(self.learnt) + len(self.calls) >= self._most:
@@ -132,19 +152,30 @@ def menu_of(
         code: By contract, what the code of each method mentions.
         most: How many calls are made of one entry point at most.
     """
+    formed: dict[Address, list[Form]] = {}
     for point in points:
-        for args, _, _ in observed.calls.get((point.contract, point.method), ()):
+        mentioned = code[point.contract].get(point.method or MAIN, _NOTHING)
+        seen = observed.calls.get((point.contract, point.method), {})
+        for args, _, _ in seen:
             for kind, value in zip(point.type.params, args, strict=False):
                 observed.number(kind, value)
+        if point.method is None and _CALL_DATA in mentioned.imports:
+            data = ((data, value) for _, data, value in seen if data and len(data) <= DATA_BYTES_MAX)
+            formed[point.contract] = forms(data, mentioned.constants[: mentioned.compared], around)
+            for number in (each for form in formed[point.contract] for each in form.seen_numbers()):
+                observed.number("i64", number)
     entries = []
     for point in points:
         mentioned = code[point.contract].get(point.method or MAIN, _NOTHING)
-        make = _main if point.method is None else _typed
-        number, calls = make(point, observed, around, mentioned)
+        if point.method is not None:
+            number, calls = _typed(point, observed, around, mentioned)
+            entries.append(Entry(point, number, calls, most))
+            continue
+        number, calls = _main(point, formed.get(point.contract, ()), observed, around, mentioned)
         entries.append(Entry(point, number, calls, most))
-        if point.method is None and _CALL_DATA in mentioned.imports:
-            for number, calls in _selected(point, observed, around, mentioned):
-                entries.append(Entry(point, number, calls, most))
+        for form in formed.get(point.contract, ()):
+            number, calls = _formed(point, form, observed, around, mentioned)
+            entries.append(Entry(point, number, calls, most, form=form))
     return entries
 
 
@@ -155,14 +186,13 @@ _CALL_VALUE = ("ethereum", "getCallValue")
 _Calls = tuple[int, Iterator[tuple[float, Call]]]
 
 
-def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
-    """Return calls of ``main``, which have data and money."""
+def _main(point: EntryPoint, found: Sequence[Form], observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
+    """Return calls of ``main``, which have data and money: data that were seen, and such as have no form."""
     seen = observed.calls.get((point.contract, None), {})
     given = [data for _, data, _ in seen]
-    data = list(dict.fromkeys(call_data(given, observed, around, code.constants)))
+    data = plain(given)
     if _CREATE in code.imports and _CALL_DATA in code.imports:
-        chosen_by = selectors(given, code.constants[: code.compared])
-        data = list(dict.fromkeys([*data[:2], *with_codes(given, around, chosen_by), *data[2:]]))
+        data = list(dict.fromkeys([*data[:2], *with_codes(given, around, (form.head for form in found)), *data[2:]]))
     sums = _sums(seen, observed, around, code)
     known = (
         (math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value))
@@ -175,15 +205,6 @@ def _main(point: EntryPoint, observed: Observed, around: Surroundings, code: Men
     return len(data) * len(sums), heapq.merge(known, made, key=itemgetter(0))
 
 
-def _selected(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> Iterator[_Calls]:
-    """Yield calls of ``main`` for each method that call data choose: a selector, and words of 32 bytes behind it."""
-    seen = observed.calls.get((point.contract, None), {})
-    sums = _sums(seen, observed, around, code)
-    for selector in selectors([data for _, data, _ in seen], code.constants[: code.compared]):
-        like = [(data, value) for _, data, value in seen if data.startswith(selector)]
-        yield _words_behind(point, selector, like, sums, observed, around, code)
-
-
 def _sums(
     seen: Iterable[tuple[tuple[Value, ...], bytes, int]], observed: Observed, around: Surroundings, code: Mentions
 ) -> list[int]:
@@ -192,46 +213,26 @@ def _sums(
     return money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
 
-def _words_behind(
-    point: EntryPoint,
-    selector: bytes,
-    like: Sequence[tuple[bytes, int]],
-    sums: Sequence[int],
-    observed: Observed,
-    around: Surroundings,
-    code: Mentions,
-) -> _Calls:
-    """Return the calls of one method: of as many words as were seen, else of none to three.
+def _formed(point: EntryPoint, form: Form, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
+    """Return the calls of ``main`` whose data have one form."""
+    paid = list(dict.fromkeys(value for _, value in form.seen))
+    sums = _sums(observed.calls.get((point.contract, None), {}), observed, around, code)
+    amounts = [0] if form.seen and not any(paid) else list(dict.fromkeys([*(paid or [0]), *sums]))
+    columns = columns_of(form, sums, observed, around, code.constants)
 
-    Code that compares the length of call data with that of so many words makes this number likelier.
-    """
-    lengths = {len(data) - SELECTOR_BYTES for data, _ in like}
-    if any(length % WORD_BYTES for length in lengths):
-        return 0, iter(())  # not of words: calls of `main` that are like those seen do it
-    counts = sorted({length // WORD_BYTES for length in lengths}) or range(_WORDS_MAX + 1)
-    paid = list(dict.fromkeys(value for _, value in like))
-    amounts = [0] if like and not any(paid) else list(dict.fromkeys([*(paid or [0]), *sums]))
-    compared = code.constants[: code.compared]
-    told = {at for at in counts if {SELECTOR_BYTES + WORD_BYTES * at, WORD_BYTES * at} & set(compared) - {0}}
-    rows: list[list[Sequence[Value]]] = []
-    for count in counts:
-        columns: list[Sequence[Value]] = []
-        for place in range(count):
-            start = SELECTOR_BYTES + WORD_BYTES * place
-            here = [int.from_bytes(data[start : start + WORD_BYTES], "big") for data, _ in like if len(data) > start]
-            columns.append(words(place, list(dict.fromkeys(here)), sums, observed, around, code.constants))  # type: ignore[arg-type]
-        rows.append([*columns, amounts])
+    def call(numbers: Iterable[int], amount: int) -> Call:
+        return Call(point.contract, None, data=form.data(numbers), value=amount)
 
-    def calls() -> Iterator[tuple[float, Call]]:
-        several = []
-        for count, columns in zip(counts, rows, strict=True):
-            extra = 0.0 if like or count in told else count + 2.0 * bool(told and count)
-            several.append(combinations(columns, extra))
-        for cost, (*behind, amount) in heapq.merge(*several, key=itemgetter(0)):
-            data = selector + b"".join(behind)  # type: ignore[arg-type]
-            yield cost, Call(point.contract, None, data=data, value=int(amount))
-
-    return sum(math.prod(map(len, columns)) for columns in rows), calls()
+    made = (
+        (cost, call(numbers, amount))  # type: ignore[arg-type]
+        for cost, (*numbers, amount) in combinations([*columns, amounts], form.extra)
+    )
+    probes = [
+        column[0] if field.size >= ADDRESS_BYTES else probe_of(field, place)
+        for place, (field, column) in enumerate(zip(form.fields, columns, strict=True))
+    ]
+    told = [(_PROBES + form.extra, call(probes, amounts[0]))] if form.fields else []
+    return math.prod(map(len, columns)) * len(amounts), heapq.merge(made, told, key=itemgetter(0))
 
 
 def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
@@ -250,7 +251,6 @@ def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Me
     if paid or _CALL_VALUE in code.imports:
         columns.append(money(paid, observed, around, code.constants))
     possible = math.prod(len(each) for each in columns)
-    probes = tuple(probe(at) if kind in INTEGER_BYTES else 1.0 for at, kind in enumerate(params))
 
     def call(values: Sequence[Value | None], value: int) -> Call:
         return Call(point.contract, point.method, tuple(values), value=value)  # type: ignore[arg-type]
@@ -260,5 +260,6 @@ def _typed(point: EntryPoint, observed: Observed, around: Surroundings, code: Me
         (cost, call(values[: len(params)], int(values[-1]) if len(values) > len(params) else 0))
         for cost, values in combinations(columns)
     )
+    probes = tuple(probe(at) if kind in INTEGER_BYTES else 1.0 for at, kind in enumerate(params))
     told = [(_PROBES, call(probes, 0))] if params else []
     return possible, heapq.merge(known, made, told, key=itemgetter(0))

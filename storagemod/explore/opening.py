@@ -50,6 +50,7 @@ class Candidate:
         way: The row of entry points that it came by, whatever the arguments.
         patched: How often comparisons changed what was added.
         order: Where its parent stands, so that tries that begin alike are run one after the other.
+        given: Numbers that its calls gave, the latest first, once it was run; until then those of its parent.
         origin: The opening whose answer was added, if an answer alone was: it makes calls with this answer itself.
     """
 
@@ -60,6 +61,7 @@ class Candidate:
     nesting: Nesting | None = None
     way: Way | None = None
     order: tuple[int, ...] = ()
+    given: tuple[int, ...] = ()
     patched: int = 0
     origin: Opening | None = None
 
@@ -230,7 +232,7 @@ class Opening:
             way = parent.way.to(self.kind, -1)
             way.tried += 1
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
-            return Candidate(script, self.place, cost, way=way, order=parent.order, origin=self)
+            return Candidate(script, self.place, cost, way=way, order=parent.order, given=parent.given, origin=self)
         entry = menu[number]
         if which == _REPEATED:
             _, _, call = self.again.pop()
@@ -242,7 +244,8 @@ class Opening:
             way = parent.way.to(self.kind, number)
         way.tried += 1
         if self.caller is None:
-            return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, None, way, parent.order)
+            script = (*parent.script, call.sent_by(self.who))
+            return Candidate(script, self.place, cost, entry, None, way, parent.order, parent.given)
         inner: Path = ()
         if self.voice is not None:
             call = Call(self.voice, None, reactions=(Reaction(self.voice, MAIN, calls=(call,)),))
@@ -261,7 +264,7 @@ class Opening:
             script = replace_call(script, self.place[:-2], with_reaction(outer, self.place[-2], longer))
             added, site = (*self.place, *inner), reaction.site
         nesting = (self.caller, self.who, site, entry.point.contract, entry.point.method or MAIN)
-        return Candidate(script, added, cost, entry, nesting, way, parent.order)
+        return Candidate(script, added, cost, entry, nesting, way, parent.order, parent.given)
 
     def _adding_reaction(self, reaction: Reaction) -> Script:
         site = self.site
