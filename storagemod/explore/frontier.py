@@ -27,7 +27,7 @@ from storagemod.explore.script import (
     MAIN,
     Call,
     Ending,
-    Path,
+    Place,
     Reaction,
     Script,
     call_at,
@@ -138,7 +138,7 @@ class Frontier:
         """Open the place for the first transaction."""
         self._open_transactions(Candidate((), (), 0.0, way=Way()), 0.0)
 
-    def resumed(self, script: Script, added: Path, result: TrialResult) -> Candidate:
+    def resumed(self, script: Script, added: Place, result: TrialResult) -> Candidate:
         """Return a try of an earlier search, that was run again, as one to go on from."""
         entry, nesting = None, None
         if len(added) % 2:
@@ -286,7 +286,7 @@ class Frontier:
             count += self._open_transactions(each, bonus, echoes)
         return count
 
-    def _suggested(self, script: Script, path: Path, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
+    def _suggested(self, script: Script, path: Place, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
         """Return the calls that a script itself suggests, the likeliest last.
 
         Those under way at a call of it are made again, the innermost first. Numbers in its calls, such as the name
@@ -312,7 +312,7 @@ class Frontier:
                         found[number, Call(first.contract, first.method, args)] = None
         return list(found)[:_ECHOES_MAX]
 
-    def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
+    def _again(self, script: Script, path: Place) -> list[tuple[int, Call]]:
         """Return the calls under way at a call of a script as they could be made again, the innermost last."""
         found: dict[tuple[int, Call], None] = {}
         for length in range(1, len(path) + 1, 2):
@@ -385,7 +385,9 @@ class Frontier:
             self._add(Opening(*at, voice=other, again=list(again)))
         return 1 + len(accomplices)
 
-    def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float, origin: Opening | None) -> int:
+    def _open_end(
+        self, each: Candidate, place: Place, result: TrialResult, bonus: float, origin: Opening | None
+    ) -> int:
         """Open the end of a reaction, for one more call; ``origin`` made it, if it is an answer alone."""
         reaction = call_at(each.script, place[:-1]).reactions[place[-1]]
         if reaction.static or reaction.ending is not Ending.RETURN or len(place) // 2 > self.depth:

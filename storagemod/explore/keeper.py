@@ -15,8 +15,7 @@ from attrs import define, field, frozen
 from storagemod.errors import StateError, StorageModError
 from storagemod.explore.attacker import DATA_BYTES_MAX, Attacker, EntryPoint
 from storagemod.explore.saved import Saved
-from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script, calls_in, depth_of
-from storagemod.explore.script import Path as Place
+from storagemod.explore.script import MAIN, Call, Ending, Place, Reaction, Script, calls_in, depth_of
 from storagemod.explore.search import Found, Told
 from storagemod.explore.trial import Breach
 from storagemod.types import Address, Value, ValueType

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from storagemod.explore.follower import Site
 from storagemod.explore.menu import Entry
-from storagemod.explore.script import MAIN, Call, Path, Reaction, Script, call_at, replace_call, with_reaction
+from storagemod.explore.script import MAIN, Call, Place, Reaction, Script, call_at, replace_call, with_reaction
 from storagemod.types import Address, Value
 
 Nesting = tuple[Address, Address, str, Address, str]
@@ -50,7 +50,7 @@ class Candidate:
     """
 
     script: Script
-    added: Path
+    added: Place
     cost: float
     entry: Entry | None = None
     nesting: Nesting | None = None
@@ -102,7 +102,7 @@ class Opening:
     """
 
     parent: Candidate
-    place: Path
+    place: Place
     base: float
     bonus: float
     who: Address
@@ -239,7 +239,7 @@ class Opening:
         way.tried += 1
         if self.caller is None:
             return Candidate((*parent.script, call.sent_by(self.who)), self.place, cost, entry, None, way, parent.order)
-        inner: Path = ()
+        inner: Place = ()
         if self.voice is not None:
             call = Call(self.voice, None, reactions=(Reaction(self.voice, MAIN, calls=(call,)),))
             inner = (0, 0)

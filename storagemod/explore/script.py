@@ -106,7 +106,7 @@ class Reaction:
 Script: TypeAlias = tuple[Call, ...]
 """A try: transactions, one after the other."""
 
-Path: TypeAlias = tuple[int, ...]
+Place: TypeAlias = tuple[int, ...]
 """A place in a script: the number of a call, of a reaction to it, of a call in that, and so on."""
 
 
@@ -125,7 +125,7 @@ def depth_of(script: Script) -> int:
     return max(((len(path) - 1) // 2 for path, _ in walk(script)), default=0)
 
 
-def walk(script: Script, start: Path = ()) -> Iterator[tuple[Path, Call]]:
+def walk(script: Script, start: Place = ()) -> Iterator[tuple[Place, Call]]:
     """Yield every call with its path, each before those within it."""
     for number, call in enumerate(script):
         path = (*start, number)
@@ -134,7 +134,7 @@ def walk(script: Script, start: Path = ()) -> Iterator[tuple[Path, Call]]:
             yield from walk(reaction.calls, (*path, position))
 
 
-def call_at(script: Script, path: Path) -> Call:
+def call_at(script: Script, path: Place) -> Call:
     """Return the call at a path of odd length."""
     call = script[path[0]]
     for reaction, number in zip(path[1::2], path[2::2], strict=True):
@@ -142,7 +142,7 @@ def call_at(script: Script, path: Path) -> Call:
     return call
 
 
-def replace_call(script: Script, path: Path, new: Call | None) -> Script:
+def replace_call(script: Script, path: Place, new: Call | None) -> Script:
     """Return the script with another call at a path, or without it."""
     number, rest = path[0], path[1:]
     if rest:
