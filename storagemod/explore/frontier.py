@@ -1,12 +1,12 @@
 """The frontier of a search: the places in tries where one more decision can be made, and which comes next.
 
 A try grows in the order of time: what is added to it happens after all that was added before. So each is reached in one
-way. A call that changed nothing is followed by nothing, only by what may be done within it: without it there is a
-shorter try that does the same.
+way. A call that changed nothing is followed only by what may be done within it. Without it there is a shorter try
+that does the same.
 
-Every decision has a cost, and a try costs what its decisions do. Two queues take turns: one is in the order of costs
-alone, so that nothing is put off for ever; in the other one, what is added to tries that met something new costs less,
-and what is added where much was added already costs more. Tries are made when they are taken, not before.
+Every decision has a cost, and a try costs what its decisions do. Two queues take turns. One is in the order of costs
+alone, so that nothing is put off for ever. In the other one, what is added to tries that met something new costs less.
+What is added where much was added already costs more. Tries are made when they are taken, not before.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a search takes over from earlier ones, and leaves to later ones.
 
-Scripts from files are data from outside: each is checked against the scenario before it is run, and one that does not
+Scripts from files are data from outside. Each is checked against the scenario before it is run, and one that does not
 fit is left alone.
 """
 

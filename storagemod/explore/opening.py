@@ -95,8 +95,8 @@ class Opening:
         site: The call out that is answered, if this is one.
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
-        again: Calls that the try itself suggests, with their costs and the numbers of their entry points, from the end:
-            those under way, made again, and others with values of its calls.
+        again: Calls that the try itself suggests, from the end, with their costs and the numbers of their entry points.
+            They are those under way, made again, and others with values of its calls.
         answer: How the attacker answers after it has called back.
         may_call: Whether calls can be added, and not only what is done besides.
     """

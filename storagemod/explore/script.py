@@ -1,7 +1,7 @@
 """A try as data: transactions, and at each call out to an untrusted account what that account does.
 
-The tree of a try is nested like its calls: a :class:`Call` has, in the order in which they happen, the
-:class:`Reaction` of each untrusted account that is called while it runs, and a reaction has the calls that it makes.
+The tree of a try is nested like its calls. A :class:`Call` has the :class:`Reaction` of each untrusted account that is
+called while it runs, in the order in which they happen. A reaction has the calls that it makes.
 What is left out at the end does nothing: it returns zeros.
 """
 

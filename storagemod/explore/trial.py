@@ -1,6 +1,6 @@
 """Trials: running a script on a world that is rolled back afterwards, and reading from the trace what happened.
 
-A search runs thousands of trials a second, so what a trial leaves unchanged is not looked at: the state is hashed as a
+A search runs thousands of trials a second, so what a trial leaves unchanged is not looked at. The state is hashed as a
 difference from the start, and expressions over a known state are not evaluated again.
 """
 
@@ -146,8 +146,8 @@ class _Step:
 class TrialRunner:
     """Runs trials on a world of its own.
 
-    Nothing is committed but what the next transaction has to start from: the changes of the transactions before it,
-    which are kept, so that these are not run again; and what an invariant has to be evaluated on.
+    Two things are committed: what an invariant has to be evaluated on, and what the next transaction has to start from.
+    That is the changes of the transactions before it, which are kept, so that these are not run again.
 
     Args:
         plan: The world and the invariants.

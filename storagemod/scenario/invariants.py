@@ -120,8 +120,8 @@ class ExpressionInvariant:
                 Only an invariant without ``callees`` can be: calls would run in the world as it is.
 
         Raises:
-            ScenarioError: The expression names a region or a method that does not exist, an offset that is outside
-                whatever the state, or takes more than is allowed.
+            ScenarioError: The expression names a region or a method that does not exist, or takes more than is
+                allowed. Or a part of it has no value in any state.
         """
         assert boundary is None or not self.callees  # noqa: S101 - a mistake of ours
         reading = Reading(world, before, boundary)
