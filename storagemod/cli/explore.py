@@ -136,7 +136,11 @@ _LINE_SECONDS = 10
     "breaks its invariant is reported at once; one that does not is reported as mended, and stays. For each scenario "
     "there is a file NAME.attacks.json, and a file NAME.corpus.json with tries that met something new.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the tries that an earlier search left in --failures.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the tries that an earlier search left in --failures; its other tries may be run again.",
+)
 @tracker_option
 def explore_command(
     files: tuple[Path, ...],

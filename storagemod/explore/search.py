@@ -290,6 +290,8 @@ class _Search:
             if ended is not None:
                 self.unreplayed = saved[number:]
                 return ended
+            if self._was_run(script, added):
+                continue
             try:
                 result = self.runner.run(script, ignored=frozenset(self.broken))
             except StorageModError:  # what it calls is refused from the start: not a try any more
@@ -312,7 +314,7 @@ class _Search:
                 found = frontier.take()
                 if found is None:
                     break
-                if not self._was_run(found):
+                if not self._was_run(found.script, found.added):
                     batch.append(found)
             if not batch:
                 return "everything tried"
@@ -322,9 +324,9 @@ class _Search:
                 return ended
         return "every invariant broken"
 
-    def _was_run(self, each: Candidate) -> bool:
+    def _was_run(self, script: Script, added: Place) -> bool:
         """Return whether the same try was run before, which was reached in another way; note that it is run."""
-        which = hash((each.script, each.added))
+        which = hash((script, added))
         if which in self.run:
             return True
         if len(self.run) >= _RUN_MAX:
