@@ -136,7 +136,11 @@ _LINE_SECONDS = 10
     "breaks its invariant is reported at once; one that does not is reported as mended, and stays. For each scenario "
     "there is a file NAME.attacks.json, and a file NAME.corpus.json with tries that met something new.",
 )
-@click.option("--resume", is_flag=True, help="Go on from the tries that an earlier search left in --failures.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the tries that an earlier search left in --failures; its other tries may be run again.",
+)
 @tracker_option
 def explore_command(
     files: tuple[Path, ...],
@@ -150,11 +154,11 @@ def explore_command(
 ) -> int:
     """Search for calls that break the invariants of scenarios: what if a callee comes back while it is called?
 
-    The transactions of a scenario are run first. Then accounts that are not trusted send transactions, and at each
-    call out to one of them the search decides what it does: nothing, fail, or call any entry point of the contracts,
-    nested up to --depth. What breaks an invariant is made as short as it can be, and shown as a call tree.
+    The transactions of a scenario are run first. Then accounts that are not trusted send transactions. At each call
+    out to one of them the search decides what it does: nothing, fail, or call any entry point of the contracts. Calls
+    are nested up to --depth. What breaks an invariant is made as short as it can be, and shown as a call tree.
 
-    Ctrl-C, or a request of the system to end (SIGTERM), ends the search: what was found so far is shrunk for some
+    Ctrl-C, or a request of the system to end (SIGTERM), ends the search. What was found so far is shrunk for some
     seconds at most, reported and written. Ctrl-C once more leaves at once. Attacks are in --failures even then.
 
     The exit status is 1 if an invariant does not hold, however the search ended, or was not explored. It is 2 if a FILE

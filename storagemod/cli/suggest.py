@@ -27,10 +27,10 @@ from storagemod.scenario.suggest import SUGGESTIONS_MAX, suggest_invariants
 def suggest_command(file: Path, count: int, link: str | None, as_json: bool) -> int:
     """Run a scenario, and suggest invariants that held before and after each of its transactions.
 
-    Balances and storage, as integers of 64 bits, are compared with one another: money covers debts, a total is the sum
-    of a table, a share never loses worth. Paste what you mean into the file; `storagemod explore` then tries to break
-    it. A suggestion is a guess: the more transactions the scenario has, deposits and withdrawals of several accounts,
-    the better.
+    Balances and storage, as integers of 64 bits, are compared with one another. Examples are: money covers debts, a
+    total is the sum of a table, a share never loses worth. Paste what you mean into the file; `storagemod explore` then
+    tries to break it. A suggestion is a guess: the more transactions the scenario has, deposits and withdrawals of
+    several accounts, the better.
     """
     scenario = load_named_scenario(file)
     suggestions = suggest_invariants(scenario, link=link, most=count)

@@ -4,10 +4,10 @@ One contract serves all tries: to program it, bytes are written into its storage
 others import from it, each under its type, and ``main``; it imports every entry point that it may call. Its storage is
 a memory that it imports (the option ``single``), whatever option the others are linked under.
 
-Where a call of it finds what to do, the *cursor*, is a word of that storage: the next reaction in the list of the call
-that is under way. A call of it takes the reaction and moves the cursor on; before each call that it makes it sets the
+A word of that storage, the *cursor*, tells a call of it what to do. It is the next reaction in the list of the call
+that is under way. A call of it takes the reaction and moves the cursor on. Before each call that it makes it sets the
 cursor to the reactions within, and afterwards back. A call of it that fails leaves no trace, its move of the cursor
-included: what is called next within the same call does what that one did. In a static call nothing can be written, so
+included: what is called next within the same call does what that one did. In a static call nothing can be written. So
 reactions to static calls are not taken off the list: each is found by the method that was called.
 
 Where a contract runs the code as its own, what stands in storage is no script. Then it does nothing and returns zeros.

@@ -187,10 +187,10 @@ def explore(
     Args:
         scenario: A scenario, the path of its file, or a world that was set up in Python. Expressions call the accounts
             of a world by their names, or as in ``account("0x1a")``.
-        invariants: What is to hold besides what the file says, by name: expressions, or Python functions that are given
-            the world and give whether all is well. Functions that other processes are to run stand at the top of a
-            module.
-        untrusted: Of a world: who may have any code and do anything, by name or address; an account with the money of
+        invariants: What is to hold besides what the file says, by name: expressions, or Python functions. A function
+            takes the world, and returns whether all is well. Functions that other processes are to run stand at the top
+            of a module.
+        untrusted: Of a world: who may have any code and do anything, by name or address. An account with the money of
             all is added if nobody is named. A file names its own.
         seen: Of a world: receipts of honest transactions, from which likely arguments are learnt.
         link: See :class:`Settings`, as for what follows.

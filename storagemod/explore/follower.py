@@ -24,7 +24,7 @@ from storagemod.events import (
     StorageWritten,
     decoded_values,
 )
-from storagemod.explore.script import MAIN, Call, Path, Reaction
+from storagemod.explore.script import MAIN, Call, Place, Reaction
 from storagemod.trace import HAZARD_EVENTS, Recording, Trace
 from storagemod.types import Address, CallKind, Outcome
 
@@ -45,7 +45,7 @@ class Site:
         order: The number of the call in its transaction.
     """
 
-    path: Path
+    path: Place
     skipped: tuple[Reaction, ...]
     reaction: Reaction
     caller: Address
@@ -66,7 +66,7 @@ class CallOutcome:
         numbers: Its results, or its short return data as a number.
     """
 
-    path: Path
+    path: Place
     ok: bool
     changed: bool
     order: int
@@ -160,13 +160,13 @@ class Follower:
     out_of_gas: bool = False
     delegated: bool = False
     sites: list[Site] = field(factory=list)
-    outcomes: dict[Path, CallOutcome] = field(factory=dict)
+    outcomes: dict[Place, CallOutcome] = field(factory=dict)
     reached: set[CallSite] = field(factory=set)
-    played: dict[Path, tuple[int, Address]] = field(factory=dict)
+    played: dict[Place, tuple[int, Address]] = field(factory=dict)
     """Reactions by their place: the number of the call that they answer, and who made it."""
-    _free: dict[Path, tuple[Reaction, ...]] = field(factory=dict)
+    _free: dict[Place, tuple[Reaction, ...]] = field(factory=dict)
     """By call of the script: the reactions behind the last one in it that were not undone, all of which did nothing."""
-    _lists: dict[Address, tuple[tuple[Path, Reaction], ...]] = field(factory=dict)
+    _lists: dict[Address, tuple[tuple[Place, Reaction], ...]] = field(factory=dict)
     """By attacker: the list that its cursor is at, each reaction with its place in the script."""
 
     def follow(self, trace: Trace, recording: Recording, call: Call) -> None:
@@ -185,7 +185,7 @@ class Follower:
         self._lists = {account: tuple(_level(call, path, account)) for account in self.accounts}
         self._call(root, path, ())
 
-    def _call(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
+    def _call(self, record: _Record, path: Place, active: tuple[Address, ...]) -> bool:
         """Follow a call of the script; return whether it changed anything."""
         changed = self._run(record, path, active) and record.ok
         self.outcomes[path] = CallOutcome(
@@ -193,7 +193,7 @@ class Follower:
         )
         return changed
 
-    def _run(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
+    def _run(self, record: _Record, path: Place, active: tuple[Address, ...]) -> bool:
         """Follow a call, of an attacker or not, and all calls within it."""
         address, kind = record.started[5], record.started[4]
         lists, free = self._lists, self._free
@@ -212,7 +212,7 @@ class Follower:
             return False
         return changed
 
-    def _attacker(self, record: _Record, path: Path, active: tuple[Address, ...]) -> bool:
+    def _attacker(self, record: _Record, path: Place, active: tuple[Address, ...]) -> bool:
         """Follow a call of an attacker."""
         _, call_id, _, _, _, account, _, caller, method, _, _, _, _, static, _ = record.started
         site = method or MAIN
@@ -234,7 +234,7 @@ class Follower:
             self._lists[account] = after
         return changed
 
-    def _take(self, account: Address, site: str) -> tuple[Path, Reaction | None]:
+    def _take(self, account: Address, site: str) -> tuple[Place, Reaction | None]:
         """Take the next reaction off an attacker's list, as its contract does."""
         entries = self._lists[account]
         while entries and entries[0][1].static:
@@ -247,9 +247,9 @@ class Follower:
         return entries[0]
 
 
-def _level(call: Call, path: Path, account: Address) -> list[tuple[Path, Reaction]]:
+def _level(call: Call, path: Place, account: Address) -> list[tuple[Place, Reaction]]:
     """Return the reactions of one account during a call, with their places, without those within its own."""
-    found: list[tuple[Path, Reaction]] = []
+    found: list[tuple[Place, Reaction]] = []
     for position, reaction in enumerate(call.reactions):
         place = (*path, position)
         if reaction.account == account:
@@ -260,7 +260,7 @@ def _level(call: Call, path: Path, account: Address) -> list[tuple[Path, Reactio
     return found
 
 
-def outermost_idle(outcomes: Mapping[Path, CallOutcome], path: Path) -> Path | None:
+def outermost_idle(outcomes: Mapping[Place, CallOutcome], path: Place) -> Place | None:
     """Return the outermost call on the way to one, itself included, that changed nothing; ``None`` if all did."""
     for length in range(1, len(path) + 1, 2):
         each = outcomes.get(path[:length])
@@ -269,6 +269,6 @@ def outermost_idle(outcomes: Mapping[Path, CallOutcome], path: Path) -> Path | N
     return None
 
 
-def sites_within(sites: Sequence[Site], path: Path) -> list[Site]:
+def sites_within(sites: Sequence[Site], path: Place) -> list[Site]:
     """Return the sites that happened within a call of the script."""
     return [site for site in sites if site.path[: len(path)] == path]

@@ -1,12 +1,12 @@
 """The frontier of a search: the places in tries where one more decision can be made, and which comes next.
 
 A try grows in the order of time: what is added to it happens after all that was added before. So each is reached in one
-way. A call that changed nothing is followed by nothing, only by what may be done within it: without it there is a
-shorter try that does the same.
+way. A call that changed nothing is followed only by what may be done within it. Without it there is a shorter try
+that does the same.
 
-Every decision has a cost, and a try costs what its decisions do. Two queues take turns: one is in the order of costs
-alone, so that nothing is put off for ever; in the other one, what is added to tries that met something new costs less,
-and what is added where much was added already costs more. Tries are made when they are taken, not before.
+Every decision has a cost, and a try costs what its decisions do. Two queues take turns. One is in the order of costs
+alone, so that nothing is put off for ever. In the other one, what is added to tries that met something new costs less.
+What is added where much was added already costs more. Tries are made when they are taken, not before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from storagemod.explore.script import (
     MAIN,
     Call,
     Ending,
-    Path,
+    Place,
     Reaction,
     Script,
     call_at,
@@ -145,7 +145,7 @@ class Frontier:
         """Open the place for the first transaction."""
         self._open_transactions(Candidate((), (), 0.0, way=Way()), 0.0, ())
 
-    def resumed(self, script: Script, added: Path, result: TrialResult) -> Candidate:
+    def resumed(self, script: Script, added: Place, result: TrialResult) -> Candidate:
         """Return a try of an earlier search, that was run again, as one to go on from."""
         entry, nesting = None, None
         if len(added) % 2:
@@ -286,7 +286,7 @@ class Frontier:
             count += self._open_transactions(each, bonus, echoes)
         return count
 
-    def _suggested(self, script: Script, path: Path, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
+    def _suggested(self, script: Script, path: Place, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
         """Return the calls that a script itself suggests, the likeliest last.
 
         Those under way at a call of it are made again, the innermost first. Numbers of its calls, such as the name
@@ -316,7 +316,7 @@ class Frontier:
                         found[number, Call(first.contract, first.method, *other, first.value)] = None
         return list(found)[:_ECHOES_MAX]
 
-    def _again(self, script: Script, path: Path) -> list[tuple[int, Call]]:
+    def _again(self, script: Script, path: Place) -> list[tuple[int, Call]]:
         """Return the calls under way at a call of a script as they could be made again, the innermost last."""
         found: dict[tuple[int, Call], None] = {}
         for length in range(1, len(path) + 1, 2):
@@ -388,7 +388,9 @@ class Frontier:
                 self._add(Opening(*at, voice=other, again=list(again)))
         return len(self._hooks)
 
-    def _open_end(self, each: Candidate, place: Path, result: TrialResult, bonus: float, origin: Opening | None) -> int:
+    def _open_end(
+        self, each: Candidate, place: Place, result: TrialResult, bonus: float, origin: Opening | None
+    ) -> int:
         """Open the end of a reaction, for one more call; ``origin`` made it, if it is an answer alone."""
         reaction = call_at(each.script, place[:-1]).reactions[place[-1]]
         if reaction.static or reaction.ending is not Ending.RETURN or len(place) // 2 > self.depth:

@@ -1,6 +1,6 @@
 """What a search takes over from earlier ones, and leaves to later ones.
 
-Scripts from files are data from outside: each is checked against the scenario before it is run, and one that does not
+Scripts from files are data from outside. Each is checked against the scenario before it is run, and one that does not
 fit is left alone.
 """
 
@@ -15,8 +15,7 @@ from attrs import define, field, frozen
 from storagemod.errors import StateError, StorageModError
 from storagemod.explore.attacker import DATA_BYTES_MAX, Attacker, EntryPoint
 from storagemod.explore.saved import Saved
-from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script, calls_in, depth_of
-from storagemod.explore.script import Path as Place
+from storagemod.explore.script import MAIN, Call, Ending, Place, Reaction, Script, calls_in, depth_of
 from storagemod.explore.search import Found, Told
 from storagemod.explore.trial import Breach
 from storagemod.types import Address, Value, ValueType

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from storagemod.explore.follower import Site
 from storagemod.explore.menu import Entry
-from storagemod.explore.script import MAIN, Call, Path, Reaction, Script, call_at, replace_call, with_reaction
+from storagemod.explore.script import MAIN, Call, Place, Reaction, Script, call_at, replace_call, with_reaction
 from storagemod.types import Address, Value
 
 Nesting = tuple[Address, Address, str, Address, str]
@@ -55,7 +55,7 @@ class Candidate:
     """
 
     script: Script
-    added: Path
+    added: Place
     cost: float
     entry: Entry | None = None
     nesting: Nesting | None = None
@@ -101,14 +101,14 @@ class Opening:
         site: The call out that is answered, if this is one.
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
-        again: Calls that the try itself suggests, with their costs and the numbers of their entry points, from the end:
-            those under way, made again, and others with values of its calls.
+        again: Calls that the try itself suggests, from the end, with their costs and the numbers of their entry points.
+            They are those under way, made again, and others with values of its calls.
         answer: How the attacker answers after it has called back.
         may_call: Whether calls can be added, and not only what is done besides.
     """
 
     parent: Candidate
-    place: Path
+    place: Place
     base: float
     bonus: float
     who: Address
@@ -246,7 +246,7 @@ class Opening:
         if self.caller is None:
             script = (*parent.script, call.sent_by(self.who))
             return Candidate(script, self.place, cost, entry, None, way, parent.order, parent.given)
-        inner: Path = ()
+        inner: Place = ()
         if self.voice is not None:
             call = Call(self.voice, None, reactions=(Reaction(self.voice, MAIN, calls=(call,)),))
             inner = (0, 0)

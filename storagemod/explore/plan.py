@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import define, field, frozen
 
 from storagemod.errors import ValidationError, shown
 from storagemod.explore.attacker import Attacker
 from storagemod.scenario import Scenario, invariants_of
-from storagemod.scenario.invariants import Verdict
+from storagemod.scenario.invariants import Invariant, Verdict
 from storagemod.state import Account
 from storagemod.types import Address, ReentryPolicy, StorageMapping
 from storagemod.world import World
@@ -99,31 +99,6 @@ def _plan(world: World, address: Address, account: Account) -> AccountPlan:
         link=account.link,
         regions=tuple((name, len(view), tuple(view.data())) for name, view in regions if len(view)),
     )
-
-
-class Invariant(Protocol):
-    """Invariant: an expression of the scenario, or a Python function."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def text(self) -> str:
-        """Its text."""
-
-    @property
-    def at(self) -> str:
-        """When it has to hold: ``end``, ``boundaries`` or ``callouts``."""
-
-    def capture(self, world: World) -> tuple[Any, ...]:
-        """Return the values that it needs from before a transaction."""
-
-    def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
-        """Check it."""
-
-    def refused(self, world: World, active: Any) -> bool:
-        """Return whether it cannot be checked while these contracts are active."""
 
 
 @frozen

@@ -20,8 +20,7 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 
 from storagemod.errors import StateError
-from storagemod.explore.script import MAIN, Call, Ending, Reaction, Script
-from storagemod.explore.script import Path as Place
+from storagemod.explore.script import MAIN, Call, Ending, Place, Reaction, Script
 from storagemod.inputs import os_reason
 from storagemod.scenario import Scenario
 from storagemod.types import Address, Value

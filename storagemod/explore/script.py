@@ -1,7 +1,7 @@
 """A try as data: transactions, and at each call out to an untrusted account what that account does.
 
-The tree of a try is nested like its calls: a :class:`Call` has, in the order in which they happen, the
-:class:`Reaction` of each untrusted account that is called while it runs, and a reaction has the calls that it makes.
+The tree of a try is nested like its calls. A :class:`Call` has the :class:`Reaction` of each untrusted account that is
+called while it runs, in the order in which they happen. A reaction has the calls that it makes.
 What is left out at the end does nothing: it returns zeros.
 """
 
@@ -107,7 +107,7 @@ class Reaction:
 Script: TypeAlias = tuple[Call, ...]
 """A try: transactions, one after the other."""
 
-Path: TypeAlias = tuple[int, ...]
+Place: TypeAlias = tuple[int, ...]
 """A place in a script: the number of a call, of a reaction to it, of a call in that, and so on."""
 
 
@@ -136,7 +136,7 @@ def depth_of(script: Script) -> int:
     return deepest
 
 
-def walk(script: Script, start: Path = ()) -> Iterator[tuple[Path, Call]]:
+def walk(script: Script, start: Place = ()) -> Iterator[tuple[Place, Call]]:
     """Yield every call with its path, each before those within it."""
     for number, call in enumerate(script):
         path = (*start, number)
@@ -145,7 +145,7 @@ def walk(script: Script, start: Path = ()) -> Iterator[tuple[Path, Call]]:
             yield from walk(reaction.calls, (*path, position))
 
 
-def call_at(script: Script, path: Path) -> Call:
+def call_at(script: Script, path: Place) -> Call:
     """Return the call at a path of odd length."""
     call = script[path[0]]
     for reaction, number in zip(path[1::2], path[2::2], strict=True):
@@ -153,7 +153,7 @@ def call_at(script: Script, path: Path) -> Call:
     return call
 
 
-def replace_call(script: Script, path: Path, new: Call | None) -> Script:
+def replace_call(script: Script, path: Place, new: Call | None) -> Script:
     """Return the script with another call at a path, or without it."""
     number, rest = path[0], path[1:]
     if rest:

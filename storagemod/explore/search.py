@@ -19,7 +19,7 @@ from storagemod.explore.menu import Entry
 from storagemod.explore.opening import Candidate
 from storagemod.explore.plan import Plan
 from storagemod.explore.saved import CORPUS_MAX
-from storagemod.explore.script import Call, Path, Script, call_at, calls_in, depth_of, walk
+from storagemod.explore.script import Call, Place, Script, call_at, calls_in, depth_of, walk
 from storagemod.explore.shrink import shrink
 from storagemod.explore.trial import Breach, TrialResult, TrialRunner
 from storagemod.types import Address
@@ -126,7 +126,7 @@ class Found:
     seconds: float = field(eq=False)
     ended: str
     fragile: Mapping[str, Address] = field(factory=dict)
-    corpus: tuple[tuple[Script, Path], ...] = field(default=(), repr=False)
+    corpus: tuple[tuple[Script, Place], ...] = field(default=(), repr=False)
     unfit: int = 0
     recalled: tuple[bool | None, ...] = ()
 
@@ -147,7 +147,7 @@ def search(
     progress: Progress | None = None,
     told: Told | None = None,
     attacks: Sequence[tuple[str, Script]] = (),
-    saved: Sequence[tuple[Script, Path]] = (),
+    saved: Sequence[tuple[Script, Place]] = (),
 ) -> Found:
     """Search for scripts that break invariants.
 
@@ -260,7 +260,7 @@ class _Search:
     """By contract, a bit for each block of code that ran, and how many blocks it has."""
     corpus: list[Candidate] = field(factory=list)
     """Tries that met something new, in the order in which they did."""
-    unreplayed: Sequence[tuple[Script, Path]] = ()
+    unreplayed: Sequence[tuple[Script, Place]] = ()
     unfit: int = 0
     shrunk: int = 0
     """How many of the violations were shrunk."""
@@ -281,7 +281,7 @@ class _Search:
             self._note(breach, script)
         return breach is not None
 
-    def replay(self, saved: Sequence[tuple[Script, Path]]) -> str | None:
+    def replay(self, saved: Sequence[tuple[Script, Place]]) -> str | None:
         """Run tries of an earlier search, here; return why the search has to end, if it has to."""
         for number, (script, added) in enumerate(saved):
             ended = "every invariant broken" if self._all_broken() else self.ended()
@@ -290,6 +290,8 @@ class _Search:
             if ended is not None:
                 self.unreplayed = saved[number:]
                 return ended
+            if self._was_run(script, added):
+                continue
             try:
                 result = self.runner.run(script, ignored=frozenset(self.broken))
             except StorageModError:  # what it calls is refused from the start: not a try any more
@@ -312,7 +314,7 @@ class _Search:
                 found = frontier.take()
                 if found is None:
                     break
-                if not self._was_run(found):
+                if not self._was_run(found.script, found.added):
                     batch.append(found)
             if not batch:
                 return "everything tried"
@@ -322,9 +324,9 @@ class _Search:
                 return ended
         return "every invariant broken"
 
-    def _was_run(self, each: Candidate) -> bool:
+    def _was_run(self, script: Script, added: Place) -> bool:
         """Return whether the same try was run before, which was reached in another way; note that it is run."""
-        which = hash((each.script, each.added))
+        which = hash((script, added))
         if which in self.run:
             return True
         if len(self.run) >= _RUN_MAX:

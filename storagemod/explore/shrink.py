@@ -9,7 +9,7 @@ import attrs
 from storagemod.explore.script import (
     Call,
     Ending,
-    Path,
+    Place,
     Script,
     call_at,
     calls_in,
@@ -90,7 +90,7 @@ def _tamer(script: Script) -> Iterator[Script]:
                 yield replace_call(script, path, attrs.evolve(call, reactions=kept))
 
 
-def _reacting(script: Script, path: Path, position: int, **changes: object) -> Script:
+def _reacting(script: Script, path: Place, position: int, **changes: object) -> Script:
     call: Call = call_at(script, path)
     reaction = attrs.evolve(call.reactions[position], **changes)  # type: ignore[arg-type]
     return replace_call(script, path, with_reaction(call, position, reaction))

@@ -22,7 +22,7 @@ _SAME_SECONDS = 0.5
 class Stop:
     """Request to end a search, made by a signal or by :meth:`request`. Called, it returns whether there is one.
 
-    In a ``with`` block the first SIGINT (Ctrl-C), SIGTERM or SIGHUP requests the end; a second one, half a second
+    In a ``with`` block the first SIGINT (Ctrl-C), SIGTERM or SIGHUP requests the end. A second one, half a second
     later or more, is handled as before the block, or raises ``KeyboardInterrupt``. Signals that are ignored stay
     ignored. On another thread than the main one, a block changes nothing.
 

@@ -1,6 +1,6 @@
 """Trials: running a script on a world that is rolled back afterwards, and reading from the trace what happened.
 
-A search runs thousands of trials a second, so what a trial leaves unchanged is not looked at: the state is hashed as a
+A search runs thousands of trials a second, so what a trial leaves unchanged is not looked at. The state is hashed as a
 difference from the start, and expressions over a known state are not evaluated again.
 """
 
@@ -19,13 +19,18 @@ from attrs import define, field, frozen
 from storagemod.errors import ScenarioError, StateError, StorageModError, ValidationError
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.follower import CallOutcome, CallSite, Follower, Site
-from storagemod.explore.plan import Invariant, Plan
-from storagemod.explore.script import Call, Path, Script
+from storagemod.explore.plan import Plan
+from storagemod.explore.script import Call, Place, Script
 from storagemod.interruption import uninterrupted
 from storagemod.pages import PAGE_BYTES, ZERO_PAGE, RegionDiff
 from storagemod.scenario.boundaries import Moments
-from storagemod.scenario.invariants import Invariant as Expression
-from storagemod.scenario.invariants import Verdict, Violation, violations_at_boundaries
+from storagemod.scenario.invariants import (
+    BoundaryViolation,
+    ExpressionInvariant,
+    Invariant,
+    Verdict,
+    violations_at_boundaries,
+)
 from storagemod.state import NO_ACCOUNT, Account, ChangeSet
 from storagemod.trace import RecordedCall
 from storagemod.types import WASM_PAGE_BYTES, Address
@@ -86,9 +91,9 @@ class TrialResult:
 
     breaches: tuple[Breach, ...]
     sites: tuple[Site, ...] = ()
-    outcomes: dict[Path, CallOutcome] = field(factory=dict)
+    outcomes: dict[Place, CallOutcome] = field(factory=dict)
     reached: frozenset[CallSite] = frozenset()
-    played: dict[Path, tuple[int, Address]] = field(factory=dict)
+    played: dict[Place, tuple[int, Address]] = field(factory=dict)
     hazardous: bool = False
     state: bytes | None = None
     refused: str | None = None
@@ -141,8 +146,8 @@ class _Step:
 class TrialRunner:
     """Runs trials on a world of its own.
 
-    Nothing is committed but what the next transaction has to start from: the changes of the transactions before it,
-    which are kept, so that these are not run again; and what an invariant has to be evaluated on.
+    Two things are committed: what an invariant has to be evaluated on, and what the next transaction has to start from.
+    That is the changes of the transactions before it, which are kept, so that these are not run again.
 
     Args:
         plan: The world and the invariants.
@@ -152,9 +157,9 @@ class TrialRunner:
     world: World = field(init=False)
     invariants: tuple[Invariant, ...] = field(init=False)
     _accounts: frozenset[Address] = field(init=False)
-    _remembered: frozenset[Expression] = field(init=False)
+    _remembered: frozenset[ExpressionInvariant] = field(init=False)
     """The invariants whose verdict the digest of the state settles."""
-    _captured: dict[tuple[Expression, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
+    _captured: dict[tuple[ExpressionInvariant, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
     _verdicts: dict[tuple[object, ...], Verdict] = field(factory=dict, init=False)
     """By invariant, and the digests of the states before a transaction and after it."""
     _start: bytes = field(init=False)
@@ -188,7 +193,9 @@ class TrialRunner:
             filled = {at: page for at, page in pages.items() if page != ZERO_PAGE}
             self._blank[account] = len(view) // WASM_PAGE_BYTES, filled
         self._remembered = frozenset(
-            each for each in self.invariants if isinstance(each, Expression) and _is_of_state(each, self._accounts)
+            each
+            for each in self.invariants
+            if isinstance(each, ExpressionInvariant) and _is_of_state(each, self._accounts)
         )
 
     def start(self) -> tuple[Breach, ...]:
@@ -211,7 +218,9 @@ class TrialRunner:
         Only those that read its balance themselves: what its code makes of more money is its own fault.
         """
         self._go_to(self._root, {})
-        told = [each for each in self.invariants if not isinstance(each, Expression) or contract in each.balances]
+        told = [
+            each for each in self.invariants if not isinstance(each, ExpressionInvariant) or contract in each.balances
+        ]
         befores = [(each, each.capture(self.world)) for each in told]
         with self.world.snapshot():
             self.world.fund(contract, self.world.account(contract).balance + amount)
@@ -437,7 +446,12 @@ class TrialRunner:
                 if number < 0:  # it cannot be evaluated in the world that trials start from: a mistake
                     raise
                 verdict = Verdict(False, (str(error),), unanswered=True)
-            if number < 0 and verdict.unanswered and not verdict.is_destroyed and isinstance(invariant, Expression):
+            if (
+                number < 0
+                and verdict.unanswered
+                and not verdict.is_destroyed
+                and isinstance(invariant, ExpressionInvariant)
+            ):
                 raise invariant.mistake(
                     f"it has no value before anything is tried: {'; '.join(verdict.why)}",
                     hint="where a part may have no value, put a condition before it, as in implies(a != 0, b // a > 1)",
@@ -448,7 +462,7 @@ class TrialRunner:
 
     def _capture(self, invariant: Invariant, state: bytes) -> tuple[Any, ...]:
         """Return what an invariant needs from before a transaction, in a state that is known by its digest."""
-        if not isinstance(invariant, Expression) or invariant not in self._remembered:
+        if not isinstance(invariant, ExpressionInvariant) or invariant not in self._remembered:
             return invariant.capture(self.world)
         key = invariant, state
         found = self._captured.get(key)
@@ -462,7 +476,7 @@ class TrialRunner:
     def _verdict(self, invariant: Invariant, before: tuple[Any, ...], step: _Step | None) -> Verdict:
         if step is None or step.before is None:
             return invariant.check(self.world, before)
-        if not isinstance(invariant, Expression) or invariant not in self._remembered:
+        if not isinstance(invariant, ExpressionInvariant) or invariant not in self._remembered:
             self._settle(step)
             return invariant.check(self.world, before)
         key = invariant, step.before.at, step.at
@@ -509,7 +523,7 @@ def _joined(first: ChangeSet, *later: ChangeSet) -> ChangeSet:
     return first.merged(*later) if later else first
 
 
-def _is_of_state(invariant: Expression, untrusted: Collection[Address]) -> bool:
+def _is_of_state(invariant: ExpressionInvariant, untrusted: Collection[Address]) -> bool:
     """Return whether an expression is one over balances and the storage of trusted contracts.
 
     Calls are not: they can run attackers, whose storage is not in the digest of a state.
@@ -517,7 +531,5 @@ def _is_of_state(invariant: Expression, untrusted: Collection[Address]) -> bool:
     return not invariant.callees and invariant.accounts.isdisjoint(untrusted)
 
 
-def _breach(broken: Violation, number: int) -> Breach:
-    boundary = broken.boundary
-    place = None if boundary is None else (boundary.moment, boundary.call_id)
-    return Breach(broken.invariant, broken.why, number, place)
+def _breach(broken: BoundaryViolation, number: int) -> Breach:
+    return Breach(broken.invariant, broken.why, number, (broken.boundary.moment, broken.boundary.call_id))

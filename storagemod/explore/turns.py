@@ -1,12 +1,12 @@
 """Turns: the calls that an attacker got in an attack, what it did in each, and how its contract tells them apart.
 
-They are read from what happened, not from the script: so they cover whatever attackers can do, and attackers that were
+They are read from what happened, not from the script. So they cover whatever attackers can do, and attackers that were
 written by hand as well.
 
-Where a hook does different things at different times, the contract counts its calls in a word of storage, and the count
+Where a hook does different things at different times, the contract counts its calls in a word of storage. The count
 says which time it is. A call that fails takes its step of the count back. Where that leaves two turns with one count,
-the attacker sets the count: before a transaction by one of its own, within a turn after a call. In static calls nothing
-can be counted: there a hook goes by the count as it is.
+the attacker sets the count. It does so before a transaction by one of its own, and within a turn after a call. In
+static calls nothing can be counted: there a hook goes by the count as it is.
 """
 
 from __future__ import annotations

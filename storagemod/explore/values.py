@@ -1,7 +1,7 @@
 """Values for what attackers choose: arguments, money, answers.
 
 They come from everywhere: calls that were seen, storage, results, addresses, the constants of the code, and numbers
-near all of these. Each choice is a *column*: values in the order in which they are likely, so that the rank of a value
+near all of these. Each choice is a *column*: values in the order in which they are likely. So the rank of a value
 is what it costs a try to use it. The operands of comparisons tell more: see :func:`patches`.
 """
 

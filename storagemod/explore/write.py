@@ -1,9 +1,9 @@
 """Regression tests of what was found: a scenario file and a pytest file that fail now, and pass once it is mended.
 
 The scenario extends the one that was explored, and adds what the attack needs: the attackers' contracts, and the
-transactions. How these end makes no difference, but the invariant has to hold. It is run before it is written. Where
-something cannot be written like that, it is written in another way, and a comment says why: a scenario without a file
-is copied, and attackers that have no straight-line code go by a script in their storage, as they did in the search.
+transactions. How these end makes no difference, but the invariant has to hold. It is run before it is written. What
+cannot be written like that is written in another way, and a comment says why. A scenario without a file is copied.
+Attackers that have no straight-line code go by a script in their storage, as they did in the search.
 
 Contracts stand in the scenario file: so one file shows the whole attack, and nothing beside it can be lost or get old.
 """

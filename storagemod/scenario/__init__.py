@@ -2,7 +2,7 @@
 
 from storagemod.scenario.check import Difference
 from storagemod.scenario.deploy import DEFAULT_OPTION, deploy_scenario, load_contract
-from storagemod.scenario.invariants import Invariant, invariants_of, parse_invariant
+from storagemod.scenario.invariants import ExpressionInvariant, invariants_of, parse_invariant
 from storagemod.scenario.load import ScenarioFileError, load_scenario, parse_scenario
 from storagemod.scenario.run import (
     ScenarioResult,
@@ -15,7 +15,7 @@ from storagemod.scenario.schema import Scenario
 __all__ = [
     "DEFAULT_OPTION",
     "Difference",
-    "Invariant",
+    "ExpressionInvariant",
     "Scenario",
     "ScenarioFileError",
     "ScenarioResult",

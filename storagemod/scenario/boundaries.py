@@ -5,9 +5,9 @@ Read-only re-entry exploits views that give wrong answers at these moments. *Cal
 code that nobody trusts has control: only there can somebody take advantage of a state that is half changed. It asks,
 or it calls in and the contract acts: a contract that is locked meanwhile does neither (design/0026).
 
-A trace has whole pages as they were before and after each step. So the state is a page for each that was written,
-kept in one set of dictionaries on the way through the trace, with a log to undo failed calls. Nothing is copied for a
-moment, and one that nobody asks about costs nothing.
+A trace has whole pages as they were before and after each step. So the state is a page for each that was written. One
+set of dictionaries keeps these pages on the way through the trace, with a log to undo failed calls. Nothing is copied
+for a moment, and one that nobody asks about costs nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read and preset the storage of contracts by region, under any linking option.
 
-The storage prelude of the option `keyed` maps linear storage of 64 KiB to 32-byte slots: byte n is byte n % 32 of the
+The storage prelude of the option `keyed` maps linear storage of 64 KiB to 32-byte slots. Byte n is byte n % 32 of the
 value with the key n // 32. Scenarios can therefore name the region `memory` of keyed storage.
 """
 

@@ -23,8 +23,8 @@ oracle of the tests. Numbers are integers without bounds. With ``bank``, a contr
 
 Storage that a region does not have yet, and may grow to, is zero, as it would be if it had grown.
 
-A part that has no value in any state is a mistake in the file. If numbers alone show it, as in `1 // 0`, `2 ** -1` or
-`bank.memory[-8]`, the expression is refused when it is parsed, even where such a part would not be evaluated. Offsets
+A part that has no value in any state is a mistake in the file. If numbers alone show it, the expression is refused when
+it is parsed: `1 // 0`, `2 ** -1`, `bank.memory[-8]`. That holds even where the part would not be evaluated. Offsets
 beyond what a region may hold, and numbers of `for` over fixed ranges, are checked when the part is evaluated. A part
 that has no value in one state, such as `1 // bank.memory[0]`, is something about that state: the expression has no
 value there.

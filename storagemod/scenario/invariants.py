@@ -48,9 +48,34 @@ class Verdict:
     is_destroyed: bool = False
 
 
+class Invariant(Protocol):
+    """Invariant that can be checked: an expression of a scenario, or a Python function in `explore`."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages."""
+
+    @property
+    def text(self) -> str:
+        """The expression, or the name of the function."""
+
+    @property
+    def at(self) -> str:
+        """When it must hold, one of :class:`storagemod.scenario.boundaries.Moments`."""
+
+    def capture(self, world: World) -> tuple[Any, ...]:
+        """Return the values that it needs from before a transaction."""
+
+    def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
+        """Check whether it holds."""
+
+    def refused(self, world: World, active: Collection[Address]) -> bool:
+        """Check whether one of its calls would be refused while these contracts are active."""
+
+
 @frozen(eq=False)
-class Invariant:
-    """Invariant of a scenario, parsed.
+class ExpressionInvariant:
+    """ExpressionInvariant of a scenario, parsed.
 
     Attributes:
         name: Name in messages.
@@ -95,8 +120,8 @@ class Invariant:
                 Only an invariant without ``callees`` can be: calls would run in the world as it is.
 
         Raises:
-            ScenarioError: The expression names a region or a method that does not exist, an offset that is outside
-                whatever the state, or takes more than is allowed.
+            ScenarioError: The expression names a region or a method that does not exist, or takes more than is
+                allowed. Or a part of it has no value in any state.
         """
         assert boundary is None or not self.callees  # noqa: S101 - a mistake of ours
         reading = Reading(world, before, boundary)
@@ -134,7 +159,7 @@ class Invariant:
         return ScenarioError(message, path=self.file, line=self.line, cause=cause, hint=hint)
 
 
-def invariants_of(scenario: Scenario) -> tuple[Invariant, ...]:
+def invariants_of(scenario: Scenario) -> tuple[ExpressionInvariant, ...]:
     """Parse the invariants of a scenario.
 
     Raises:
@@ -148,7 +173,7 @@ def invariants_of(scenario: Scenario) -> tuple[Invariant, ...]:
 
 def parse_invariant(
     spec: InvariantSpec | str, scenario: Scenario, *, place: tuple[str, int | None] | None = None
-) -> Invariant:
+) -> ExpressionInvariant:
     """Parse one invariant.
 
     Args:
@@ -166,7 +191,7 @@ def parse_invariant(
         expression = read_expression(spec.expr, scenario.addresses, scenario.contracts)
     except ValidationError as error:
         raise ScenarioError(f"not an invariant: {error.message}", path=file, line=line, hint=error.hint) from error
-    return Invariant(
+    return ExpressionInvariant(
         name=spec.title,
         text=" ".join(spec.expr.split()),
         at=spec.at,
@@ -182,47 +207,29 @@ def parse_invariant(
 
 
 @frozen
-class Violation:
-    """An invariant that does not hold.
+class BoundaryViolation:
+    """An invariant that does not hold within a transaction.
 
     Attributes:
         invariant: Its name.
         why: The values of its parts.
-        boundary: The call boundary; ``None`` for the end of the transaction.
+        boundary: The call boundary.
     """
 
     invariant: str
     why: tuple[str, ...]
-    boundary: Boundary | None = None
-
-
-class BoundaryInvariant(Protocol):
-    """Invariant that can be checked at call boundaries: an expression here, or a Python function in `explore`."""
-
-    @property
-    def name(self) -> str:
-        """Name in messages."""
-
-    @property
-    def at(self) -> str:
-        """When it must hold."""
-
-    def check(self, world: World, before: Sequence[Any] = ()) -> Verdict:
-        """Check whether it holds."""
-
-    def refused(self, world: World, active: Collection[Address]) -> bool:
-        """Check whether one of its calls would be refused while these contracts are active."""
+    boundary: Boundary
 
 
 def violations_at_boundaries(
-    invariants: Sequence[BoundaryInvariant],
+    invariants: Sequence[Invariant],
     befores: Sequence[Sequence[object]],
     trace: Trace,
     world: World,
     untrusted: Collection[Address] = (),
     *,
     at: Moments | None = None,
-) -> list[Violation]:
+) -> list[BoundaryViolation]:
     """Check invariants at moments within a transaction that was not committed; report each of them once.
 
     An invariant is not violated if a part of it has no value at a boundary: a contract that calls there gets no wrong
@@ -237,25 +244,25 @@ def violations_at_boundaries(
         at: When all of them must hold at least; by default each when it says.
 
     Raises:
-        ScenarioError: As :meth:`Invariant.check`.
+        ScenarioError: As :meth:`ExpressionInvariant.check`.
     """
     return list(_violations(invariants, befores, trace, world, untrusted, at).values())
 
 
 def _violations(
-    invariants: Sequence[BoundaryInvariant],
+    invariants: Sequence[Invariant],
     befores: Sequence[Sequence[object]],
     trace: Trace,
     world: World,
     untrusted: Collection[Address],
     at: Moments | None = None,
-) -> dict[int, Violation]:
+) -> dict[int, BoundaryViolation]:
     """Return the violations by the position of the invariant: names may be given twice."""
     moments = [_moments(each, at) for each in invariants]
     everything = zip(range(len(invariants)), invariants, befores, moments, strict=True)
     watched = [each for each in everything if each[3] is not Moments.END]
     callouts_only = all(when is Moments.CALLOUTS for *_, when in watched)
-    found: dict[int, Violation] = {}
+    found: dict[int, BoundaryViolation] = {}
     if not watched or (callouts_only and not untrusted):
         return found
     known: set[tuple[int, int]] = set()
@@ -272,7 +279,7 @@ def _violations(
                 if (position, boundary.state) in known or invariant.refused(world, boundary.active):
                     continue
                 known.add((position, boundary.state))
-                if isinstance(invariant, Invariant) and not invariant.callees:
+                if isinstance(invariant, ExpressionInvariant) and not invariant.callees:
                     verdict = invariant.check(world, before, boundary)
                 else:  # something runs there
                     if not is_applied:
@@ -281,25 +288,25 @@ def _violations(
                         is_applied = True
                     verdict = invariant.check(world, before)
                 if not verdict.holds and not verdict.unanswered:
-                    found[position] = Violation(invariant.name, verdict.why, boundary)
+                    found[position] = BoundaryViolation(invariant.name, verdict.why, boundary)
         if len(found) == len(watched):
             break
     return found
 
 
-def _moments(invariant: BoundaryInvariant, at: Moments | None) -> Moments:
+def _moments(invariant: Invariant, at: Moments | None) -> Moments:
     """Return when an invariant must hold: when it says, or at more moments if that is asked for."""
     order = list(Moments)
     return max(Moments(invariant.at), at or Moments.END, key=order.index)
 
 
-def _matters(invariant: BoundaryInvariant, entered: frozenset[Address], *, is_callout: bool) -> bool:
+def _matters(invariant: Invariant, entered: frozenset[Address], *, is_callout: bool) -> bool:
     """Check whether code that is not trusted has control, and could make use of an invariant that does not hold.
 
     Who is told something wrong by a method can make use of it. Storage and balances are of use to nobody but the
     contracts themselves: one of them has to be called in this state, and act.
     """
-    if isinstance(invariant, Invariant):
+    if isinstance(invariant, ExpressionInvariant):
         return is_callout if invariant.callees else not invariant.accounts.isdisjoint(entered)
     return bool(entered)
 
@@ -312,7 +319,7 @@ class InvariantCheck:
         self._scenario = scenario
         self._invariants = invariants_of(scenario)
         self._befores: list[tuple[Any, ...]] = []
-        self._within: dict[int, Violation] = {}
+        self._within: dict[int, BoundaryViolation] = {}
 
     def begin(self, rehearse: Callable[[], Trace | None]) -> None:
         """Evaluate the parts in ``before(...)``, and check call boundaries in a rehearsal of the transaction.
@@ -345,15 +352,14 @@ class InvariantCheck:
         """Yield the invariants that do not hold, in the order of the file."""
         for position, (invariant, before) in enumerate(zip(self._invariants, self._befores, strict=True)):
             violation = self._within.get(position)
-            where = ""
             if violation is None:
                 verdict = invariant.check(self._world, before)
                 if verdict.holds:
                     continue
-                violation = Violation(invariant.name, verdict.why)
-            elif violation.boundary is not None:
-                where = f" at the {violation.boundary.moment} of call {violation.boundary.call_id}"
-            found = "; ".join(violation.why) or "it does not hold"
+                where, why = "", verdict.why
+            else:
+                where, why = f" at the {violation.boundary.moment} of call {violation.boundary.call_id}", violation.why
+            found = "; ".join(why) or "it does not hold"
             yield Difference(
                 f'invariant "{invariant.name}"{where}', invariant.text, found, invariant.line, invariant.file
             )

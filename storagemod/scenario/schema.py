@@ -254,8 +254,8 @@ class TransactionSpec:
 class InvariantSpec:
     """Condition that must hold after each transaction: ``[[invariants]]``.
 
-    With ``at``, it must hold within transactions as well: as untrusted code takes control (``callouts``), or at the
-    start and the end of every call (``boundaries``).
+    With ``at``, it must hold within transactions as well. ``callouts`` is as untrusted code takes control,
+    ``boundaries`` at the start and the end of every call.
     ``expr`` is in the language of :mod:`storagemod.scenario.expressions`.
     """
 

@@ -3,7 +3,7 @@
 Storage is looked at after each transaction that changed anything, as integers of 64 bits. *Tables* are found by their
 keys: contracts keep what belongs to an account at ``base + stride * key``. Where they ask who calls, the key is the
 last byte of its address, and a table has 256 entries. Otherwise it is an argument, and a table goes on.
-Relations that contracts live by are tried between balances, single integers and sums of tables: money covers debts, a
+Relations that contracts live by are tried between balances, single integers and sums of tables. Money covers debts, a
 total is the sum of a table, a sum stays, a share never loses worth, nothing is negative.
 
 A suggestion is a guess from few states. Each held in all of them, and no suggestion is about what never changed.

@@ -21,7 +21,7 @@ from storagemod.explore.script import (
     MAIN,
     Call,
     Ending,
-    Path,
+    Place,
     Reaction,
     Script,
     calls_in,
@@ -55,19 +55,19 @@ class Toy:
     def run(self, script: Script) -> TrialResult:
         self._order = 0
         sites: list[Site] = []
-        outcomes: dict[Path, CallOutcome] = {}
-        played: dict[Path, tuple[int, Address]] = {}
+        outcomes: dict[Place, CallOutcome] = {}
+        played: dict[Place, tuple[int, Address]] = {}
         self._call(script[-1], (len(script) - 1,), frozenset(), sites, outcomes, played)
         return TrialResult((), tuple(sites), outcomes, frozenset(), played)
 
     def _call(
         self,
         call: Call,
-        path: Path,
+        path: Place,
         active: frozenset[Address],
         sites: list[Site],
-        outcomes: dict[Path, CallOutcome],
-        played: dict[Path, tuple[int, Address]],
+        outcomes: dict[Place, CallOutcome],
+        played: dict[Place, tuple[int, Address]],
     ) -> None:
         number, position, ok = self._next(), 0, True
         skipped: list[Reaction] = []

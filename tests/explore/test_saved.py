@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from storagemod.errors import StateError, ValidationError
 from storagemod.explore import Call, Ending, Exploration, Reaction, Script, exploration, explore
 from storagemod.explore.attacker import DATA_BYTES_MAX
 from storagemod.explore.keeper import Fit
+from storagemod.explore.opening import Candidate
 from storagemod.explore.saved import Saved, script_from_json, script_to_json
-from storagemod.explore.search import Budget
-from storagemod.explore.trial import Breach, TrialRunner
+from storagemod.explore.script import Place
+from storagemod.explore.search import Budget, _Search
+from storagemod.explore.trial import Breach, TrialResult, TrialRunner
 from storagemod.scenario import load_scenario
 from storagemod.scenario.fixtures import scenario_path
 from storagemod.types import Address
 from storagemod.vm.ethereum import U128_MAX
 from storagemod.world import World
 from tests.explore.examples import quick, rule, shipped, shop
+from tests.explore.incidents.cases import place
 
 FAULTY = scenario_path("reentry/withdraw").read_text(encoding="utf-8")
 WAT = scenario_path("reentry/withdraw").parents[1] / "bank"
@@ -366,6 +370,36 @@ def test_a_search_goes_on_from_what_an_earlier_one_met(tmp_path: Path) -> None:
     assert second.found.corpus == first.found.corpus  # each of them meets something new again
     alone = explore(shipped("withdraw_fixed"), tries=met, calls=4)
     assert len(alone.found.corpus) < met  # which takes longer without
+
+
+def test_a_resumed_search_runs_no_try_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    explore(shipped("withdraw_fixed"), tries=200, calls=3, failures=tmp_path)
+    run: list[tuple[Script, Place]] = []
+    take = _Search._take
+
+    def keep(self: _Search, each: Candidate, result: TrialResult) -> None:
+        run.append((each.script, each.added))
+        take(self, each, result)
+
+    monkeypatch.setattr(_Search, "_take", keep)
+    found = explore(shipped("withdraw_fixed"), tries=200, calls=3, failures=tmp_path, resume=True)
+
+    assert found.resumed is not None
+    assert found.resumed > 5
+    assert len(run) == 200
+    assert [each for each, times in Counter(run).items() if times > 1] == []
+
+
+@pytest.mark.parametrize("name", ["five_steps", "dforce_liquidation"])
+def test_a_search_that_is_stopped_and_resumed_finds_what_the_whole_one_finds(tmp_path: Path, name: str) -> None:
+    place(name, tmp_path / name, fixed=False)
+    of = load_scenario(tmp_path / name / "scenario.toml")
+    whole = explore(of, tries=1_000)
+    first = explore(of, tries=500, failures=tmp_path)
+    second = explore(of, tries=500, failures=tmp_path, resume=True)
+
+    assert first.ok  # what is found comes later
+    assert [each.invariant for each in whole.violations] == [each.invariant for each in second.violations] != []
 
 
 def test_jobs_make_no_difference_to_a_resumed_search(tmp_path: Path) -> None:
