@@ -19,7 +19,7 @@ from typing import TypeAlias, TypeVar
 from attrs import define, field
 
 from storagemod.explore.attacker import Attacker
-from storagemod.explore.call_data import data_patches
+from storagemod.explore.call_data import SELECTOR_BYTES, WORD_BYTES, data_patches
 from storagemod.explore.follower import Site, outermost_idle, sites_within
 from storagemod.explore.menu import Entry
 from storagemod.explore.opening import ZEROS, Answer, Candidate, Change, Opening, Suggestion, Way
@@ -82,7 +82,10 @@ _OPENINGS_MAX = 50_000
 """How many places, or changed tries, wait at most; beyond that the least likely half is forgotten, and counted."""
 
 _ANSWER = bytes((0xA7 + 0x1D * at) & 0xFF for at in range(32))
-"""Return data of which no four bytes stand twice."""
+"""Return data of which no four bytes stand twice. A magic number is as long as a selector, or as a word."""
+
+_TRUE = (1).to_bytes(WORD_BYTES, "big")
+"""What Ethereum's binary interface has for truth."""
 
 
 @define(eq=False)
@@ -421,7 +424,8 @@ class Frontier:
             yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))
             yield 1.0, ends(values=tuple(_highest(kind) for kind in results))
         elif done.site == MAIN:
-            yield (0.5 if site.caller in self.readers else 4.0), ends(output=_ANSWER)
+            for at, answer in enumerate((_ANSWER, _ANSWER[:SELECTOR_BYTES], _TRUE)):
+                yield (0.5 if site.caller in self.readers else 4.0) + at / 2, ends(output=answer)
         yield 1.0, ends(ending=Ending.REVERT)
         yield 2.0, ends(ending=Ending.TRAP)
         if not done.static:
