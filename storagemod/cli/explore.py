@@ -179,12 +179,11 @@ def explore_command(
     session.report()
     if session.errors:
         return 2
-    if not all(exploration.ok for exploration in session.done):
+    if any(exploration.violations for exploration in session.done):
         return 1  # something is broken, and that is certain, whatever ended the search
     if stop():
         return 128 + stop.signal
-    verdicts = (verdict for exploration in session.done for verdict in exploration.verdicts.values())
-    return int("not explored" in verdicts)  # nobody shall take it for "holds"
+    return int(not all(exploration.ok for exploration in session.done))
 
 
 @define
@@ -268,8 +267,8 @@ def _note(exploration: Exploration, written: Sequence[Path], folder: Path | None
         note(one_line(f"wrote {path}"))
     for path in exploration.saved:
         note(one_line(f"saved {path}"))
-    if folder is not None and exploration.ok:
-        note("nothing to write: every invariant holds")
+    if folder is not None and not exploration.violations:
+        note("nothing to write: no invariant is broken")
 
 
 class _Progress:
@@ -328,8 +327,8 @@ class _Progress:
 
 
 def _print_summary(done: Sequence[Exploration], errors: int, left: int) -> None:
-    broken = sum(not exploration.ok for exploration in done)
-    unexplored = sum(exploration.ok and "not explored" in exploration.verdicts.values() for exploration in done)
+    broken = sum(bool(exploration.violations) for exploration in done)
+    unexplored = sum(not exploration.ok for exploration in done) - broken
     parts = [f"{len(done)} explored: {broken} broken"]
     parts += [f"{unexplored} not explored enough"] if unexplored else []
     parts += [f"{errors} with errors"] if errors else []
