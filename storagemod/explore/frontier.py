@@ -17,7 +17,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-import attrs
 from attrs import define, field
 
 from storagemod.explore.attacker import Attacker
@@ -467,18 +466,16 @@ class Frontier:
         if reaction.output:
             for data, sure in data_patches(reaction.output, pairs):
                 if data:  # a reaction that returns nothing is left out of a script, and came before this one
-                    yield attrs.evolve(reaction, output=data), sure
+                    yield _evolve(reaction, reaction.values, data), sure
         if reaction.values is None:
             return
-        kinds = self._hooks[reaction.account][reaction.site].results
+        hooks = next(each for each in self.attackers if each.account == reaction.account).hooks
+        kinds = hooks[reaction.site].results
         for at, (kind, value) in enumerate(zip(kinds, reaction.values, strict=True)):
             for other, sure in patches(value, pairs):
                 fitting = _fit(kind, other)
                 if fitting is not None:
-                    yield (
-                        attrs.evolve(reaction, values=(*reaction.values[:at], fitting, *reaction.values[at + 1 :])),
-                        sure,
-                    )
+                    yield _evolve(reaction, (*reaction.values[:at], fitting, *reaction.values[at + 1 :]), b""), sure
 
 
 _Queued = TypeVar("_Queued", Opening, Candidate)
@@ -500,38 +497,41 @@ def _cheapest(endings: Iterable[tuple[float, Call | Reaction]]) -> list[tuple[fl
     return [(cost, ending) for ending, cost in found.items()]
 
 
+def _evolve(reaction: Reaction, values: tuple[Value, ...] | None, output: bytes) -> Reaction:
+    return Reaction(reaction.account, reaction.site, reaction.static, reaction.calls, reaction.ending, values, output)
+
+
 def _probing(call: Call, entry: Entry) -> Iterator[tuple[Call, Sure]]:
     """Yield calls with a probe in the place of a small number, which asks for the limit: comparisons then tell it."""
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         if kind in INTEGER_BYTES and abs(value) <= COMMON_MAX:
-            yield _with_argument(call, at, probe(at)), Sure.LIKELY
+            args = (*call.args[:at], probe(at), *call.args[at + 1 :])
+            yield (
+                Call(call.contract, call.method, args, call.data, call.value, call.sender, call.reactions),
+                Sure.LIKELY,
+            )
 
 
 def _other_calls(
     call: Call, entry: Entry, pairs: Sequence[tuple[int, int]], *, is_sent: bool
 ) -> Iterator[tuple[Call, Sure]]:
     """Yield calls with another argument, other money or other call data, by what comparisons told."""
+
+    def other(args: tuple[Value, ...], data: bytes, value: int) -> Call:
+        return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
+
     for at, (kind, value) in enumerate(zip(entry.point.type.params, call.args, strict=False)):
         for number, sure in patches(value, pairs):
             fitting = _fit(kind, number)
             if fitting is not None:
-                yield _with_argument(call, at, fitting), sure
+                yield other((*call.args[:at], fitting, *call.args[at + 1 :]), call.data, call.value), sure
     if call.value and (is_sent or call.method is None):
         for number, sure in patches(call.value, pairs):
             if 0 < number < 1 << 128:
-                yield _with(call, call.args, call.data, number), sure
+                yield other(call.args, call.data, number), sure
     if call.data:
         for data, sure in data_patches(call.data, pairs):
-            yield _with(call, call.args, data, call.value), sure
-
-
-def _with_argument(call: Call, at: int, value: Value) -> Call:
-    return _with(call, (*call.args[:at], value, *call.args[at + 1 :]), call.data, call.value)
-
-
-def _with(call: Call, args: tuple[Value, ...], data: bytes, value: int) -> Call:
-    """Return the call with these. Made for each comparison: ``attrs.evolve`` takes twice as long."""
-    return Call(call.contract, call.method, args, data, value, call.sender, call.reactions)
+            yield other(call.args, data, call.value), sure
 
 
 def _fit(kind: ValueType, number: int) -> int | None:

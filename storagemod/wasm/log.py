@@ -106,16 +106,21 @@ class Log:
         """Take accesses out if the log is half full: the call makes another one, and is out of wasm for now."""
         position = self.position
         if position - self._taken >= _DRAIN_AT:
-            self._parts.append(self.accesses(self._taken))
+            self._parts.append(self._recorded())
             self._taken = position
             self._end.value = self.made.accesses_start
 
+    def _recorded(self) -> bytes:
+        start = self.made.accesses_start
+        return _read(self._base + start, self._end.value - start)
+
     def accesses(self, position: int = 0) -> bytes:
         """Return what was recorded from a position on."""
-        if position < self._taken:
-            return b"".join((*self._parts, self.accesses(self._taken)))[position * ACCESS.size :]
-        start = self.made.accesses_start + (position - self._taken) * ACCESS.size
-        return _read(self._base + start, self._end.value - start)
+        part = position - self._taken
+        if part >= 0:
+            start = self.made.accesses_start + part * ACCESS.size
+            return _read(self._base + start, self._end.value - start)
+        return b"".join((*self._parts, self._recorded()))[position * ACCESS.size :]
 
     def show(self, start: int, end: int) -> None:
         """Record accesses to a range of the memory into which storage is mapped, from now on."""
