@@ -193,19 +193,19 @@ def explore(
         untrusted: Of a world: who may have any code and do anything, by name or address; an account with the money of
             all is added if nobody is named. A file names its own.
         seen: Of a world: receipts of honest transactions, from which likely arguments are learnt.
-        link: See :class:`Settings`, as for what follows.
-        sync: See there.
-        exclusive: See there.
-        policy: See there.
-        calls: See there.
-        depth: See there.
-        tries: See there.
-        seconds: See there.
-        seed: See there.
-        arguments: See there.
-        gas: See there.
-        boundaries: See there: ``everywhere``.
-        profit: See there.
+        link: As :attr:`Settings.link`.
+        sync: As :attr:`Settings.sync`.
+        exclusive: As :attr:`Settings.exclusive`.
+        policy: As :attr:`Settings.policy`.
+        calls: As :attr:`Settings.calls`.
+        depth: As :attr:`Settings.depth`.
+        tries: As :attr:`Settings.tries`.
+        seconds: As :attr:`Settings.seconds`.
+        seed: As :attr:`Settings.seed`.
+        arguments: As :attr:`Settings.arguments`.
+        gas: As :attr:`Settings.gas`.
+        boundaries: As :attr:`Settings.everywhere`.
+        profit: As :attr:`Settings.profit`.
         tracker: How storage is mapped and writes are found, as for :class:`storagemod.World`.
         jobs: In how many processes to run tries.
         executor: Where to run them instead: any executor of ``concurrent.futures``.
@@ -292,7 +292,7 @@ def explore(
         settings,
         stage.trust_model,
         stage.attackers,
-        stage.setup,
+        stage.set_up.transactions,
         caveats,
         found,
         names,
@@ -317,7 +317,6 @@ class _Stage:
     senders: tuple[Address, ...]
     beneficiaries: tuple[Address, ...]
     readers: tuple[Address, ...]
-    setup: int
     set_up: SetUp
 
 
@@ -355,16 +354,16 @@ def _stage(
             policy=settings.policy,
         )
     untrusted = {attacker.account for attacker in attackers}
-    setup, unexpected = 0, []
+    transactions, unexpected = 0, []
     quiet = attrs.evolve(reduced, invariants=())
     for transaction in scenario.transactions:
         sender = None if transaction.sender is None else scenario.address(transaction.sender)
         if scenario.address(transaction.to) in untrusted or sender in untrusted:
             break
-        result = run_transaction(world, quiet, setup)
+        result = run_transaction(world, quiet, transactions)
         observed.trace(None if result.receipt is None else result.receipt.trace)
         unexpected += [f'transaction "{result.title}": {_unlike(each)}' for each in result.differences]
-        setup += 1
+        transactions += 1
     if settings.profit:
         rule = profit_invariant(world, {name: trust_model.addresses[name] for name in trust_model.untrusted})
         reduced = attrs.evolve(reduced, invariants=tuple(_named_apart([*reduced.invariants, rule])))
@@ -391,8 +390,8 @@ def _stage(
         tuple(dict.fromkeys(senders)),
         tuple(address for address, contract in trusted.items() if _looks_at_balances(contract)),
         tuple(address for address, contract in trusted.items() if _imports(contract, "returnDataCopy")),
-        setup,
         SetUp(
+            transactions,
             tuple(unexpected),
             stranger=None
             if trust_model.stranger is None
