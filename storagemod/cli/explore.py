@@ -221,7 +221,7 @@ class _Session:
             self.errors.append(error)  # the others are explored all the same
             return
         written, failure = _write(exploration, folder, force=force)
-        self.errors += [each for each in (failure, exploration.unsaved) if each is not None]
+        self.errors += [each for each in (failure, exploration.kept.unsaved) if each is not None]
         self.done.append(exploration)
         body = exploration_to_json(exploration, timed=self.timed)
         self.bodies.append({**body, "files": [str(path) for path in written]})
@@ -265,7 +265,7 @@ def _note(exploration: Exploration, written: Sequence[Path], folder: Path | None
         note(f"{found.tries:,} tries in {found.seconds:.1f} s: {found.tries / max(found.seconds, 1e-9):,.0f} a second")
     for path in written:
         note(one_line(f"wrote {path}"))
-    for path in exploration.saved:
+    for path in exploration.kept.saved:
         note(one_line(f"saved {path}"))
     if folder is not None and not exploration.violations:
         note("nothing to write: no invariant is broken")

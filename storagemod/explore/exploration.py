@@ -11,10 +11,10 @@ from pathlib import Path
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
+from storagemod.errors import LinkError, ScenarioError, ValidationError, shown
 from storagemod.explore.attacker import Attacker, init_code
 from storagemod.explore.caveats import Caveat, SetUp, caveats_of
-from storagemod.explore.keeper import Fit, Keeper, Kept, Replayed
+from storagemod.explore.keeper import Fit, Keeper, Kept
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
 from storagemod.explore.saved import Saved
@@ -103,11 +103,7 @@ class Exploration:
         caveats: What the search could not look at.
         found: What was found, tried and left.
         invariants: The names of all that were checked.
-        replayed: What became of the attacks that were known.
-        resumed: How many tries of an earlier search this one went on from; ``None`` if it was not to.
-        unfit: How many saved tries do not fit the scenario as it is now, and were left out.
-        saved: The files that keep what was found.
-        unsaved: Why that could not be saved.
+        kept: What a folder keeps of it, and what became of what was kept before.
         is_of_world: Whether a world was explored, and no file; ``scenario`` has its accounts then.
     """
 
@@ -119,11 +115,7 @@ class Exploration:
     caveats: tuple[Caveat, ...]
     found: Found
     invariants: tuple[str, ...]
-    replayed: tuple[Replayed, ...] = ()
-    resumed: int | None = None
-    unfit: int = 0
-    saved: tuple[Path, ...] = ()
-    unsaved: StorageModError | None = None
+    kept: Kept
     is_of_world: bool = False
 
     @property
@@ -286,7 +278,6 @@ def explore(
         saved=() if keeper is None else keeper.tries,
     )
     caveats = caveats_of(stage.set_up, found, gas, stage.trust_model.labels)
-    kept = Kept() if keeper is None else keeper.keep(found, resume=resume)
     return Exploration(
         scenario,
         settings,
@@ -296,11 +287,7 @@ def explore(
         caveats,
         found,
         names,
-        kept.replayed,
-        kept.resumed,
-        kept.unfit,
-        kept.saved,
-        kept.unsaved,
+        Kept() if keeper is None else keeper.keep(found, resume=resume),
         is_of_world=world is not None,
     )
 
@@ -397,7 +384,7 @@ def _stage(
             if trust_model.stranger is None
             else (trust_model.stranger, world.account(senders[0]).balance),
             penniless=not any(world.account(each).balance for each in senders)
-            and any(_looks_at_money(contract) for contract in trusted.values()),
+            and any(_imports(contract, "getCallValue") for contract in trusted.values()),
             factories=tuple(
                 world.label(address)
                 for address, contract in trusted.items()
@@ -413,10 +400,6 @@ def _unlike(difference: Difference) -> str:
 
 def _imports(contract: Contract, *names: str) -> bool:
     return any(each.module == "ethereum" and each.name in names for each in contract.module.imports)
-
-
-def _looks_at_money(contract: Contract) -> bool:
-    return _imports(contract, "getCallValue")
 
 
 def _looks_at_balances(contract: Contract) -> bool:
