@@ -183,12 +183,11 @@ def explore_command(
     session.report()
     if session.errors:
         return 2
-    if not all(exploration.ok for exploration in session.done):
+    if any(exploration.violations for exploration in session.done):
         return 1  # something is broken, and that is certain, whatever ended the search
     if stop():
         return 128 + stop.signal
-    verdicts = (verdict for exploration in session.done for verdict in exploration.verdicts.values())
-    return int("not explored" in verdicts)  # nobody shall take it for "holds"
+    return int(not all(exploration.ok for exploration in session.done))
 
 
 @define
@@ -226,7 +225,7 @@ class _Session:
             self.errors.append(error)  # the others are explored all the same
             return
         written, failure = _write(exploration, folder, force=force)
-        self.errors += [each for each in (failure, exploration.unsaved) if each is not None]
+        self.errors += [each for each in (failure, exploration.kept.unsaved) if each is not None]
         self.done.append(exploration)
         body = exploration_to_json(exploration, timed=self.timed)
         self.bodies.append({**body, "files": [str(path) for path in written]})
@@ -270,10 +269,10 @@ def _note(exploration: Exploration, written: Sequence[Path], folder: Path | None
         note(f"{found.tries:,} tries in {found.seconds:.1f} s: {found.tries / max(found.seconds, 1e-9):,.0f} a second")
     for path in written:
         note(one_line(f"wrote {path}"))
-    for path in exploration.saved:
+    for path in exploration.kept.saved:
         note(one_line(f"saved {path}"))
-    if folder is not None and exploration.ok:
-        note("nothing to write: every invariant holds")
+    if folder is not None and not exploration.violations:
+        note("nothing to write: no invariant is broken")
 
 
 class _Progress:
@@ -332,8 +331,8 @@ class _Progress:
 
 
 def _print_summary(done: Sequence[Exploration], errors: int, left: int) -> None:
-    broken = sum(not exploration.ok for exploration in done)
-    unexplored = sum(exploration.ok and "not explored" in exploration.verdicts.values() for exploration in done)
+    broken = sum(bool(exploration.violations) for exploration in done)
+    unexplored = sum(not exploration.ok for exploration in done) - broken
     parts = [f"{len(done)} explored: {broken} broken"]
     parts += [f"{unexplored} not explored enough"] if unexplored else []
     parts += [f"{errors} with errors"] if errors else []

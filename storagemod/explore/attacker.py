@@ -127,12 +127,10 @@ class Attacker:
 
     def _is_own(self) -> str:
         """Return a function that tells whether the code runs on its own storage, and not on that of a contract."""
-        parts = [(8, "i64"), (8, "i64"), (4, "i32")]
-        same, at = [], 0
-        for width, kind in parts:
-            number = int.from_bytes(self.account[at : at + width], "little")
+        same = []
+        for at, end, kind in ((0, 8, "i64"), (8, 16, "i64"), (16, 20, "i32")):
+            number = int.from_bytes(self.account[at:end], "little")
             same.append(f"({kind}.eq ({kind}.load $memory offset={at} (i32.const 0)) ({kind}.const {number}))")
-            at += width
         return (
             "(func $is_own (result i32) (call $getAddress (i32.const 0)) "
             f"(i32.and {same[0]} (i32.and {same[1]} {same[2]})))"

@@ -35,12 +35,14 @@ class SetUp:
     """What came of the transactions that were run before the search.
 
     Attributes:
+        transactions: How many they are.
         unexpected: For each that did not go as the file says, what did not.
         stranger: The untrusted account that was added, with its balance, because the file names none.
         penniless: Whether no untrusted account has money, and contracts look at what is sent to them.
         factories: Contracts that create accounts and read call data, by name: perhaps from code that callers give.
     """
 
+    transactions: int = 0
     unexpected: tuple[str, ...] = ()
     stranger: tuple[str, int] | None = None
     penniless: bool = False

@@ -11,10 +11,10 @@ from pathlib import Path
 import attrs
 from attrs import field, frozen
 
-from storagemod.errors import LinkError, ScenarioError, StorageModError, ValidationError, shown
+from storagemod.errors import LinkError, ScenarioError, ValidationError, shown
 from storagemod.explore.attacker import Attacker, init_code
 from storagemod.explore.caveats import Caveat, SetUp, caveats_of
-from storagemod.explore.keeper import Fit, Keeper, Kept, Replayed
+from storagemod.explore.keeper import Fit, Keeper, Kept
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.plan import GAS, Blueprint, Plan, PythonInvariant
 from storagemod.explore.saved import Saved
@@ -103,11 +103,7 @@ class Exploration:
         caveats: What the search could not look at.
         found: What was found, tried and left.
         invariants: The names of all that were checked.
-        replayed: What became of the attacks that were known.
-        resumed: How many tries of an earlier search this one went on from; ``None`` if it was not to.
-        unfit: How many saved tries do not fit the scenario as it is now, and were left out.
-        saved: The files that keep what was found.
-        unsaved: Why that could not be saved.
+        kept: What a folder keeps of it, and what became of what was kept before.
         is_of_world: Whether a world was explored, and no file; ``scenario`` has its accounts then.
     """
 
@@ -119,11 +115,7 @@ class Exploration:
     caveats: tuple[Caveat, ...]
     found: Found
     invariants: tuple[str, ...]
-    replayed: tuple[Replayed, ...] = ()
-    resumed: int | None = None
-    unfit: int = 0
-    saved: tuple[Path, ...] = ()
-    unsaved: StorageModError | None = None
+    kept: Kept
     is_of_world: bool = False
 
     @property
@@ -133,8 +125,8 @@ class Exploration:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was broken."""
-        return not self.violations
+        """Whether every invariant holds, and enough was looked at to say so."""
+        return all(verdict == "holds" for verdict in self.verdicts.values())
 
     @property
     def verdicts(self) -> Mapping[str, str]:
@@ -193,19 +185,19 @@ def explore(
         untrusted: Of a world: who may have any code and do anything, by name or address. An account with the money of
             all is added if nobody is named. A file names its own.
         seen: Of a world: receipts of honest transactions, from which likely arguments are learnt.
-        link: See :class:`Settings`, as for what follows.
-        sync: See there.
-        exclusive: See there.
-        policy: See there.
-        calls: See there.
-        depth: See there.
-        tries: See there.
-        seconds: See there.
-        seed: See there.
-        arguments: See there.
-        gas: See there.
-        boundaries: See there: ``everywhere``.
-        profit: See there.
+        link: As :attr:`Settings.link`.
+        sync: As :attr:`Settings.sync`.
+        exclusive: As :attr:`Settings.exclusive`.
+        policy: As :attr:`Settings.policy`.
+        calls: As :attr:`Settings.calls`.
+        depth: As :attr:`Settings.depth`.
+        tries: As :attr:`Settings.tries`.
+        seconds: As :attr:`Settings.seconds`.
+        seed: As :attr:`Settings.seed`.
+        arguments: As :attr:`Settings.arguments`.
+        gas: As :attr:`Settings.gas`.
+        boundaries: As :attr:`Settings.everywhere`.
+        profit: As :attr:`Settings.profit`.
         tracker: How storage is mapped and writes are found, as for :class:`storagemod.World`.
         jobs: In how many processes to run tries.
         executor: Where to run them instead: any executor of ``concurrent.futures``.
@@ -286,21 +278,16 @@ def explore(
         saved=() if keeper is None else keeper.tries,
     )
     caveats = caveats_of(stage.set_up, found, gas, stage.trust_model.labels)
-    kept = Kept() if keeper is None else keeper.keep(found, resume=resume)
     return Exploration(
         scenario,
         settings,
         stage.trust_model,
         stage.attackers,
-        stage.setup,
+        stage.set_up.transactions,
         caveats,
         found,
         names,
-        kept.replayed,
-        kept.resumed,
-        kept.unfit,
-        kept.saved,
-        kept.unsaved,
+        Kept() if keeper is None else keeper.keep(found, resume=resume),
         is_of_world=world is not None,
     )
 
@@ -317,7 +304,6 @@ class _Stage:
     senders: tuple[Address, ...]
     beneficiaries: tuple[Address, ...]
     readers: tuple[Address, ...]
-    setup: int
     set_up: SetUp
 
 
@@ -356,16 +342,16 @@ def _stage(
             policy=settings.policy,
         )
     untrusted = {attacker.account for attacker in attackers}
-    setup, unexpected = 0, []
+    transactions, unexpected = 0, []
     quiet = attrs.evolve(reduced, invariants=())
     for transaction in scenario.transactions:
         sender = None if transaction.sender is None else scenario.address(transaction.sender)
         if scenario.address(transaction.to) in untrusted or sender in untrusted:
             break
-        result = run_transaction(world, quiet, setup)
+        result = run_transaction(world, quiet, transactions)
         observed.trace(None if result.receipt is None else result.receipt.trace)
         unexpected += [f'transaction "{result.title}": {_unlike(each)}' for each in result.differences]
-        setup += 1
+        transactions += 1
     if settings.profit:
         rule = profit_invariant(world, {name: trust_model.addresses[name] for name in trust_model.untrusted})
         reduced = attrs.evolve(reduced, invariants=tuple(_named_apart([*reduced.invariants, rule])))
@@ -392,14 +378,14 @@ def _stage(
         tuple(dict.fromkeys(senders)),
         tuple(address for address, contract in trusted.items() if _looks_at_balances(contract)),
         tuple(address for address, contract in trusted.items() if _imports(contract, "returnDataCopy")),
-        setup,
         SetUp(
+            transactions,
             tuple(unexpected),
             stranger=None
             if trust_model.stranger is None
             else (trust_model.stranger, world.account(senders[0]).balance),
             penniless=not any(world.account(each).balance for each in senders)
-            and any(_looks_at_money(contract) for contract in trusted.values()),
+            and any(_imports(contract, "getCallValue") for contract in trusted.values()),
             factories=tuple(
                 world.label(address)
                 for address, contract in trusted.items()
@@ -430,10 +416,6 @@ def _unlike(difference: Difference) -> str:
 
 def _imports(contract: Contract, *names: str) -> bool:
     return any(each.module == "ethereum" and each.name in names for each in contract.module.imports)
-
-
-def _looks_at_money(contract: Contract) -> bool:
-    return _imports(contract, "getCallValue")
 
 
 def _looks_at_balances(contract: Contract) -> bool:

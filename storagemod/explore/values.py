@@ -171,11 +171,7 @@ def column(
 
 
 def _interleave(*rows: Iterable[Value]) -> Iterator[Value]:
-    nothing = object()
-    for several in itertools.zip_longest(*rows, fillvalue=nothing):
-        for each in several:
-            if each is not nothing:
-                yield each  # type: ignore[misc]
+    return (each for several in itertools.zip_longest(*rows) for each in several if each is not None)
 
 
 def money(here: Sequence[int], observed: Observed, around: Surroundings, constants: Sequence[int] = ()) -> list[int]:

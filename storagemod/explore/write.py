@@ -180,8 +180,7 @@ class _Attack:
         Raises:
             StateError: None does.
         """
-        scripted = self._text(None, None, "")
-        done = self._run(scripted)
+        done = self._run(self._text(None, None, ""))
         if done is None or not self._breaks(done):
             raise StateError(
                 f"what breaks {self.violation.invariant!r} does not do so in a world of its own, so no test was written"
@@ -198,11 +197,9 @@ class _Attack:
                     break
                 if self._reproduces(text):
                     return text
-        for extended, why in bases:
-            text = self._text(extended, None, why, why_scripted)
-            if self._reproduces(text):
-                return text
-        return scripted
+        if base is not None and self._reproduces(text := self._text(base, None, "", why_scripted)):
+            return text
+        return self._text(None, None, why_copied, why_scripted)
 
     def _base(self) -> tuple[Scenario | None, str]:
         """Return the file that was explored, if it can be extended; else why not."""
@@ -509,14 +506,12 @@ def _key(name: str) -> str:
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
 
 
-def _toml(value: Any) -> str:  # noqa: PLR0911 - one line a type
+def _toml(value: Any) -> str:
     """Format a value as TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    if isinstance(value, Address):
-        return f'"{value}"'
     if isinstance(value, bytes):
         return f'"0x{value.hex()}"'
     if isinstance(value, Mapping):

@@ -36,17 +36,18 @@ def script_lines(exploration: Exploration, violation: Violation) -> list[str]:
 
 def replay_lines(exploration: Exploration) -> Iterator[str]:
     """Yield what became of the attacks and tries that were known."""
-    for each in exploration.replayed:
+    kept = exploration.kept
+    for each in kept.replayed:
         what = {
             "breaks it": f"known attack still breaks: {each.invariant}",
             "mended": f"mended: a known attack no longer breaks: {each.invariant} (it is kept)",
             "not run": f"known attack was not run, for lack of time: {each.invariant}",
         }.get(each.status)
         yield what or f"known attack does not fit and is left alone: {each.invariant}: {each.why}"
-    if exploration.resumed is not None:
-        yield f"resumed from {exploration.resumed:,} {_tries(exploration.resumed)} that met something new"
-        if exploration.unfit:
-            yield f"{exploration.unfit:,} saved {_tries(exploration.unfit)} do not fit the scenario, and were left out"
+    if kept.resumed is not None:
+        yield f"resumed from {kept.resumed:,} {_tries(kept.resumed)} that met something new"
+        if kept.unfit:
+            yield f"{kept.unfit:,} saved {_tries(kept.unfit)} do not fit the scenario, and were left out"
 
 
 def _tries(count: int) -> str:
@@ -152,11 +153,11 @@ def exploration_to_json(exploration: Exploration, *, timed: bool) -> dict[str, A
                 "script": script_to_json(each.script),
                 "words": describe(each.script, exploration.labels),
             }
-            for each in exploration.replayed
+            for each in exploration.kept.replayed
         ],
-        "resumed": exploration.resumed,
-        "unfit": exploration.unfit,
-        "saved": [str(path) for path in exploration.saved],
+        "resumed": exploration.kept.resumed,
+        "unfit": exploration.kept.unfit,
+        "saved": [str(path) for path in exploration.kept.saved],
         "tries": found.tries,
         "tries_to_shrink": found.shrinking,
         "ended": found.ended,

@@ -151,7 +151,7 @@ class _Walk:
     def through(self, trace: Trace) -> Iterator[Boundary]:
         """Walk through the raw events, without recursion: calls may be 1,024 deep."""
         untrusted = self.untrusted
-        entries = calls_in(trace, untrusted) if untrusted else {}
+        entries = _entries(trace, untrusted) if untrusted else {}
         for raw in trace.raw_events:
             kind = raw[0]
             if kind is CallStarted:
@@ -236,7 +236,7 @@ class _Walk:
         return Boundary(call_id, moment, is_callout, entered, self.state, *tables, self.calls)
 
 
-def calls_in(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozenset[Address]]:
+def _entries(trace: Trace, untrusted: Collection[Address]) -> dict[int, frozenset[Address]]:
     """Return the calls that code which is not trusted makes to other code, and that act, if they are kept.
 
     A call acts if it changes storage or accounts, or pays somebody who is not trusted. Money that comes in is no act.

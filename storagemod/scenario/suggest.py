@@ -93,21 +93,20 @@ def reference(name: str) -> str:
     return name if plain else f"account({json.dumps(name, ensure_ascii=False)})"  # Python has these escapes, too
 
 
-def profit_invariant(world: World, untrusted: Mapping[str, Address], *, owed: int = 0) -> InvariantSpec:
+def profit_invariant(world: World, untrusted: Mapping[str, Address]) -> InvariantSpec:
     """Return the invariant that untrusted accounts, all together, end with no more than they begin with.
 
     Their money at the start is in it as a number, so that it can be written into a test. Only balances count: tokens
-    that contracts keep in storage do not, and what contracts rightly owe these accounts has to be given.
+    that contracts keep in storage do not, and to take back what contracts rightly owe is a profit.
 
     Args:
         world: The world that tries start from.
         untrusted: The accounts, by the names that expressions have for them.
-        owed: What contracts owe them at the start.
     """
     total = " + ".join(f"balance({reference(name)})" for name in untrusted) or "0"
     start = sum(world.account(address).balance for address in dict.fromkeys(untrusted.values()))
     names = ", ".join(untrusted) or "nobody"
-    return InvariantSpec(expr=f"{total} <= {start + owed}", name=f"no profit for {names}")
+    return InvariantSpec(expr=f"{total} <= {start}", name=f"no profit for {names}")
 
 
 def suggest_invariants(

@@ -100,10 +100,10 @@ class Explorer:
         node = self._request.node
         budget = f"{found.found.tries:,} tries, ended: {found.found.ended}; seed {found.settings.seed}"
         node.add_report_section("call", EXPLORE, "\n".join([budget, *_caveats(found)]) + "\n")
-        if not found.ok:
+        if found.violations:
             node.storagemod_section = lambda: "\n".join(_trees(found))
             pytest.fail("\n".join(self._broken(found, budget)), pytrace=False)
-        if "not explored" in found.verdicts.values() and not allowed:
+        if not found.ok and not allowed:
             pytest.fail("\n".join(_not_explored(found, budget)), pytrace=False)
         return found
 

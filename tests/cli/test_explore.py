@@ -292,6 +292,15 @@ def test_a_signal_ends_the_search_with_a_report(
     assert list(tmp_path.glob("*.corpus.json"))
 
 
+def test_what_was_not_explored_is_not_said_to_be_well(run: Run, tmp_path: Path) -> None:
+    starved = ("explore", "reentry/withdraw_fixed", "--gas", "10", "--tries", "20", "--write", str(tmp_path))
+    shown, document = run(*starved), run(*starved, "--json")
+
+    assert "NOT EXPLORED: the books are honest" in shown.out
+    assert "nothing to write: no invariant is broken" in shown.err
+    assert (document.status, json.loads(document.out)["ok"]) == (1, False)
+
+
 def test_a_line_now_and_then_tells_how_far_it_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storagemod.cli.explore._LINE_SECONDS", 0)
     options = ("explore", "reentry/withdraw_fixed", "--calls", "2", "--tries", "30", "--json")

@@ -47,7 +47,7 @@ def kept(folder: Path, name: str = "bank") -> dict[str, Any]:
 
 
 def statuses(found: Exploration) -> list[str]:
-    return [each.status for each in found.replayed]
+    return [each.status for each in found.kept.replayed]
 
 
 # Scripts as JSON
@@ -144,7 +144,7 @@ def test_a_known_attack_is_told_before_anything_is_tried(tmp_path: Path) -> None
     first = explore(scenario, failures=folder)
     again = explore(scenario, failures=folder)
 
-    assert (first.replayed, statuses(again)) == ((), ["breaks it"])
+    assert (first.kept.replayed, statuses(again)) == ((), ["breaks it"])
     assert first.found.tries > 0 == again.found.tries
     assert [each.script for each in again.violations] == [each.script for each in first.violations]
     assert kept(folder)["scenario"] == "../bank.toml"
@@ -199,7 +199,7 @@ def test_an_attack_that_does_not_fit_is_told_and_left_alone(tmp_path: Path, old:
 
     if why:
         assert statuses(found) == ["does not fit"]
-        assert why in found.replayed[0].why
+        assert why in found.kept.replayed[0].why
     else:
         assert statuses(found) == ["breaks it"]
     assert kept(tmp_path)["attacks"][: len(before)] == before
@@ -258,8 +258,8 @@ def test_what_cannot_be_saved_is_told_with_the_result(tmp_path: Path, monkeypatc
     found = explore(bank(tmp_path), failures=tmp_path)
 
     assert not found.ok
-    assert "the disk is full" in str(found.unsaved)
-    assert found.saved == ()
+    assert "the disk is full" in str(found.kept.unsaved)
+    assert found.kept.saved == ()
 
 
 def test_python_functions_have_attacks_too(tmp_path: Path) -> None:
@@ -365,7 +365,7 @@ def test_a_search_goes_on_from_what_an_earlier_one_met(tmp_path: Path) -> None:
     second = explore(shipped("withdraw_fixed"), tries=met, resume=True, **settings)
 
     assert 0 < met < 100
-    assert (second.resumed, second.unfit, second.found.tries) == (met, 0, met)
+    assert (second.kept.resumed, second.kept.unfit, second.found.tries) == (met, 0, met)
     assert second.found.coverage.blocks == first.found.coverage.blocks
     assert second.found.corpus == first.found.corpus  # each of them meets something new again
     alone = explore(shipped("withdraw_fixed"), tries=met, calls=4)
@@ -409,7 +409,7 @@ def test_jobs_make_no_difference_to_a_resumed_search(tmp_path: Path) -> None:
     for jobs in (1, 2):
         (tmp_path / "withdraw_fixed.corpus.json").write_text(text)
         one = explore(shipped("withdraw_fixed"), tries=150, calls=3, failures=tmp_path, resume=True, jobs=jobs)
-        found.append((one.found, one.resumed))
+        found.append((one.found, one.kept.resumed))
 
     assert found[0] == found[1]
 
@@ -436,7 +436,7 @@ def test_tries_that_do_not_fit_are_counted_and_left_out(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     found = explore(shipped("withdraw_fixed"), tries=50, calls=2, failures=tmp_path, resume=True)
 
-    assert (found.resumed, found.unfit) == (count - 3, 3)
+    assert (found.kept.resumed, found.kept.unfit) == (count - 3, 3)
 
 
 def test_resume_needs_a_folder() -> None:
@@ -484,7 +484,7 @@ def test_seconds_are_those_of_all_that_is_run(monkeypatch: pytest.MonkeyPatch, n
     found = explore(shipped(name), calls=6, seconds=seconds)
 
     assert clock.now <= seconds + 8  # one script may be checked in so many forms, and is run once more for its receipts
-    if found.ok:
+    if not found.violations:
         assert found.found.ended == "seconds"
 
 

@@ -12,6 +12,7 @@ from storagemod.explore import Call, Ending, Reaction
 from storagemod.explore.attacker import EntryPoint
 from storagemod.explore.straight import contracts_of
 from storagemod.explore.turns import NotStraightError, read_transaction
+from storagemod.explore.write import write_tests
 from storagemod.limits import Limits
 from storagemod.scenario import load_scenario, run_scenario
 from storagemod.types import Address, FunctionType
@@ -185,6 +186,17 @@ def test_a_transaction_that_failed_is_not_counted_so_that_the_count_is_set(tmp_p
     assert [spec.method for spec in load_scenario(path).transactions] == ["m0", "arm", "m1"]
     assert 'name = "mallory counts the calls that failed"' in text
     assert '(func (export "arm") (param $count i32) (call $set_count (local.get $count)))' in text
+
+
+def test_the_method_that_sets_the_count_has_another_name_than_any_hook(tmp_path: Path) -> None:
+    of = contract([[ASK, operation("require", 3, 0, 1)], [ASK]], "c.memory[16] != 2")
+    script = (sent(0, Reaction(MALLORY, "ask", values=(1,))), sent(1, Reaction(MALLORY, "ask", values=(2,))))
+    found = attack(of, script)
+    mallory, trudy = found.attackers
+    mallory = attrs.evolve(mallory, hooks={**mallory.hooks, "arm": FunctionType()})
+    path, _ = write_tests(attrs.evolve(found, attackers=(mallory, trudy)), tmp_path)
+
+    assert [spec.method for spec in load_scenario(path).transactions] == ["m0", "arm_", "m1"]
 
 
 def test_a_call_that_failed_is_counted_by_the_attacker_who_made_it(tmp_path: Path) -> None:
