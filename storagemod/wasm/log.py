@@ -106,7 +106,7 @@ class Log:
         """Take accesses out if the log is half full: the call makes another one, and is out of wasm for now."""
         position = self.position
         if position - self._taken >= _DRAIN_AT:
-            self._parts.append(self._recorded())
+            self._parts.append(self.accesses(self._taken))
             self._taken = position
             self._end.value = self.made.accesses_start
 
