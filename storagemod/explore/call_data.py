@@ -46,7 +46,7 @@ _SHAPES_MAX = 2
 _SHORT_SELECTORS_MAX = 4
 """How many selectors of one byte are taken from code: it compares with small numbers for many reasons."""
 
-_FIELDS_MAX = 8
+_FIELDS_MAX = 16
 """How many fields call data have at most; of longer ones only those that were seen are sent."""
 
 _PROBE_BYTES = bytes((0x5B + 0x35 * at) & 0xFF for at in range(96))
@@ -123,8 +123,12 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
     known = {size: {number % (1 << 8 * size) for number in compared if _fits(number, size)} for size in _SIZES}
     groups: dict[tuple[bytes, int], list[tuple[bytes, int]]] = {}
     heads: dict[tuple[int, Order], None] = {}
+    seen = list(seen)
+    wide = [size for size in _SIZES if all(len(data) >= size and not any(data[1:size]) for data, _ in seen)]
     for data, value in seen:
         told = _head(data, known)
+        if told is not None and told[0] == 1:  # a small number, that may be one of eight bytes
+            told = wide[0], "little"
         if told is not None:
             heads[told] = None
         elif len(data) % WORD_BYTES == SELECTOR_BYTES:
@@ -202,8 +206,10 @@ def _fields(bodies: Sequence[bytes], around: Surroundings, order: Order) -> tupl
     found: list[Field] = []
     start = at = 0
     while at + ADDRESS_BYTES <= length:
-        if not any(body[at : at + ADDRESS_BYTES] in addresses for body in bodies):
-            at += 1
+        there = {body[at : at + ADDRESS_BYTES] for body in bodies} & addresses
+        is_aligned = (at - start) % 4 == 0 or at - start < 4
+        if not there or not (is_aligned or any(sum(map(bool, address)) > 1 for address in there)):
+            at += 1  # zeros and a small number look like the address of a fixture
             continue
         first = at - (WORD_BYTES - ADDRESS_BYTES)
         if first >= start and first % WORD_BYTES == 0 and not any(any(body[first:at]) for body in bodies):
@@ -216,18 +222,27 @@ def _fields(bodies: Sequence[bytes], around: Surroundings, order: Order) -> tupl
 
 
 def _split(bodies: Sequence[bytes], start: int, end: int, order: Order) -> Iterator[Field]:
-    """Yield the numbers that stand between two places: words, or what is left over first, then eight bytes each."""
+    """Yield the fields between two places: words, else what is left over first, and then integers of eight bytes.
+
+    Where these are many, they are told by their zeros: a small number has them behind it, little-endian, and as many as
+    an address has are one.
+    """
     while start < end:
         length = end - start
+        here = [body[start:end] for body in bodies]
         if length % WORD_BYTES == 0:
             size = WORD_BYTES
+        elif length >= ADDRESS_BYTES and not any(any(body[:ADDRESS_BYTES]) for body in here):
+            size = ADDRESS_BYTES
+        elif length > 2 * max(_SIZES) and length % 4 == 0:
+            size = 8 if any(any(body[:4]) for body in here) else 4
         else:
             size = next(size for size in _SIZES if length % size == 0 and (size == max(_SIZES) or length % (2 * size)))
-        big, little = (
-            max(int.from_bytes(body[start : start + size], each) for body in bodies) for each in ("big", "little")
-        )
-        told = order if big == little else "big" if big < little else "little"
-        yield Field(size, "big" if size == WORD_BYTES else told)
+        if size >= ADDRESS_BYTES:
+            yield Field(size, "big", size == ADDRESS_BYTES)
+        else:
+            big, little = (max(int.from_bytes(body[:size], each) for body in here) for each in ("big", "little"))
+            yield Field(size, order if big == little else "big" if big < little else "little")
         start += size
 
 
