@@ -153,7 +153,7 @@ class CallKind(enum.StrEnum):
     @property
     def borrows(self) -> bool:
         """Whether foreign code runs on the caller's storage, so that no other contract is entered."""
-        return self in {CallKind.DELEGATE, CallKind.CODE}
+        return self is CallKind.DELEGATE or self is CallKind.CODE
 
 
 class ValidationMode(enum.StrEnum):

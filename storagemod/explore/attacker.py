@@ -27,6 +27,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from attrs import define, field, frozen
 
@@ -80,7 +81,12 @@ class Attacker:
     links: Mapping[Address, str] = field(repr=False)
     is_borrowed: bool = False
 
-    @property
+    @cached_property
+    def numbers(self) -> Mapping[tuple[Address, str | None], tuple[int, FunctionType]]:
+        """The number and the type of each entry point that it imports by type, by contract and method."""
+        return {(each.contract, each.method): (at, each.type) for at, each in enumerate(self.typed)}
+
+    @cached_property
     def sites(self) -> list[str]:
         """The methods by which it can be called, in the order in which they are numbered."""
         return sorted(self.hooks)
@@ -201,15 +207,13 @@ class _Writer:
 
     def call(self, call: Call, following: int) -> int:
         inner = self.reactions(_level((call,), self.attacker.account))
-        typed = self.attacker.typed
+        attacker = self.attacker
         if call.method is None:
-            head = struct.pack("<III", inner, len(typed), following)
+            head = struct.pack("<III", inner, len(attacker.numbers), following)
             rest = bytes(call.contract) + call.value.to_bytes(16, "little") + struct.pack("<I", len(call.data))
             return self.put(head + rest + call.data)
-        number = next(
-            at for at, each in enumerate(typed) if (each.contract, each.method) == (call.contract, call.method)
-        )
-        return self.put(struct.pack("<III", inner, number, following) + _values(typed[number].type.params, call.args))
+        number, kind = attacker.numbers[call.contract, call.method]
+        return self.put(struct.pack("<III", inner, number, following) + _values(kind.params, call.args))
 
     def put(self, record: bytes) -> int:
         at = len(self.data)

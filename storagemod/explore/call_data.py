@@ -230,7 +230,8 @@ def _split(bodies: Sequence[bytes], start: int, end: int, order: Order) -> Itera
     while start < end:
         length = end - start
         here = [body[start:end] for body in bodies]
-        if length % WORD_BYTES == 0:
+        small = all(0 < int.from_bytes(body[:8], "little") < 1 << 32 for body in here)
+        if length % WORD_BYTES == 0 and not small:
             size = WORD_BYTES
         elif length >= ADDRESS_BYTES and not any(any(body[:ADDRESS_BYTES]) for body in here):
             size = ADDRESS_BYTES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field
 
@@ -35,6 +35,8 @@ Suggestion = tuple[float, int, Call]
 
 _REPEATED, _AGAIN = 2, "again"
 """What marks a call under way that is made again: in the next addition of an opening, and in a way."""
+
+_NO_WAYS: Mapping[int, Way] = {}
 
 
 @define(eq=False)
@@ -72,19 +74,24 @@ class Way:
 
     Attributes:
         tried: How many tries did.
+        often: The logarithm of that, to base 2, with one more.
         patched: Changes that comparisons told of, for what was added last.
-        longer: Those that are longer by one, by what was added: where, and the number of the entry point.
+        longer: Those that are longer by one, by what was added: where, and then the number of the entry point.
     """
 
     tried: int = 0
+    often: float = 0.0
     patched: set[Change] = field(factory=set)
-    longer: dict[tuple[object, int], Way] = field(factory=dict)
+    longer: dict[object, dict[int, Way]] = field(factory=dict)
 
     def to(self, kind: object, number: int) -> Way:
-        """Return the row with one more entry point."""
-        found = self.longer.get((kind, number))
+        """Return the row with one more entry point, which is tried once more."""
+        ways = self.longer.setdefault(kind, {})
+        found = ways.get(number)
         if found is None:
-            found = self.longer[kind, number] = Way()
+            found = ways[number] = Way()
+        found.tried += 1
+        found.often = math.log2(1 + found.tried)
         return found
 
 
@@ -176,40 +183,41 @@ class Opening:
         best = price = math.inf
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
-        ways, kind = self.parent.way.longer, self.kind
-        repeated = self._repeated
+        longer, kind = self.parent.way.longer, self.kind
+        ways, repeated = longer.get(kind, _NO_WAYS), self._repeated
         for number, entry in enumerate(menu if self.may_call else ()):
-            way = ways.get((kind, number))
-            extra = entry.penalty + (0.0 if way is None else often * math.log2(1 + way.tried))
-            kin = self._kin(entry)
-            extra += kin
+            way = ways.get(number)
+            kin = self._kin(entry) if callback else 0.0
+            extra = entry.penalty + (0.0 if way is None else often * way.often) + kin
             unpaid = callback and entry.point.method is not None  # typed calls carry no money
-            place = at[2 * number]
-            cost = entry.cost(place)
-            while cost < math.inf and ((unpaid and entry.calls[place].value) or entry.calls[place] in repeated):
+            calls, costs, place = entry.calls, entry.costs, at[2 * number]
+            cost = costs[place] if place < len(costs) else entry.cost(place)
+            while cost < math.inf and ((unpaid and calls[place].value) or calls[place] in repeated):
                 place += 1
                 cost = entry.cost(place)
             at[2 * number] = place
             if cost + extra < best:
                 best, price, self._next = cost + extra, cost + kin, (number, 0)
-            place, learnt = at[2 * number + 1], entry.learnt
-            while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in repeated):
-                place += 1
-            at[2 * number + 1] = place
-            cost = _LEARNT + math.log2(1 + place / 2)
-            if place < len(learnt) and cost + extra < best:
-                best, price, self._next = cost + extra, cost + kin, (number, 1)
+            learnt = entry.learnt
+            if learnt:
+                place = at[2 * number + 1]
+                while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in repeated):
+                    place += 1
+                at[2 * number + 1] = place
+                cost = _LEARNT + math.log2(1 + place / 2)
+                if place < len(learnt) and cost + extra < best:
+                    best, price, self._next = cost + extra, cost + kin, (number, 1)
         if self.again:
             cost, number, _ = self.again[-1]
-            way = ways.get(((kind, _AGAIN), number))
-            extra = 0.0 if way is None else often * math.log2(1 + way.tried)
-            kin = self._kin(menu[number])
+            way = longer.get((kind, _AGAIN), _NO_WAYS).get(number)
+            extra = 0.0 if way is None else often * way.often
+            kin = self._kin(menu[number]) if callback else 0.0
             if cost + kin + extra < best:
                 best, price, self._next = cost + kin + extra, cost + kin, (number, _REPEATED)
         if self.others:
-            way = ways.get((kind, -1))
+            way = ways.get(-1)
             cost = self.others[-1][0]
-            extra = 0.0 if way is None else often * math.log2(1 + way.tried)
+            extra = 0.0 if way is None else often * way.often
             if cost + extra < best:
                 best, price, self._next = cost + extra, cost, (-1, 0)
         self._next_cost = self.base + price
@@ -217,8 +225,6 @@ class Opening:
 
     def _kin(self, entry: Entry) -> float:
         """Return what it costs besides to call back a contract that is running, or another one."""
-        if not self.is_callback:
-            return 0.0
         return _REENTRY if entry.point.contract in self.active else _ELSEWHERE
 
     def take(self, menu: Sequence[Entry]) -> Candidate:
@@ -230,7 +236,6 @@ class Opening:
         if number < 0:
             _, other = self.others.pop()
             way = parent.way.to(self.kind, -1)
-            way.tried += 1
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
             return Candidate(script, self.place, cost, way=way, order=parent.order, given=parent.given, origin=self)
         entry = menu[number]
@@ -242,7 +247,6 @@ class Opening:
             self._at[2 * number + which] += 1
             call = (entry.learnt if which else entry.calls)[at]
             way = parent.way.to(self.kind, number)
-        way.tried += 1
         if self.caller is None:
             script = (*parent.script, call.sent_by(self.who))
             return Candidate(script, self.place, cost, entry, None, way, parent.order, parent.given)

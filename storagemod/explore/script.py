@@ -32,6 +32,8 @@ class Ending(enum.IntEnum):
 class Call:
     """A call of an entry point: a transaction at the top of a try, else one that an untrusted account makes.
 
+    Numbers are told apart by their text: Python gives -1 and -2 one hash, and takes 0.0 and -0.0 for equal.
+
     Attributes:
         contract: Whom.
         method: Which, or ``None`` for ``main`` with ``data``.
@@ -44,9 +46,9 @@ class Call:
 
     contract: Address
     method: str | None
-    args: tuple[Value, ...] = ()
+    args: tuple[Value, ...] = field(default=(), eq=repr)
     data: bytes = field(default=b"", repr=lambda data: data.hex())
-    value: int = 0
+    value: int = field(default=0, eq=repr)
     sender: Address | None = None
     reactions: tuple[Reaction, ...] = ()
 
@@ -83,7 +85,7 @@ class Reaction:
     static: bool = False
     calls: tuple[Call, ...] = ()
     ending: Ending = Ending.RETURN
-    values: tuple[Value, ...] | None = None
+    values: tuple[Value, ...] | None = field(default=None, eq=repr)
     output: bytes = field(default=b"", repr=lambda data: data.hex())
     beneficiary: Address | None = None
 

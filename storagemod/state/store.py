@@ -59,7 +59,7 @@ class ChangeSet:
                 accounts[address] = (old, account)
             for key, diff in changes.regions.items():
                 regions.setdefault(key, []).append(diff)
-        merged = {key: first.merged(*others) for key, (first, *others) in regions.items()}
+        merged = {key: first.merged(*others) if others else first for key, (first, *others) in regions.items()}
         return ChangeSet(
             {address: (old, new) for address, (old, new) in accounts.items() if old != new},
             {key: diff for key, diff in merged.items() if diff},

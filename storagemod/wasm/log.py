@@ -37,12 +37,12 @@ class Log:
 
     Attributes:
         made: As above.
+        gas: The number there that counts gas left; negative if more was used than there was.
     """
 
     __slots__ = (
         "_base",
         "_end",
-        "_gas",
         "_header_end",
         "_high",
         "_lost",
@@ -51,6 +51,7 @@ class Log:
         "_out",
         "_parts",
         "_taken",
+        "gas",
         "made",
     )
 
@@ -58,7 +59,7 @@ class Log:
         self._memory: LinearMemory = instance.memory(made.export)
         self.made = made
         self._base = base = self._memory.base
-        self._gas = ctypes.c_int64.from_address(base)
+        self.gas = ctypes.c_int64.from_address(base)
         self._end = ctypes.c_uint32.from_address(base + ACCESS_END)
         self._lost = ctypes.c_uint32.from_address(base + ACCESSES_LOST)
         self._out = ctypes.c_uint32.from_address(base + OUT)
@@ -73,16 +74,6 @@ class Log:
         MEMORY[self._base : self._header_end] = self.made.header
         if self._taken:
             self._taken, self._parts = 0, []
-
-    @property
-    def fuel(self) -> int:
-        """Gas left; -1 if more was used than there was."""
-        left: int = self._gas.value
-        return max(left, -1)
-
-    @fuel.setter
-    def fuel(self, amount: int) -> None:
-        self._gas.value = amount
 
     @property
     def spent_in(self) -> str | None:

@@ -91,7 +91,8 @@ class Store:
         if self._free_fuel is not None:
             return self._free_fuel
         if self.meter is not None:
-            return self.meter.fuel
+            left: int = self.meter.gas.value
+            return left if left >= 0 else -1
         raw.get_fuel(self.context, self._scratch_address)
         return self._scratch.value - _SPARE_FUEL
 
@@ -102,14 +103,15 @@ class Store:
         elif self.meter is None:
             raw.set_fuel(self.context, amount + _SPARE_FUEL)
         else:
-            self.meter.fuel = amount
+            self.meter.gas.value = amount
 
     def count_by(self, meter: Log | None) -> None:
         """Let a log count gas from now on, for the code that runs next, or the engine; what is left stays the same."""
         if self._free_fuel is not None or meter is self.meter:
             return  # a log has gas without end where nobody sets it
-        left, self.meter = self.fuel, meter
-        if meter is not None:
+        left, was_log = self.fuel, self.meter is not None
+        self.meter = meter
+        if meter is not None and not was_log:
             raw.set_fuel(self.context, _ENDLESS_FUEL)
         self.fuel = left
 

@@ -12,12 +12,13 @@ from storagemod import World
 from storagemod.errors import ScenarioError, ValidationError
 from storagemod.explore import LostWorkersError, explore
 from storagemod.explore.executors import Elsewhere
-from storagemod.explore.script import calls_in, depth_of
+from storagemod.explore.script import Call, Reaction, calls_in, depth_of
 from storagemod.report.exploration import exploration_to_json
 from storagemod.scenario import load_scenario
 from storagemod.scenario.fixtures import scenario_path
+from storagemod.types import Address
 
-from .examples import quick, rule, shipped, shop
+from .examples import quick, rule, scenario, shipped, shop
 
 
 def books_are_honest(world: World) -> bool:
@@ -248,3 +249,28 @@ def test_a_scenario_that_names_nobody_untrusted_gets_a_stranger() -> None:
 
     assert exploration.trust_model.untrusted == ("attacker",)
     assert [each.script[0].sender for each in exploration.violations] == [exploration.trust_model.addresses["attacker"]]
+
+
+@pytest.mark.parametrize(("known", "wanted"), [(-2, -1), (-1, -2), (3, 2**63 - 1), (-4, -(2**63))])
+def test_a_number_is_tried_to_which_python_gives_the_hash_of_another_one(known: int, wanted: int) -> None:
+    safe = scenario(f"""
+[contracts.safe]
+wat = '''
+(module
+  (import "storage" "memory" (memory 1))
+  (func (export "open") (param $number i64)
+    (if (i64.eq (local.get $number) (i64.const {known})) (then (i64.store (i32.const 8) (i64.const 1))))
+    (if (i64.eq (local.get $number) (i64.const {wanted})) (then (i64.store (i32.const 0) (i64.const 1))))))'''
+{rule("safe.memory[0] == 0")}
+""")
+    assert hash(known) == hash(wanted)
+    exploration = explore(safe, calls=1, tries=300)
+
+    assert [each.found[0].args for each in exploration.violations] == [(wanted,)]
+
+
+def test_floats_that_differ_in_their_bits_are_different_tries() -> None:
+    contract = Address(1)
+    floats = [0.0, -0.0, 1.0, float("inf"), float("nan")]
+    assert len({Call(contract, "set", (each,)) for each in [*floats, *floats, float("nan")]}) == len(floats)
+    assert len({Reaction(contract, "ask", values=(each,)) for each in [*floats, *floats]}) == len(floats)
