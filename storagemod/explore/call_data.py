@@ -207,7 +207,7 @@ def _fields(bodies: Sequence[bytes], around: Surroundings, order: Order) -> tupl
     start = at = 0
     while at + ADDRESS_BYTES <= length:
         there = {body[at : at + ADDRESS_BYTES] for body in bodies} & addresses
-        is_aligned = (at - start) % 4 == 0 or at - start < 4
+        is_aligned = at - start < SELECTOR_BYTES or (at - start) % SELECTOR_BYTES == 0
         if not there or not (is_aligned or any(sum(map(bool, address)) > 1 for address in there)):
             at += 1  # zeros and a small number look like the address of a fixture
             continue
