@@ -45,7 +45,7 @@ from storagemod.vm.ethereum import U128_MAX
 STEP = 3.0
 """What a decision costs, whatever it is."""
 
-_OFTEN_STEADY, _OFTEN_LED = 1.5, 2.0
+_OFTEN_STEADY, _OFTEN_LED = 1.0, 2.0
 """What it costs besides, by the logarithm of how often, that a row of entry points was tried already."""
 
 _OTHER_SENDER = 1.0
