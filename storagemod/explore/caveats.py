@@ -96,6 +96,10 @@ def _of_search(coverage: Coverage, tries: int, gas: int, labels: Mapping[Address
             "and what such code could do was not tried",
             is_serious=True,
         )
+    if coverage.created:
+        yield Caveat(
+            f"in {coverage.created:,} tries a contract was created, and the search calls contracts of the file only"
+        )
     if coverage.out_of_gas:
         yield Caveat(
             f"in {coverage.out_of_gas:,} tries a call used up its gas, of {gas:,} for a transaction (--gas)",

@@ -62,6 +62,7 @@ class Coverage:
         blocks: Blocks of code that ran, and all, by contract.
         out_of_gas: Tries in which a call used all of its gas.
         delegated: Tries in which a contract ran the code of an attacker as its own.
+        created: Tries in which a contract was created.
     """
 
     call_sites: Mapping[CallSite, int]
@@ -78,6 +79,7 @@ class Coverage:
     blocks: Mapping[Address, tuple[int, int]] = field(factory=dict)
     out_of_gas: int = 0
     delegated: int = 0
+    created: int = 0
 
     @property
     def nestings(self) -> tuple[int, int]:
@@ -106,6 +108,7 @@ class Tally:
     alike: int = 0
     out_of_gas: int = 0
     delegated: int = 0
+    created: int = 0
 
     def count(self, each: Candidate, result: TrialResult, openings: int) -> None:
         """Count a trial, and how many places for one decision more it opened."""
@@ -114,6 +117,7 @@ class Tally:
         self.by_depth[depth_of(script)] += 1
         self.out_of_gas += result.out_of_gas
         self.delegated += result.delegated
+        self.created += result.created
         if result.refused is not None:
             self.refused[result.refused] += 1
         for site in result.reached:
@@ -161,4 +165,5 @@ class Tally:
             blocks=blocks,
             out_of_gas=self.out_of_gas,
             delegated=self.delegated,
+            created=self.created,
         )

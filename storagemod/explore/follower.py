@@ -110,13 +110,14 @@ _WORD_BYTES = 32
 _NUMBER_BYTES = frozenset({1, 2, 4, 8, _WORD_BYTES})
 
 
-def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool, bool]:
-    """Return the top-level call, with all calls in it; whether calls held copies of storage, and one ran out of gas.
+def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> tuple[_Record, bool, bool, bool]:
+    """Return the top-level call, with all calls in it, and what happened.
 
-    Storage of attackers does not count as changed.
+    That is whether calls held copies of storage, whether one ran out of gas, and whether a contract was created that
+    has code. Storage of attackers does not count as changed.
     """
     root: _Record | None = None
-    copies = starved = False
+    copies = starved = created = False
     stack: list[_Record] = []
     for raw in raw_events:
         kind = raw[0]
@@ -138,10 +139,11 @@ def _records(raw_events: Sequence[RawEvent], attackers: frozenset[Address]) -> t
             stack[-1].changed |= raw[2] not in attackers
         elif kind is AccountCreated or kind is AccountDestroyed:
             stack[-1].changed = True
+            created |= kind is AccountCreated and bool(raw[3])
         elif kind in HAZARD_EVENTS:
             copies = True
     assert root is not None  # noqa: S101 - the start of the top-level call is always recorded
-    return root, copies, starved
+    return root, copies, starved, created
 
 
 @define
@@ -159,6 +161,7 @@ class Follower:
     """Whether the transaction met a hazard that was not undone."""
     out_of_gas: bool = False
     delegated: bool = False
+    created: bool = False
     sites: list[Site] = field(factory=list)
     outcomes: dict[Place, CallOutcome] = field(factory=dict)
     reached: set[CallSite] = field(factory=set)
@@ -172,7 +175,7 @@ class Follower:
     def follow(self, trace: Trace, recording: Recording, call: Call) -> None:
         """Go through the trace of the transaction that a call of the script is."""
         path = (self.number,)
-        root, copies, self.out_of_gas = _records(trace.raw_events, self.accounts)
+        root, copies, self.out_of_gas, self.created = _records(trace.raw_events, self.accounts)
         # Without copies of storage the one hazard is a write after a call, which the recording tells of.
         if copies:
             hazards = (hazard for hazard in trace.hazards if not hazard.undone)

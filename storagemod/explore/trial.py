@@ -87,6 +87,7 @@ class TrialResult:
         blocks: By contract, a bit for each block of code that its last transaction ran, and how many blocks it has.
         out_of_gas: Whether a call used all of its gas.
         delegated: Whether a contract ran the code of an attacker as its own.
+        created: Whether a contract was created.
     """
 
     breaches: tuple[Breach, ...]
@@ -101,6 +102,7 @@ class TrialResult:
     blocks: Mapping[Address, tuple[int, int]] = field(factory=dict)
     out_of_gas: bool = False
     delegated: bool = False
+    created: bool = False
 
 
 @define(eq=False)
@@ -381,6 +383,7 @@ class TrialRunner:
             blocks=self._blocks(step),
             out_of_gas=follower.out_of_gas,
             delegated=follower.delegated,
+            created=follower.created,
         )
         return step
 

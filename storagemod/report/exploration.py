@@ -222,6 +222,7 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
         "static": coverage.static,
         "out_of_gas": coverage.out_of_gas,
         "delegated": coverage.delegated,
+        "created": coverage.created,
         "blocks": [
             {"contract": str(address), "ran": ran, "blocks": count} for address, (ran, count) in coverage.blocks.items()
         ],
