@@ -120,11 +120,11 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
         around: What there is.
     """
     compared = list(compared)
-    known = {size: {number % (1 << 8 * size) for number in compared if _fits(number, size)} for size in _SIZES}
+    known = {size: {number % (1 << 8 * size) for number in compared if _is_read(number, size)} for size in _SIZES}
     groups: dict[tuple[bytes, int], list[tuple[bytes, int]]] = {}
     heads: dict[tuple[int, Order], None] = {}
     seen = list(seen)
-    wide = [size for size in _SIZES if all(len(data) >= size and not any(data[1:size]) for data, _ in seen)]
+    wide = [size for size in _SIZES if all(_is_wide(data, size) for data, _ in seen)]
     for data, value in seen:
         told = _head(data, known)
         if told is not None and told[0] == 1:  # a small number, that may be one of eight bytes
@@ -150,8 +150,18 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
     return found
 
 
+def _is_read(number: int, size: int) -> bool:
+    """Check whether code can compare a selector of so many bytes with a number; it reads short ones unsigned."""
+    return _fits(number, size) and (number >= 0 or size >= SELECTOR_BYTES)
+
+
 def _fits(number: int, size: int) -> bool:
     return -(1 << 8 * size - 1) <= number < 1 << 8 * size
+
+
+def _is_wide(data: bytes, size: int) -> bool:
+    """Check whether call data may begin with a small number of so many bytes: what follows is in line with it."""
+    return len(data) >= size and len(data) % min(size, 4) == 0 and not any(data[1:size])
 
 
 def _head(data: bytes, known: dict[int, set[int]]) -> tuple[int, Order] | None:
@@ -169,6 +179,8 @@ def _head(data: bytes, known: dict[int, set[int]]) -> tuple[int, Order] | None:
 
 def _chooses(number: int, size: int) -> bool:
     """Check whether an integer can be a selector of so many bytes: one that is wide enough, and not -1 and the like."""
+    if size == SELECTOR_BYTES:  # one that is computed from a name may begin with a zero
+        return RARE < number < (1 << 8 * size) - RARE
     return number >> 8 * (size - 1) > 0 and (size < SELECTOR_BYTES or number < (1 << 8 * size) - RARE)
 
 
@@ -277,7 +289,8 @@ def columns_of(
                 values = [*here[:4], *first, *own]
             values += [*near(here[:2]), *here, *others, *rest]
         limit = 1 << 8 * field.size
-        found.append([each for each in dict.fromkeys(values) if isinstance(each, int) and 0 <= each < limit])
+        fitting = (each % limit for each in values if isinstance(each, int) and -limit // 2 <= each < limit)
+        found.append(list(dict.fromkeys(fitting)))
     return found
 
 

@@ -424,8 +424,9 @@ class Frontier:
             yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))
             yield 1.0, ends(values=tuple(_highest(kind) for kind in results))
         elif done.site == MAIN:
-            for at, answer in enumerate((_ANSWER, _ANSWER[:SELECTOR_BYTES], _TRUE)):
-                yield (0.5 if site.caller in self.readers else 4.0) + at / 2, ends(output=answer)
+            reads = site.caller in self.readers
+            for at, answer in enumerate((_ANSWER, _ANSWER[:SELECTOR_BYTES], _TRUE) if reads else (_ANSWER,)):
+                yield (0.5 if reads else 4.0) + at / 2, ends(output=answer)
         yield 1.0, ends(ending=Ending.REVERT)
         yield 2.0, ends(ending=Ending.TRAP)
         if not done.static:
