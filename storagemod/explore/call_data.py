@@ -22,6 +22,7 @@ from storagemod.explore.values import (
     Surroundings,
     column,
     near,
+    next_names,
     probe,
     sure_of,
 )
@@ -178,7 +179,9 @@ def _head(data: bytes, known: dict[int, set[int]]) -> tuple[int, Order] | None:
 
 
 def _chooses(number: int, size: int) -> bool:
-    """Check whether an integer can be a selector of so many bytes: one that is wide enough, and not -1 and the like."""
+    """Check whether an integer can be a selector of so many bytes: wide enough, not -1 and the like, and no limit."""
+    if size > 1 and number.bit_count() == 1:  # lengths and numbers of things are compared with powers of two
+        return False
     if size == SELECTOR_BYTES:  # one that is computed from a name may begin with a zero
         return RARE < number < (1 << 8 * size) - RARE
     return number >> 8 * (size - 1) > 0 and (size < SELECTOR_BYTES or number < (1 << 8 * size) - RARE)
@@ -286,7 +289,8 @@ def columns_of(
             if field.is_address or any(number in {*own, *others} for number in here):
                 values = [*here[:2], *own, *here[2:4], *others[:4], *first]
             else:
-                values = [*here[:4], *first, *own]
+                names = list(next_names(here))
+                values = [*here[:4], *names[:2], *first[:2], *own, *first[2:], *names[2:]]
             values += [*near(here[:2]), *here, *others, *rest]
         limit = 1 << 8 * field.size
         fitting = (each % limit for each in values if isinstance(each, int) and -limit // 2 <= each < limit)

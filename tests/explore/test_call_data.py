@@ -142,6 +142,7 @@ def test_numbers_and_data_of_a_form_are_inverse(made: tuple[Form, tuple[int, ...
         pytest.param(b"\xff" * 8, [-1], b"", (little(8),), id="-1 is no selector"),
         pytest.param(b"\xff\xff" + number(5, 4), [-1], b"", (big(2), little(4)), id="-1 is none of two bytes"),
         pytest.param(number(2**64 - 2, 8) + number(7, 8), [-2], b"", (big(8), little(8)), id="-2 is no selector"),
+        pytest.param(number(1, 8), [256], b"", (little(8),), id="256 is a limit and no selector"),
     ],
 )
 def test_form_of_call_data_that_were_seen(
@@ -210,7 +211,7 @@ def heads_of(found: Sequence[Form]) -> set[bytes]:
 
 
 def test_selectors_that_code_compares_with_are_tried_in_both_orders_where_none_was_seen() -> None:
-    found = formed(compared=[signed(TRANSFER, 32), BATCH, 3, 255, 0xFFFF, -1, -2, 0, 1 << 40])
+    found = formed(compared=[signed(TRANSFER, 32), BATCH, 3, 255, 0xFFFF, 1 << 30, -1, -2, 0, 1 << 40])
 
     wanted = {number(each, 4, order) for each in (TRANSFER, BATCH) for order in ("big", "little")}  # type: ignore[arg-type]
     assert heads_of(found) == wanted
@@ -294,6 +295,13 @@ def test_names_that_come_next_follow_those_that_were_seen() -> None:
     (column,) = columns_of(Form(b"\1", (little(8),), seen), [0], Observed(), AROUND, [])
 
     assert set(column[:6]) >= {0, 1, 2, 3, 4}
+
+
+def test_names_that_come_next_are_words_where_names_are() -> None:
+    seen = tuple((bytes(4) + word(each), 0) for each in (0, 1, 2))
+    (column,) = columns_of(Form(bytes(4), (WORD,), seen), [0, 350], Observed(), AROUND, [])
+
+    assert column[:5] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("field", [ADDRESS, ADDRESS_WORD])
@@ -402,7 +410,9 @@ def test_bytes_that_no_contract_has_are_known_to_be_ours() -> None:
 
 # Searches: contracts that pay before they write, whose fault needs a field of one's own
 
-ALICE, BOB, CAROL, MALLORY = (Address(top << 152 | last) for last, top in ((1, 0xA1), (2, 0xB0), (3, 0xCA), (0xBD, 0x6A)))
+ALICE, BOB, CAROL, MALLORY = (
+    Address(top << 152 | last) for last, top in ((1, 0xA1), (2, 0xB0), (3, 0xCA), (0xBD, 0x6A))
+)
 
 
 @frozen
@@ -454,7 +464,38 @@ NEEDS = {
 """What the field of taking out has to be. Rows are chosen by names that are counted, or by the end of an address."""
 
 
+COMMON = """(module
+  (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
+  (import "ethereum" "callDataCopy" (func $copy (param i32 i32 i32)))
+  (import "ethereum" "getCallDataSize" (func $size (result i32)))
+  (import "ethereum" "getCallValue" (func $value (param i32)))
+  (import "ethereum" "getCaller" (func $caller (param i32)))
+  (import "ethereum" "revert" (func $revert (param i32 i32)))
+  (import "storage" "memory" (memory $storage 1))
+  (memory $memory (export "memory") 1)
+  (func $require (param $holds i32)
+    (if (i32.eqz (local.get $holds)) (then (call $revert (i32.const 0) (i32.const 0)))))
+  (func $read (param $at i32) (param $size i32) (param $little i32) (result i64) (local $x i64) (local $n i32)
+    (loop $next
+      (local.set $x (i64.or (i64.shl (local.get $x) (i64.const 8)) (i64.load8_u $memory (i32.add (local.get $at)
+        (select (i32.sub (i32.sub (local.get $size) (local.get $n)) (i32.const 1)) (local.get $n)
+          (local.get $little))))))
+      (local.set $n (i32.add (local.get $n) (i32.const 1)))
+      (br_if $next (i32.lt_u (local.get $n) (local.get $size))))
+    (local.get $x))
+  (func $row (param $who i64) (result i32)
+    (i32.shl (i32.and (i32.wrap_i64 (local.get $who)) (i32.const 255)) (i32.const 3)))
+  (func $pay (param $row i32)
+    (call $require (i64.ne (i64.load $storage (local.get $row)) (i64.const 0)))
+    (i64.store $memory (i32.const 1048) (i64.load $storage (local.get $row)))
+    (call $require (i32.eqz (call $call
+      (i64.const 0x7fffffffffffffff) (i32.const 1024) (i32.const 1048) (i32.const 0) (i32.const 0))))
+    (i64.store $storage (local.get $row) (i64.const 0)))"""
+"""Begins a module: reads integers of any width and order, and pays what a row of storage holds before it is written."""
+
+
 def vault(encoding: Encoding, need: str) -> str:
+    """A contract with two methods, one of which pays."""
     size, order = encoding.field
     end = min(size, 8)
     at = encoding.code[0] + (size - end if order == "big" else 0)
@@ -467,29 +508,9 @@ def vault(encoding: Encoding, need: str) -> str:
         deposit = """(local.set $row (i32.wrap_i64 (i64.shl (i64.load $storage (i32.const 4096)) (i64.const 3))))
           (i64.store $storage offset=2048 (local.get $row) (local.get $me))
           (i64.store $storage (i32.const 4096) (i64.add (i64.load $storage (i32.const 4096)) (i64.const 1)))"""
-    return f"""(module
-      (import "ethereum" "call" (func $call (param i64 i32 i32 i32 i32) (result i32)))
-      (import "ethereum" "callDataCopy" (func $copy (param i32 i32 i32)))
-      (import "ethereum" "getCallDataSize" (func $size (result i32)))
-      (import "ethereum" "getCallValue" (func $value (param i32)))
-      (import "ethereum" "getCaller" (func $caller (param i32)))
-      (import "ethereum" "revert" (func $revert (param i32 i32)))
-      (import "storage" "memory" (memory $storage 1))
-      (memory $memory (export "memory") 1)
-      (func $require (param $holds i32)
-        (if (i32.eqz (local.get $holds)) (then (call $revert (i32.const 0) (i32.const 0)))))
-      (func $read (param $at i32) (param $size i32) (param $little i32) (result i64) (local $x i64) (local $n i32)
-        (loop $next
-          (local.set $x (i64.or (i64.shl (local.get $x) (i64.const 8)) (i64.load8_u $memory (i32.add (local.get $at)
-            (select (i32.sub (i32.sub (local.get $size) (local.get $n)) (i32.const 1)) (local.get $n)
-              (local.get $little))))))
-          (local.set $n (i32.add (local.get $n) (i32.const 1)))
-          (br_if $next (i32.lt_u (local.get $n) (local.get $size))))
-        (local.get $x))
-      (func $row (param $who i64) (result i32)
-        (i32.shl (i32.and (i32.wrap_i64 (local.get $who)) (i32.const 255)) (i32.const 3)))
+    return f"""{COMMON}
       (func (export "main") (local $me i64) (local $field i64) (local $row i32)
-        (call $require (i32.le_u (call $size) (i32.const 96)))
+        (call $require (i32.le_u (call $size) (i32.const 128)))
         (call $copy (i32.const 0) (i32.const 0) (call $size))
         (call $caller (i32.const 1024))
         (local.set $me (call $read (i32.const {1024 + 20 - end}) (i32.const {end}) (i32.const 0)))
@@ -502,11 +523,7 @@ def vault(encoding: Encoding, need: str) -> str:
         (call $require {chosen[1]})
         (local.set $field (call $read (i32.const {at}) (i32.const {end}) (i32.const {int(order == "little")})))
         {NEEDS[need]}
-        (call $require (i64.ne (i64.load $storage (local.get $row)) (i64.const 0)))
-        (i64.store $memory (i32.const 1048) (i64.load $storage (local.get $row)))
-        (call $require (i32.eqz (call $call
-          (i64.const 0x7fffffffffffffff) (i32.const 1024) (i32.const 1048) (i32.const 0) (i32.const 0))))
-        (i64.store $storage (local.get $row) (i64.const 0))))"""
+        (call $pay (local.get $row))))"""
 
 
 def searched(wat: str, calls: Sequence[tuple[Address, bytes, int]], **settings: int) -> Exploration:
@@ -548,10 +565,56 @@ def test_fault_is_found_that_needs_a_field_of_ones_own(kind: str, need: str) -> 
     sender, field = taken[need]
     deposits = [(CAROL, 320), (ALICE, 90), (BOB, 410)]
     calls = [(who, encoding.data(0), amount) for who, amount in deposits]
-    found = searched(vault(encoding, need), [*calls, (sender, encoding.data(1, field), 0)], tries=3_000)
+    found = searched(vault(encoding, need), [*calls, (sender, encoding.data(1, field), 0)], tries=1_000)
 
     (violation,) = found.violations
-    print("TRIES", kind, need, found.found.tries)
     assert violation.needs_callback
     assert depth_of(violation.script) == 1
     assert calls_in(violation.script) <= 4
+
+
+def test_fault_is_found_in_a_list_of_actions_where_one_has_ones_own_address() -> None:
+    """Each action is an opcode and eight bytes: 1 deposits what comes along, 2 takes out for an address."""
+    wat = f"""{COMMON}
+      (func (export "main") (local $me i64) (local $at i32) (local $row i32)
+        (call $require (i32.le_u (call $size) (i32.const 128)))
+        (call $copy (i32.const 0) (i32.const 0) (call $size))
+        (call $caller (i32.const 1024))
+        (call $value (i32.const 1048))
+        (local.set $me (call $read (i32.const 1036) (i32.const 8) (i32.const 0)))
+        (local.set $row (call $row (local.get $me)))
+        (loop $next
+          (call $require (i32.lt_u (i32.sub (i32.load8_u $memory (local.get $at)) (i32.const 1)) (i32.const 2)))
+          (if (i32.eq (i32.load8_u $memory (local.get $at)) (i32.const 1))
+            (then
+              (i64.store $storage (local.get $row)
+                (i64.add (i64.load $storage (local.get $row)) (i64.load $memory (i32.const 1048))))
+              (i64.store $memory (i32.const 1048) (i64.const 0)))
+            (else
+              (call $require (i64.eq (local.get $me)
+                (call $read (i32.add (local.get $at) (i32.const 1)) (i32.const 8) (i32.const 1))))
+              (call $pay (local.get $row))))
+          (local.set $at (i32.add (local.get $at) (i32.const 9)))
+          (br_if $next (i32.lt_u (local.get $at) (call $size))))))"""
+    deposit, take = b"\1" + bytes(8), b"\2" + number(int.from_bytes(ALICE[-8:], "big"), 8)
+    calls = [
+        (CAROL, deposit, 320),
+        (ALICE, deposit, 90),
+        (BOB, deposit, 410),
+        (ALICE, take, 0),
+        (ALICE, deposit + take, 50),
+    ]
+    found = searched(wat, calls, tries=1_000)
+
+    (violation,) = found.violations
+    assert violation.needs_callback
+    assert number(int.from_bytes(MALLORY[-8:], "big"), 8) in violation.script[-1].data
+
+
+def test_selector_that_stands_in_the_code_alone_is_called_with_ones_own_address() -> None:
+    encoding = ENCODINGS["words"]
+    deposits = [(who, encoding.data(0), amount) for who, amount in ((CAROL, 320), (ALICE, 90))]
+    found = searched(vault(encoding, "own address"), deposits, tries=1_000)
+
+    (violation,) = found.violations
+    assert violation.script[-1].data == encoding.data(1, MALLORY)
