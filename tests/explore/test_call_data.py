@@ -318,7 +318,7 @@ def test_address_is_changed_to_ones_own_and_to_those_of_others(field: Field) -> 
 def test_word_can_be_what_is_sent_along_and_an_address() -> None:
     (column,) = columns_of(Form(bytes(4), (WORD,)), [0, 350, 40], Observed(), AROUND, [123])
 
-    assert column[:4] == [1, 350, 40, probe(0)]
+    assert column[:5] == [1, 350, int.from_bytes(OWN, "big"), 40, probe(0)]
     assert {int.from_bytes(each, "big") for each in (OWN, OTHER, FIXTURE)} | {123, (1 << 256) - 1} <= set(column)
 
 
