@@ -1,8 +1,8 @@
 """Call data for ``main``: the forms in which they were seen, and others of these forms.
 
 Each contract reads call data as it likes. Mostly they begin with a number that chooses a method, its *selector*, and
-numbers and addresses of some widths follow. Which ones is told by calls that were seen, and by the integers that the
-code compares with. Where comparisons tell more, see :func:`data_patches`.
+numbers and addresses of some widths follow. Calls that were seen tell which ones, and so do the integers that the code
+compares with. A wrong guess costs tries only. :func:`data_patches` yields what comparisons tell besides.
 """
 
 from __future__ import annotations
