@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from storagemod.explore import frontier as module
 from storagemod.explore.attacker import Attacker, EntryPoint
+from storagemod.explore.call_data import Field, Form
 from storagemod.explore.follower import CallOutcome, Site
 from storagemod.explore.frontier import Frontier
 from storagemod.explore.menu import Entry
@@ -496,6 +497,24 @@ def test_what_many_calls_gave_is_bounded() -> None:
     for each in tries:
         if len(each.script) == 1:
             assert each.given == (int(str(each.script[0].method)[1:]),)
+
+
+def test_a_call_of_main_that_comes_again_has_the_entry_point_of_its_form() -> None:
+    """Comparisons then change the numbers in its data, as when it was made first."""
+    point = EntryPoint(BANK, None, FunctionType())
+    data = [b"\1" + bytes(8), b"\2" + bytes(8)]
+    menu = [Entry(point, 1, iter([(0.0, Call(BANK, None))]), 10)]
+    for each in data:
+        form = Form(each[:1], (Field(8, "little"),), ((each, 0),))
+        menu.append(Entry(point, 1, iter([(0.0, Call(BANK, None, data=each))]), 10, form=form))
+    frontier = frontier_of(menu, calls=2, depth=1)
+    script = (Call(BANK, None, data=data[1], sender=MALLORY),)
+
+    resumed = frontier.resumed(script, (0,), Toy({}).run(script))
+    assert resumed.entry is menu[2]
+    frontier.grow(resumed, Toy({}).run(script), known=False, bonus=0.0, number=1)
+    again = next(each for each in taken(frontier, Toy({})) if len(each.script) == 2 and each.script[1] == script[0])
+    assert again.entry is menu[2]
 
 
 def test_an_entry_point_that_always_fails_is_put_off_and_not_left_out() -> None:
