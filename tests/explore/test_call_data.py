@@ -526,12 +526,12 @@ def vault(encoding: Encoding, need: str) -> str:
         (call $pay (local.get $row))))"""
 
 
-def searched(wat: str, calls: Sequence[tuple[Address, bytes, int]], **settings: int) -> Exploration:
+def searched(wat: str, before: Sequence[tuple[Address, bytes, int]], **settings: int) -> Exploration:
     people = {"alice": ALICE, "bob": BOB, "carol": CAROL, "mallory": MALLORY}
     names = {address: name for name, address in people.items()}
     sent = (
         f'[[transactions]]\nto = "vault"\nsender = "{names[sender]}"\ndata = "0x{data.hex()}"\nvalue = {value}\n'
-        for sender, data, value in calls
+        for sender, data, value in before
     )
     accounts = "".join(f'{name} = {{ address = "{at}", balance = 1000 }}\n' for name, at in people.items())
     return explore(
@@ -618,3 +618,46 @@ def test_selector_that_stands_in_the_code_alone_is_called_with_ones_own_address(
 
     (violation,) = found.violations
     assert violation.script[-1].data == encoding.data(1, MALLORY)
+
+
+# Return data
+
+MAGIC = 0x150B7A02
+"""What a receiver of a token answers, by ERC-721."""
+
+
+RETURN_DATA = """
+  (import "ethereum" "getReturnDataSize" (func $returned (result i32)))
+  (import "ethereum" "returnDataCopy" (func $copyReturned (param i32 i32 i32)))
+  """
+
+
+@pytest.mark.parametrize(
+    ("length", "holds"),
+    [
+        pytest.param(4, f"(i64.eq (call $read (i32.const 0) (i32.const 4) (i32.const 0)) (i64.const {MAGIC}))", id="4"),
+        pytest.param(
+            4, f"(i64.eq (call $read (i32.const 0) (i32.const 4) (i32.const 1)) (i64.const {MAGIC}))", id="4r"
+        ),
+        pytest.param(
+            32, f"(i64.eq (call $read (i32.const 0) (i32.const 4) (i32.const 0)) (i64.const {MAGIC}))", id="32"
+        ),
+        pytest.param(32, "(i64.ne (call $read (i32.const 24) (i32.const 8) (i32.const 0)) (i64.const 0))", id="truth"),
+        pytest.param(32, "(i64.eq (call $read (i32.const 24) (i32.const 8) (i32.const 0)) (i64.const 1))", id="one"),
+        pytest.param(32, "(i32.eq (i32.load8_u $memory (i32.const 31)) (i32.const 1))", id="a byte"),
+    ],
+)
+def test_answer_that_a_caller_wants_is_found(length: int, holds: str) -> None:
+    """The caller is content with data of one length only, which say one thing."""
+    wat = f"""{COMMON.replace('(import "storage"', RETURN_DATA + '(import "storage"')}
+      (func (export "main")
+        (call $caller (i32.const 1024))
+        (call $require (i32.eqz (call $call
+          (i64.const 1000000) (i32.const 1024) (i32.const 2048) (i32.const 0) (i32.const 0))))
+        (call $require (i32.eq (call $returned) (i32.const {length})))
+        (call $copyReturned (i32.const 0) (i32.const 0) (i32.const {length}))
+        (call $require {holds})
+        (i64.store $storage (i32.const 0) (i64.const 1_000_000))))"""
+    found = searched(wat, [], tries=24)
+
+    assert [each.invariant for each in found.violations] == ["it has what it owes"]

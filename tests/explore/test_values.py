@@ -172,6 +172,22 @@ def test_money_is_never_more_than_there_is_and_can_be_none(paid: list[int], bala
     assert {0, balance, balance // 2, *(each for each in (*paid, *constants) if 0 <= each <= balance)} <= set(found)
 
 
+def test_numbers_of_results_and_storage_are_amounts_as_likely_as_parts_of_the_balance() -> None:
+    observed = Observed()
+    for number in (333, 1, -7, 2_000):
+        observed.number("i64", number)
+    found = money([20, 30], observed, Surroundings((OWN,), (), (444,), (1_000,)))
+
+    assert found[:2] == [20, 30]
+    assert {21, 31, 333, 444, 500} <= set(found[:7])
+    assert 2_000 not in found  # more than there is
+
+
+def test_names_that_come_next_follow_where_all_that_was_seen_are_names() -> None:
+    assert column("i64", 0, [3, 0, 1], Observed(), NOWHERE)[3:6] == [4, 5, 2]
+    assert 301 not in column("i64", 0, [3, 300], Observed(), NOWHERE)[2:6]
+
+
 def test_amounts_of_others_and_more_than_can_be_sent_are_known_as_money() -> None:
     observed = Observed()
     observed.call(OTHER, "buy", (1,), value=600)
