@@ -107,7 +107,11 @@ class Form:
                     yield number
 
     def data(self, numbers: Iterable[int]) -> bytes:
-        """Return call data with these numbers in the fields."""
+        """Return call data with these numbers in the fields.
+
+        Raises:
+            OverflowError: A number is negative, or wider than its field.
+        """
         parts = (number.to_bytes(size, order) for number, (size, order, _) in zip(numbers, self.fields, strict=True))
         return self.head + b"".join(parts)
 
@@ -116,7 +120,7 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
     """Return the forms of call data: those that were seen, and of other selectors that the code compares with.
 
     Args:
-        seen: Call data that were seen, with the value that came along.
+        seen: Call data that were seen, none of them empty, with the value that came along.
         compared: Integers that the code compares with.
         around: What there is.
     """

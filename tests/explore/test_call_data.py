@@ -94,6 +94,12 @@ def test_numbers_and_data_of_a_form_are_inverse(made: tuple[Form, tuple[int, ...
     assert read is None or form.data(read) == other
 
 
+@pytest.mark.parametrize("number", [-1, 256])
+def test_number_that_does_not_fit_its_field_is_refused(number: int) -> None:
+    with pytest.raises(OverflowError):
+        Form(b"\1", (little(1),)).data([number])
+
+
 @pytest.mark.parametrize(
     ("seen", "compared", "head", "fields"),
     [
