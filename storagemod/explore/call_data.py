@@ -21,6 +21,8 @@ from storagemod.explore.values import (
     Sure,
     Surroundings,
     column,
+    is_probe,
+    narrow_probe,
     near,
     next_names,
     probe,
@@ -126,14 +128,41 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
     """
     compared = list(compared)
     known = {size: {number % (1 << 8 * size) for number in compared if _is_read(number, size)} for size in _SIZES}
-    groups: dict[tuple[bytes, int], list[tuple[bytes, int]]] = {}
-    heads: dict[tuple[int, Order], None] = {}
     seen = list(seen)
-    wide = [size for size in _SIZES if all(_is_wide(data, size) for data, _ in seen)]
+    # A selector that is a small number may have zeros behind it. The fewer fields there are then, the better they fit.
+    widths = [size for size in _SIZES if all(_is_wide(data, size) for data, _ in seen)] or [1]
+    ways = [_forms_seen(seen, known, width, around) for width in widths]
+    found, heads = min(ways, key=lambda way: sum(len(form.fields) for form in way[0]) - len(way[0]) * _FIELDS_MAX)
+    taken = {form.head for form in found}
+    shapes = list(dict.fromkeys(form.fields for form in sorted(found, key=lambda form: -len(form.seen))))
+    lengths = {number for number in compared if 0 < number <= _LENGTH_MAX}
+    others = (head for head in _other_heads(known, heads) if head not in taken)
+    for head in itertools.islice(others, max(0, _SELECTORS_MAX - len(taken))):
+        found += _unseen(head, shapes, lengths)
+    return found
+
+
+_Head: TypeAlias = tuple[int, Order]
+"""Size and order of a selector."""
+
+
+def _forms_seen(
+    seen: Sequence[tuple[bytes, int]], known: dict[int, set[int]], width: int, around: Surroundings
+) -> tuple[list[Form], list[_Head]]:
+    """Return the forms that were seen, and how their selectors are written.
+
+    Args:
+        seen: Call data, and values.
+        known: Integers that the code compares with, by size.
+        width: How many bytes a selector has that is a small number.
+        around: What there is.
+    """
+    groups: dict[tuple[bytes, int], list[tuple[bytes, int]]] = {}
+    heads: dict[_Head, None] = {}
     for data, value in seen:
         told = _head(data, known)
-        if told is not None and told[0] == 1:  # a small number, that may be one of eight bytes
-            told = wide[0], "little"
+        if told is not None and told[0] == 1:
+            told = width, "little"
         if told is not None:
             heads[told] = None
         elif len(data) % WORD_BYTES == SELECTOR_BYTES:
@@ -146,13 +175,7 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
         fields = _fields([data[len(head) :] for data, _ in like], around, order)
         if fields is not None and (head or fields):
             found.append(Form(head, fields, tuple(like)))
-    taken = {form.head for form in found}
-    shapes = list(dict.fromkeys(form.fields for form in sorted(found, key=lambda form: -len(form.seen))))
-    lengths = {number for number in compared if 0 < number <= _LENGTH_MAX}
-    others = (head for head in _other_heads(known, list(heads)) if head not in taken)
-    for head in itertools.islice(others, max(0, _SELECTORS_MAX - len(taken))):
-        found += _unseen(head, shapes, lengths)
-    return found
+    return found, list(heads)
 
 
 def _is_read(number: int, size: int) -> bool:
@@ -169,7 +192,7 @@ def _is_wide(data: bytes, size: int) -> bool:
     return len(data) >= size and len(data) % min(size, 4) == 0 and not any(data[1:size])
 
 
-def _head(data: bytes, known: dict[int, set[int]]) -> tuple[int, Order] | None:
+def _head(data: bytes, known: dict[int, set[int]]) -> _Head | None:
     """Return the size and the order of the selector of call data: an integer that the code compares with."""
     for size in _SIZES:
         if len(data) < size:
@@ -191,7 +214,7 @@ def _chooses(number: int, size: int) -> bool:
     return number >> 8 * (size - 1) > 0 and (size < SELECTOR_BYTES or number < (1 << 8 * size) - RARE)
 
 
-def _other_heads(known: dict[int, set[int]], heads: Sequence[tuple[int, Order]]) -> Iterator[bytes]:
+def _other_heads(known: dict[int, set[int]], heads: Sequence[_Head]) -> Iterator[bytes]:
     """Yield integers of the code as selectors: of the size and order of those that were seen, or of four bytes."""
     for size, order in heads or [(SELECTOR_BYTES, "big"), (SELECTOR_BYTES, "little")]:
         numbers = (number for number in known[size] if _chooses(number, size))
@@ -310,7 +333,7 @@ def _reversed(number: Value, size: int) -> int:
 
 def probe_of(field: Field, place: int) -> int:
     """Return a number for a field that is not met by chance, as far as its width allows."""
-    return probe(place) % (1 << 8 * field.size - 1)
+    return probe(place) if field.size >= ADDRESS_BYTES else narrow_probe(field.size, place)
 
 
 def with_codes(here: Sequence[bytes], around: Surroundings, chosen_by: Iterable[bytes]) -> Iterator[bytes]:
@@ -352,8 +375,11 @@ def data_patches(data: bytes, pairs: Iterable[tuple[int, int]]) -> Iterator[tupl
                     continue  # zeros before a short number are no sign
                 for order in ("little", "big"):
                     at = data.find(word.to_bytes(size, order))
-                    if at >= 0:
-                        yield data[:at] + new.to_bytes(size, order) + data[at + size :], sure_of(one)
+                    if at < 0:
+                        continue
+                    yield data[:at] + new.to_bytes(size, order) + data[at + size :], sure_of(one)
+                    if new and is_probe(one):
+                        yield data[:at] + (new - 1).to_bytes(size, order) + data[at + size :], sure_of(one)
 
 
 def _unsigned(number: int, size: int) -> int | None:

@@ -41,8 +41,14 @@ _SEEN_BEST = 4
 _PROBES = 1.0
 """What the call costs whose arguments are numbers that comparisons show again."""
 
-_PENALTY_MAX = 2.0
-"""What calls of an entry point cost besides at most: it is put off, and never left out."""
+_PENALTY_MAX, _VIEW_PENALTY_MAX = 2.0, 6.0
+"""What calls of an entry point cost besides at most, and of one that goes well and changes nothing.
+
+It is put off, and never left out.
+"""
+
+_VIEW_SEEN = 3
+"""How often an entry point has to go well, and change nothing, to be taken for one that only answers."""
 
 _PAST = math.inf
 
@@ -98,6 +104,8 @@ class Entry:
         """What its calls cost besides: nothing while there is hope."""
         if self.tried <= 4 * self.changed + 2:
             return self.nudge
+        if not self.changed and self.succeeded > _VIEW_SEEN:
+            return self.nudge + min(_VIEW_PENALTY_MAX, 2.0 * math.log2(self.succeeded / 2))
         return self.nudge + min(_PENALTY_MAX, math.log2(self.tried / (4 * self.changed + 2)))
 
     def numbers(self, call: Call) -> tuple[Value, ...]:

@@ -34,6 +34,23 @@ def probe(number: int) -> int:
     return (_PROBE + 0x3779_B1 * number) & 0x3FFF_FFFF
 
 
+def narrow_probe(size: int, number: int) -> int:
+    """Return such a number of 2, 4 or 8 bytes that is the same in both orders of bytes; of one byte, a short one."""
+    half = (probe(number) & 0x7F7F_7F7F).to_bytes(4, "big")[-((size + 1) // 2) :]
+    return int.from_bytes(half[: size // 2] + half[::-1], "big")
+
+
+_PROBES = frozenset(
+    number for at in range(16) for number in (probe(at), *(narrow_probe(size, at) for size in (2, 4, 8)))
+)
+"""Probes of the first places. One of two bytes is hardly met by chance, too."""
+
+
+def is_probe(number: int) -> bool:
+    """Check whether a number is a probe: a comparison that has it tells a limit, and the number below may be needed."""
+    return number in _PROBES
+
+
 @define
 class Observed:
     """Calls that were seen, and the numbers in them."""
@@ -223,7 +240,11 @@ def patches(value: Value, pairs: Iterable[tuple[int, int]]) -> Iterator[tuple[in
         for one, other in (pair, pair[::-1]):
             if one == value:
                 yield other, sure
-                close += (other - 1, other + 1)
+                if is_probe(value):  # it was too much, and the limit itself may be as well
+                    yield other - 1, sure
+                    close.append(other + 1)
+                else:
+                    close += (other - 1, other + 1)
             elif sure is not Sure.NO and one > value > 0 and one % value == 0:
                 yield other * value // one, sure  # it was multiplied before
                 close.append(other * value // one + 1)
@@ -247,7 +268,9 @@ COMMON_MAX, RARE = 15, 0xFFFF
 
 def sure_of(number: int) -> Sure:
     """Return how sure it is that a number in a comparison is one that was chosen, and no other like it."""
-    return Sure.YES if abs(number) > RARE else Sure.LIKELY if abs(number) > COMMON_MAX else Sure.NO
+    if abs(number) > RARE or is_probe(number):
+        return Sure.YES
+    return Sure.LIKELY if abs(number) > COMMON_MAX else Sure.NO
 
 
 _SHIFTED, _SHIFT_MAX = 1_000, 1 << 20

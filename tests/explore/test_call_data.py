@@ -408,6 +408,15 @@ def test_a_negative_operand_is_found_as_the_bytes_that_were_sent() -> None:
     assert bytes.fromhex("deadbeef 01020304") in dict(data_patches(data, [(-16, 0xDEADBEEF - 2**32)]))
 
 
+@pytest.mark.parametrize("order", ["big", "little"])
+def test_limit_that_a_probe_shows_and_the_number_below_it_are_sent(order: Order) -> None:
+    shown = probe_of(Field(4, order), 0)
+    found = [data for data, _ in data_patches(b"\1" + number(shown, 4, order), [(shown, 300)])]
+
+    assert {b"\1" + number(each, 4, order) for each in (300, 299)} <= set(found)
+    assert b"\1" + number(299, 4, order) not in dict(data_patches(b"\1" + number(7_000, 4, order), [(7_000, 300)]))
+
+
 def test_bytes_that_no_contract_has_are_known_to_be_ours() -> None:
     for value, sure in ((probe(3), Sure.YES), (0x7000, Sure.LIKELY)):
         size = 4 if sure is Sure.YES else 2

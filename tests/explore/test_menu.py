@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storagemod.explore.attacker import EntryPoint
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.script import MAIN, Call
-from storagemod.explore.values import Observed, Surroundings, probe
+from storagemod.explore.values import Observed, Surroundings, narrow_probe, probe
 from storagemod.types import Address, FunctionType, ValueType
 from storagemod.wasm import Mentions
 
@@ -194,7 +194,7 @@ def test_number_is_put_where_it_fits_with_a_sign_and_without(number: int) -> Non
 
 def test_probes_are_for_integers_and_fields_that_are_no_words() -> None:
     assert [TYPED.probe(at) for at in range(3)] == [probe(0), None, probe(2)]
-    assert [FORMED.probe(at) for at in range(2)] == [probe(0), None]
+    assert [FORMED.probe(at) for at in range(2)] == [narrow_probe(8, 0), None]
 
 
 def test_main_has_calls_of_each_form_and_money_where_it_came_along() -> None:
@@ -233,6 +233,16 @@ def test_failing_makes_dearer_up_to_a_bound_and_changes_make_cheaper(tried: int,
     assert penalty(tried, changed + 1) <= penalty(tried, changed)
     assert penalty(4 * changed, changed) == 0  # one of four is hope enough
     assert penalty(2, 0) == 0 < penalty(3, 0)
+
+
+def test_an_entry_point_that_only_answers_is_put_off_further_than_one_that_fails() -> None:
+    answers, fails, works = (entry_of(point("go")) for _ in range(3))
+    for each, succeeded, changed in ((answers, 900, 0), (fails, 0, 0), (works, 900, 300)):
+        each.tried, each.succeeded, each.changed = 900, succeeded, changed
+
+    assert (works.penalty, fails.penalty, answers.penalty) == (0.0, 2.0, 6.0)
+    answers.succeeded = 3  # too few to know
+    assert answers.penalty == fails.penalty
 
 
 def test_a_call_that_was_learnt_is_taken_up_once_and_not_listed_again() -> None:

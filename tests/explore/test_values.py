@@ -18,7 +18,9 @@ from storagemod.explore.values import (
     as_signed,
     column,
     combinations,
+    is_probe,
     money,
+    narrow_probe,
     patches,
     probe,
 )
@@ -247,6 +249,24 @@ def test_a_number_that_no_contract_has_is_known_to_be_ours() -> None:
         assert (99, sure) in list(patches(value, [(value, 99)]))
     assert len({probe(number) for number in range(500)}) == 500
     assert all(0 < probe(number) < 2**30 for number in range(500))
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_probes_of_a_width_are_the_same_in_both_orders_of_bytes(size: int) -> None:
+    found = [narrow_probe(size, number) for number in range(16)]
+
+    assert all(0 <= each < 1 << 8 * size - 1 for each in found)
+    assert all(each.to_bytes(size, "big") == each.to_bytes(size, "little") for each in found)
+    assert len(set(found)) == 16
+    assert size == 1 or all(map(is_probe, found))
+
+
+def test_a_limit_that_a_probe_shows_and_the_number_below_it_are_sure() -> None:
+    found = list(patches(probe(0), [(probe(0), 300)]))
+
+    assert found[:2] == [(300, Sure.YES), (299, Sure.YES)]
+    assert (301, Sure.NO) in found
+    assert (299, Sure.NO) in list(patches(700, [(700, 300)]))  # what no probe shows is less sure
 
 
 # Numbers of types
