@@ -1,8 +1,8 @@
 """Call data for ``main``: the forms in which they were seen, and others of these forms.
 
 Each contract reads call data as it likes. Mostly they begin with a number that chooses a method, its *selector*, and
-numbers and addresses of some widths follow. Which ones is told by calls that were seen, and by the integers that the
-code compares with. Where comparisons tell more, see :func:`data_patches`.
+numbers and addresses of some widths follow. Calls that were seen tell which ones, and so do the integers that the code
+compares with. A wrong guess costs tries only. :func:`data_patches` yields what comparisons tell besides.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from storagemod.explore.values import (
     is_probe,
     narrow_probe,
     near,
+    next_names,
     probe,
     sure_of,
 )
@@ -108,7 +109,11 @@ class Form:
                     yield number
 
     def data(self, numbers: Iterable[int]) -> bytes:
-        """Return call data with these numbers in the fields."""
+        """Return call data with these numbers in the fields.
+
+        Raises:
+            OverflowError: A number is negative, or wider than its field.
+        """
         parts = (number.to_bytes(size, order) for number, (size, order, _) in zip(numbers, self.fields, strict=True))
         return self.head + b"".join(parts)
 
@@ -117,15 +122,15 @@ def forms(seen: Iterable[tuple[bytes, int]], compared: Iterable[int], around: Su
     """Return the forms of call data: those that were seen, and of other selectors that the code compares with.
 
     Args:
-        seen: Call data that were seen, with the value that came along.
+        seen: Call data that were seen, none of them empty, with the value that came along.
         compared: Integers that the code compares with.
         around: What there is.
     """
     compared = list(compared)
-    known = {size: {number % (1 << 8 * size) for number in compared if _fits(number, size)} for size in _SIZES}
+    known = {size: {number % (1 << 8 * size) for number in compared if _is_read(number, size)} for size in _SIZES}
     seen = list(seen)
     # A selector that is a small number may have zeros behind it. The fewer fields there are then, the better they fit.
-    widths = [size for size in _SIZES if all(len(data) >= size and not any(data[1:size]) for data, _ in seen)] or [1]
+    widths = [size for size in _SIZES if all(_is_wide(data, size) for data, _ in seen)] or [1]
     ways = [_forms_seen(seen, known, width, around) for width in widths]
     found, heads = min(ways, key=lambda way: sum(len(form.fields) for form in way[0]) - len(way[0]) * _FIELDS_MAX)
     taken = {form.head for form in found}
@@ -173,8 +178,18 @@ def _forms_seen(
     return found, list(heads)
 
 
+def _is_read(number: int, size: int) -> bool:
+    """Check whether code can compare a selector of so many bytes with a number; it reads short ones unsigned."""
+    return _fits(number, size) and (number >= 0 or size >= SELECTOR_BYTES)
+
+
 def _fits(number: int, size: int) -> bool:
     return -(1 << 8 * size - 1) <= number < 1 << 8 * size
+
+
+def _is_wide(data: bytes, size: int) -> bool:
+    """Check whether call data may begin with a small number of so many bytes: what follows is in line with it."""
+    return len(data) >= size and len(data) % min(size, 4) == 0 and not any(data[1:size])
 
 
 def _head(data: bytes, known: dict[int, set[int]]) -> _Head | None:
@@ -191,7 +206,11 @@ def _head(data: bytes, known: dict[int, set[int]]) -> _Head | None:
 
 
 def _chooses(number: int, size: int) -> bool:
-    """Check whether an integer can be a selector of so many bytes: one that is wide enough, and not -1 and the like."""
+    """Check whether an integer can be a selector of so many bytes: wide enough, not -1 and the like, and no limit."""
+    if size > 1 and number.bit_count() == 1:  # lengths and numbers of things are compared with powers of two
+        return False
+    if size == SELECTOR_BYTES:  # one that is computed from a name may begin with a zero
+        return RARE < number < (1 << 8 * size) - RARE
     return number >> 8 * (size - 1) > 0 and (size < SELECTOR_BYTES or number < (1 << 8 * size) - RARE)
 
 
@@ -297,10 +316,12 @@ def columns_of(
             if field.is_address or any(number in {*own, *others} for number in here):
                 values = [*here[:2], *own, *here[2:4], *others[:4], *first]
             else:
-                values = [*here[:4], *first, *own]
+                names = list(next_names(here))
+                values = [*here[:4], *names[:2], *first[:2], *own, *first[2:], *names[2:]]
             values += [*near(here[:2]), *here, *others, *rest]
         limit = 1 << 8 * field.size
-        found.append([each for each in dict.fromkeys(values) if isinstance(each, int) and 0 <= each < limit])
+        fitting = (each % limit for each in values if isinstance(each, int) and -limit // 2 <= each < limit)
+        found.append(list(dict.fromkeys(fitting)))
     return found
 
 

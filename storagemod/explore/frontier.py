@@ -153,7 +153,8 @@ class Frontier:
         entry, nesting = None, None
         if len(added) % 2:
             call = call_at(script, added)
-            entry = next((each for each in self.menu if each.key == (call.contract, call.method or MAIN)), None)
+            number = self._place(call)
+            entry = None if number is None else self.menu[number]
             place = added[:-1]
             while place[2:] and place in result.played and result.played[place][1] in self._hooks:
                 place = place[:-2]  # of the attacker that had this accomplice act
@@ -324,11 +325,17 @@ class Frontier:
         found: dict[tuple[int, Call], None] = {}
         for length in range(1, len(path) + 1, 2):
             call = call_at(script, path[:length])
-            for number in self._places.get((call.contract, call.method), ())[:1]:
+            number = self._place(call)
+            if number is not None:
                 plain = Call(call.contract, call.method, call.args, call.data, call.value if call.method is None else 0)
                 found.pop((number, plain), None)
                 found[number, plain] = None
         return list(found)
+
+    def _place(self, call: Call) -> int | None:
+        """Return where the entry point of a call stands in the menu: of those of ``main``, the one of its form."""
+        places = self._places.get((call.contract, call.method), ())
+        return next((at for at in places if self.menu[at].numbers(call)), places[0] if places else None)
 
     def _learn_answers(self, each: Candidate, result: TrialResult) -> None:
         """Learn which answers of attackers callers are content with."""
@@ -424,8 +431,9 @@ class Frontier:
             yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))
             yield 1.0, ends(values=tuple(_highest(kind) for kind in results))
         elif done.site == MAIN:
-            for at, answer in enumerate((_ANSWER, _ANSWER[:SELECTOR_BYTES], _TRUE)):
-                yield (0.5 if site.caller in self.readers else 4.0) + at / 2, ends(output=answer)
+            reads = site.caller in self.readers
+            for at, answer in enumerate((_ANSWER, _ANSWER[:SELECTOR_BYTES], _TRUE) if reads else (_ANSWER,)):
+                yield (0.5 if reads else 4.0) + at / 2, ends(output=answer)
         yield 1.0, ends(ending=Ending.REVERT)
         yield 2.0, ends(ending=Ending.TRAP)
         if not done.static:

@@ -122,17 +122,20 @@ class Entry:
         return probe(at) if self.point.type.params[at] in INTEGER_BYTES else None
 
     def with_number(self, call: Call, at: int, number: int) -> tuple[tuple[Value, ...], bytes] | None:
-        """Return the arguments and the data of a call with another number in a place; ``None`` if it does not fit."""
+        """Return the arguments and the data of a call with another number in a place; ``None`` if it does not fit.
+
+        A number may come from a place that has a sign, or from one that has none.
+        """
         if self.form is not None:
             numbers = list(self.form.numbers(call.data) or ())
-            if not numbers or not 0 <= number < 1 << 8 * self.form.fields[at].size:
+            limit = 1 << 8 * self.form.fields[at].size
+            if not numbers or not -limit // 2 <= number < limit:
                 return None
-            numbers[at] = number
+            numbers[at] = number % limit
             return call.args, self.form.data(numbers)
         kind = self.point.type.params[at]
-        if kind not in INTEGER_BYTES or not -(half := 1 << 8 * INTEGER_BYTES[kind] - 1) <= number < half:
-            return None
-        return (*call.args[:at], number, *call.args[at + 1 :]), call.data
+        value = as_signed(kind, number) if kind in INTEGER_BYTES else None
+        return None if value is None else ((*call.args[:at], value, *call.args[at + 1 :]), call.data)
 
     def learn(self, call: Call) -> bool:
         """Take a call up that comparisons told of; return whether it is new."""

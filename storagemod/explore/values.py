@@ -140,7 +140,7 @@ def near(numbers: Sequence[int]) -> Iterator[int]:
 _NAME_MAX = 255
 
 
-def _next_names(here: Sequence[Value]) -> Iterator[int]:
+def next_names(here: Sequence[Value]) -> Iterator[int]:
     """Yield the numbers that come next where things are named by counting: two new names, and those before."""
     names = [number for number in here if isinstance(number, int) and 0 <= number <= _NAME_MAX]
     if names and len(names) == len(here):
@@ -179,7 +179,7 @@ def column(
     others = [] if form is None else [int.from_bytes(each[-form:], "big") for each in around.others]
     close = [number for number in (*here, *seen, *around.balances[:1]) if isinstance(number, int)][:_NEAR_MAX]
     usual = [1, 0] if here else [1, 0, *ends[INTEGER_BYTES[kind]][:1]]
-    likely: list[Value] = [*here[:2], *addresses, *here[2:6], *_next_names(here), *usual]
+    likely: list[Value] = [*here[:2], *addresses, *here[2:6], *next_names(here), *usual]
     likely += [*around.balances[:1], *others[:4]]
     likely += _interleave(here[6:], seen, around.stored, [probe(place)], constants, near(close), others[4:])
     likely += [*itertools.chain(*ends.values()), *around.balances, -1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1))]

@@ -421,10 +421,10 @@ class _Reader:
         (offset, is_fixed), text = self.fixed(tree.slice), _short(tree)
         self.reads += 1
         self.storages.add(address)
-        if self.constants.get(offset, 0) < 0:
-            raise _negative(text, self.constants[offset], is_fixed=True)
         if region == SLOTS_REGION and place is tree.value:
             return self.entry(address, region, offset, text, is_fixed=is_fixed), "number"
+        if self.constants.get(offset, 0) < 0:
+            raise _negative(text, self.constants[offset], is_fixed=True)
         return self.integer(address, region, kind, offset, text, is_fixed=is_fixed), "number"
 
     def entry(self, address: Address, region: str, number: Node, text: str, *, is_fixed: bool) -> Node:

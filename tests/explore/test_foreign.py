@@ -14,7 +14,6 @@ import pytest
 from storagemod.errors import ScenarioError
 from storagemod.explore import Exploration, explore
 from storagemod.explore.script import calls_in, depth_of
-from storagemod.explore.values import data_patches, selectors
 from storagemod.scenario import load_contract, parse_scenario, run_scenario
 from storagemod.types import FunctionType
 from tests.languages import compilers
@@ -122,33 +121,6 @@ def test_entry_point_main_is_one_row_however_many_methods_data_choose(tmp_path: 
     assert each.changed > 0
     assert each.taken >= 20
     assert 50 < each.succeeded + each.failed <= 100
-
-
-# Selectors and call data
-
-
-def test_selectors_come_in_the_order_of_bytes_that_was_seen() -> None:
-    assert selectors([], [0x2E1A7D4D, 3, -1, 0xFFFF]) == [
-        bytes.fromhex("2e1a7d4d"),
-        bytes.fromhex("4d7d1a2e"),
-        b"\xff" * 4,
-    ]
-    seen = [bytes.fromhex("d0e30db0") + bytes(32)]
-    assert selectors(seen, [0xD0E30DB0, 0x2E1A7D4D]) == [bytes.fromhex("d0e30db0"), bytes.fromhex("2e1a7d4d")]
-    assert selectors(seen, [0xB00DE3D0, 0x4D7D1A2E]) == [bytes.fromhex("d0e30db0"), bytes.fromhex("2e1a7d4d")]
-    assert selectors([b"abc"], []) == []
-
-
-def test_length_of_call_data_is_changed_where_code_compares_it() -> None:
-    data = bytes.fromhex("2e1a7d4d")
-
-    def changed(of: bytes, *pairs: tuple[int, int]) -> list[bytes]:
-        return [each for each, _ in data_patches(of, pairs)]
-
-    assert data + bytes(32) in changed(data, (4, 36))
-    assert data in changed(data + bytes(32), (36, 4))
-    assert data in changed(data + bytes(32), (4, 36))
-    assert changed(data, (5, 36), (4, -1), (4, 1 << 40)) == []
 
 
 # Keyed storage in invariants

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from storagemod.explore import frontier as module
 from storagemod.explore.attacker import Attacker, EntryPoint
+from storagemod.explore.call_data import Field, Form
 from storagemod.explore.follower import CallOutcome, Site
 from storagemod.explore.frontier import Frontier
 from storagemod.explore.menu import Entry
@@ -45,11 +46,13 @@ class Toy:
         hooks: By method, how often it calls out.
         magic: What each of its calls out has to be answered, or it fails.
         static: Whether it calls out in static calls.
+        gives: By method, the number that it returns.
     """
 
     hooks: dict[str, int]
     magic: Value | None = None
     static: bool = False
+    gives: dict[str, int] = field(factory=dict)
     _order: int = 0
 
     def run(self, script: Script) -> TrialResult:
@@ -86,7 +89,8 @@ class Toy:
                 self._call(inner, (*place, at), active | {BANK, reaction.account}, sites, outcomes, played)
             ok &= self.magic is None or reaction.values == (self.magic,)
             position += reaction.ending is Ending.RETURN  # one that fails takes its move back
-        outcomes[path] = CallOutcome(path, ok, ok, number, active)
+        numbers = (self.gives[call.method],) if call.method in self.gives else ()
+        outcomes[path] = CallOutcome(path, ok, ok, number, active, numbers)
 
     def _next(self) -> int:
         self._order += 1
@@ -466,6 +470,51 @@ def test_where_callers_become_content_with_zeros_nothing_is_tried_again() -> Non
     assert any(map(answered_calls_back, scripts[:25]))  # it was wanted
     assert len(set(plain)) == len(plain)
     assert len({script for script in plain if depth_of(script)}) > 4
+
+
+@pytest.mark.parametrize("number", [77_000, 2**63 + 5, -3])
+def test_a_number_that_a_call_gave_is_soon_an_argument_of_others(number: int) -> None:
+    """It is one of those that come next, within a call back and after it, however many arguments are likelier."""
+    menu = [entry("open"), entry("close", *((at,) for at in range(90)), kinds=("i64",))]
+    frontier = frontier_of(menu, calls=3, depth=1)
+    frontier.begin()
+    found = [each.script for each in taken(frontier, Toy({"open": 1, "close": 1}, gives={"open": number}), most=60)]
+
+    closing = Call(BANK, "close", (number - 2**64 if number >= 2**63 else number,))
+    opening = Call(BANK, "open", sender=MALLORY)
+    assert (opening, closing.sent_by(MALLORY)) in found
+    within = opening.with_reactions((Reaction(MALLORY, HOOK, calls=(closing,)),))
+    assert (within,) in found  # what a call will give is known from when it was run before
+
+
+def test_what_many_calls_gave_is_bounded() -> None:
+    menu = [entry(f"m{at}") for at in range(8)]
+    frontier = frontier_of(menu, calls=8, depth=0)
+    frontier.begin()
+    tries = taken(frontier, Toy({f"m{at}": 0 for at in range(8)}, gives={f"m{at}": at for at in range(8)}), most=400)
+
+    assert max(len(each.given) for each in tries) == 4
+    for each in tries:
+        if len(each.script) == 1:
+            assert each.given == (int(str(each.script[0].method)[1:]),)
+
+
+def test_a_call_of_main_that_comes_again_has_the_entry_point_of_its_form() -> None:
+    """Comparisons then change the numbers in its data, as when it was made first."""
+    point = EntryPoint(BANK, None, FunctionType())
+    data = [b"\1" + bytes(8), b"\2" + bytes(8)]
+    menu = [Entry(point, 1, iter([(0.0, Call(BANK, None))]), 10)]
+    for each in data:
+        form = Form(each[:1], (Field(8, "little"),), ((each, 0),))
+        menu.append(Entry(point, 1, iter([(0.0, Call(BANK, None, data=each))]), 10, form=form))
+    frontier = frontier_of(menu, calls=2, depth=1)
+    script = (Call(BANK, None, data=data[1], sender=MALLORY),)
+
+    resumed = frontier.resumed(script, (0,), Toy({}).run(script))
+    assert resumed.entry is menu[2]
+    frontier.grow(resumed, Toy({}).run(script), known=False, bonus=0.0, number=1)
+    again = next(each for each in taken(frontier, Toy({})) if len(each.script) == 2 and each.script[1] == script[0])
+    assert again.entry is menu[2]
 
 
 def test_an_entry_point_that_always_fails_is_put_off_and_not_left_out() -> None:

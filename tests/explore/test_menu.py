@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storagemod.explore.attacker import EntryPoint
 from storagemod.explore.menu import ARGUMENTS_MAX, Entry, menu_of
 from storagemod.explore.script import MAIN, Call
-from storagemod.explore.values import Observed, Surroundings, probe
+from storagemod.explore.values import Observed, Surroundings, narrow_probe, probe
 from storagemod.types import Address, FunctionType, ValueType
 from storagemod.wasm import Mentions
 
@@ -141,6 +141,81 @@ def test_main_is_called_with_data_that_was_seen() -> None:
     assert {(b"", 0), (b"\x01\x02\x03\x04", 0)} <= {(call.data, call.value) for _, call in found}
 
 
+# Numbers of calls
+
+TYPED = entry_of(point("go", "i64", "f32", "i32"))
+HEAD = bytes.fromhex("2e1a7d4d")
+
+
+def formed_entry(data: bytes, *compared: int) -> Entry:
+    """The entry point `main` with calls of the form of some call data."""
+    observed = Observed()
+    observed.call(BANK, None, (), data)
+    code = Mentions(compared, frozenset({("ethereum", "callDataCopy")}), len(compared))
+    entries = menu_of([point(None)], observed, AROUND, code={BANK: {MAIN: code}})
+    return next(each for each in entries if each.form is not None and each.form.seen)
+
+
+FORMED = formed_entry(HEAD + bytes.fromhex("0500000000000000") + bytes(32), int.from_bytes(HEAD, "big"))
+
+
+def test_numbers_of_a_call_are_its_arguments_or_those_of_its_data() -> None:
+    assert TYPED.numbers(Call(BANK, "go", (5, 1.0, 7))) == (5, 1.0, 7)
+    assert TYPED.numbers(Call(BANK, "other", (5, 1.0, 7))) == ()
+    assert FORMED.numbers(Call(BANK, None, data=HEAD + bytes([5]) + bytes(39))) == (5, 0)
+    assert FORMED.numbers(Call(BANK, None, data=HEAD)) == ()
+    assert FORMED.numbers(Call(BANK, "go", (5,), data=HEAD + bytes(40))) == ()
+    assert entry_of(point(None)).numbers(Call(BANK, None, data=HEAD)) == ()
+
+
+@given(st.integers(-(2**65), 2**65))
+def test_number_is_put_where_it_fits_with_a_sign_and_without(number: int) -> None:
+    """What one call returned without a sign can be an argument that has one, and the other way round."""
+    call = Call(BANK, "go", (5, 1.0, 7))
+    for at, bits in ((0, 64), (2, 32)):
+        found = TYPED.with_number(call, at, number)
+        assert (found is not None) == (-(2 ** (bits - 1)) <= number < 2**bits)
+        if found is not None:
+            args, data = found
+            assert isinstance(args[at], int)
+            assert args[at] % 2**bits == number % 2**bits
+            assert -(2 ** (bits - 1)) <= args[at] < 2 ** (bits - 1)
+            assert (len(args), data) == (3, b"")
+    assert TYPED.with_number(call, 1, number) is None
+
+    call = Call(BANK, None, data=HEAD + bytes([5]) + bytes(39))
+    found = FORMED.with_number(call, 0, number)
+    assert (found is not None) == (-(2**63) <= number < 2**64)
+    assert found is None or found == ((), HEAD + (number % 2**64).to_bytes(8, "little") + bytes(32))
+    word = FORMED.with_number(call, 1, number)
+    assert word == ((), HEAD + bytes([5]) + bytes(7) + (number % 2**256).to_bytes(32, "big"))
+    assert FORMED.with_number(Call(BANK, None, data=HEAD), 0, number) is None
+
+
+def test_probes_are_for_integers_and_fields_that_are_no_words() -> None:
+    assert [TYPED.probe(at) for at in range(3)] == [probe(0), None, probe(2)]
+    assert [FORMED.probe(at) for at in range(2)] == [narrow_probe(8, 0), None]
+
+
+def test_main_has_calls_of_each_form_and_money_where_it_came_along() -> None:
+    observed = Observed()
+    observed.call(BANK, None, (), b"\1" + (5).to_bytes(8, "little"), 30)
+    observed.call(BANK, None, (), b"\2" + (6).to_bytes(8, "little"))
+    code = Mentions((1, 2, 3), frozenset({("ethereum", "callDataCopy"), ("ethereum", "getCallValue")}), 3)
+    plain, *others = menu_of([point(None)], observed, AROUND, code={BANK: {MAIN: code}})
+
+    assert plain.form is None
+    paid = {}
+    for entry in others:
+        assert entry.form is not None
+        calls = [call for _, call in all_of(entry, 600)]
+        assert all(entry.form.numbers(call.data) is not None for call in calls)
+        paid.setdefault(entry.form.head, set()).update(call.value for call in calls)
+    assert {30, 31, 700} <= paid[b"\1"]
+    assert paid[b"\2"] == {0}  # it was never paid for
+    assert {0, 30} <= paid[b"\3"]
+
+
 # How calls fared
 
 
@@ -158,6 +233,16 @@ def test_failing_makes_dearer_up_to_a_bound_and_changes_make_cheaper(tried: int,
     assert penalty(tried, changed + 1) <= penalty(tried, changed)
     assert penalty(4 * changed, changed) == 0  # one of four is hope enough
     assert penalty(2, 0) == 0 < penalty(3, 0)
+
+
+def test_an_entry_point_that_only_answers_is_put_off_further_than_one_that_fails() -> None:
+    answers, fails, works = (entry_of(point("go")) for _ in range(3))
+    for each, succeeded, changed in ((answers, 900, 0), (fails, 0, 0), (works, 900, 300)):
+        each.tried, each.succeeded, each.changed = 900, succeeded, changed
+
+    assert (works.penalty, fails.penalty, answers.penalty) == (0.0, 2.0, 6.0)
+    answers.succeeded = 3  # too few to know
+    assert answers.penalty == fails.penalty
 
 
 def test_a_call_that_was_learnt_is_taken_up_once_and_not_listed_again() -> None:

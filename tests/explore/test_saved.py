@@ -384,8 +384,7 @@ def test_a_resumed_search_runs_no_try_twice(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(_Search, "_take", keep)
     found = explore(shipped("withdraw_fixed"), tries=200, calls=3, failures=tmp_path, resume=True)
 
-    assert found.resumed is not None
-    assert found.resumed > 5
+    assert found.kept.resumed > 5
     assert len(run) == 200
     assert [each for each, times in Counter(run).items() if times > 1] == []
 
@@ -394,9 +393,9 @@ def test_a_resumed_search_runs_no_try_twice(tmp_path: Path, monkeypatch: pytest.
 def test_a_search_that_is_stopped_and_resumed_finds_what_the_whole_one_finds(tmp_path: Path, name: str) -> None:
     place(name, tmp_path / name, fixed=False)
     of = load_scenario(tmp_path / name / "scenario.toml")
-    whole = explore(of, tries=1_000)
+    whole = explore(of, tries=1_500)
     first = explore(of, tries=500, failures=tmp_path)
-    second = explore(of, tries=500, failures=tmp_path, resume=True)
+    second = explore(of, tries=1_500, failures=tmp_path, resume=True)  # ways are not counted on: it takes longer
 
     assert first.ok  # what is found comes later
     assert [each.invariant for each in whole.violations] == [each.invariant for each in second.violations] != []

@@ -5,24 +5,22 @@ from __future__ import annotations
 import itertools
 import math
 import struct
-from collections.abc import Sequence
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from storagemod.explore.attacker import DATA_BYTES_MAX
 from storagemod.explore.values import (
     INTEGER_BYTES,
     Observed,
     Sure,
     Surroundings,
     as_signed,
-    call_data,
     column,
     combinations,
-    data_patches,
+    is_probe,
     money,
+    narrow_probe,
     patches,
     probe,
 )
@@ -163,7 +161,7 @@ def test_values_that_were_seen_come_before_all_others_and_near_ones_are_there() 
         assert wanted in found
 
 
-# Money and call data
+# Money
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=4), st.integers(0, 10**6), st.lists(st.integers(-5, 10**7), max_size=4))
@@ -176,6 +174,22 @@ def test_money_is_never_more_than_there_is_and_can_be_none(paid: list[int], bala
     assert {0, balance, balance // 2, *(each for each in (*paid, *constants) if 0 <= each <= balance)} <= set(found)
 
 
+def test_numbers_of_results_and_storage_are_amounts_as_likely_as_parts_of_the_balance() -> None:
+    observed = Observed()
+    for number in (333, 1, -7, 2_000):
+        observed.number("i64", number)
+    found = money([20, 30], observed, Surroundings((OWN,), (), (444,), (1_000,)))
+
+    assert found[:2] == [20, 30]
+    assert {21, 31, 333, 444, 500} <= set(found[:7])
+    assert 2_000 not in found  # more than there is
+
+
+def test_names_that_come_next_follow_where_all_that_was_seen_are_names() -> None:
+    assert column("i64", 0, [3, 0, 1], Observed(), NOWHERE)[3:6] == [4, 5, 2]
+    assert 301 not in column("i64", 0, [3, 300], Observed(), NOWHERE)[2:6]
+
+
 def test_amounts_of_others_and_more_than_can_be_sent_are_known_as_money() -> None:
     observed = Observed()
     observed.call(OTHER, "buy", (1,), value=600)
@@ -184,18 +198,6 @@ def test_amounts_of_others_and_more_than_can_be_sent_are_known_as_money() -> Non
     assert 600 in money([], observed, Surroundings((OWN,), (), (), (1_000,)))
     assert list(observed.money) == [600]
     assert list(observed.calls[OTHER, "buy"]) == [((1,), b"", 600), ((1,), b"", 0)]
-
-
-def test_call_data_has_what_was_seen_and_one_address_or_word_of_it_changed() -> None:
-    seen = b"\x12\x34\x56\x78" + bytes(OTHER) + (500).to_bytes(8, "little")
-    observed = Observed()
-    observed.number("i64", 777)
-    found = list(dict.fromkeys(call_data([seen], observed, NOWHERE)))
-
-    assert found[:3] == [seen, b"", seen.replace(OTHER, OWN)]
-    assert seen[:-8] + (777).to_bytes(8, "little") in found
-    assert all(len(each) in {0, len(seen), 96} for each in found)
-    assert next(call_data([bytes(DATA_BYTES_MAX + 1)], observed, NOWHERE)) == b""  # no attacker can send that
 
 
 # What comparisons tell
@@ -245,52 +247,26 @@ def test_numbers_that_are_met_everywhere_tell_nothing(value: Value) -> None:
 def test_a_number_that_no_contract_has_is_known_to_be_ours() -> None:
     for value, sure in ((probe(3), Sure.YES), (700, Sure.LIKELY), (12, Sure.NO)):
         assert (99, sure) in list(patches(value, [(value, 99)]))
-        sent = value.to_bytes(4, "little")
-        assert ((99).to_bytes(4, "little"), sure) in list(data_patches(sent, [(value, 99)])) or value < 1 << 16
     assert len({probe(number) for number in range(500)}) == 500
     assert all(0 < probe(number) < 2**30 for number in range(500))
 
 
-sizes_of_words = st.sampled_from([1, 2, 4, 8])
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+def test_probes_of_a_width_are_the_same_in_both_orders_of_bytes(size: int) -> None:
+    found = [narrow_probe(size, number) for number in range(16)]
+
+    assert all(0 <= each < 1 << 8 * size - 1 for each in found)
+    assert all(each.to_bytes(size, "big") == each.to_bytes(size, "little") for each in found)
+    assert len(set(found)) == 16
+    assert size == 1 or all(map(is_probe, found))
 
 
-@given(
-    before=st.binary(max_size=12),
-    after=st.binary(max_size=12),
-    size=sizes_of_words,
-    order=st.sampled_from(["little", "big"]),
-    other=st.integers(0, 255),
-    data=st.data(),
-)
-def test_a_word_of_call_data_is_replaced_in_either_order(
-    before: bytes, after: bytes, size: int, order: str, other: int, data: st.DataObject
-) -> None:
-    word = data.draw(st.integers(1 << 8 * size - 4, (1 << 8 * size - 1) - 1))  # as long as it can be
-    encoded = word.to_bytes(size, order)  # type: ignore[arg-type]
-    sent = before + encoded + after
-    at = sent.find(encoded)
-    wanted = sent[:at] + other.to_bytes(size, order) + sent[at + size :]  # type: ignore[arg-type]
+def test_a_limit_that_a_probe_shows_and_the_number_below_it_are_sure() -> None:
+    found = list(patches(probe(0), [(probe(0), 300)]))
 
-    for pair in ((word, other), (other, word)):
-        assert word == other or wanted in [changed for changed, _ in data_patches(sent, [pair])]
-
-
-@example(bytes.fromhex("ffffffff"), [(-1, 2**32 - 1)])  # different numbers, and the same four bytes
-@example(bytes(9), [(0, 9)])
-@given(st.binary(max_size=24), st.lists(st.tuples(integers, integers), max_size=4))
-def test_changed_call_data_is_another_one_and_as_long_unless_code_compared_its_length(
-    data: bytes, pairs: Sequence[tuple[int, int]]
-) -> None:
-    lengths = {len(data), *(each for pair in pairs if len(data) in pair for each in pair)}
-    for changed, _ in data_patches(data, pairs):
-        assert len(changed) in lengths
-        assert changed != data
-
-
-def test_a_negative_operand_is_found_as_the_bytes_that_were_sent() -> None:
-    data = bytes.fromhex("fffffff0 01020304")
-
-    assert bytes.fromhex("deadbeef 01020304") in dict(data_patches(data, [(-16, 0xDEADBEEF - 2**32)]))
+    assert found[:2] == [(300, Sure.YES), (299, Sure.YES)]
+    assert (301, Sure.NO) in found
+    assert (299, Sure.NO) in list(patches(700, [(700, 300)]))  # what no probe shows is less sure
 
 
 # Numbers of types
