@@ -110,7 +110,11 @@ def test_call_back_out_of_created_or_delegated_code_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["wallet_template", "parity_library"])
 def test_mended_twin_of_created_or_delegated_code_holds(name: str) -> None:
-    assert incident(name, fixed=True).ok
+    exploration = incident(name, fixed=True)
+
+    assert exploration.ok
+    told = [each.text for each in exploration.caveats if "a contract was created" in each.text]
+    assert bool(told) == (name == "wallet_template")
 
 
 # Contracts that run the code of attackers as their own
