@@ -455,7 +455,7 @@ class Frontier:
         if each.patched >= _PATCHED_MAX:
             return
         made = 0
-        for change, sure in self._changes(each, pairs[::-1] if failed else pairs):  # the last one had it fail
+        for change, sure in self._changes(each, pairs):  # the last one had it fail
             if change in way.patched:
                 continue
             if made == _PATCHES_MAX:
