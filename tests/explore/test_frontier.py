@@ -71,7 +71,7 @@ class Toy:
     ) -> None:
         number, position, ok = self._next(), 0, True
         skipped: list[Reaction] = []
-        outcomes[path] = CallOutcome(path, True, True, number, active)
+        outcomes[path] = CallOutcome(True, True, number)
         for _ in range(1 if call.method is None else self.hooks[call.method]):
             called = self._next()
             if position == len(call.reactions):
@@ -86,7 +86,7 @@ class Toy:
                 self._call(inner, (*place, at), active | {BANK, reaction.account}, sites, outcomes, played)
             ok &= self.magic is None or reaction.values == (self.magic,)
             position += reaction.ending is Ending.RETURN  # one that fails takes its move back
-        outcomes[path] = CallOutcome(path, ok, ok, number, active)
+        outcomes[path] = CallOutcome(ok, ok, number)
 
     def _next(self) -> int:
         self._order += 1
