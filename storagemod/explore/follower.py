@@ -41,7 +41,7 @@ class Site:
         skipped: The reactions, of those that do nothing, that have to stand before one for this site.
         reaction: What happened there: nothing.
         caller: The contract that called.
-        active: The contracts that were running.
+        active: The contracts that were running, the outermost first.
         order: The number of the call in its transaction.
     """
 
@@ -49,7 +49,7 @@ class Site:
     skipped: tuple[Reaction, ...]
     reaction: Reaction
     caller: Address
-    active: frozenset[Address]
+    active: tuple[Address, ...]
     order: int
 
 
@@ -215,7 +215,7 @@ class Follower:
         if reaction is None:
             done = Reaction(account, site, static)
             free = self._free.get(path, ())
-            self.sites.append(Site(path, free, done, caller, frozenset(active), call_id))
+            self.sites.append(Site(path, free, done, caller, active, call_id))
             self._free[path] = (*free, done)
             return record.changed
         self.played[place] = call_id, caller

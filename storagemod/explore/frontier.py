@@ -232,7 +232,7 @@ class Frontier:
 
     def _push_patch(self, queue: list[_Patch], cost: float, each: Candidate, change: Change) -> None:
         self._count += 1
-        heapq.heappush(queue, (cost, self._count, each, each.order, change))
+        heapq.heappush(queue, (cost, self._count, each, each.order, *change))
         if len(queue) > _OPENINGS_MAX:
             self.forgotten += len(_forget(queue))
 
@@ -424,9 +424,8 @@ class Frontier:
             return 0
         _, caller = result.played[place]
         base = each.cost + STEP + next(self.shuffle)
-        active = frozenset({caller})
         end = (*place, len(reaction.calls))
-        opening = Opening(each, end, base, bonus, reaction.account, active, None, caller)
+        opening = Opening(each, end, base, bonus, reaction.account, (caller,), None, caller)
         if origin is not None:
             opening.share(origin, (reaction.values, reaction.output))
         self._add(opening)
@@ -517,8 +516,8 @@ class Frontier:
                     yield ((*values[:at], fitting, *values[at + 1 :]), b"", static), sure
 
 
-_Patch: TypeAlias = tuple[float, int, Candidate, tuple[int, ...], Change]
-"""A change of what a try added last: its cost, its number, the try, the place of its siblings, and what is changed.
+_Patch: TypeAlias = tuple[float, int, Candidate, tuple[int, ...], tuple[Value, ...] | None, bytes, int]
+"""A change of what a try added last: its cost, its number, the try, the place of its siblings, and the change.
 
 Most never have their turn. So it is no try yet, and of plain numbers and bytes, which the garbage collector leaves out.
 """
@@ -526,7 +525,7 @@ Most never have their turn. So it is no try yet, and of plain numbers and bytes,
 
 def _changed(patch: _Patch) -> Candidate:
     """Return the try that a patch stands for."""
-    cost, _, parent, order, (values, data, amount) = patch
+    cost, _, parent, order, values, data, amount = patch
     script, added = parent.script, parent.added
     if len(added) % 2 == 0:
         place = added[:-1]

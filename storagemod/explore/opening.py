@@ -139,7 +139,7 @@ class Opening:
     base: float
     bonus: float
     who: Address
-    active: frozenset[Address] = frozenset()
+    active: tuple[Address, ...] = ()
     site: Site | None = None
     caller: Address | None = None
     voice: Address | None = None

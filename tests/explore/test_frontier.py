@@ -58,14 +58,14 @@ class Toy:
         sites: list[Site] = []
         outcomes: dict[Place, CallOutcome] = {}
         played: dict[Place, tuple[int, Address]] = {}
-        self._call(script[-1], (len(script) - 1,), frozenset(), sites, outcomes, played)
+        self._call(script[-1], (len(script) - 1,), (), sites, outcomes, played)
         return TrialResult((), tuple(sites), outcomes, frozenset(), played)
 
     def _call(
         self,
         call: Call,
         path: Place,
-        active: frozenset[Address],
+        active: tuple[Address, ...],
         sites: list[Site],
         outcomes: dict[Place, CallOutcome],
         played: dict[Place, tuple[int, Address]],
@@ -77,14 +77,14 @@ class Toy:
             called = self._next()
             if position == len(call.reactions):
                 done = Reaction(MALLORY, HOOK, self.static)
-                sites.append(Site(path, tuple(skipped), done, BANK, active | {BANK}, called))
+                sites.append(Site(path, tuple(skipped), done, BANK, (*active, BANK), called))
                 skipped.append(done)
                 ok &= self.magic is None
                 continue
             reaction, place = call.reactions[position], (*path, position)
             played[place] = called, BANK
             for at, inner in enumerate(reaction.calls):
-                self._call(inner, (*place, at), active | {BANK, reaction.account}, sites, outcomes, played)
+                self._call(inner, (*place, at), (*active, BANK, reaction.account), sites, outcomes, played)
             ok &= self.magic is None or reaction.values == (self.magic,)
             position += reaction.ending is Ending.RETURN  # one that fails takes its move back
         outcomes[path] = CallOutcome(ok, ok, number)
