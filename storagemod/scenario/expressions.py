@@ -145,12 +145,14 @@ class Reading:
             self.leaves.append((text, value))
 
     def note_calls(self, receipt: Receipt) -> None:
-        """Add the accounts that a call of it ran, if they are asked for."""
+        """Add the accounts that a call of it ran, if they are asked for; all, where its trace is not complete."""
         if self.ran is not None:
             assert receipt.trace is not None  # noqa: S101 - the world keeps traces then
             for raw in receipt.trace.raw_events:
                 if raw[0] is CallStarted:
                     self.ran.update(raw[5:7])
+            if receipt.trace.dropped:
+                self.ran.update(self.world.accounts())
 
     def work(self, steps: int) -> None:
         """Count steps.
