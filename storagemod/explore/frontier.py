@@ -86,8 +86,11 @@ _GIVEN_MAX = 4
 _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
 
-_OPENINGS_MAX = 50_000
-"""How many places, or changed tries, wait at most; beyond that the least likely half is forgotten, and counted."""
+_OPENINGS_MAX, _PATCHES_WAIT_MAX = 50_000, 20_000
+"""How many places, and changed tries, wait in a queue; beyond that the least likely half is forgotten, and counted.
+
+While places wait, each queue of changes has every third turn at most: fewer in 20,000 tries than the half that is kept.
+"""
 
 _CHANGES_MAX = 200_000
 """How many changes of tries are remembered at most, so as not to make them again. Then they are forgotten."""
@@ -210,7 +213,7 @@ class Frontier:
             opening.begin_anew(self._answer(opening.site.reaction))
         if not led:
             return opening.look(self.menu, _OFTEN_STEADY)
-        return opening.look(self.menu, _OFTEN_LED) - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+        return _led(opening, opening.look(self.menu, _OFTEN_LED))
 
     def _answer(self, done: Reaction) -> Answer:
         """Return how an attacker answers after it has called back: with zeros, if callers are content with them."""
@@ -226,15 +229,15 @@ class Frontier:
         self._count += 1
         heapq.heappush(queue, (key, self._count, opening))
         if len(queue) > _OPENINGS_MAX:
-            for _, _, each in _forget(queue):
+            for _, _, each in _forget(queue, _OPENINGS_MAX // 2):
                 each.queued -= 1
                 self.forgotten += each.queued == 0
 
     def _push_patch(self, queue: list[_Patch], cost: float, each: Candidate, change: Change) -> None:
         self._count += 1
         heapq.heappush(queue, (cost, self._count, each, each.order, *change))
-        if len(queue) > _OPENINGS_MAX:
-            self.forgotten += len(_forget(queue))
+        if len(queue) > _PATCHES_WAIT_MAX:
+            self.forgotten += len(_forget(queue, _PATCHES_WAIT_MAX // 2))
 
     def _put_off(self, opening: Opening) -> None:
         opening.queued -= 1
@@ -260,8 +263,10 @@ class Frontier:
 
     def _add(self, opening: Opening) -> None:
         opening.queued = 2
-        for queue in (self._steady, self._led):
-            self._push(queue, self._key(opening, queue is self._led), opening)
+        key = self._key(opening, False)
+        self._push(self._steady, key, opening)
+        # Where nobody came by yet, both queues have the same in mind: the menu is gone through once.
+        self._push(self._led, self._key(opening, True) if opening.is_known else _led(opening, key), opening)
 
     # Growing
 
@@ -541,14 +546,19 @@ def _changed(patch: _Patch) -> Candidate:
     return Candidate(script, added, cost, *what, order, parent.given, parent.patched + 1, parent.origin)
 
 
+def _led(opening: Opening, cost: float) -> float:
+    """Return where an opening belongs in the queue of what is new, given what its next try costs."""
+    return cost - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+
+
 _Queued = TypeVar("_Queued", tuple[float, int, Opening], _Patch)
 
 
-def _forget(queue: list[_Queued]) -> list[_Queued]:
-    """Leave the least likely half out of a queue, and return it."""
+def _forget(queue: list[_Queued], left: int) -> list[_Queued]:
+    """Leave all but the likeliest out of a queue, and return them."""
     queue.sort()
-    gone = queue[_OPENINGS_MAX // 2 :]
-    del queue[_OPENINGS_MAX // 2 :]
+    gone = queue[left:]
+    del queue[left:]
     return gone
 
 

@@ -166,6 +166,13 @@ class Opening:
         site = None if self.site is None else self.site.reaction.site
         return (self.who, self.voice, site, len(self.place), self.answer)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was added in such a place to a try that came by the same way."""
+        assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
+        kind, longer = self.kind, self.parent.way.longer
+        return kind in longer or (kind, _AGAIN) in longer
+
     def begin_anew(self, answer: Answer) -> None:
         """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
         if answer != self.answer:

@@ -315,7 +315,7 @@ def test_whatever_is_missing_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_changed_tries_are_bounded_as_places_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_OPENINGS_MAX", 10)
+    monkeypatch.setattr(module, "_PATCHES_WAIT_MAX", 10)
     frontier = frontier_of([entry("a", (probe(0),), kinds=("i64",))], calls=1, depth=0)
     frontier.begin()
     (each,) = taken(frontier, Toy({"a": 0}), most=1)
