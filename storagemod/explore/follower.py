@@ -41,7 +41,7 @@ class Site:
         skipped: The reactions, of those that do nothing, that have to stand before one for this site.
         reaction: What happened there: nothing.
         caller: The contract that called.
-        active: The contracts that were running.
+        active: The contracts that were running, the outermost first.
         order: The number of the call in its transaction.
     """
 
@@ -49,7 +49,7 @@ class Site:
     skipped: tuple[Reaction, ...]
     reaction: Reaction
     caller: Address
-    active: frozenset[Address]
+    active: tuple[Address, ...]
     order: int
 
 
@@ -58,19 +58,15 @@ class CallOutcome:
     """Outcome of a call of the script.
 
     Attributes:
-        path: Its place in the script.
         ok: Whether it succeeded.
         changed: Whether it, or a call within it, changed anything that lasts as long as it does.
         order: The number of the call in its transaction.
-        active: The contracts that were running when it was made.
         numbers: Its results, or its short return data as a number.
     """
 
-    path: Place
     ok: bool
     changed: bool
     order: int
-    active: frozenset[Address] = frozenset()
     numbers: tuple[int, ...] = ()
 
 
@@ -191,9 +187,7 @@ class Follower:
     def _call(self, record: _Record, path: Place, active: tuple[Address, ...]) -> bool:
         """Follow a call of the script; return whether it changed anything."""
         changed = self._run(record, path, active) and record.ok
-        self.outcomes[path] = CallOutcome(
-            path, record.ok, changed, record.started[1], frozenset(active), record.numbers
-        )
+        self.outcomes[path] = CallOutcome(record.ok, changed, record.started[1], record.numbers)
         return changed
 
     def _run(self, record: _Record, path: Place, active: tuple[Address, ...]) -> bool:
@@ -224,7 +218,7 @@ class Follower:
         if reaction is None:
             done = Reaction(account, site, static)
             free = self._free.get(path, ())
-            self.sites.append(Site(path, free, done, caller, frozenset(active), call_id))
+            self.sites.append(Site(path, free, done, caller, active, call_id))
             self._free[path] = (*free, done)
             return record.changed
         self.played[place] = call_id, caller

@@ -22,7 +22,15 @@ from storagemod.explore.attacker import Attacker
 from storagemod.explore.call_data import SELECTOR_BYTES, WORD_BYTES, data_patches
 from storagemod.explore.follower import Site, outermost_idle, sites_within
 from storagemod.explore.menu import Entry
-from storagemod.explore.opening import ZEROS, Answer, Candidate, Change, Opening, Suggestion, Way
+from storagemod.explore.opening import (
+    ZEROS,
+    Answer,
+    Candidate,
+    Change,
+    Opening,
+    Suggestions,
+    Way,
+)
 from storagemod.explore.script import (
     MAIN,
     Call,
@@ -78,8 +86,14 @@ _GIVEN_MAX = 4
 _ANSWERS_MAX = 16
 """How many answers are remembered for each method of an attacker."""
 
-_OPENINGS_MAX = 50_000
-"""How many places, or changed tries, wait at most; beyond that the least likely half is forgotten, and counted."""
+_OPENINGS_MAX, _PATCHES_WAIT_MAX = 50_000, 20_000
+"""How many places, and changed tries, wait in a queue; beyond that the least likely half is forgotten, and counted.
+
+While places wait, each queue of changes has every third turn at most: fewer in 20,000 tries than the half that is kept.
+"""
+
+_CHANGES_MAX = 200_000
+"""How many changes of tries are remembered at most, so as not to make them again. Then they are forgotten."""
 
 _ANSWER = bytes((0xA7 + 0x1D * at) & 0xFF for at in range(32))
 """Return data of which no four bytes stand twice. A magic number is as long as a selector, or as a word."""
@@ -122,6 +136,8 @@ class Frontier:
     """How many more there were than are kept: once they could go on, they are forgotten."""
     _patches: list[_Patch] = field(factory=list)
     _sure: list[_Patch] = field(factory=list)
+    _made: set[int] = field(factory=set)
+    """Hashes of changes that were queued, 64 bits each, so as not to queue them again."""
     _answers: dict[tuple[Address, str], dict[Answer, None]] = field(factory=dict)
     """By attacker and method, answers with which calls out to it went well; the last one is likeliest."""
     _unanswered: set[tuple[Address, str]] = field(factory=set)
@@ -130,6 +146,10 @@ class Frontier:
     """Where entry points stand in the menu, by contract and method."""
     _hooks: dict[Address, Mapping[str, FunctionType]] = field(init=False)
     """What contracts import from each attacker."""
+    _ends: dict[tuple[Reaction, bool], tuple[tuple[float, Call | Reaction], ...]] = field(factory=dict)
+    """What attackers may do at sites besides calling, by what they did and whether their caller reads data."""
+    _sacrifices: dict[Address, tuple[tuple[float, Call | Reaction], ...]] = field(init=False)
+    """By attacker, transactions in which it forces its balance upon a contract, the likeliest last."""
     _learnt: int = 0
     _count: int = 0
     _turn: int = 0
@@ -138,6 +158,7 @@ class Frontier:
         for at, entry in enumerate(self.menu):
             self._places.setdefault((entry.point.contract, entry.point.method), []).append(at)
         self._hooks = {attacker.account: attacker.hooks for attacker in self.attackers}
+        self._sacrifices = {account: self._sacrifices_of(account) for account in self._hooks}
 
     @property
     def waiting(self) -> int:
@@ -193,7 +214,7 @@ class Frontier:
             opening.begin_anew(self._answer(opening.site.reaction))
         if not led:
             return opening.look(self.menu, _OFTEN_STEADY)
-        return opening.look(self.menu, _OFTEN_LED) - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+        return _led(opening, opening.look(self.menu, _OFTEN_LED))
 
     def _answer(self, done: Reaction) -> Answer:
         """Return how an attacker answers after it has called back: with zeros, if callers are content with them."""
@@ -209,15 +230,15 @@ class Frontier:
         self._count += 1
         heapq.heappush(queue, (key, self._count, opening))
         if len(queue) > _OPENINGS_MAX:
-            for _, _, each in _forget(queue):
+            for _, _, each in _forget(queue, _OPENINGS_MAX // 2):
                 each.queued -= 1
                 self.forgotten += each.queued == 0
 
     def _push_patch(self, queue: list[_Patch], cost: float, each: Candidate, change: Change) -> None:
         self._count += 1
-        heapq.heappush(queue, (cost, self._count, each, each.order, change))
-        if len(queue) > _OPENINGS_MAX:
-            self.forgotten += len(_forget(queue))
+        heapq.heappush(queue, (cost, self._count, each, each.order, *change))
+        if len(queue) > _PATCHES_WAIT_MAX:
+            self.forgotten += len(_forget(queue, _PATCHES_WAIT_MAX // 2))
 
     def _put_off(self, opening: Opening) -> None:
         opening.queued -= 1
@@ -243,8 +264,10 @@ class Frontier:
 
     def _add(self, opening: Opening) -> None:
         opening.queued = 2
-        for queue in (self._steady, self._led):
-            self._push(queue, self._key(opening, queue is self._led), opening)
+        key = self._key(opening, False)
+        self._push(self._steady, key, opening)
+        # Where nobody came by yet, both queues have the same in mind: the menu is gone through once.
+        self._push(self._led, self._key(opening, True) if opening.is_known else _led(opening, key), opening)
 
     # Growing
 
@@ -290,7 +313,7 @@ class Frontier:
             count += self._open_transactions(each, bonus, echoes)
         return count
 
-    def _suggested(self, script: Script, path: Place, echoes: Sequence[tuple[int, Call]]) -> list[Suggestion]:
+    def _suggested(self, script: Script, path: Place, echoes: Sequence[tuple[int, Call]]) -> Suggestions:
         """Return the calls that a script itself suggests, the likeliest last.
 
         Those under way at a call of it are made again, the innermost first. Numbers of its calls, such as the name
@@ -299,7 +322,8 @@ class Frontier:
         again = self._again(script, path)
         others = [each for each in echoes if each not in again]
         echoed = [(_ECHO + 0.5 * math.log2(1 + at / _ECHOES_CHEAP), *each) for at, each in enumerate(others)]
-        return echoed[::-1] + [(0.0, *each) for each in again]
+        suggested = (*echoed[::-1], *((0.0, *each) for each in again))
+        return suggested, frozenset(call for _, _, call in suggested)
 
     def _echoes(self, each: Candidate) -> list[tuple[int, Call]]:
         """Return calls with a number that a call of the try gave or was given, the last ones first."""
@@ -348,24 +372,26 @@ class Frontier:
             reaction = call_at(each.script, each.added[:-1]).reactions[each.added[-1]]
             if outcome is not None and outcome.ok and (reaction.values or reaction.output):
                 known = self._answers.setdefault((reaction.account, reaction.site), {})
-                if len(known) < _ANSWERS_MAX:
-                    known[reaction.values, reaction.output] = None
+                answer = reaction.values, reaction.output
+                if len(known) < _ANSWERS_MAX and answer not in known:
+                    known[answer] = None
+                    self._ends.clear()
 
     def _open_transactions(self, each: Candidate, bonus: float, echoes: Sequence[tuple[int, Call]]) -> int:
         place = (len(each.script),)
         again = self._suggested(each.script, (), echoes)
         for at, sender in enumerate(self.senders):
             base = each.cost + STEP + (_OTHER_SENDER if at else 0.0) + next(self.shuffle)
-            others = sorted(self._sacrifices(sender), key=lambda other: -other[0])
-            self._add(Opening(each, place, base, bonus, sender, others=others, again=list(again)))
+            others = self._sacrifices.get(sender, ())
+            self._add(Opening(each, place, base, bonus, sender, others=others, again=again))
         return len(self.senders)
 
-    def _sacrifices(self, sender: Address) -> Iterator[tuple[float, Call | Reaction]]:
-        """Yield transactions in which an attacker forces its balance upon a contract."""
-        if sender in self._hooks:
-            for at, contract in enumerate(self.beneficiaries):
-                ends = Reaction(sender, MAIN, ending=Ending.DESTROY, beneficiary=contract)
-                yield 5.0 + math.log2(1 + at), Call(sender, None, sender=sender, reactions=(ends,))
+    def _sacrifices_of(self, account: Address) -> tuple[tuple[float, Call | Reaction], ...]:
+        found: list[tuple[float, Call | Reaction]] = []
+        for at, contract in enumerate(self.beneficiaries):
+            ends = Reaction(account, MAIN, ending=Ending.DESTROY, beneficiary=contract)
+            found.append((5.0 + math.log2(1 + at), Call(account, None, sender=account, reactions=(ends,))))
+        return tuple(reversed(found))
 
     def _open_site(
         self,
@@ -379,7 +405,10 @@ class Frontier:
     ) -> int:
         call, done = call_at(each.script, site.path), site.reaction
         place = (*site.path, len(call.reactions) + len(site.skipped))
-        others = sorted(_cheapest(self._endings(site)), key=lambda other: -other[0])
+        ends = done, site.caller in self.readers
+        others = self._ends.get(ends)
+        if others is None:
+            others = self._ends[ends] = tuple(sorted(_cheapest(self._endings(*ends)), key=lambda other: -other[0]))
         base = each.cost + STEP + late + next(self.shuffle)
         deep = len(site.path) // 2 >= self.depth
         if deep and not done.static:
@@ -395,7 +424,7 @@ class Frontier:
         at = each, place, base + _ACCOMPLICE, bonus, done.account, site.active, site, site.caller
         for other in self._hooks:
             if other != done.account:
-                self._add(Opening(*at, voice=other, again=list(again)))
+                self._add(Opening(*at, voice=other, again=again))
         return len(self._hooks)
 
     def _open_end(
@@ -407,17 +436,15 @@ class Frontier:
             return 0
         _, caller = result.played[place]
         base = each.cost + STEP + next(self.shuffle)
-        active = frozenset({caller})
         end = (*place, len(reaction.calls))
-        opening = Opening(each, end, base, bonus, reaction.account, active, None, caller)
+        opening = Opening(each, end, base, bonus, reaction.account, (caller,), None, caller)
         if origin is not None:
             opening.share(origin, (reaction.values, reaction.output))
         self._add(opening)
         return 1
 
-    def _endings(self, site: Site) -> Iterator[tuple[float, Call | Reaction]]:
-        """Yield what an attacker may do at a site besides calling."""
-        done = site.reaction
+    def _endings(self, done: Reaction, reads: bool) -> Iterator[tuple[float, Call | Reaction]]:
+        """Yield what an attacker may do at a site besides calling, where its caller reads data or does not."""
         hook = None if done.site == MAIN else self._hooks[done.account].get(done.site)
         results: Sequence[ValueType] = () if hook is None else hook.results
 
@@ -431,7 +458,6 @@ class Frontier:
             yield 0.5, ends(values=tuple(_number(kind, probe(7 + at)) for at, kind in enumerate(results)))
             yield 1.0, ends(values=tuple(_highest(kind) for kind in results))
         elif done.site == MAIN:
-            reads = site.caller in self.readers
             for at, answer in enumerate((_ANSWER, _ANSWER[:SELECTOR_BYTES], _TRUE) if reads else (_ANSWER,)):
                 yield (0.5 if reads else 4.0) + at / 2, ends(output=answer)
         yield 1.0, ends(ending=Ending.REVERT)
@@ -455,16 +481,21 @@ class Frontier:
         if each.patched >= _PATCHED_MAX:
             return
         made = 0
-        for change, sure in self._changes(each, pairs):  # the last one had it fail
-            if change in way.patched:
+        for change, sure in self._changes(each, pairs):
+            values, *rest = change
+            which = hash((way.number, repr(values), *rest))  # by their text: Python gives -1 and -2 one hash
+            if which in self._made:
                 continue
             if made == _PATCHES_MAX:
                 return
-            way.patched.add(change)
+            if len(self._made) >= _CHANGES_MAX:
+                self._made.clear()
+            self._made.add(which)
+            way.patched += 1
             made += 1
             # What fails has to be other; what goes well within a call back may go well with more.
             first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
-            often = math.log2(1 + len(way.patched) / _PATCHES_MAX)
+            often = math.log2(1 + way.patched / _PATCHES_MAX)
             cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
             self._push_patch(self._sure if first else self._patches, cost, each, change)
 
@@ -497,8 +528,8 @@ class Frontier:
                     yield ((*values[:at], fitting, *values[at + 1 :]), b"", static), sure
 
 
-_Patch: TypeAlias = tuple[float, int, Candidate, tuple[int, ...], Change]
-"""A change of what a try added last: its cost, its number, the try, the place of its siblings, and what is changed.
+_Patch: TypeAlias = tuple[float, int, Candidate, tuple[int, ...], tuple[Value, ...] | None, bytes, int]
+"""A change of what a try added last: its cost, its number, the try, the place of its siblings, and the change.
 
 Most never have their turn. So it is no try yet, and of plain numbers and bytes, which the garbage collector leaves out.
 """
@@ -506,7 +537,7 @@ Most never have their turn. So it is no try yet, and of plain numbers and bytes,
 
 def _changed(patch: _Patch) -> Candidate:
     """Return the try that a patch stands for."""
-    cost, _, parent, order, (values, data, amount) = patch
+    cost, _, parent, order, values, data, amount = patch
     script, added = parent.script, parent.added
     if len(added) % 2 == 0:
         place = added[:-1]
@@ -522,14 +553,19 @@ def _changed(patch: _Patch) -> Candidate:
     return Candidate(script, added, cost, *what, order, parent.given, parent.patched + 1, parent.origin)
 
 
+def _led(opening: Opening, cost: float) -> float:
+    """Return where an opening belongs in the queue of what is new, given what its next try costs."""
+    return cost - opening.bonus + 0.5 * math.log2(1 + opening.taken)
+
+
 _Queued = TypeVar("_Queued", tuple[float, int, Opening], _Patch)
 
 
-def _forget(queue: list[_Queued]) -> list[_Queued]:
-    """Leave the least likely half out of a queue, and return it."""
+def _forget(queue: list[_Queued], left: int) -> list[_Queued]:
+    """Leave all but the likeliest out of a queue, and return them."""
     queue.sort()
-    gone = queue[_OPENINGS_MAX // 2 :]
-    del queue[_OPENINGS_MAX // 2 :]
+    gone = queue[left:]
+    del queue[left:]
     return gone
 
 

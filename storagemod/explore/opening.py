@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from attrs import define, field
 
@@ -33,10 +34,25 @@ results, return data, and whether the answer is one in a static call."""
 Suggestion = tuple[float, int, Call]
 """A call that a try itself suggests: its cost, the number of its entry point, and the call."""
 
-_REPEATED, _AGAIN = 2, "again"
-"""What marks a call under way that is made again: in the next addition of an opening, and in a way."""
+Suggestions = tuple[tuple[Suggestion, ...], frozenset[Call]]
+"""The calls that a try itself suggests, the likeliest last, and their set: their turn in the menu is left out."""
 
-_NO_WAYS: Mapping[int, Way] = {}
+NOTHING_SUGGESTED: Suggestions = ((), frozenset())
+
+_LISTED, _LEARNED, _REPEATED = 0, 1, 2
+"""Where the next call comes from: the calls of its entry point, those that comparisons told of, or suggestions."""
+
+_OTHER = -1
+"""What is added next is no call of the menu."""
+
+_AGAIN = "again"
+"""What marks a suggested call in a way."""
+
+_MADE = -1
+"""Where the number of suggestions that were taken stands."""
+
+_NO_WAYS: dict[int, Way] = {}
+_NOTHING_LONGER: dict[object, dict[int, Way]] = {}
 
 
 @define(eq=False)
@@ -73,19 +89,23 @@ class Way:
     """A row of entry points that tries came by, whatever the arguments.
 
     Attributes:
+        number: Tells it apart from all others.
         tried: How many tries did.
         often: The logarithm of that, to base 2, with one more.
-        patched: Changes that comparisons told of, for what was added last.
+        patched: How many changes comparisons told of, for what was added last.
         longer: Those that are longer by one, by what was added: where, and then the number of the entry point.
     """
 
+    number: int = field(factory=itertools.count().__next__)
     tried: int = 0
     often: float = 0.0
-    patched: set[Change] = field(factory=set)
-    longer: dict[object, dict[int, Way]] = field(factory=dict)
+    patched: int = 0
+    longer: dict[object, dict[int, Way]] = _NOTHING_LONGER
 
     def to(self, kind: object, number: int) -> Way:
         """Return the row with one more entry point, which is tried once more."""
+        if self.longer is _NOTHING_LONGER:
+            self.longer = {}
         ways = self.longer.setdefault(kind, {})
         found = ways.get(number)
         if found is None:
@@ -108,8 +128,8 @@ class Opening:
         site: The call out that is answered, if this is one.
         voice: The accomplice that the attacker has act, if it does not act itself.
         others: What can be done besides calling, with its cost, from the end.
-        again: Calls that the try itself suggests, from the end, with their costs and the numbers of their entry points.
-            They are those under way, made again, and others with values of its calls.
+        again: Calls that the try itself suggests. They are those under way, made again, and others with values of its
+            calls.
         answer: How the attacker answers after it has called back.
         may_call: Whether calls can be added, and not only what is done besides.
     """
@@ -119,12 +139,12 @@ class Opening:
     base: float
     bonus: float
     who: Address
-    active: frozenset[Address] = frozenset()
+    active: tuple[Address, ...] = ()
     site: Site | None = None
     caller: Address | None = None
     voice: Address | None = None
-    others: list[tuple[float, Call | Reaction]] = field(factory=list)
-    again: list[Suggestion] = field(factory=list)
+    others: tuple[tuple[float, Call | Reaction], ...] = ()
+    again: Suggestions = NOTHING_SUGGESTED
     answer: Answer = ZEROS
     may_call: bool = True
     taken: int = 0
@@ -132,18 +152,13 @@ class Opening:
     """In how many queues it stands."""
     _next_cost: float = 0.0
     """What the try that comes next costs, however it and others fared so far."""
-    _next: tuple[int, int] = (0, 0)
-    _at: list[int] = field(factory=list)
-    _progress: dict[Answer, tuple[list[int], list[Suggestion]]] = field(factory=dict)
-    """By answer, how far the calls were taken with it, and which are still to be made again."""
-    _suggested: tuple[Suggestion, ...] = field(init=False)
-    _repeated: frozenset[Call] = field(init=False)
-    """The calls that were suggested: they are not made once more where their turn comes."""
-
-    def __attrs_post_init__(self) -> None:
-        self._suggested = tuple(self.again)
-        self._repeated = frozenset(call for _, _, call in self.again)
-        self._progress[self.answer] = self._at, self.again
+    _next: int = _OTHER
+    """What comes next: three times the number of an entry point, and where its call comes from."""
+    _others_taken: int = 0
+    _at: dict[int, int] = field(factory=dict)
+    """How far the calls of each entry point were taken, where any was: thousands of openings wait for their turn."""
+    _progress: dict[Answer, dict[int, int]] | None = None
+    """The same by answer, once there is more than one."""
 
     @property
     def kind(self) -> object:
@@ -151,21 +166,29 @@ class Opening:
         site = None if self.site is None else self.site.reaction.site
         return (self.who, self.voice, site, len(self.place), self.answer)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything was added in such a place to a try that came by the same way."""
+        assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
+        kind, longer = self.kind, self.parent.way.longer
+        return kind in longer or (kind, _AGAIN) in longer
+
     def begin_anew(self, answer: Answer) -> None:
         """Begin anew with all calls, if the attacker is to answer otherwise; go on where it answered so before."""
         if answer != self.answer:
-            self.answer, (self._at, self.again) = answer, self._progress_with(answer)
+            self._at, self.answer = self._progress_with(answer), answer
 
-    def _progress_with(self, answer: Answer) -> tuple[list[int], list[Suggestion]]:
-        return self._progress.setdefault(answer, ([], list(self._suggested)))
+    def _progress_with(self, answer: Answer) -> dict[int, int]:
+        if self._progress is None:
+            self._progress = {self.answer: self._at}
+        return self._progress.setdefault(answer, {})
 
     def share(self, origin: Opening, answer: Answer) -> None:
         """Take what another opening has not taken with an answer, and leave to it what this one has not.
 
         The other one adds a call back that ends with this answer; this one adds the same call to the answer alone.
         """
-        self._suggested, self._repeated = origin._suggested, origin._repeated
-        self._at, self.again = origin._progress_with(answer)
+        self.again, self._at = origin.again, origin._progress_with(answer)
 
     @property
     def is_callback(self) -> bool:
@@ -177,75 +200,82 @@ class Opening:
 
         ``often`` is what it costs, by the logarithm of how often, that a row of entry points was tried already.
         """
-        at = self._at
-        if not at:
-            at.extend([0] * (2 * len(menu)))
+        at, active = self._at, self.active
         best = price = math.inf
         callback = self.is_callback
         assert self.parent.way is not None  # noqa: S101 - tries that are added to were run
-        longer, kind = self.parent.way.longer, self.kind
-        ways, repeated = longer.get(kind, _NO_WAYS), self._repeated
+        longer, kind, (again, repeated) = self.parent.way.longer, self.kind, self.again
+        ways = longer.get(kind, _NO_WAYS)
+        kin, unpaid = 0.0, False
         for number, entry in enumerate(menu if self.may_call else ()):
-            way = ways.get(number)
-            kin = self._kin(entry) if callback else 0.0
-            extra = entry.penalty + (0.0 if way is None else often * way.often) + kin
-            unpaid = callback and entry.point.method is not None  # typed calls carry no money
-            calls, costs, place = entry.calls, entry.costs, at[2 * number]
+            if callback:
+                kin = _REENTRY if entry.point.contract in active else _ELSEWHERE
+                unpaid = entry.point.method is not None  # typed calls carry no money
+            extra = entry.penalty + (often * ways[number].often if number in ways else 0.0) + kin
+            calls, costs, place = entry.calls, entry.costs, at.get(2 * number, 0)
             cost = costs[place] if place < len(costs) else entry.cost(place)
-            while cost < math.inf and ((unpaid and calls[place].value) or calls[place] in repeated):
-                place += 1
-                cost = entry.cost(place)
-            at[2 * number] = place
+            if unpaid or repeated:
+                first = place
+                while cost < math.inf and ((unpaid and calls[place].value) or calls[place] in repeated):
+                    place += 1
+                    cost = entry.cost(place)
+                if place > first:
+                    at[2 * number] = place
             if cost + extra < best:
-                best, price, self._next = cost + extra, cost + kin, (number, 0)
+                best, price, self._next = cost + extra, cost + kin, 3 * number + _LISTED
             learnt = entry.learnt
             if learnt:
-                place = at[2 * number + 1]
-                while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in repeated):
-                    place += 1
-                at[2 * number + 1] = place
+                first = at.get(2 * number + 1, 0)
+                place = self._unmade(learnt, first, unpaid=unpaid)
+                if place > first:
+                    at[2 * number + 1] = place
                 cost = _LEARNT + math.log2(1 + place / 2)
                 if place < len(learnt) and cost + extra < best:
-                    best, price, self._next = cost + extra, cost + kin, (number, 1)
-        if self.again:
-            cost, number, _ = self.again[-1]
+                    best, price, self._next = cost + extra, cost + kin, 3 * number + _LEARNED
+        made = at.get(_MADE, 0)
+        if made < len(again):
+            cost, number, _ = again[-1 - made]
             way = longer.get((kind, _AGAIN), _NO_WAYS).get(number)
             extra = 0.0 if way is None else often * way.often
-            kin = self._kin(menu[number]) if callback else 0.0
+            kin = (_REENTRY if menu[number].point.contract in active else _ELSEWHERE) if callback else 0.0
             if cost + kin + extra < best:
-                best, price, self._next = cost + kin + extra, cost + kin, (number, _REPEATED)
-        if self.others:
-            way = ways.get(-1)
-            cost = self.others[-1][0]
+                best, price, self._next = cost + kin + extra, cost + kin, 3 * number + _REPEATED
+        if self._others_taken < len(self.others):
+            way = ways.get(_OTHER)
+            cost = self.others[-1 - self._others_taken][0]
             extra = 0.0 if way is None else often * way.often
             if cost + extra < best:
-                best, price, self._next = cost + extra, cost, (-1, 0)
+                best, price, self._next = cost + extra, cost, _OTHER
         self._next_cost = self.base + price
         return self.base + best
 
-    def _kin(self, entry: Entry) -> float:
-        """Return what it costs besides to call back a contract that is running, or another one."""
-        return _REENTRY if entry.point.contract in self.active else _ELSEWHERE
+    def _unmade(self, learnt: Sequence[Call], place: int, *, unpaid: bool) -> int:
+        """Return where the next call stands that is not suggested, nor carries money if it cannot."""
+        while place < len(learnt) and ((unpaid and learnt[place].value) or learnt[place] in self.again[1]):
+            place += 1
+        return place
 
     def take(self, menu: Sequence[Entry]) -> Candidate:
         """Return the try with what was found last added to it."""
-        number, which = self._next
+        number, which = divmod(self._next, 3)
         self.taken += 1
         parent, cost = self.parent, self._next_cost
         assert parent.way is not None  # noqa: S101 - as above
         if number < 0:
-            _, other = self.others.pop()
-            way = parent.way.to(self.kind, -1)
+            self._others_taken += 1
+            _, other = self.others[-self._others_taken]
+            way = parent.way.to(self.kind, _OTHER)
             script = self._adding_reaction(other) if isinstance(other, Reaction) else (*parent.script, other)
             return Candidate(script, self.place, cost, way=way, order=parent.order, given=parent.given, origin=self)
         entry = menu[number]
         if which == _REPEATED:
-            _, _, call = self.again.pop()
+            made = self._at[_MADE] = self._at.get(_MADE, 0) + 1
+            _, _, call = self.again[0][-made]
             way = parent.way.to((self.kind, _AGAIN), number)
         else:
-            at = self._at[2 * number + which]
-            self._at[2 * number + which] += 1
-            call = (entry.learnt if which else entry.calls)[at]
+            at = self._at.get(2 * number + which, 0)
+            self._at[2 * number + which] = at + 1
+            call = (entry.learnt if which == _LEARNED else entry.calls)[at]
             way = parent.way.to(self.kind, number)
         if self.caller is None:
             script = (*parent.script, call.sent_by(self.who))

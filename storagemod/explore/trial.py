@@ -160,7 +160,7 @@ class TrialRunner:
     invariants: tuple[Invariant, ...] = field(init=False)
     _accounts: frozenset[Address] = field(init=False)
     _remembered: frozenset[ExpressionInvariant] = field(init=False)
-    """The invariants whose verdict the digest of the state settles."""
+    """The invariants whose verdict the digest of the state settles, where the calls that they make run no attacker."""
     _captured: dict[tuple[ExpressionInvariant, bytes], tuple[Any, ...]] = field(factory=dict, init=False)
     _verdicts: dict[tuple[object, ...], Verdict] = field(factory=dict, init=False)
     """By invariant, and the digests of the states before a transaction and after it."""
@@ -464,16 +464,21 @@ class TrialRunner:
         return breaches
 
     def _capture(self, invariant: Invariant, state: bytes) -> tuple[Any, ...]:
-        """Return what an invariant needs from before a transaction, in a state that is known by its digest."""
+        """Return what an invariant needs from before a transaction, in a state that is known by its digest.
+
+        It is remembered unless attackers ran: what these do depends on their storage, which is not in the digest.
+        """
         if not isinstance(invariant, ExpressionInvariant) or invariant not in self._remembered:
             return invariant.capture(self.world)
         key = invariant, state
         found = self._captured.get(key)
         if found is None:
-            found = invariant.capture(self.world)
+            ran: set[Address] = set()
+            found = invariant.capture(self.world, ran=ran)
             if len(self._captured) >= _VERDICTS_MAX:
                 self._captured.clear()
-            self._captured[key] = found
+            if ran.isdisjoint(self._accounts):
+                self._captured[key] = found
         return found
 
     def _verdict(self, invariant: Invariant, before: tuple[Any, ...], step: _Step | None) -> Verdict:
@@ -486,10 +491,12 @@ class TrialRunner:
         verdict = self._verdicts.get(key)
         if verdict is None:
             self._settle(step)
-            verdict = invariant.check(self.world, before)
+            ran: set[Address] = set()
+            verdict = invariant.check(self.world, before, ran=ran)
             if len(self._verdicts) >= _VERDICTS_MAX:
                 self._verdicts.clear()
-            self._verdicts[key] = verdict
+            if ran.isdisjoint(self._accounts) and (invariant, step.before.at) in self._captured:
+                self._verdicts[key] = verdict
         return verdict
 
     def _digest(self, changes: ChangeSet) -> bytes:
@@ -527,11 +534,8 @@ def _joined(first: ChangeSet, *later: ChangeSet) -> ChangeSet:
 
 
 def _is_of_state(invariant: ExpressionInvariant, untrusted: Collection[Address]) -> bool:
-    """Return whether an expression is one over balances and the storage of trusted contracts.
-
-    Calls are not: they can run attackers, whose storage is not in the digest of a state.
-    """
-    return not invariant.callees and invariant.accounts.isdisjoint(untrusted)
+    """Return whether an expression reads what the digest of a state has: balances, and storage of trusted contracts."""
+    return invariant.storages.isdisjoint(untrusted)
 
 
 def _breach(broken: BoundaryViolation, number: int) -> Breach:

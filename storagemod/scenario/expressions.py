@@ -45,6 +45,7 @@ from attrs import define, field, frozen
 from Crypto.Hash import keccak
 
 from storagemod.errors import StateError, StorageModError, ValidationError, shown
+from storagemod.events import CallStarted
 from storagemod.pages import PAGE_BYTES
 from storagemod.scenario.boundaries import Boundary
 from storagemod.scenario.contents import Bytes, contents, entries, gone, most_bytes
@@ -122,6 +123,7 @@ class Reading:
         moment: The call boundary that it is made at, on top of the world; ``None`` for the world itself.
         variables: The values of the variables of `for`, by how deep each is nested.
         quiet: How many `for` are being evaluated: values that are read there are too many to be told.
+        ran: If given, the accounts whose code or storage its calls ran are added. The world has to keep traces then.
     """
 
     world: World
@@ -132,6 +134,7 @@ class Reading:
     bytes_read: int = 0
     steps: int = 0
     quiet: int = 0
+    ran: set[Address] | None = None
     variables: dict[int, int] = field(factory=dict)
     regions: dict[tuple[Address, str], _Region] = field(factory=dict)
     slots: dict[Address, Callable[[bytes], bytes] | None] = field(factory=dict)
@@ -140,6 +143,16 @@ class Reading:
         """Keep a value for the message, unless it is one of many."""
         if not self.quiet:
             self.leaves.append((text, value))
+
+    def note_calls(self, receipt: Receipt) -> None:
+        """Add the accounts that a call of it ran, if they are asked for; all, where its trace is not complete."""
+        if self.ran is not None:
+            assert receipt.trace is not None  # noqa: S101 - the world keeps traces then
+            for raw in receipt.trace.raw_events:
+                if raw[0] is CallStarted:
+                    self.ran.update(raw[5:7])
+            if receipt.trace.dropped:
+                self.ran.update(self.world.accounts())
 
     def work(self, steps: int) -> None:
         """Count steps.
@@ -842,6 +855,7 @@ class _Reader:
         def evaluate(reading: Reading) -> Any:
             self.require(reading.world, address)
             receipt = ask(reading)
+            reading.note_calls(receipt)
             reading.gas_used += receipt.gas_used
             if reading.gas_used > GAS_MAX:
                 raise ValidationError(f"its calls use more than {GAS_MAX:,} gas", hint="make several invariants of it")

@@ -101,16 +101,27 @@ class ExpressionInvariant:
     _test: Node = field(repr=False)
     _before: tuple[Node, ...] = field(repr=False)
 
-    def capture(self, world: World) -> tuple[Any, ...]:
+    def capture(self, world: World, *, ran: set[Address] | None = None) -> tuple[Any, ...]:
         """Evaluate the parts in ``before(...)``; pass the values to :meth:`check` after the transaction.
+
+        Args:
+            world: The world.
+            ran: If given, the accounts whose code or storage calls ran are added. The world has to keep traces then.
 
         Raises:
             ScenarioError: The expression names something that does not exist.
         """
-        reading = Reading(world, ())  # one for all, so that they are bounded together
+        reading = Reading(world, (), ran=ran)  # one for all, so that they are bounded together
         return tuple(self._value(node, reading) for node in self._before)
 
-    def check(self, world: World, before: Sequence[Any] = (), boundary: Boundary | None = None) -> Verdict:
+    def check(
+        self,
+        world: World,
+        before: Sequence[Any] = (),
+        boundary: Boundary | None = None,
+        *,
+        ran: set[Address] | None = None,
+    ) -> Verdict:
         """Check whether it holds in a world.
 
         Args:
@@ -118,13 +129,14 @@ class ExpressionInvariant:
             before: The values of the parts in ``before(...)``.
             boundary: A call boundary of a transaction that would start from this world, if it is to be checked there.
                 Only an invariant without ``callees`` can be: calls would run in the world as it is.
+            ran: As for :meth:`capture`.
 
         Raises:
             ScenarioError: The expression names a region or a method that does not exist, or takes more than is
                 allowed. Or a part of it has no value in any state.
         """
         assert boundary is None or not self.callees  # noqa: S101 - a mistake of ours
-        reading = Reading(world, before, boundary)
+        reading = Reading(world, before, boundary, ran=ran)
         value = self._value(self._test, reading)
         if value is True:
             return Verdict(True)

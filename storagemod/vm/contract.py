@@ -175,6 +175,7 @@ class Contract:
         entries: The same functions, ready to be entered.
         contract_imports: What it imports from other contracts.
         functions: What the host offers to it, by namespace and name.
+        storage_imports: Its imports of storage memories and functions, without those that ``link`` replaces.
         memory_region: The region of storage that it exports as its memory, or ``None`` where that is its own.
         bulk_storage: Whether it may access storage by instructions that the host carries out, such as ``memory.copy``.
         bulk_memory: Whether it may access any memory by such instructions.
@@ -198,6 +199,7 @@ class Contract:
     entries: Mapping[str, EntryPoint] = field(repr=False)
     contract_imports: tuple[ContractImport, ...] = field(repr=False)
     functions: Mapping[tuple[str, str], HostFunction] = field(repr=False)
+    storage_imports: tuple[Import, ...] = field(repr=False)
     memory_region: str | None
     bulk_storage: bool
     bulk_memory: bool
@@ -214,11 +216,6 @@ class Contract:
     def imports(self) -> tuple[Import, ...]:
         """All of its imports, in order. The last one is the memory that ``link`` adds."""
         return self.module.imports
-
-    @property
-    def storage_imports(self) -> tuple[Import, ...]:
-        """Its imports of storage memories and functions, without those that ``link`` replaces."""
-        return _linked(filter(is_storage, self.imports), self.link)
 
     @classmethod
     def load(
@@ -490,6 +487,7 @@ def _load(module: Module, rules: CodeRules, link: str | None = None) -> Contract
         entries=MappingProxyType({export: EntryPoint(export, kind) for export, kind in entry_points.items()}),
         contract_imports=tuple(contracts),
         functions=MappingProxyType({(each.module, each.name): each for each in functions}),
+        storage_imports=linked,
         memory_region=memory_region,
         bulk_storage=any(index < len(memories) for index in declarations.bulk_memories),
         bulk_memory=declarations.bulk_instructions,

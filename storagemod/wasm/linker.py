@@ -85,8 +85,13 @@ class HostFunction:
     body: Body
     takes_raw: bool = False
     callback: Any = field(init=False, repr=False)
+    wasm_type: wasmtime.FuncType = field(init=False, repr=False)
+    """Its type as wasmtime has it: making one takes longer than offering a function."""
 
     def __attrs_post_init__(self) -> None:
+        self.wasm_type = wasmtime.FuncType(
+            [_VALUE_TYPES[each]() for each in self.type.params], [_VALUE_TYPES[each]() for each in self.type.results]
+        )
         body = self.body if self.takes_raw else _decoded(self.type, self.body)
         self.callback = raw.HostCallback(_callback(body))
 
@@ -142,15 +147,11 @@ class Linker:
 
     def offer(self, function: HostFunction) -> None:
         """Offer a host function. Its callback must live as long as what is linked to it."""
-        function_type = wasmtime.FuncType(
-            [_VALUE_TYPES[each]() for each in function.type.params],
-            [_VALUE_TYPES[each]() for each in function.type.results],
-        )
         error = raw.define_function(
             raw.address_of(self._linker.ptr()),
             *_name(function.module),
             *_name(function.name),
-            raw.address_of(function_type.ptr()),
+            raw.address_of(function.wasm_type.ptr()),
             raw.address_of(function.callback),
             None,
             None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
@@ -60,37 +61,37 @@ class Toy:
         sites: list[Site] = []
         outcomes: dict[Place, CallOutcome] = {}
         played: dict[Place, tuple[int, Address]] = {}
-        self._call(script[-1], (len(script) - 1,), frozenset(), sites, outcomes, played)
+        self._call(script[-1], (len(script) - 1,), (), sites, outcomes, played)
         return TrialResult((), tuple(sites), outcomes, frozenset(), played)
 
     def _call(
         self,
         call: Call,
         path: Place,
-        active: frozenset[Address],
+        active: tuple[Address, ...],
         sites: list[Site],
         outcomes: dict[Place, CallOutcome],
         played: dict[Place, tuple[int, Address]],
     ) -> None:
         number, position, ok = self._next(), 0, True
         skipped: list[Reaction] = []
-        outcomes[path] = CallOutcome(path, True, True, number, active)
+        outcomes[path] = CallOutcome(True, True, number)
         for _ in range(1 if call.method is None else self.hooks[call.method]):
             called = self._next()
             if position == len(call.reactions):
                 done = Reaction(MALLORY, HOOK, self.static)
-                sites.append(Site(path, tuple(skipped), done, BANK, active | {BANK}, called))
+                sites.append(Site(path, tuple(skipped), done, BANK, (*active, BANK), called))
                 skipped.append(done)
                 ok &= self.magic is None
                 continue
             reaction, place = call.reactions[position], (*path, position)
             played[place] = called, BANK
             for at, inner in enumerate(reaction.calls):
-                self._call(inner, (*place, at), active | {BANK, reaction.account}, sites, outcomes, played)
+                self._call(inner, (*place, at), (*active, BANK, reaction.account), sites, outcomes, played)
             ok &= self.magic is None or reaction.values == (self.magic,)
             position += reaction.ending is Ending.RETURN  # one that fails takes its move back
         numbers = (self.gives[call.method],) if call.method in self.gives else ()
-        outcomes[path] = CallOutcome(path, ok, ok, number, active, numbers)
+        outcomes[path] = CallOutcome(ok, ok, number, numbers)
 
     def _next(self) -> int:
         self._order += 1
@@ -318,7 +319,7 @@ def test_whatever_is_missing_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_changed_tries_are_bounded_as_places_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_OPENINGS_MAX", 10)
+    monkeypatch.setattr(module, "_PATCHES_WAIT_MAX", 10)
     frontier = frontier_of([entry("a", (probe(0),), kinds=("i64",))], calls=1, depth=0)
     frontier.begin()
     (each,) = taken(frontier, Toy({"a": 0}), most=1)
@@ -375,6 +376,57 @@ def test_each_change_of_a_way_is_made_once_and_changes_of_changes_end() -> None:
             break
         row = following
     assert row.patched <= 6
+
+
+def test_changes_to_minus_one_and_to_minus_two_are_two() -> None:
+    """Python gives both numbers one hash."""
+    frontier = frontier_of([entry("a", (probe(0),), kinds=("i64",))], calls=1, depth=0)
+    frontier.begin()
+    (each,) = taken(frontier, Toy({"a": 0}), most=1)
+    frontier.patch(each, [(probe(0), -1)], failed=True)
+
+    changed = taken(frontier, Toy({"a": 0}))
+    assert sorted(other.script[0].args for other in changed) == [(-2,), (-1,), (0,)]
+
+
+def test_changes_that_were_made_are_remembered_up_to_a_bound_and_made_again_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("storagemod.explore.frontier._CHANGES_MAX", 3)
+    frontier = frontier_of([entry("a", (probe(0),), kinds=("i64",))], calls=1, depth=0)
+    frontier.begin()
+    (each,) = taken(frontier, Toy({"a": 0}), most=1)
+
+    made = []
+    for number in (777, 777, 999, 777):
+        frontier.patch(each, [(number, probe(0))], failed=True)
+        made.append(sorted(other.script[0].args[0] for other in taken(frontier, Toy({"a": 0}))))
+    assert made == [[776, 777, 778], [], [998, 999, 1000], [776, 777, 778]]
+
+
+@pytest.mark.parametrize("callback", [False, True])
+def test_places_that_wait_take_no_more_memory_where_the_menu_is_longer(*, callback: bool) -> None:
+    """Most never have their turn, and a search of 20,000 tries has as many."""
+
+    def bytes_of_places(methods: int) -> int:
+        names = [f"m{at}" for at in range(methods)]
+        frontier = frontier_of([entry(each) for each in names], calls=3, depth=1)
+        toy = Toy(dict.fromkeys(names, int(callback)))
+        frontier.begin()
+        first = frontier.take()
+        assert first is not None
+        result = toy.run(first.script)
+        frontier.grow(first, result, known=False, bonus=0.0, number=0)
+        before = frontier.waiting
+        tracemalloc.start()
+        for number in range(100):
+            frontier.grow(first, result, known=callback, bonus=0.0, number=number)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert frontier.waiting == before + 100
+        return held
+
+    assert bytes_of_places(100) < 1.2 * bytes_of_places(2)
 
 
 def test_changes_that_one_try_has_no_room_for_are_made_of_the_next_one_that_tells_of_them() -> None:

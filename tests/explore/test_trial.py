@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,13 +13,14 @@ from storagemod.explore import explore
 from storagemod.explore import search as search_module
 from storagemod.explore.attacker import CURSOR_BYTES, REGION
 from storagemod.explore.plan import Plan
-from storagemod.explore.script import Call, Reaction, Script
+from storagemod.explore.script import Call, Ending, Reaction, Script
 from storagemod.explore.trial import TrialRunner
 from storagemod.scenario import Scenario, load_scenario
+from storagemod.scenario.invariants import ExpressionInvariant, Verdict
 from storagemod.types import Address
 from storagemod.world import World
 
-from .examples import recorded, rule, shipped, shop
+from .examples import recorded, rule, scenario, shipped, shop
 from .incidents.cases import place
 
 
@@ -33,7 +35,7 @@ def incident(name: str, folder: Path) -> Scenario:
     return load_scenario(folder / name / "scenario.toml")
 
 
-@pytest.mark.parametrize("name", ["five_steps", "dao_split", "ether_game"])
+@pytest.mark.parametrize("name", ["five_steps", "dao_split", "ether_game", "conic_oracle"])
 @pytest.mark.parametrize("boundaries", [False, True])
 def test_a_trial_has_the_result_that_it_has_in_a_new_world(name: str, boundaries: bool, tmp_path: Path) -> None:
     plan, scripts = tried(incident(name, tmp_path), 400, boundaries=boundaries)
@@ -88,6 +90,62 @@ def seen(plan: Plan, world: World) -> dict[Address, object]:
         address: (account, {} if address in attackers or not account.code else dict(world.storage(address)))
         for address, account in world.accounts().items()
     }
+
+
+ASKING = """
+(module
+  (import "storage" "memory" (memory $storage 1))
+  (import "contract:buyer" "thank" (func $thank (result i64)))
+  (func (export "buy")
+    (drop (call $thank))
+    (i64.store $storage (i32.const 0) (i64.add (i64.load $storage (i32.const 0)) (i64.const 1))))
+  (func (export "quote") (result i64) (call $thank))
+  (func (export "sold") (result i64) (i64.load $storage (i32.const 0))))
+"""
+"""Its view ``quote`` asks the buyer, whose answer depends on the script: the state alone does not tell it."""
+
+
+@pytest.mark.parametrize(
+    ("expr", "answers"), [('call(shop, "quote") < 7', (0, 9)), ('before(call(shop, "quote")) < 7', (9,))]
+)
+@pytest.mark.parametrize("first", ["holds", "breaks"])
+def test_what_an_attacker_answers_to_an_invariant_is_not_remembered_of_the_state(
+    expr: str, answers: tuple[int, ...], first: str
+) -> None:
+    scene = f"[accounts]\nbuyer = 50\n[contracts.shop]\nwat = '''{ASKING}'''\nlinks = {{ buyer = 'buyer' }}\n"
+    plan, _ = tried(scenario(scene + rule(expr)), 1)
+    shop, buyer = plan.scenario.address("shop"), plan.scenario.address("buyer")
+    reactions = tuple(Reaction(buyer, "thank", values=(each,)) for each in answers)
+    scripts = {
+        "holds": (Call(shop, "buy", sender=buyer),),
+        "breaks": (Call(shop, "buy", sender=buyer, reactions=reactions),),
+    }
+    runner = TrialRunner(plan)
+    runner.run(scripts[first])
+    assert not runner.run(scripts["holds"]).breaches
+    assert [each.invariant for each in runner.run(scripts["breaks"]).breaches] == [expr]
+
+
+@pytest.mark.parametrize(
+    "expr", ['call(shop, "sold") >= before(call(shop, "sold"))', "balance(buyer) <= 50", "shop.memory[0] >= 0"]
+)
+def test_an_invariant_that_the_state_settles_is_checked_once_for_a_pair_of_states(
+    expr: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, _ = tried(shop(rule(expr)), 1)
+    place, buyer = plan.scenario.address("shop"), plan.scenario.address("buyer")
+    runner = TrialRunner(plan)
+    checks: list[str] = []
+    check = ExpressionInvariant.check
+
+    def counted(self: ExpressionInvariant, *args: Any, **named: Any) -> Verdict:
+        checks.append(self.text)
+        return check(self, *args, **named)
+
+    monkeypatch.setattr(ExpressionInvariant, "check", counted)
+    for reactions in ((), (Reaction(buyer, "thank", ending=Ending.REVERT),)) * 3:
+        runner.run((Call(place, "buy", (5,), sender=buyer, reactions=reactions),))
+    assert len(checks) == 2  # one for each of two states: the shop keeps whether its call failed
 
 
 def test_a_script_longer_than_a_page_is_written_and_taken_back() -> None:

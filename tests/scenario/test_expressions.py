@@ -14,10 +14,11 @@ from attrs import define, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storagemod import World
+from storagemod import Limits, World
 from storagemod.errors import ScenarioError
 from storagemod.scenario import deploy_scenario, expressions, parse_invariant, parse_scenario
 from storagemod.scenario.invariants import Verdict
+from storagemod.types import Address
 
 TEXT = """
 [accounts]
@@ -410,6 +411,18 @@ def test_each_number_is_compared_with_its_own_before(bank: World) -> None:
     bank.load_storage(SCENARIO.addresses["bank"], "memory", (8).to_bytes(8, "little"), offset=24)
     verdict = invariant.check(bank, before)
     assert verdict.why == ("i = 24", "bank.memory[i] = 8", "before(bank.memory[i]) = 9")
+
+
+@pytest.mark.parametrize(("events", "ran"), [(100_000, {"bank"}), (1, {"bank", "shop"})])
+def test_the_accounts_that_its_calls_ran_are_told_and_all_where_a_trace_is_cut(events: int, ran: set[str]) -> None:
+    world = World(limits=Limits(trace_events_max=events))
+    deploy_scenario(SCENARIO, world)
+    invariant = parse_invariant('before(call(bank, "nine")) == call(bank, "nine")', SCENARIO)
+    earlier: set[Address] = set()
+    later: set[Address] = set()
+    assert invariant.check(world, invariant.capture(world, ran=earlier), ran=later).holds
+    for found in (earlier, later):
+        assert {name for name in ("bank", "shop") if SCENARIO.addresses[name] in found} == ran
 
 
 def test_storage_that_a_region_may_grow_to_is_zero(bank: World) -> None:
