@@ -482,8 +482,11 @@ class Frontier:
             return
         made = 0
         for change, sure in self._changes(each, pairs):
+            # What fails has to be other; what goes well within a call back may go well with more.
+            first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
             values, *rest = change
-            which = hash((way.number, repr(values), *rest))  # by their text: Python gives -1 and -2 one hash
+            where = each.order if first and failed else way.number  # a limit depends on what was done before
+            which = hash((where, repr(values), *rest))  # by their text: Python gives -1 and -2 one hash
             if which in self._made:
                 continue
             if made == _PATCHES_MAX:
@@ -493,8 +496,6 @@ class Frontier:
             self._made.add(which)
             way.patched += 1
             made += 1
-            # What fails has to be other; what goes well within a call back may go well with more.
-            first = sure is Sure.YES if failed else sure is not Sure.NO and each.nesting is not None
             often = math.log2(1 + way.patched / _PATCHES_MAX)
             cost = each.cost + (0.0 if first else _PATCH if failed else 2 * _PATCH) + 0.25 * made + often
             self._push_patch(self._sure if first else self._patches, cost, each, change)

@@ -417,11 +417,14 @@ class _Search:
         bonus = 0.0
         entry = each.entry
         if entry is not None and outcome is not None:
-            bonus += self._is_new((entry.key, outcome.ok, outcome.changed), 2.0 if outcome.ok else 0.5)
+            head = None if entry.form is None else entry.form.head
+            bonus += self._is_new((entry.key, head, outcome.ok, outcome.changed), 2.0 if outcome.ok else 0.5)
+            if outcome.changed and self._names_attacker(each):
+                bonus += self._is_new(("own", entry.key, head), 2.0)
             if outcome.changed and each.nesting is not None:
-                bonus += self._is_new(each.nesting, 2.0)
+                bonus += self._is_new((each.nesting, head), 2.0)
                 if result.hazardous:
-                    bonus += self._is_new(("hazard", each.nesting), 3.0)
+                    bonus += self._is_new(("hazard", each.nesting, head), 3.0)
         for site in result.reached:
             bonus += self._is_new(site, 3.0)
         for address, (ran, count) in result.blocks.items():
@@ -430,6 +433,13 @@ class _Search:
                 self.blocks[address] = before | ran, count
                 bonus += 2.0
         return min(bonus, 8.0)
+
+    def _names_attacker(self, each: Candidate) -> bool:
+        """Check whether what was added has an attacker's address among its arguments, or in its data."""
+        call = call_at(each.script, each.added)
+        own = [attacker.account for attacker in self.runner.plan.attackers]
+        ends = {int.from_bytes(account[-8:], "big") for account in own}
+        return not ends.isdisjoint(call.args) or any(call.data.find(account) >= 0 for account in own)
 
     def _is_new(self, what: object, worth: float) -> float:
         if what in self.met:
