@@ -580,7 +580,7 @@ def test_fault_is_found_that_needs_a_field_of_ones_own(kind: str, need: str) -> 
     sender, field = taken[need]
     deposits = [(CAROL, 320), (ALICE, 90), (BOB, 410)]
     calls = [(who, encoding.data(0), amount) for who, amount in deposits]
-    found = searched(vault(encoding, need), [*calls, (sender, encoding.data(1, field), 0)], tries=1_000)
+    found = searched(vault(encoding, need), [*calls, (sender, encoding.data(1, field), 0)], tries=2_000)
 
     (violation,) = found.violations
     assert violation.needs_callback
