@@ -43,7 +43,7 @@ class Looks:
         self.count = self.pages = self.most_pages = 0
         self.over_at = over_at
         look, put_back = Store.check_time, LiveRegion._put_back
-        read = live._read
+        read = live.read_bytes
 
         def counted_look(store: Store) -> None:
             self.count += 1
@@ -61,7 +61,7 @@ class Looks:
             put_back(region, number, old, previous)
 
         monkeypatch.setattr(Store, "check_time", counted_look)
-        monkeypatch.setattr(live, "_read", counted_read)
+        monkeypatch.setattr(live, "read_bytes", counted_read)
         monkeypatch.setattr(LiveRegion, "_put_back", counted_put_back)
 
     def count_page(self) -> None:
