@@ -1,7 +1,8 @@
 """Benchmark of `storagemod explore`: does it find the faults of these incidents, and is it quiet about mended ones?
 
     python -m tests.explore.incidents                     all cases, both twins, with default settings
-    python -m tests.explore.incidents omni_shop --seeds 0-4
+    python -m tests.explore.incidents omni_liquidation --seeds 0-4
+    python -m tests.explore.incidents --set second        only the cases that were written after the search
     python -m tests.explore.incidents --check             only the attacks by hand
     python -m tests.explore.incidents --fixed --callouts  alarms on the mended twins, also while others have control
 
@@ -22,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.explore.incidents.cases import TWINS, about, attack, mend, names, place
+from tests.explore.incidents.cases import SETS, TWINS, about, attack, mend, names, place
 
 TIMEOUT_S = 1800
 ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "COLUMNS": "200"}
@@ -32,10 +33,10 @@ Row = dict[str, Any]
 
 def main() -> int:
     asked = _parser().parse_args()
-    known = names()
+    known = names(asked.set)
     for name in asked.cases:
         if name not in known:
-            sys.exit(f"no case is called {name!r}; there are {', '.join(known)}")
+            sys.exit(f"expected names of cases, got {name!r}; there are {', '.join(known)}")
     if asked.list:
         for name in asked.cases or known:
             print("{}: {} Needs: {}".format(name, *about(name)))
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("cases", nargs="*", help="names of cases; all if none is given")
+    parser.add_argument("--set", choices=SETS, help="which of the two sets the cases are from; both if not given")
     parser.add_argument("--list", action="store_true", help="only say what the cases are")
     parser.add_argument("--check", action="store_true", help="only run the attacks by hand")
     parser.add_argument("--seed", type=int, default=0, help="the seed of the search")

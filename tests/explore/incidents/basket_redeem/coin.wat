@@ -1,0 +1,99 @@
+;; A token that calls who receives (16 bytes: who sent it, how much; little-endian). The basket, 0x20, may take it.
+;; Storage: 0 supply i64; 128 61 rows of 16 bytes by probing: account i64 (the last 8 bytes of its address), balance i64
+;; Methods: setup(a, x, b, y, c, z) once; move(dst, amount); take(src, amount); balance(who) -> i64
+
+(module $coin
+  (import "ethereum" "getCaller" (func $eth_getCaller (param i32)))
+  (import "ethereum" "call" (func $eth_call (param i64 i32 i32 i32 i32) (result i32)))
+  (import "ethereum" "revert" (func $eth_revert (param i32 i32)))
+  (import "storage" "memory" (memory $storage 1))
+  (memory $memory (export "memory") 3)
+
+  (func $require (param $condition i32)
+    (if (i32.eqz (local.get $condition))
+      (then (call $eth_revert (i32.const 0) (i32.const 0)))))
+
+  (func $_me (result i64)
+    (local $i i64)
+    (local $x i64)
+    (call $eth_getCaller (i32.const 0))
+    (local.set $x (i64.const 0))
+    (local.set $i (i64.const 12))
+    (block $end6
+      (loop $again6
+        (br_if $end6 (i32.eqz (i64.lt_s (local.get $i) (i64.const 20))))
+        (local.set $x (i64.or (i64.shl (local.get $x) (i64.const 8)) (i64.load8_u $memory (i32.wrap_i64 (local.get $i)))))
+        (local.set $i (i64.add (local.get $i) (i64.const 1)))
+        (br $again6)))
+    (return (local.get $x)))
+
+  (func $_send (param $who i64) (param $amount i64) (param $data i64) (param $length i64) (result i64)
+    (call $_to (local.get $who))
+    (i64.store $memory (i32.const 32) (local.get $amount))
+    (i64.store $memory (i32.const 40) (i64.const 0))
+    (return (i64.extend_i32_u (call $eth_call (i64.const 9223372036854775807) (i32.const 0) (i32.const 32) (i32.wrap_i64 (local.get $data)) (i32.wrap_i64 (local.get $length))))))
+
+  (func $_to (param $who i64)
+    (local $i i64)
+    (i64.store $memory (i32.const 0) (i64.const 0))
+    (i64.store $memory (i32.const 8) (i64.const 0))
+    (i64.store32 $memory (i32.const 16) (i64.const 0))
+    (local.set $i (i64.const 19))
+    (block $end19
+      (loop $again19
+        (br_if $end19 (i32.eqz (i64.ge_s (local.get $i) (i64.const 12))))
+        (i64.store8 $memory (i32.wrap_i64 (local.get $i)) (i64.and (local.get $who) (i64.const 255)))
+        (local.set $who (i64.shr_u (local.get $who) (i64.const 8)))
+        (local.set $i (i64.sub (local.get $i) (i64.const 1)))
+        (br $again19))))
+
+  (func $setup (export "setup") (param $a i64) (param $x i64) (param $b i64) (param $y i64) (param $c i64) (param $z i64)
+    (call $require (i64.eq (i64.load $storage (i32.const 0)) (i64.const 0)))
+    (i64.store $storage (i32.const 0) (i64.add (i64.add (local.get $x) (local.get $y)) (local.get $z)))
+    (i64.store $storage (i32.wrap_i64 (call $_row (local.get $a))) (local.get $x))
+    (i64.store $storage (i32.wrap_i64 (call $_row (local.get $b))) (local.get $y))
+    (i64.store $storage (i32.wrap_i64 (call $_row (local.get $c))) (local.get $z)))
+
+  (func $main (export "main"))
+
+  (func $_row (param $who i64) (result i64)
+    (local $i i64)
+    (local $n i64)
+    (call $require (i64.gt_s (local.get $who) (i64.const 0)))
+    (local.set $i (i64.rem_s (local.get $who) (i64.const 61)))
+    (local.set $n (i64.const 0))
+    (block $end14
+      (loop $again14
+        (br_if $end14 (i32.eqz (i64.ne (i64.load $storage (i32.wrap_i64 (i64.add (i64.const 128) (i64.mul (local.get $i) (i64.const 16))))) (local.get $who))))
+        (if (i64.eq (i64.load $storage (i32.wrap_i64 (i64.add (i64.const 128) (i64.mul (local.get $i) (i64.const 16))))) (i64.const 0))
+          (then
+            (i64.store $storage (i32.wrap_i64 (i64.add (i64.const 128) (i64.mul (local.get $i) (i64.const 16)))) (local.get $who)))
+          (else
+            (local.set $i (i64.rem_s (i64.add (local.get $i) (i64.const 1)) (i64.const 61)))
+            (local.set $n (i64.add (local.get $n) (i64.const 1)))
+            (call $require (i64.lt_s (local.get $n) (i64.const 61)))))
+        (br $again14)))
+    (return (i64.add (i64.const 136) (i64.mul (local.get $i) (i64.const 16)))))
+
+  (func $balance (export "balance") (param $who i64) (result i64)
+    (return (i64.load $storage (i32.wrap_i64 (call $_row (local.get $who))))))
+
+  (func $_move (param $src i64) (param $dst i64) (param $amount i64)
+    (local $d i64)
+    (local $s i64)
+    (call $require (if (result i32) (i64.ne (local.get $src) (local.get $dst)) (then (i64.gt_s (local.get $amount) (i64.const 0))) (else (i32.const 0))))
+    (local.set $s (call $_row (local.get $src)))
+    (call $require (i64.le_s (local.get $amount) (i64.load $storage (i32.wrap_i64 (local.get $s)))))
+    (i64.store $storage (i32.wrap_i64 (local.get $s)) (i64.sub (i64.load $storage (i32.wrap_i64 (local.get $s))) (local.get $amount)))
+    (local.set $d (call $_row (local.get $dst)))
+    (i64.store $storage (i32.wrap_i64 (local.get $d)) (i64.add (i64.load $storage (i32.wrap_i64 (local.get $d))) (local.get $amount)))
+    (i64.store $memory (i32.const 64) (local.get $src))
+    (i64.store $memory (i32.const 72) (local.get $amount))
+    (call $require (i64.eq (call $_send (local.get $dst) (i64.const 0) (i64.const 64) (i64.const 16)) (i64.const 0))))
+
+  (func $move (export "move") (param $dst i64) (param $amount i64)
+    (call $_move (call $_me ) (local.get $dst) (local.get $amount)))
+
+  (func $take (export "take") (param $src i64) (param $amount i64)
+    (call $require (i64.eq (call $_me ) (i64.const 32)))
+    (call $_move (local.get $src) (i64.const 32) (local.get $amount))))
