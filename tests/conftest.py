@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import settings
@@ -24,6 +26,17 @@ def option(request: pytest.FixtureRequest) -> str:
     """Each linking option in turn under which the storage of fixtures is the region `memory` and can grow."""
     name: str = request.param
     return name
+
+
+@contextmanager
+def no_garbage_collected() -> Iterator[None]:
+    """Collect garbage, and none within."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def works(option: str, tracker: str | None = None) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from storagemod import Address, Limits, Receipt, World
 from storagemod.vm import machine
+from tests.conftest import no_garbage_collected
 
 FUZZ = os.environ.get("STORAGEMOD_FUZZ") == "1"
 
@@ -65,12 +66,8 @@ def transact(world: World, to: Address, turn: int, way: str | None = None) -> Re
 
 @pytest.fixture
 def without_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
+    with no_garbage_collected():
         yield
-    finally:
-        gc.enable()
 
 
 def used() -> tuple[int, int, int]:

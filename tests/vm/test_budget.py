@@ -10,7 +10,6 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from statistics import median
 from types import FrameType
 
@@ -20,6 +19,7 @@ from storagemod import Address, World
 from storagemod.bench.contracts import PING_PONG, WORDS
 from storagemod.types import MAP_OPTIONS, CallMode
 from storagemod.wasm.stack import _on_deep_thread
+from tests.conftest import no_garbage_collected
 
 PING, PONG = Address(0xA1), Address(0xB2)
 NULL = Address(0xC3)
@@ -84,16 +84,6 @@ def blocks_of(action: Callable[[], object]) -> float:
             kept[index] = action()
             taken[index] = sys.getallocatedblocks() - before
     return median(taken)
-
-
-@contextmanager
-def no_garbage_collected() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.fixture
