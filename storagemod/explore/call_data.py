@@ -61,6 +61,9 @@ _LENGTH_MAX = 1024
 _SIZES = (8, 4, 2, 1)
 """Widths of integers, in bytes."""
 
+_ALIGNED = 4
+"""At multiples of how many bytes fields begin, where they are in line."""
+
 
 class Field(NamedTuple):
     """Part of call data: a number, or an address of 20 bytes with zeros before it."""
@@ -189,7 +192,7 @@ def _fits(number: int, size: int) -> bool:
 
 def _is_wide(data: bytes, size: int) -> bool:
     """Check whether call data may begin with a small number of so many bytes: what follows is in line with it."""
-    return len(data) >= size and len(data) % min(size, 4) == 0 and not any(data[1:size])
+    return len(data) >= size and len(data) % min(size, _ALIGNED) == 0 and not any(data[1:size])
 
 
 def _head(data: bytes, known: dict[int, set[int]]) -> _Head | None:
@@ -249,7 +252,7 @@ def _fields(bodies: Sequence[bytes], around: Surroundings, order: Order) -> tupl
     start = at = 0
     while at + ADDRESS_BYTES <= length:
         there = {body[at : at + ADDRESS_BYTES] for body in bodies} & addresses
-        is_aligned = at - start < SELECTOR_BYTES or (at - start) % SELECTOR_BYTES == 0
+        is_aligned = at - start < _ALIGNED or (at - start) % _ALIGNED == 0
         if not there or not (is_aligned or any(sum(map(bool, address)) > 1 for address in there)):
             at += 1  # zeros and a small number look like the address of a fixture
             continue
@@ -277,8 +280,8 @@ def _split(bodies: Sequence[bytes], start: int, end: int, order: Order) -> Itera
             size = WORD_BYTES
         elif length >= ADDRESS_BYTES and not any(any(body[:ADDRESS_BYTES]) for body in here):
             size = ADDRESS_BYTES
-        elif length > 2 * max(_SIZES) and length % 4 == 0:
-            size = 8 if any(any(body[:4]) for body in here) else 4
+        elif length > 2 * max(_SIZES) and length % _ALIGNED == 0:
+            size = max(_SIZES) if any(any(body[:_ALIGNED]) for body in here) else _ALIGNED
         else:
             size = next(size for size in _SIZES if length % size == 0 and (size == max(_SIZES) or length % (2 * size)))
         if size >= ADDRESS_BYTES:

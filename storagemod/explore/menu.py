@@ -182,10 +182,13 @@ def menu_of(
             number, calls = _typed(point, observed, around, mentioned)
             entries.append(Entry(point, number, calls, most))
             continue
-        number, calls = _main(point, formed.get(point.contract, ()), observed, around, mentioned)
+        seen = observed.calls.get((point.contract, None), {})
+        sums = _sums(seen, observed, around, mentioned)
+        found = formed.get(point.contract, ())
+        number, calls = _main(point, found, seen, sums, around, mentioned)
         entries.append(Entry(point, number, calls, most))
-        for form in formed.get(point.contract, ()):
-            number, calls = _formed(point, form, observed, around, mentioned)
+        for form in found:
+            number, calls = _formed(point, form, sums, observed, around, mentioned)
             entries.append(Entry(point, number, calls, most, form=form))
     return entries
 
@@ -195,16 +198,18 @@ _CALL_DATA = ("ethereum", "callDataCopy")
 _CREATE = ("ethereum", "create")
 _CALL_VALUE = ("ethereum", "getCallValue")
 _Calls = tuple[int, Iterator[tuple[float, Call]]]
+_Seen = Iterable[tuple[tuple[Value, ...], bytes, int]]
+"""Calls that were seen: arguments, data, and the value that came along."""
 
 
-def _main(point: EntryPoint, found: Sequence[Form], observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
+def _main(
+    point: EntryPoint, found: Sequence[Form], seen: _Seen, sums: Sequence[int], around: Surroundings, code: Mentions
+) -> _Calls:
     """Return calls of ``main``, which have data and money: data that were seen, and such as have no form."""
-    seen = observed.calls.get((point.contract, None), {})
     given = [data for _, data, _ in seen]
     data = plain(given)
     if _CREATE in code.imports and _CALL_DATA in code.imports:
         data = list(dict.fromkeys([*data[:2], *with_codes(given, around, (form.head for form in found)), *data[2:]]))
-    sums = _sums(seen, observed, around, code)
     known = (
         (math.log2(1 + number / _SEEN_BEST), Call(point.contract, None, data=given, value=value))
         for number, (_, given, value) in enumerate(seen)
@@ -216,18 +221,17 @@ def _main(point: EntryPoint, found: Sequence[Form], observed: Observed, around: 
     return len(data) * len(sums), heapq.merge(known, made, key=itemgetter(0))
 
 
-def _sums(
-    seen: Iterable[tuple[tuple[Value, ...], bytes, int]], observed: Observed, around: Surroundings, code: Mentions
-) -> list[int]:
+def _sums(seen: _Seen, observed: Observed, around: Surroundings, code: Mentions) -> list[int]:
     """Return what may be sent along with calls of ``main``: nothing, where its code does not look at it."""
     paid = [value for *_, value in seen if value]
     return money(paid, observed, around, code.constants) if paid or _CALL_VALUE in code.imports else [0]
 
 
-def _formed(point: EntryPoint, form: Form, observed: Observed, around: Surroundings, code: Mentions) -> _Calls:
+def _formed(
+    point: EntryPoint, form: Form, sums: Sequence[int], observed: Observed, around: Surroundings, code: Mentions
+) -> _Calls:
     """Return the calls of ``main`` whose data have one form."""
     paid = list(dict.fromkeys(value for _, value in form.seen))
-    sums = _sums(observed.calls.get((point.contract, None), {}), observed, around, code)
     amounts = [0] if form.seen and not any(paid) else list(dict.fromkeys([*(paid or [0]), *sums]))
     columns = columns_of(form, sums, observed, around, code.constants)
 

@@ -419,8 +419,9 @@ class _Search:
         if entry is not None and outcome is not None:
             head = None if entry.form is None else entry.form.head
             bonus += self._is_new((entry.key, head, outcome.ok, outcome.changed), 2.0 if outcome.ok else 0.5)
-            if outcome.changed and self._names_attacker(each):
-                bonus += self._is_new(("own", entry.key, head), 2.0)
+            own = "own", entry.key, head
+            if outcome.changed and own not in self.met and self._names_attacker(each):
+                bonus += self._is_new(own, 2.0)
             if outcome.changed and each.nesting is not None:
                 bonus += self._is_new((each.nesting, head), 2.0)
                 if result.hazardous:
